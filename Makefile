@@ -1,0 +1,45 @@
+# Thin: every target is one call. `make run` and `make test` set up everything they need.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c "$(SUPPORTED)" 2>/dev/null && { echo "$$p"; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test check lock help
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(READY)  ## retrain the default model: data, checks, training, gate, registry
+	@$(BIN)/ratchet run
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types, import rules, dead links
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_documents.py
+
+lock: $(READY)  ## resolve the dependencies anew
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --upgrade -o requirements.lock
+
+# The marker is written last: an interrupted installation starts again. uv itself comes from the same
+# lock. Byte code is compiled here because imports take twice as long without it.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Ratchet needs Python 3.11, 3.12 or 3.13, and none was found:" \
+		"install one, or name it with 'make PYTHON=/path/to/python3.12'."; exit 2; }
+	@"$(PYTHON)" -c "$(SUPPORTED)" || { echo "Ratchet needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is" \
+		"$$("$(PYTHON)" --version): name another with 'make PYTHON=/path/to/python3.12'."; exit 2; }
+	@"$(PYTHON)" -c "import ensurepip" 2>/dev/null || { echo "This Python cannot make virtual environments:" \
+		"install its venv package (on Debian: apt install python3-venv)."; exit 2; }
+	@echo "Installing into .venv (about a minute, 3 GB) ..."
+	@"$(PYTHON)" -m venv --clear .venv
+	@awk '/^uv==/ {on=1; print; next} /^[^ ]/ {on=0} on' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes --compile-bytecode requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation --offline -e .
+	@$(BIN)/python -m compileall -q flows pipelines
+	@touch $(READY)

@@ -1,0 +1,1 @@
+"""No code of its own: breast_cancer.yaml says it all."""

@@ -1,0 +1,1 @@
+"""No code of its own: digits.yaml says it all."""

@@ -1,0 +1,82 @@
+"""Run one stage: python -m pipelines STAGE MODEL
+
+This is the command of every stage in dvc.yaml, whoever runs it. It checks the whole of the model's YAML, runs the stage, and
+tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status: 0 done,
+1 failed, 2 the request was wrong.
+
+Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal, and the paragraph goes to
+the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; the stage then ends too.
+"""
+
+import importlib
+import os
+import select
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from pipelines.errors import RatchetError, RequestError
+from pipelines.settings import nearest
+
+STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
+
+
+def main(arguments: list[str]) -> int:
+    log = os.environ.get("RATCHET_STAGE_LOG")
+    if log:
+        _redirect(log)
+    _end_with_the_run()
+    try:
+        stage, model = _parse(arguments)
+        if log is None:  # `ratchet run` has checked it already
+            importlib.import_module("pipelines.declaration").check(model)
+        importlib.import_module(f"pipelines.{stage}").run(model)
+    except Exception as error:
+        return _tell(error, log)
+    return 0
+
+
+def _parse(arguments: list[str]) -> tuple[str, str]:
+    if len(arguments) != 2:
+        raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
+    if arguments[0] not in STAGES:
+        raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
+    return arguments[0], arguments[1]
+
+
+def _tell(error: Exception, log: str | None) -> int:
+    expected = isinstance(error, RatchetError)
+    paragraph = str(error) if expected else f"{type(error).__name__}: {error}"
+    if not expected or os.environ.get("RATCHET_DEBUG") == "1":
+        traceback.print_exc()
+    if log:
+        Path(f"{log}.error").write_text(paragraph, encoding="utf-8")
+    print(f"error: {paragraph}", file=sys.stderr, flush=True)
+    return error.status if isinstance(error, RatchetError) else 1
+
+
+def _redirect(path: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def _end_with_the_run() -> None:
+    """Leave when the run's end of the pipe closes, which the kernel does however the run ends."""
+    path = os.environ.get("RATCHET_LIFELINE")
+    if not path:
+        return
+
+    def wait() -> None:
+        select.select([pipe], [], [])  # nothing is ever written: it returns when the other end closes
+        os._exit(1)
+
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,173 @@
+"""Check: are the splits fit to train on and to be judged by?
+
+    python -m pipelines check digits
+
+    data/<model>/train.parquet, validation.parquet, test.parquet  ->  data/<model>/check.json
+
+overlap: rows of validation and test whose features also occur among the training rows.
+leakage: a single feature that nearly gives the target away.
+drift: how far each number's distribution in test is from that in train (Kolmogorov-Smirnov statistic).
+rules: expectations, as in `validate`, on the training split. A failed run leaves data/<model>/failed/check.json.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from pipelines import expectations, identities, rows, settings, tables
+from pipelines.errors import ExpectationError
+from pipelines.expectations import Rules, Suite
+from pipelines.settings import FORMAT, Data
+
+SAMPLE_ROWS = 100_000  # leakage and drift look at the first so many rows of a split; the report says how many
+
+
+class Check(Rules):
+    overlap: float = Field(0.0, ge=0, le=1)  # the largest share of validation and of test rows also in train
+    leakage: float = Field(0.999, gt=0, le=1)  # the largest score (balanced accuracy or R2) of one feature alone
+    drift: float = Field(1.0, gt=0, le=1)  # the largest Kolmogorov-Smirnov statistic between train and test
+
+
+def run(model: str) -> None:
+    data = settings.load(model, "data", Data)
+    config = settings.load(model, "check", Check)
+    folder = Path("data") / model
+    report = check(folder, data, config)
+    judge(report, folder, config, f"models/{model}.yaml")
+    write_report(folder / "check.json", report)
+
+
+def check(folder: Path, data: Data, config: Check) -> dict[str, Any]:
+    """The report on the splits."""
+    train = head(folder / "train.parquet")
+    test = head(folder / "test.parquet")
+    return {
+        "format": FORMAT,
+        "sample_rows": {
+            "train": train.num_rows,
+            "test": test.num_rows,
+            "of_train": tables.rows(folder / "train.parquet"),
+        },
+        "overlap": overlap(folder, data),
+        "leakage": leakage(train, data),
+        "drift": drift(train, test, data),
+        "rules": _rules(folder / "train.parquet", data, config),
+    }
+
+
+def head(path: Path) -> pa.Table:
+    """The first SAMPLE_ROWS rows."""
+    found, count = [], 0
+    for batch in tables.batches(path):
+        found.append(batch.slice(0, SAMPLE_ROWS - count))
+        count += found[-1].num_rows
+        if count >= SAMPLE_ROWS:
+            break
+    return pa.Table.from_batches(found)
+
+
+def overlap(folder: Path, data: Data) -> dict[str, float]:
+    """The share of validation and of test rows whose features are also those of a training row."""
+
+    def reader(split: str) -> tuple[identities.Reader, int]:
+        path = folder / f"{split}.parquet"
+        read = lambda: (rows.identify(b, data.features) for b in tables.batches(path, data.features))  # noqa: E731
+        return read, tables.rows(path)
+
+    train, of_train = reader("train")
+    shares = {}
+    for split in ("validation", "test"):
+        read, count = reader(split)
+        shares[split] = identities.share_known(read, train, (count, of_train))
+    return shares
+
+
+def leakage(train: pa.Table, data: Data) -> dict[str, float]:
+    """How well each feature alone gives the target, cross-validated: balanced accuracy, or R2 for a regression.
+
+    One decision tree for each feature (scikit-learn). Images have no single feature that could be a copy.
+    """
+    if data.kind == "image":
+        return {}
+    from sklearn.model_selection import cross_val_score
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    classify = data.task == "classification"
+    target = np.array(train[data.target].to_pylist())
+    tree = (DecisionTreeClassifier if classify else DecisionTreeRegressor)(random_state=0)
+    scoring = "balanced_accuracy" if classify else "r2"
+    folds = min(3, np.unique(target, return_counts=True)[1].min() if classify else len(target))
+    if folds < 2:
+        return {}
+    return {
+        name: round(float(cross_val_score(tree, _coded(train[name]), target, scoring=scoring, cv=folds).mean()), 6)
+        for name in data.features
+    }
+
+
+def _coded(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as [rows, 1] doubles: categories by number, missing as NaN, which trees accept."""
+    if pa.types.is_string(column.type):
+        codes = column.combine_chunks().dictionary_encode().indices.to_pandas()
+        return codes.to_numpy(float).reshape(-1, 1)
+    return column.to_numpy().astype(float).reshape(-1, 1)
+
+
+def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
+    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy)."""
+    from scipy.stats import ks_2samp
+
+    result = {}
+    for name in data.numbers:
+        pair = [column[~np.isnan(column)] for column in (t[name].to_numpy().astype(float) for t in (train, test))]
+        if len(pair[0]) and len(pair[1]):
+            result[name] = round(float(ks_2samp(*pair, method="asymp").statistic), 6)
+    return result
+
+
+def _rules(path: Path, data: Data, config: Check) -> list[dict[str, Any]]:
+    if not config.rules:
+        return []
+    suite = Suite(config, tables.rows(path))
+    for frame in expectations.frames(tables.batches(path), "image" if data.kind == "image" else None):
+        suite.feed(frame)
+    return [{key: value for key, value in entry.items() if key != "row_ids"} for entry in suite.report()]
+
+
+def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> None:
+    """Raises ExpectationError if a limit is passed, after keeping the report where it is not an output."""
+    problems = [
+        f"{share:.1%} of the {split} rows have the features of a training row (check.overlap allows {config.overlap:.1%})"
+        for split, share in report["overlap"].items()
+        if share > config.overlap
+    ]
+    problems += [
+        f"the feature {name!r} alone gives the target (score {score:.4f}, check.leakage allows {config.leakage:g})"
+        for name, score in report["leakage"].items()
+        if score > config.leakage
+    ]
+    problems += [
+        f"the column {name!r} is distributed differently in test (statistic {value:.3f}, check.drift allows {config.drift:g})"
+        for name, value in report["drift"].items()
+        if value > config.drift
+    ]
+    problems += [
+        expectations.told(entry) for entry in report["rules"] if entry["level"] == "stop" and not entry["success"]
+    ]
+    kept = folder / "failed" / "check.json"
+    kept.unlink(missing_ok=True)
+    if problems:
+        kept.parent.mkdir(exist_ok=True)
+        write_report(kept, report)
+        raise ExpectationError(
+            f"The splits of {folder} are not fit to use: {'; '.join(problems)}.",
+            f"See {kept}. Take out the feature or the rows, or change the limit in {where}.",
+        )
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")

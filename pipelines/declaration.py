@@ -1,0 +1,184 @@
+"""The whole of models/<model>.yaml, checked at once, before anything runs.
+
+Each section is declared where it is used; this page only puts them together and checks what spans sections.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from pipelines import settings, sources
+from pipelines.check import Check
+from pipelines.clean import Clean, HashSplit
+from pipelines.errors import SettingsError
+from pipelines.evaluate import Evaluate
+from pipelines.expectations import Rules
+from pipelines.ingest import Ingest
+from pipelines.metrics import METRICS
+from pipelines.settings import Data, Section
+from pipelines.train import Train
+from pipelines.validate import Validate
+
+
+class Promote(Section):
+    """When a candidate becomes champion."""
+
+    metric: str  # one of evaluate.metrics
+    at_least: float | None = None  # the floor, for a metric where more is better
+    at_most: float | None = None  # the same, where less is better
+    margin: float = Field(0.0, ge=0)  # how much worse than the champion still counts as not worse, in the metric's unit
+
+
+class Schedule(Section):
+    """When the model is retrained; {} for never."""
+
+    cron: str | None = None
+    timezone: str = "UTC"
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, text: str | None) -> str | None:
+        if text is not None and len(text.split()) != 5:
+            raise ValueError(f"{text!r} is not five fields: minute hour day month weekday")
+        return text
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone: write one such as UTC or Europe/Berlin") from error
+        return name
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "ingest": Ingest,
+    "validate": Validate,
+    "clean": Clean,
+    "check": Check,
+    "train": Train,
+    "evaluate": Evaluate,
+    "promote": Promote,
+    "schedule": Schedule,
+}
+
+IMAGE_COLUMNS = ["pixel_min", "pixel_max", "pixel_mean"]  # what rules see of an image
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A model's YAML, checked. `raw` is the file as it was read."""
+
+    model: str
+    raw: dict[str, Any]
+    sections: dict[str, Section]
+
+    @property
+    def data(self) -> Data:
+        return cast(Data, self.sections["data"])
+
+    @property
+    def ingest(self) -> Ingest:
+        return cast(Ingest, self.sections["ingest"])
+
+    @property
+    def evaluate(self) -> Evaluate:
+        return cast(Evaluate, self.sections["evaluate"])
+
+    @property
+    def promote(self) -> Promote:
+        return cast(Promote, self.sections["promote"])
+
+    @property
+    def schedule(self) -> Schedule:
+        return cast(Schedule, self.sections["schedule"])
+
+
+def check(model: str) -> Declaration:
+    """The declaration of a model. Raises RequestError if there is none, SettingsError for the first section
+    that is wrong."""
+    raw = settings.read(model)
+    path = settings.FOLDER / f"{model}.yaml"
+    for key in raw:
+        if key not in (*SECTIONS, "format"):
+            raise SettingsError(
+                f"{path}: {key}: unknown section{settings.nearest(str(key), list(SECTIONS))}.",
+                "Correct the file and run again.",
+            )
+    sections = {name: settings.parse(model, name, raw.get(name), kind) for name, kind in SECTIONS.items()}
+    declaration = Declaration(model, raw, sections)
+    for key, problem in _contradictions(declaration):
+        raise SettingsError(f"{path}: {key}: {problem}.", "Correct the file and run again.")
+    if not path.with_suffix(".py").is_file():
+        raise SettingsError(
+            f"{path.with_suffix('.py')} is missing: every model has one, if only a docstring.",
+            f"Restore it, or create it with a docstring: git checkout -- {path.with_suffix('.py')}",
+        )
+    return declaration
+
+
+def _contradictions(found: Declaration) -> list[tuple[str, str]]:
+    """What no section can see alone: (key, what is wrong)."""
+    return [
+        *_of_source(found),
+        *_of_columns(found),
+        *_of_network(found),
+        *_of_metrics(found),
+    ]
+
+
+def _of_source(found: Declaration) -> list[tuple[str, str]]:
+    source, project = found.ingest.source, Path.cwd().resolve()
+    name = source.removeprefix("builtin:")
+    if name != source:
+        known = list(sources.BUILTIN)
+        return [] if name in known else [("ingest.source", f"no built-in set {name!r}{settings.nearest(name, known)}")]
+    if not Path(source).resolve().is_relative_to(project):
+        return [("ingest.source", f"{source!r} lies outside the project; copy it into data/incoming/{found.model}/")]
+    return []
+
+
+def _of_columns(found: Declaration) -> list[tuple[str, str]]:
+    data, split = found.data, cast(Clean, found.sections["clean"]).split
+    every = [*data.columns, *(["image"] if data.kind == "image" else []), data.target]
+    needed = split.key if isinstance(split, HashSplit) else [split.column]
+    problems = [
+        ("clean.split", f"there is no column {name!r}{settings.nearest(name, every)}")
+        for name in needed
+        if name not in every
+    ]
+    seen = [*data.columns, data.target, "row_id", *(IMAGE_COLUMNS if data.kind == "image" else [])]
+    for section in ("validate", "check"):
+        for index, rule in enumerate(cast(Rules, found.sections[section]).rules):
+            column = rule.arguments.get("column")
+            if column is not None and column not in seen:
+                hint = settings.nearest(str(column), seen)
+                problems.append((f"{section}.rules.{index}.column", f"there is no column {column!r}{hint}"))
+    return problems
+
+
+def _of_network(found: Declaration) -> list[tuple[str, str]]:
+    train = cast(Train, found.sections["train"])
+    if train.network == "cnn" and found.data.kind != "image":
+        return [("train.network", "'cnn' needs images, and data.kind is 'table'")]
+    return []
+
+
+def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
+    task, promote = found.data.task, found.promote
+    fitting = [name for name, metric in METRICS.items() if metric.task == task]
+    for name in found.evaluate.metrics:
+        if name not in fitting:
+            return [("evaluate.metrics", f"no metric {name!r} for a {task}{settings.nearest(name, fitting)}")]
+    if promote.metric not in found.evaluate.metrics:
+        hint = settings.nearest(promote.metric, found.evaluate.metrics)
+        return [("promote.metric", f"{promote.metric!r} is not one of evaluate.metrics{hint}")]
+    right, wrong = ("at_least", "at_most") if METRICS[promote.metric].greater_is_better else ("at_most", "at_least")
+    if getattr(promote, wrong) is not None or getattr(promote, right) is None:
+        return [(f"promote.{right}", f"the floor of {promote.metric} is written as `{right}`")]
+    return []

@@ -1,0 +1,56 @@
+"""Every error a person can meet, on one page.
+
+RatchetError                what happened, where, what to do: one paragraph, exit status 1
+├── RequestError            what was asked for is wrong: exit status 2
+│   └── SettingsError       ... in a model's YAML file
+├── DataError               the data are not what was declared
+│   └── ExpectationError    ... a rule of level `stop` fails
+├── TrainingError           training cannot go on (a loss that is not a number, a missing device)
+├── StageError              a stage failed under the flow; carries the stage's own paragraph
+├── IntegrityError          a file is not the one that was recorded
+└── BusyError               another process holds what is needed
+"""
+
+
+class RatchetError(Exception):
+    """What happened, where, and what to do next, told in one paragraph."""
+
+    status = 1
+
+    def __init__(self, what: str, do: str = ""):
+        super().__init__(what if not do else f"{what} {do}")
+        self.what, self.do = what, do
+
+
+class RequestError(RatchetError):
+    status = 2
+
+
+class SettingsError(RequestError):
+    pass
+
+
+class DataError(RatchetError):
+    pass
+
+
+class ExpectationError(DataError):
+    pass
+
+
+class TrainingError(RatchetError):
+    pass
+
+
+class StageError(RatchetError):
+    def __init__(self, stage: str, what: str, status: int = 1):
+        super().__init__(what)
+        self.stage, self.status = stage, status
+
+
+class IntegrityError(RatchetError):
+    pass
+
+
+class BusyError(RatchetError):
+    pass

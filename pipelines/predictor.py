@@ -1,0 +1,102 @@
+"""A trained model in its folder: check it, load it, predict raw rows with it.
+
+This file is copied into every model folder and travels with the model, so it imports nothing of the project.
+The folder holds architecture.json, model.weights.h5, model.json (what the rows are), predictor.py, and
+manifest.json with the SHA-256 of each. The hash of the manifest is the model's name: its `model_hash`.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+FILES = ("architecture.json", "model.json", "model.weights.h5", "predictor.py")
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> str:
+    """Seal a model folder; returns its model_hash."""
+    content = {"format": 1, "files": {name: file_hash(folder / name) for name in FILES}}
+    (folder / "manifest.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return model_hash(folder)
+
+
+def model_hash(folder: Path) -> str:
+    return file_hash(folder / "manifest.json")
+
+
+def check_manifest(folder: Path, expected: str | None = None) -> None:
+    """Raises ValueError, naming the file, if the folder is not exactly what its manifest says."""
+    if expected is not None and model_hash(folder) != expected:
+        raise ValueError(f"{folder / 'manifest.json'} is not that of model {expected[:12]}")
+    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    present = {path.name for path in folder.iterdir()} - {"manifest.json", "__pycache__"}
+    if present != set(files) or set(files) != set(FILES):
+        raise ValueError(f"{folder} holds {sorted(present)}, and its manifest names {sorted(files)}")
+    for name, digest in files.items():
+        if file_hash(folder / name) != digest:
+            raise ValueError(f"{folder / name} is not what the manifest says")
+
+
+class Predictor:
+    """A model folder, loaded. Raises ValueError if it does not match its manifest."""
+
+    def __init__(self, folder: Path, expected: str | None = None):
+        check_manifest(folder, expected)
+        import keras
+
+        self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.model = keras.models.model_from_json((folder / "architecture.json").read_text(encoding="utf-8"))
+        self.model.load_weights(folder / "model.weights.h5")
+
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Raw rows -> `prediction` and, for a classification, `probability_<class>`; `row_id` first if it is given.
+
+        table holds the raw feature columns, missing values and unknown categories included. Rows are computed
+        in batches of the recorded size: the same rows in the same batches give the same bits.
+        """
+        inputs, size = self.arrays(table), self.about["batch_size"]
+        parts = [self._batch(inputs, start, size) for start in range(0, len(table), size)]
+        answers = np.concatenate(parts) if parts else np.empty((0, max(1, len(self.about["classes"]))), np.float32)
+        result = pd.DataFrame(index=table.index)
+        if "row_id" in table:
+            result["row_id"] = table["row_id"]
+        if not self.about["classes"]:
+            return result.assign(prediction=answers[:, 0].astype(np.float64))
+        result["prediction"] = np.array(self.about["classes"])[answers.argmax(axis=1)]
+        for index, name in enumerate(self.about["classes"]):
+            result[f"probability_{name}"] = answers[:, index]
+        return result
+
+    def arrays(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
+        """The columns of raw rows, as the arrays that the graph takes. Raises ValueError for a missing column."""
+        return to_arrays(table, self.about)
+
+    def _batch(self, inputs: dict[str, np.ndarray], start: int, size: int) -> np.ndarray:
+        batch = {name: values[start : start + size] for name, values in inputs.items()}
+        return np.asarray(self.model(batch, training=False))
+
+
+def to_arrays(table: pd.DataFrame, about: dict[str, Any]) -> dict[str, np.ndarray]:
+    """about: kind, shape, numbers, categories. Images are uint8, numbers float32 with NaN, categories text or ''."""
+    wanted = ["image"] if about["kind"] == "image" else [*about["numbers"], *about["categories"]]
+    absent = [name for name in wanted if name not in table]
+    if absent:
+        raise ValueError(f"the rows lack the columns {absent}")
+    if about["kind"] == "image":
+        pixels = np.frombuffer(b"".join(table["image"]), np.uint8)
+        return {"image": pixels.reshape(-1, *about["shape"])}
+    result = {}
+    if about["numbers"]:
+        result["numbers"] = table[about["numbers"]].to_numpy(np.float32, na_value=np.nan)
+    if about["categories"]:
+        words = table[about["categories"]].astype("str").where(table[about["categories"]].notna(), "")
+        result["categories"] = words.to_numpy(object)
+    return result

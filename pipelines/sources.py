@@ -1,0 +1,149 @@
+"""Where rows come from, and the pin that says exactly which.
+
+A pin (data/<model>/pin.json, committed) names what is to be read: a built-in set with the hash of its
+rows, or files under data/<model>/source/ with their sizes and hashes. Only `ratchet run` writes it;
+`ingest` reads what it names and refuses anything else.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from pipelines import rows
+from pipelines.errors import DataError, IntegrityError, RequestError
+from pipelines.settings import FORMAT, nearest
+
+BATCH_ROWS = 16_384
+
+
+def pin_path(model: str) -> Path:
+    return Path("data") / model / "pin.json"
+
+
+def source_folder(model: str) -> Path:
+    return Path("data") / model / "source"
+
+
+def read_pin(model: str) -> dict[str, Any]:
+    """The pin. Raises DataError if there is none yet, IntegrityError if it is not one."""
+    path = pin_path(model)
+    try:
+        pin = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path} is missing: nothing is pinned yet.", f"Run `ratchet run {model}`, which pins the source."
+        ) from error
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not valid JSON: {error}.", f"Restore it: git checkout -- {path}") from error
+    if not isinstance(pin, dict) or pin.get("format") != FORMAT:
+        raise IntegrityError(f"{path} is not a pin of format {FORMAT}.", f"Restore it: git checkout -- {path}")
+    return pin
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
+    """The pinned files, in order. Raises IntegrityError naming the first that is not what was pinned."""
+    folder = source_folder(model)
+    names = [entry["name"] for entry in pin["files"]]
+    extra = sorted(path.name for path in folder.glob("*") if path.name not in [*names, ".gitignore"])
+    if extra:
+        raise IntegrityError(
+            f"{folder / extra[0]} is not pinned: only `ratchet run` puts files there.",
+            f"Remove it, and let the `source:` of models/{model}.yaml name the data.",
+        )
+    for entry in pin["files"]:
+        path = folder / entry["name"]
+        if not path.is_file():
+            raise IntegrityError(f"{path} is pinned and missing.", f"Bring it back: dvc checkout {folder}.dvc")
+        if path.stat().st_size != entry["bytes"] or file_hash(path) != entry["sha256"]:
+            raise IntegrityError(
+                f"{path} is not what was pinned: its content has changed.",
+                f"Bring the pinned version back: dvc checkout --force {folder}.dvc",
+            )
+    return [folder / name for name in names]
+
+
+def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
+    """A file's rows as they are: text for CSV, its own types for Parquet. Raises DataError if unreadable."""
+    readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
+        ".csv": lambda: _read_csv(path, delimiter, encoding),
+        ".parquet": lambda: pyarrow.parquet.ParquetFile(path).iter_batches(BATCH_ROWS),
+    }
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {', '.join(readers)}.")
+    try:
+        yield from readers[path.suffix.lower()]()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+
+
+def _read_csv(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    read = pyarrow.csv.ReadOptions(encoding=encoding, block_size=4 << 20)
+    with pyarrow.csv.open_csv(path, read, parse) as reader:
+        names = reader.schema.names
+    text = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.string() for name in names}, strings_can_be_null=False, check_utf8=True
+    )
+    with pyarrow.csv.open_csv(path, read, parse, text) as reader:
+        yield from reader
+
+
+# ------------------------------------------------------------------ sets that come with scikit-learn
+
+
+def digits() -> pa.Table:
+    """1,797 images of 8 x 8 grey levels from 0 to 16 (UCI optical digits); target `digit`, 0 to 9."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images.astype(np.uint8).reshape(-1, 64)
+    return pa.table(
+        {"image": pa.array([row.tobytes() for row in images], pa.binary(64)), "digit": pa.array(bunch.target)}
+    )
+
+
+def breast_cancer() -> pa.Table:
+    """569 tumours, 30 measurements each (UCI Wisconsin diagnostic); target `diagnosis`: malignant, benign."""
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    diagnosis = bunch.target_names[bunch.target]
+    return pa.table(dict(zip(names, bunch.data.T, strict=True)) | {"diagnosis": pa.array(diagnosis.tolist())})
+
+
+def diabetes() -> pa.Table:
+    """442 patients, 10 measurements (Efron et al. 2004), unscaled; target `progression` after one year."""
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes(scaled=False)
+    columns = dict(zip(bunch.feature_names, bunch.data.T, strict=True)) | {"progression": bunch.target}
+    columns["sex"] = np.where(columns["sex"] == 1, "1", "2")
+    return pa.table({name: pa.array(values.tolist()) for name, values in columns.items()})
+
+
+BUILTIN: dict[str, Callable[[], pa.Table]] = {"digits": digits, "breast_cancer": breast_cancer, "diabetes": diabetes}
+
+
+def builtin(name: str) -> pa.Table:
+    """A built-in set. Raises RequestError, with the nearest name, for one that does not exist."""
+    if name not in BUILTIN:
+        raise RequestError(f"There is no built-in set {name!r}{nearest(name, list(BUILTIN))}.")
+    return BUILTIN[name]()
+
+
+def builtin_hash(table: pa.Table) -> str:
+    """The content of a built-in set, whatever the version of the library that ships it."""
+    return rows.content_hash([i for b in table.to_batches() for i in rows.identify(b, table.column_names)])

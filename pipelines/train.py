@@ -1,0 +1,196 @@
+"""Train: fit the declared network on the training split, and save the whole model.
+
+    python -m pipelines train digits
+
+    data/<model>/train.parquet, validation.parquet, check.json  ->  data/<model>/model/, data/<model>/history.csv
+
+history.csv grows by one line with every epoch, so that a watcher can follow it. The order of the rows in an
+epoch is a function of the seed and the epoch alone.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipelines import device, networks, predictor, settings, tables
+from pipelines.device import Hardware
+from pipelines.errors import TrainingError
+from pipelines.networks import Fitted, Network
+from pipelines.settings import FORMAT, Data
+
+LOSSES = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}
+WATCHED = {"classification": "accuracy", "regression": "mean_absolute_error"}
+PREDICT_ROWS = 1024  # rows in one batch of the saved model
+
+
+class Train(Network, Hardware):
+    epochs: int = Field(20, ge=1, le=100_000)
+    batch_size: int = Field(32, ge=1)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(0.001, gt=0)
+    seed: int = Field(0, ge=0, lt=2**31)
+
+
+def run(model: str) -> None:
+    data = settings.load(model, "data", Data)
+    config = settings.load(model, "train", Train)
+    choice = device.prepare(config, config.seed)
+    print(f"device: {choice.device}, because {choice.reason}; {config.threads} threads", flush=True)
+    folder = Path("data") / model
+    train_split, validation_split = (load(folder / f"{name}.parquet", data) for name in ("train", "validation"))
+    fitted = networks.measure(data, *train_split)
+    trained = train(data, config, fitted, train_split, validation_split, folder / "history.csv")
+    save(trained, data, config, fitted, folder / "model")
+
+
+Split = tuple[dict[str, np.ndarray], np.ndarray]  # the arrays of the features, and the target [rows]
+
+
+def load(path: Path, data: Data) -> Split:
+    """One split: the arrays that the graph takes, and the target as it is declared."""
+    about = describe_inputs(data)
+    parts = [
+        (predictor.to_arrays(frame := batch.to_pandas(), about), frame[data.target]) for batch in tables.batches(path)
+    ]
+    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    return arrays, np.concatenate([target.to_numpy() for _, target in parts])
+
+
+def describe_inputs(data: Data) -> dict[str, Any]:
+    return {"kind": data.kind, "shape": data.shape, "numbers": data.numbers, "categories": data.categories}
+
+
+def train(data: Data, config: Train, fitted: Fitted, train_split: Split, validation_split: Split, history: Path) -> Any:
+    """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
+
+    Features are computed once, before the first epoch: what is fitted and constant need not be repeated.
+    """
+    import keras
+
+    before = networks.features(data, fitted)
+    x, y = numbers(before, train_split, fitted)
+    validation = numbers(before, validation_split, fitted)
+    trained = networks.network(config, x.shape[1:], len(fitted.classes) or 1, config.seed)
+    optimizer = keras.optimizers.get(
+        {"class_name": config.optimizer, "config": {"learning_rate": config.learning_rate}}
+    )
+    trained.compile(optimizer, LOSSES[data.task], metrics=[WATCHED[data.task]])
+    trained.fit(
+        shuffled(x, y, config.batch_size, config.seed),
+        validation_data=validation,
+        validation_batch_size=PREDICT_ROWS,
+        epochs=config.epochs,
+        callbacks=[log(history, fitted.target[1])],
+        verbose=0,
+    )
+    return networks.whole(before, trained, fitted)
+
+
+def numbers(before: Any, split: Split, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """Features [rows, ...] as the network takes them, and the target as it is trained: class numbers or scaled."""
+    arrays, target = split
+    count = len(target)
+    parts = [
+        np.asarray(before({name: values[start : start + PREDICT_ROWS] for name, values in arrays.items()}))
+        for start in range(0, count, PREDICT_ROWS)
+    ]
+    if not fitted.classes:
+        mean, scale = fitted.target
+        return np.concatenate(parts), ((target - mean) / scale).astype(np.float32)
+    unknown = set(target.tolist()) - set(fitted.classes)
+    if unknown:
+        raise TrainingError(f"The validation split has classes that training never sees: {sorted(unknown)}.")
+    return np.concatenate(parts), np.searchsorted(fitted.classes, target).astype(np.int32)
+
+
+def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Any:
+    """A keras.utils.PyDataset over the rows, in an order that depends on (seed, epoch) alone."""
+    import keras
+
+    class Shuffled(keras.utils.PyDataset):
+        epoch = 0
+
+        def __len__(self) -> int:
+            return -(-len(y) // batch_size)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            order = np.random.default_rng([seed, self.epoch]).permutation(len(y)) if index == 0 else self.order
+            self.order = order
+            rows = order[index * batch_size : (index + 1) * batch_size]
+            return x[rows], y[rows]
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    return Shuffled()
+
+
+def log(path: Path, target_scale: float) -> Any:
+    """A callback that appends each epoch to history.csv, and stops at a loss that is not a number."""
+    import keras
+
+    names = {"loss": "train/loss", "val_loss": "validation/loss"}
+
+    class Log(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            path.unlink(missing_ok=True)
+
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            if logs and not np.isfinite(logs["loss"]):
+                raise TrainingError(
+                    f"The loss became {logs['loss']} in epoch {self.epoch}, step {batch + 1}: training has diverged.",
+                    "Lower train.learning_rate, or look for extreme values in the data.",
+                )
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch + 1
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            found = {names.get(key, _slashed(key)): in_units(key, value) for key, value in logs.items()}
+            with path.open("a", encoding="utf-8") as file:
+                if epoch == 0:
+                    file.write(",".join(["epoch", *found]) + "\n")
+                file.write(",".join([str(epoch + 1), *(f"{value:.9g}" for value in found.values())]) + "\n")
+
+    def in_units(key: str, value: float) -> float:
+        return value * target_scale if key.endswith("mean_absolute_error") else value
+
+    return Log()
+
+
+def _slashed(key: str) -> str:
+    return f"validation/{key.removeprefix('val_')}" if key.startswith("val_") else f"train/{key}"
+
+
+def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:
+    """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number."""
+    broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if broken:
+        raise TrainingError(f"The weights {broken[0]} are not finite: this model is not saved.")
+    partial = folder.with_name(".model.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / "architecture.json").write_text(
+        json.dumps(json.loads(model.to_json()), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    model.save_weights(partial / "model.weights.h5")
+    shutil.copyfile(predictor.__file__, partial / "predictor.py")
+    about = {
+        "format": FORMAT,
+        "task": data.task,
+        "target": data.target,
+        "label": data.label,
+        "classes": fitted.classes,
+        "batch_size": PREDICT_ROWS,
+        "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
+        **describe_inputs(data),
+    }
+    (partial / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    digest = predictor.write_manifest(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return digest
