@@ -10,12 +10,11 @@ the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the
 
 import importlib
 import os
-import select
 import sys
-import threading
 import traceback
 from pathlib import Path
 
+from pipelines import lifeline
 from pipelines.errors import RatchetError, RequestError
 from pipelines.settings import nearest
 
@@ -26,7 +25,7 @@ def main(arguments: list[str]) -> int:
     log = os.environ.get("RATCHET_STAGE_LOG")
     if log:
         _redirect(log)
-    _end_with_the_run()
+    lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
     try:
         stage, model = _parse(arguments)
         if log is None:  # `ratchet run` has checked it already
@@ -61,21 +60,6 @@ def _redirect(path: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
-
-
-def _end_with_the_run() -> None:
-    """Leave when the run's end of the pipe closes, which the kernel does however the run ends."""
-    path = os.environ.get("RATCHET_LIFELINE")
-    if not path:
-        return
-
-    def wait() -> None:
-        select.select([pipe], [], [])  # nothing is ever written: it returns when the other end closes
-        os._exit(1)
-
-    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":
