@@ -1,0 +1,1 @@
+"""What happens around the graph: Prefect flows, MLflow, the command line."""

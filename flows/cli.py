@@ -1,0 +1,157 @@
+"""The `ratchet` command.
+
+Every command takes --json and then prints one JSON object on standard output, and nothing else there. Exit status: 0 it did
+what was asked (a rejected candidate included), 1 it failed, 2 the request was wrong. Errors are one paragraph
+on standard error; a traceback only with --debug.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.errors import RatchetError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keeps models retrained: on a schedule, forward only when better, with proof of how each was made.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Model = Annotated[str, typer.Argument(help="A model of models/, by its file's name.")]
+State = dict[str, Any]
+
+
+@app.command()
+def run(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
+    """Retrain a model: refresh, stages, publish, gate, promote."""
+    from flows.commands import run as command
+
+    _answer(lambda project: command(project, model, quiet=as_json), _told_run, as_json, debug)
+
+
+@app.command()
+def status(as_json: Json = False, debug: Debug = False) -> None:
+    """Models, champions, their metrics and age, data versions, last decisions."""
+    from flows.status import status as command
+
+    _answer(command, _told_status, as_json, debug)
+
+
+@app.command()
+def up(as_json: Json = False, debug: Debug = False) -> None:
+    """Start the Prefect and MLflow servers in the background, and print their addresses."""
+    from flows.commands import up as command
+
+    _answer(command, _told_servers, as_json, debug)
+
+
+@app.command()
+def down(as_json: Json = False, debug: Debug = False) -> None:
+    """Stop them."""
+    from flows.commands import down as command
+
+    _answer(command, lambda found: f"stopped: {', '.join(found['stopped']) or 'nothing was running'}", as_json, debug)
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Versions, devices, servers, telemetry switches, free disk; says what to fix."""
+    from flows.doctor import doctor as command
+
+    _answer(lambda project: command(project, fix), _told_doctor, as_json, debug)
+
+
+@app.command()
+def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
+    """Bring data/MODEL and its entries in dvc.lock back to what the champion was made of."""
+    from flows.commands import restore as command
+
+    _answer(lambda project: command(project, model), lambda found: found["restored"], as_json, debug)
+
+
+def _answer(command: Callable[[Any], State], told: Callable[[State], str], as_json: bool, debug: bool) -> None:
+    """Run a command in its project, print its answer, and leave with the right status."""
+    from flows import environment
+
+    try:
+        answer = command(environment.prepare())
+    except KeyboardInterrupt:
+        _fail("interrupted", 130, as_json)
+    except Exception as error:
+        if debug:
+            raise
+        expected = isinstance(error, RatchetError)
+        text = str(error) if expected else f"{type(error).__name__}: {error}. Run with --debug to see where."
+        _fail(text, error.status if isinstance(error, RatchetError) else 1, as_json)
+    print(json.dumps(answer, allow_nan=False) if as_json else told(answer), flush=True)
+
+
+def _fail(text: str, status: int, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"format": 1, "error": text, "status": status}), flush=True)
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    raise typer.Exit(status)
+
+
+# ------------------------------------------------------------------ the same answers, for people
+
+
+def _told_run(found: State) -> str:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in found["metrics"].items())
+    champion = f"version {found['champion']}" if found["champion"] else "none"
+    return "\n".join(
+        [
+            "",
+            f"{found['model']}: {found['decision']}. {found['reason'][0].upper()}{found['reason'][1:]}.",
+            f"  version   {found['version']}, champion: {champion}",
+            f"  test      {metrics}",
+            f"  took      {found['seconds']:.1f} s",
+            f"  next      {found['next']}",
+        ]
+    )
+
+
+def _told_servers(found: State) -> str:
+    lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    return "\n".join([*lines, "stop them with: ratchet down"])
+
+
+def _told_status(found: State) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("model", "champion", "metrics", "age", "data", "last decision", "schedule"):
+        table.add_column(name, no_wrap=name != "metrics")
+    for entry in found["models"]:
+        champion = f"version {entry['champion']}" if entry["champion"] else "none"
+        metrics = "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
+        last = f"{entry['decision']}: version {entry['version']}" if entry["decision"] else "never run"
+        table.add_row(entry["model"], champion, metrics, entry["age"], entry["data_hash"][:8], last, entry["schedule"])
+    console = Console(width=max(100, Console().width))
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def _told_doctor(found: State) -> str:
+    lines = [f"{'ok ' if check['ok'] else '!! '} {check['name']:<12} {check['found']}" for check in found["checks"]]
+    fixes = [f"   fix {check['name']}: {check['fix']}" for check in found["checks"] if not check["ok"]]
+    return "\n".join([*lines, *fixes])
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What the commands do, each around the flows: locks, servers, and the words at the end."""
+
+import os
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flows import locks, progress, servers
+from flows.environment import Project
+from pipelines import declaration
+from pipelines.errors import RequestError
+
+
+def run(project: Project, model: str, quiet: bool) -> dict[str, Any]:
+    """Retrain one model. Raises RatchetError with the paragraph that says what to do."""
+    declaration.check(model)  # before any lock, server or stage
+    shown = _watched(quiet)
+    with ExitStack() as stack:
+        if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
+            stack.enter_context(locks.hold(project, "run", f"ratchet run {model}", notice=shown.notice))
+        stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet run {model}", notice=shown.notice))
+        os.environ["PREFECT_API_URL"] = stack.enter_context(servers.for_a_run(project))
+        return _retrain(model, shown) | {"next": _next(project)}
+
+
+def _retrain(model: str, shown: progress.Progress) -> dict[str, Any]:
+    from prefect.events.worker import EventsWorker  # Prefect: 1.5 s
+    from prefect.logging.handlers import APILogWorker
+
+    from flows.retrain import retrain
+
+    progress.use(shown)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        return retrain(model)
+    finally:
+        shown.close()
+        for worker in (APILogWorker, EventsWorker):  # while the server still listens
+            worker.drain_all(timeout=10)
+
+
+def _watched(quiet: bool) -> progress.Progress:
+    from rich.console import Console
+
+    return progress.Progress() if quiet and not sys.stderr.isatty() else progress.Shown(Console(stderr=True))
+
+
+def _shared_server(project: Project) -> bool:
+    return bool(project.prefect) or "prefect" in servers.recorded(project)
+
+
+def _next(project: Project) -> str:
+    if _shared_server(project):
+        return f"{servers.address(project, 'mlflow')} and {servers.address(project, 'prefect')}"
+    return "`ratchet up` opens the pages of MLflow and Prefect, `ratchet status` shows every model"
+
+
+def up(project: Project) -> dict[str, Any]:
+    return {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+
+
+def down(project: Project) -> dict[str, Any]:
+    return {"format": 1, "stopped": servers.down(project)}
+
+
+def restore(project: Project, model: str) -> dict[str, Any]:
+    """Bring pin, dvc.lock entries and outputs back to the champion's. Raises RequestError if there is no champion."""
+    from flows import lockfile, registry, tracking
+    from flows.graph import Graph
+
+    declaration.check(model)
+    with locks.hold(project, f"model-{model}", f"ratchet restore {model}"), tracking.reachable(project):
+        store = tracking.client(project)
+        champion = registry.champion(store, model)
+        if champion is None:
+            raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
+        with tempfile.TemporaryDirectory(prefix="ratchet-restore-") as temporary:
+            folder = Path(store.download_artifacts(champion.run_id, "definition", temporary))
+            lockfile.restore(project, Graph(project, model), folder)
+    return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion"}

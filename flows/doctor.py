@@ -1,0 +1,144 @@
+"""Doctor: what a run depends on, looked at; what is wrong comes with what to do."""
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flows import environment, fingerprint, locks, servers
+from flows.environment import Project
+
+FREE_BYTES = 5 << 30  # under this much free disk, doctor speaks up
+PACKAGES = ("prefect", "mlflow", "dvc", "great-expectations", "tensorflow", "keras", "pandas", "fastapi", "sqlalchemy")
+LOCATIONS = {  # every column of MLflow's store that holds where artifacts lie
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def doctor(project: Project, fix: bool) -> dict[str, Any]:
+    """Every check; with `fix`, what can be repaired is repaired first."""
+    if fix:
+        _move_locations(project)
+    looks: list[Callable[[Project], Iterator[Check]]] = [
+        _python, _packages, _device, _disk, _git, _dvc, _store, _servers, _quiet,
+    ]  # fmt: skip
+    checks = [asdict(check) for look in looks for check in look(project)]
+    return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
+
+
+def _python(project: Project) -> Iterator[Check]:
+    fine = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Check("python", fine, platform.python_version(), "rm -r .venv && make run PYTHON=python3.12")
+    yield Check("processor", True, f"{fingerprint.processor()}, {os.cpu_count()} cores")
+
+
+def _packages(project: Project) -> Iterator[Check]:
+    import mlflow
+
+    found = {name: version(name) for name in PACKAGES}
+    yield Check("packages", True, ", ".join(f"{name} {number}" for name, number in found.items()))
+    broken = [name for name, below in (("fastapi", (0, 151)), ("sqlalchemy", (2, 1))) if _number(found[name]) >= below]
+    if broken:
+        yield Check(
+            "versions", False, f"{', '.join(broken)} too new for Prefect's scheduler", "rm -r .venv && make run"
+        )
+    real = "site-packages" in str(mlflow.__file__)
+    yield Check("mlflow", real, str(mlflow.__file__), "remove __init__.py from the project's mlflow/ folder")
+
+
+def _number(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _device(project: Project) -> Iterator[Check]:
+    from pipelines import device
+
+    choice = device.prepare(device.Hardware(), seed=0)
+    yield Check("device", True, f"{choice.device}: {choice.reason}")
+
+
+def _disk(project: Project) -> Iterator[Check]:
+    free = shutil.disk_usage(project.root).free
+    yield Check("disk", free > FREE_BYTES, f"{free / 2**30:.1f} GiB free", "free some space, or move the DVC cache")
+
+
+def _git(project: Project) -> Iterator[Check]:
+    inside = (project.root / ".git").exists()
+    fix = "git init: provenance and `dvc metrics diff` need a repository"
+    yield Check("git", inside, "a repository" if inside else "not a repository", fix)
+
+
+def _dvc(project: Project) -> Iterator[Check]:
+    rwlock = project.root / ".dvc" / "tmp" / "rwlock"
+    broken = rwlock.exists() and not rwlock.read_text().strip() and not locks.held(project)
+    yield Check(
+        "dvc", not broken, "its lock file is empty" if broken else "cache and lock are in order", f"rm {rwlock}"
+    )
+
+
+def _store(project: Project) -> Iterator[Check]:
+    path = project.mlflow_database
+    if project.tracking or not path.exists():
+        yield Check("tracking", True, project.tracking or "no store yet; the first run makes it")
+        return
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+        state = database.execute("PRAGMA quick_check").fetchone()[0]
+    yield Check("tracking", state == "ok", f"{path}: {state}", "restore the file from a backup")
+    elsewhere = _foreign_locations(project)
+    found = f"artifacts recorded under {elsewhere}" if elsewhere else "artifacts lie where they are recorded"
+    yield Check("artifacts", not elsewhere, found, "the folder was moved: ratchet doctor --fix")
+
+
+def _servers(project: Project) -> Iterator[Check]:
+    running = servers.recorded(project)
+    for name in servers.NAMES:
+        yield Check(name, True, running[name].url if name in running else "not up (ratchet up)")
+    held = [name for name in locks.held(project)]
+    yield Check("runs", True, ", ".join(locks.describe(project, name) for name in held) or "none active")
+
+
+def _quiet(project: Project) -> Iterator[Check]:
+    loud = [name for name, value in environment.QUIET.items() if os.environ.get(name) != value]
+    yield Check("telemetry", not loud, f"on: {', '.join(loud)}" if loud else "off in every library")
+
+
+def _foreign_locations(project: Project) -> str:
+    """The artifact folder that the store names, if it is not this clone's and no longer there."""
+    with closing(sqlite3.connect(f"{project.mlflow_database.as_uri()}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'")
+        for (location,) in rows:
+            base = location.partition("/mlflow/artifacts")[0].removeprefix("file://")
+            if base != str(project.root) and not Path(base).exists():
+                return str(base)
+    return ""
+
+
+def _move_locations(project: Project) -> None:
+    """Rewrite the recorded folder of artifacts after the clone was moved."""
+    if project.tracking or not project.mlflow_database.exists() or not (old := _foreign_locations(project)):
+        return
+    with closing(sqlite3.connect(project.mlflow_database)) as database, database:
+        for table, column in LOCATIONS.items():
+            database.execute(  # the names come from LOCATIONS, the values are bound
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
+                (f"file://{old}/", f"file://{project.root}/"),
+            )

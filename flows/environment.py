@@ -1,0 +1,96 @@
+"""Where things are, and the variables that keep every library quiet and inside the project.
+
+Nothing here is done on import: `prepare` is called once, by the command line, before a heavy library is loaded.
+What the machine decides is read from RATCHET_* variables; nothing in the user's own PREFECT_* and MLFLOW_* settings
+reaches a run, so no other project's server is joined by accident.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import RequestError
+
+QUIET = {  # each library has its own switch (README, "Offline and quiet")
+    "DO_NOT_TRACK": "true",  # Prefect's client, MLflow
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+SETTLED = {
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # people read our progress; Prefect's log goes to its page
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # its default is pickle
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "GIT_TERMINAL_PROMPT": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "SHELL": "/bin/sh",  # DVC runs stages in the user's shell, whichever it is
+}
+FOREIGN = ("PREFECT_", "MLFLOW_")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One clone: every path is absolute."""
+
+    root: Path
+    state: Path  # RATCHET_STATE, or .ratchet/: locks, logs, Prefect's home
+    tracking: str  # RATCHET_TRACKING_URI, or "": the SQLite store under mlflow/
+    prefect: str  # RATCHET_PREFECT_API_URL, or "": our own server
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def prefect_home(self) -> Path:
+        return self.state / "prefect"
+
+    def data(self, model: str) -> Path:
+        return self.root / "data" / model
+
+
+def find() -> Project:
+    """The project that the working directory lies in. Raises RequestError outside of one."""
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "models").is_dir():
+            state = Path(os.environ.get("RATCHET_STATE", folder / ".ratchet"))
+            return Project(
+                root=folder,
+                state=(folder / state).resolve(),
+                tracking=os.environ.get("RATCHET_TRACKING_URI", ""),
+                prefect=os.environ.get("RATCHET_PREFECT_API_URL", ""),
+            )
+    raise RequestError(
+        f"{here} is not inside a Ratchet project: no folder above it has dvc.yaml and models/.",
+        "Change into your clone and run again.",
+    )
+
+
+def prepare() -> Project:
+    """Enter the project: its folder becomes the working directory, its variables those of every child."""
+    project = find()
+    os.chdir(project.root)
+    for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]
+    os.environ.update(QUIET | SETTLED)
+    os.environ["PREFECT_HOME"] = str(project.prefect_home)
+    os.environ["DVC_SITE_CACHE_DIR"] = str(project.state / "dvc")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return project

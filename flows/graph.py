@@ -1,0 +1,143 @@
+"""The pipeline as DVC sees it: which stages there are, what each needs, and running one of them.
+
+The only module that imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from flows.environment import Project
+from pipelines import settings
+from pipelines.errors import RequestError, StageError
+
+
+class Graph:
+    """The stages of one model in dvc.yaml. Raises RequestError if it has none."""
+
+    def __init__(self, project: Project, model: str):
+        from dvc.repo import Repo
+
+        logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
+        self.project, self.model = project, model
+        self.repo: Any = Repo(str(project.root), _wait_for_lock=True)
+        self._stages = {stage.addressing: stage for stage in self.repo.index.stages if _belongs(stage, model)}
+        if not self._stages:
+            raise RequestError(
+                f"dvc.yaml has no stage for model {model!r}.",
+                f"Add {model!r} to the list `models` under `vars` in dvc.yaml.",
+            )
+
+    def close(self) -> None:
+        self.repo.close()
+
+    def needs(self) -> dict[str, set[str]]:
+        """Each stage, and the stages that it needs."""
+        graph = self.repo.index.graph  # an edge points from a stage to what it depends on
+        return {
+            name: {needed.addressing for needed in graph.successors(stage)} & set(self._stages)
+            for name, stage in self._stages.items()
+        }
+
+    def order(self) -> list[str]:
+        """The stages, each after what it needs."""
+        return list(TopologicalSorter(self.needs()).static_order())
+
+    def reproduce(self, stage: str, log: Path) -> str:
+        """Bring one stage up to date: "Unchanged", "Restored" from DVC's run cache, or "Ran".
+
+        log: where the command's output goes. Raises StageError with the stage's own paragraph.
+        """
+        from dvc.exceptions import DvcException
+
+        for leftover in (log, error := Path(f"{log}.error")):
+            leftover.unlink(missing_ok=True)
+        os.environ["RATCHET_STAGE_LOG"] = str(log)
+        try:
+            changed = self.repo.reproduce(stage, single_item=True)
+        except DvcException as problem:
+            raise StageError(stage, _reason(problem, error)) from problem
+        finally:
+            del os.environ["RATCHET_STAGE_LOG"]
+        return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
+
+    def inputs(self) -> dict[str, Any]:
+        """All that decides the result, known before anything runs: commands, parameters, and what no stage makes."""
+        declared = settings.read(self.model)
+        made = {str(out) for stage in self._stages.values() for out in stage.outs}
+        content = {}
+        for name, stage in self._stages.items():
+            sections = sorted({key for dep in stage.deps for key in getattr(dep, "params", [])})
+            files = sorted({str(dep) for dep in stage.deps if not hasattr(dep, "params")} - made)
+            content[name] = {
+                "command": stage.cmd,
+                "parameters": {key: declared[key] for key in sections},
+                "files": {path: _hash(self.project.root / path) for path in files},
+            }
+        return content
+
+    def inputs_hash(self) -> str:
+        text = json.dumps(self.inputs(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def address(self, path: str) -> str:
+        """DVC's own hash of an output, as dvc.lock has it."""
+        for stage in self._stages.values():
+            for out in stage.outs:
+                if str(out) == path and out.hash_info:
+                    return str(out.hash_info.value)
+        return ""
+
+    def lock_entries(self) -> dict[str, Any]:
+        """This model's entries in dvc.lock, as they are."""
+        path = self.project.root / "dvc.lock"
+        if not path.exists():
+            return {}
+        entries = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
+        return {name: entries[name] for name in self._stages if name in entries}
+
+    def write_lock_entries(self, entries: dict[str, Any]) -> None:
+        """Replace this model's entries, in the form that DVC writes."""
+        from dvc.utils.serialize import modify_yaml
+
+        with self.repo.lock, modify_yaml(str(self.project.root / "dvc.lock")) as content:
+            content["stages"].update(entries)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        self.repo._reset()
+
+    def add(self, folder: Path) -> None:
+        """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
+        path = str(folder.relative_to(self.project.root))
+        self.repo.add(path)
+        self.repo.freeze(f"{path}.dvc")
+        self._reopen()
+
+    def checkout(self, entries: dict[str, Any]) -> None:
+        """Bring the outputs that lock entries name back from DVC's cache."""
+        self.write_lock_entries(entries)
+        self.repo.checkout(targets=sorted(entries), force=True)
+
+
+def _belongs(stage: Any, model: str) -> bool:
+    return bool(getattr(stage, "cmd", None)) and stage.addressing.partition("@")[2] == model
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+
+
+def _reason(problem: Exception, error: Path) -> str:
+    """What the stage itself said, else the innermost cause that DVC gives."""
+    if error.exists():
+        return error.read_text(encoding="utf-8")
+    while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
+        problem = problem.__cause__
+    return str(problem)

@@ -1,0 +1,111 @@
+"""dvc.lock is the user's: a run changes it for a reason that can be committed, or not at all.
+
+On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ with nothing having
+been changed. There this machine's entries are kept in the state folder, lent to DVC for the run, and the
+committed ones put back at its end.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from flows import fingerprint
+from flows.environment import Project
+from flows.graph import Graph
+
+Entries = dict[str, Any]
+NUMERIC = ("train", "evaluate")  # the stages whose bytes depend on the machine
+
+
+@contextmanager
+def kept(project: Project, graph: Graph) -> Iterator[None]:
+    """For the stages of a run: afterwards dvc.lock has changed only if something other than the machine has."""
+    model = graph.model
+    same_machine = fingerprint.recorded(model) == fingerprint.present()
+    committed = graph.lock_entries()
+    if not same_machine:
+        committed = _lend(project, graph, committed)
+    try:
+        yield
+    finally:
+        found = graph.lock_entries()
+        if found != committed and not same_machine:
+            _take_back(project, graph, committed, found)
+    if fingerprint.recorded(model) is None:
+        fingerprint.record(model)
+
+
+def effective(project: Project, graph: Graph) -> Entries:
+    """What this machine really made: its own entries if they are kept apart, else those of dvc.lock."""
+    saved, committed = _saved(project, graph.model), graph.lock_entries()
+    return saved["local"] if saved and saved["committed"] == committed else committed
+
+
+def restore(project: Project, graph: Graph, definition: Path) -> None:
+    """Bring pin, entries and outputs back to what a run recorded. definition: the folder of its artifacts."""
+    recorded = YAML(typ="safe", pure=True).load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    shutil.copyfile(definition / "pin.json", project.data(graph.model) / "pin.json")
+    committed, saved = graph.lock_entries(), _saved(project, graph.model)
+    graph.checkout(recorded)
+    if saved and saved["committed"] == committed and saved["local"] == recorded:
+        graph.write_lock_entries(committed)
+
+
+def _lend(project: Project, graph: Graph, current: Entries) -> Entries:
+    """Put this machine's entries in place, if they belong to the committed ones; returns the committed ones."""
+    saved = _saved(project, graph.model)
+    if not saved:
+        return current
+    if current == saved["local"]:  # an earlier run died before it could put the committed ones back
+        return dict(saved["committed"])
+    if current == saved["committed"]:
+        graph.write_lock_entries(saved["local"])
+    return current
+
+
+def _take_back(project: Project, graph: Graph, committed: Entries, found: Entries) -> None:
+    if numeric_only(committed, found):
+        content = {"format": 1, "committed": committed, "local": found}
+        _path(project, graph.model).write_text(json.dumps(content), encoding="utf-8")
+        graph.write_lock_entries(committed)
+    else:
+        _path(project, graph.model).unlink(missing_ok=True)
+        fingerprint.record(graph.model)
+
+
+def numeric_only(before: Entries, after: Entries) -> bool:
+    """Whether two sets of entries differ in nothing but what train and evaluate made, and what reads that."""
+    return bool(before) and _comparable(before) == _comparable(after)
+
+
+def _comparable(entries: Entries) -> Entries:
+    numeric = {out["path"] for name in entries if _stage(name) in NUMERIC for out in entries[name].get("outs", [])}
+    return {
+        name: {
+            "cmd": entry["cmd"],
+            "params": entry.get("params"),
+            "deps": {dep["path"]: dep["path"] in numeric or dep["md5"] for dep in entry.get("deps", [])},
+            "outs": {out["path"]: out["path"] in numeric or out["md5"] for out in entry.get("outs", [])},
+        }
+        for name, entry in entries.items()
+    }
+
+
+def _stage(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def _path(project: Project, model: str) -> Path:
+    return project.state / f"dvc-lock-{model}.json"
+
+
+def _saved(project: Project, model: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(_path(project, model).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None

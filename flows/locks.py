@@ -1,0 +1,65 @@
+"""Locks between processes: held by the operating system, so that no death leaves one behind.
+
+Beside each lock lies a note of who holds it, only to tell a person what is being waited for.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from filelock import FileLock, Timeout
+
+from flows.environment import Project
+from pipelines.errors import BusyError
+
+Notice = Callable[[str], None]
+
+
+@contextmanager
+def hold(
+    project: Project, name: str, what: str, wait: bool = True, notice: Notice = lambda text: None
+) -> Iterator[None]:
+    """Hold the lock `name`, saying `what` it is held for. Raises BusyError if it is taken and `wait` is false."""
+    path = project.state / "locks" / f"{name}.lock"
+    note = path.with_suffix(".json")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = describe(project, name)
+        if not wait:
+            raise BusyError(f"{holder} is active.", "Wait until it has ended, or end it, and run again.") from None
+        notice(f"waiting for {holder}")
+        lock.acquire()
+    try:
+        note.write_text(json.dumps({"format": 1, "pid": os.getpid(), "since": time.time(), "what": what}))
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def held(project: Project) -> list[str]:
+    """The names of the locks that a living process holds now."""
+    found = []
+    for path in sorted((project.state / "locks").glob("*.lock")):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+            lock.release()
+        except Timeout:
+            found.append(path.stem)
+    return found
+
+
+def describe(project: Project, name: str) -> str:
+    """Who holds a lock, in words."""
+    try:
+        note = json.loads((project.state / "locks" / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return f"another process ({name})"
+    since = datetime.fromtimestamp(note["since"], UTC).strftime("%H:%M:%S UTC")
+    return f"{note['what']} (process {note['pid']}, since {since})"

@@ -1,0 +1,102 @@
+"""What a person sees while a run works: the stages, their states and times, and the epochs.
+
+On a terminal the current line is alive; elsewhere every finished stage is one line. All of it goes to standard
+error: standard output belongs to the result.
+"""
+
+import time
+from contextvars import ContextVar
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from flows.epochs import Epoch
+
+STYLES = {"Ran": "green", "Restored": "cyan", "Unchanged": "dim", "Failed": "red"}
+
+
+class Progress:
+    """Silent: the progress of a run that nobody watches."""
+
+    def begin(self, name: str) -> None:
+        pass
+
+    def detail(self, text: str) -> None:
+        pass
+
+    def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Shown(Progress):
+    """On a terminal, or as plain lines."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._live: Live | None = None
+        self._name, self._detail, self._start = "", "", 0.0
+
+    def begin(self, name: str) -> None:
+        self._name, self._detail, self._start = name, "", time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(_Line(self), console=self._console, transient=True, refresh_per_second=8)
+            self._live.start()
+
+    def detail(self, text: str) -> None:
+        self._detail = text
+
+    def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
+        self.close()
+        line = Text.assemble(f"  {name:<10}", (f"{state:<10}", STYLES.get(state, "")), f"{seconds:6.1f} s  ")
+        self._console.print(line.append(note or self._detail, style="dim"), soft_wrap=True)
+
+    def notice(self, text: str) -> None:
+        self._console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+class _Line:
+    """The living line: drawn anew at every refresh, so that the time moves."""
+
+    def __init__(self, shown: Shown):
+        self._shown = shown
+        self._spinner = Spinner("dots")
+
+    def __rich__(self) -> Spinner:
+        shown = self._shown
+        self._spinner.update(text=f"{shown._name:<10}{time.monotonic() - shown._start:16.1f} s  {shown._detail}")
+        return self._spinner
+
+
+_current: ContextVar[Progress] = ContextVar("progress", default=Progress())
+
+
+def current() -> Progress:
+    return _current.get()
+
+
+def use(progress: Progress) -> None:
+    _current.set(progress)
+
+
+def told(epoch: Epoch, epochs: int) -> str:
+    """One epoch in one line: "epoch 3 of 30, train/loss 0.12, validation/loss 0.15"."""
+    values = [f"{key} {value:.4g}" for key, value in epoch.items() if key.endswith("/loss") or key == _quality(epoch)]
+    return ", ".join([f"epoch {int(epoch['epoch'])} of {epochs}", *values])
+
+
+def _quality(epoch: Epoch) -> str:
+    """The validation figure that people know: accuracy or error."""
+    return next((key for key in epoch if key.startswith("validation/") and not key.endswith("/loss")), "")

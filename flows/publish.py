@@ -1,0 +1,129 @@
+"""Publish: bring what the stages made to MLflow, once.
+
+Everything is keyed by content. Publishing the same again finds the run and the version that are there; an interrupted
+one is completed.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows import epochs, lockfile, registry, tracking
+from flows.environment import Project
+from flows.graph import Graph
+from pipelines import predictor, tables
+from pipelines.clean import SPLITS
+from pipelines.declaration import Declaration
+
+EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the stages made, read from their files."""
+
+    folder: Path
+    metrics: dict[str, float]  # on the test split
+    splits: dict[str, dict[str, Any]]  # name -> rows, hash, classes
+    data_hash: str
+    model_hash: str
+
+    @property
+    def test_hash(self) -> str:
+        return str(self.splits["test"]["hash"])
+
+
+@dataclass(frozen=True)
+class Published:
+    version: int
+    run_id: str
+    experiment_id: str
+    fresh: bool  # False: run and version were there already
+
+
+def made(project: Project, model: str) -> Made:
+    folder = project.data(model)
+    cleaned = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
+    return Made(
+        folder=folder,
+        metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"],
+        splits=cleaned["splits"],
+        data_hash=cleaned["data_hash"],
+        model_hash=predictor.model_hash(folder / "model"),
+    )
+
+
+def publish(project: Project, graph: Graph, declared: Declaration, found: Made, tags: dict[str, str]) -> Published:
+    """One MLflow run and one registered version for what the stages made."""
+    model, inputs_hash = declared.model, graph.inputs_hash()
+    store = tracking.client(project)
+    place = tracking.experiment(project, store, model)
+    run = tracking.find(store, place, inputs_hash=inputs_hash, model_hash=found.model_hash, published="true")
+    version = registry.find(store, model, found.model_hash)
+    if run is not None and version is not None:
+        return Published(int(version.version), run.info.run_id, place, fresh=False)
+    run = run or tracking.take_up(store, place, inputs_hash, title(declared, inputs_hash))
+    run_id = run.info.run_id
+    tracking.close_abandoned(store, place, except_for=run_id)
+    hashes = {
+        "ratchet.model_hash": found.model_hash,
+        "ratchet.data_hash": found.data_hash,
+        "ratchet.test_hash": found.test_hash,
+    }
+    if version is None:
+        extra = {"ratchet.metrics": json.dumps(found.metrics), "ratchet.inputs_hash": inputs_hash}
+        version = registry.register(
+            store, model, found.folder / "model", run_id, place, example(found, declared), hashes | extra
+        )
+    tracking.log_epochs(store, run_id, epochs.read(found.folder / "history.csv"))
+    digests = {name: graph.address(f"data/{model}/{name}.parquet") for name in SPLITS}
+    splits = {name: {**found.splits[name], "digest": digests[name]} for name in SPLITS}
+    tracking.log_datasets(store, run, declared.ingest.source, splits)
+    parameters = {key: value for key, value in declared.raw.items() if key not in ("format", "schedule")}
+    metrics = {f"test/{key}": value for key, value in found.metrics.items()}
+    test = ("test", digests["test"])
+    tracking.log_facts(store, run_id, parameters, metrics, hashes | tags, str(version.model_id or ""), test)
+    with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
+        tracking.log_files(store, run_id, files(project, graph, found, Path(temporary)))
+    tracking.finish(store, run_id)
+    return Published(int(version.version), run_id, place, fresh=True)
+
+
+def title(declared: Declaration, inputs_hash: str) -> str:
+    train = declared.raw["train"]
+    return f"{train.get('network', 'mlp')} {inputs_hash[:7]}"
+
+
+def example(found: Made, declared: Declaration) -> Any:
+    """A few raw rows of the training split, as the model takes them."""
+    batch = next(tables.batches(found.folder / "train.parquet", declared.data.features))
+    return batch.slice(0, EXAMPLE_ROWS).to_pandas()
+
+
+def files(project: Project, graph: Graph, found: Made, temporary: Path) -> list[tuple[str, Path]]:
+    """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
+    draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")
+    lock, settings = temporary / "dvc.lock", temporary / "model.yaml"
+    lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": lockfile.effective(project, graph)}, sort_keys=False))
+    settings.write_bytes((project.root / "models" / f"{graph.model}.yaml").read_bytes())
+    definition = [lock, settings, found.folder / "pin.json", project.root / "requirements.lock"]
+    reports = [found.folder / name for name in ("validation.json", "clean.json", "check.json", "metrics.json")]
+    figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]
+    named = {"definition": definition, "reports": reports, "figures": figures}
+    return [(folder, path) for folder, paths in named.items() for path in paths if path.exists()]
+
+
+def draw_curve(history: list[epochs.Epoch], path: Path) -> None:
+    """Loss of training and validation, epoch by epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="epoch", ylabel="loss", title="Learning curve")
+    for key in ("train/loss", "validation/loss"):
+        axes.plot([epoch["epoch"] for epoch in history], [epoch[key] for epoch in history], label=key)
+    axes.legend()
+    figure.savefig(path, dpi=100)

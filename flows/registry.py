@@ -1,0 +1,100 @@
+"""The MLflow registry: one version for each model_hash, and the alias `champion`."""
+
+import json
+import tempfile
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+
+import mlflow
+from flows import served
+from pipelines import predictor
+from pipelines.errors import IntegrityError
+
+CHAMPION = "champion"
+REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "tensorflow")  # what a served model imports
+
+
+def find(store: MlflowClient, model: str, model_hash: str) -> ModelVersion | None:
+    """The version that holds this very model."""
+    query = f"name = '{model}' and tags.`ratchet.model_hash` = '{model_hash}'"
+    found = [v for v in store.search_model_versions(query) if v.tags.get("ratchet.model_hash") == model_hash]
+    return min(found, key=lambda entry: int(entry.version)) if found else None
+
+
+def champion(store: MlflowClient, model: str) -> ModelVersion | None:
+    try:
+        return store.get_model_version_by_alias(model, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def register(
+    store: MlflowClient, model: str, folder: Path, run_id: str, experiment_id: str, example: Any, tags: dict[str, str]
+) -> ModelVersion:
+    """Log a model folder with its run and register it as the next version of `model`; the tags come with it."""
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    logged = store.create_logged_model(experiment_id, name=model, source_run_id=run_id, model_type=about["task"])
+    with tempfile.TemporaryDirectory(prefix="ratchet-model-") as temporary:
+        target = Path(temporary) / "model"
+        mlflow.pyfunc.save_model(
+            target,
+            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
+            python_model=served.__file__,
+            artifacts={"model": str(folder)},
+            signature=signature(about),
+            input_example=example,
+            pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
+        )
+        store.log_model_artifacts(logged.model_id, str(target))
+    store.finalize_logged_model(logged.model_id, "READY")
+    _ensure_registered(store, model, about)
+    uri = f"models:/{logged.model_id}"
+    return store.create_model_version(model, uri, run_id=run_id, tags=tags, model_id=logged.model_id)
+
+
+def _ensure_registered(store: MlflowClient, model: str, about: dict[str, Any]) -> None:
+    try:
+        store.get_registered_model(model)
+    except MlflowException:
+        store.create_registered_model(model, description=f"Predicts {about['target']} ({about['task']}) from raw rows.")
+
+
+def signature(about: dict[str, Any]) -> ModelSignature:
+    """Raw rows in; prediction, and for a classification the probability of each class, out."""
+    if about["kind"] == "image":
+        inputs = [ColSpec(DataType.binary, "image")]
+    else:
+        inputs = [ColSpec(DataType.double, name, required=False) for name in about["numbers"]]
+        inputs += [ColSpec(DataType.string, name, required=False) for name in about["categories"]]
+    label = DataType.double if not about["classes"] else _label(about)
+    outputs = [ColSpec(label, "prediction")]
+    outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _label(about: dict[str, Any]) -> DataType:
+    return DataType.long if about["label"] == "integer" else DataType.string
+
+
+def fetch(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
+    """The model folder of a version, checked. Raises IntegrityError if it is not the model that was registered."""
+    uri = f"models:/{version.name}/{version.version}"
+    folder = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(into)))
+    try:
+        predictor.check_manifest(folder, version.tags.get("ratchet.model_hash"))
+    except (ValueError, OSError, KeyError) as error:
+        raise IntegrityError(
+            f"Version {version.version} of {version.name} is not what was registered: {error}.",
+            "It is not loaded. Promote another version, or restore the artifact store.",
+        ) from error
+    return folder

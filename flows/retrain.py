@@ -1,0 +1,177 @@
+"""Retrain: the main job, in order.
+
+refresh the pin -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import artifacts, environment, epochs, lockfile, progress, refresh, servers
+from flows.environment import Project
+from flows.graph import Graph
+from flows.progress import Progress
+from pipelines import declaration
+from pipelines.declaration import Declaration
+
+step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
+
+
+@dataclass
+class Run:
+    """What the tasks of one run share."""
+
+    project: Project
+    declared: Declaration
+    graph: Graph
+    logs: Path
+    shown: Progress
+    tags: dict[str, str]
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        return self.declared.model
+
+
+@flow(name="retrain", flow_run_name="{model}")
+def retrain(model: str) -> dict[str, Any]:
+    """Retrain one model; returns the summary that `ratchet run --json` prints. The flow fails if a stage does."""
+    start = time.monotonic()
+    project, declared = environment.find(), declaration.check(model)
+    logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
+    logs.mkdir(parents=True, exist_ok=True)
+    with servers.lifeline_held(logs / "lifeline") as pipe:
+        os.environ["RATCHET_LIFELINE"] = pipe
+        graph = Graph(project, model)
+        try:
+            run = Run(project, declared, graph, logs, progress.current(), _tags(project))
+            return _work(run) | {"seconds": round(time.monotonic() - start, 2)}
+        finally:
+            graph.close()
+            del os.environ["RATCHET_LIFELINE"]
+
+
+def _work(run: Run) -> dict[str, Any]:
+    pinned = look_for_data("refresh", run, return_state=True)
+    pinned.result()  # raises what the task raised
+    with lockfile.kept(run.project, run.graph):
+        needs, states = run.graph.needs(), {}
+        for stage in run.graph.order():
+            before = [states[needed] for needed in needs[stage]] or [pinned]
+            name = stage.partition("@")[0]
+            states[stage] = reproduce(name, run, stage, wait_for=before, return_state=True)
+            states[stage].result()
+    from flows import publish  # MLflow takes 2 s to import: not before it is needed
+
+    made = publish.made(run.project, run.model)
+    published = publish_version("publish", run, made, wait_for=[states[stage]])
+    answer = decide_champion("decide", run, made, published)
+    artifacts.show(run.project, run.model, made, published, answer)
+    return {
+        "format": 1,
+        "model": run.model,
+        **answer,
+        "version": published.version,
+        "run_id": published.run_id,
+        "model_hash": made.model_hash,
+        "data_hash": made.data_hash,
+        "test_hash": made.test_hash,
+        "metrics": made.metrics,
+        "stages": run.stages,
+    }
+
+
+@step
+def look_for_data(name: str, run: Run) -> State:
+    """Pin what the source holds now."""
+    return _timed(run, name, lambda: refresh.refresh(run.project, run.graph, run.declared))
+
+
+@step
+def reproduce(name: str, run: Run, stage: str) -> State:
+    """Bring one stage up to date. Raises StageError if its command fails."""
+    start = time.monotonic()
+    with epochs.followed(run.project.data(run.model) / "history.csv", _watcher(run), only=name == "train"):
+        state = _timed(run, name, lambda: (run.graph.reproduce(stage, run.logs / name), ""))
+    run.stages.append({"name": name, "state": state.name, "seconds": round(time.monotonic() - start, 2)})
+    return state
+
+
+@step
+def publish_version(name: str, run: Run, made: Any) -> Any:
+    """One MLflow run and one registered version. Raises RatchetError if the tracking store cannot be used."""
+    from flows import publish, tracking
+
+    def work() -> tuple[str, str]:
+        with tracking.reachable(run.project):
+            found.append(publish.publish(run.project, run.graph, run.declared, made, run.tags))
+        return "Ran" if found[0].fresh else "Unchanged", f"version {found[0].version}"
+
+    found: list[publish.Published] = []
+    _timed(run, name, work)
+    return found[0]
+
+
+@step
+def decide_champion(name: str, run: Run, made: Any, published: Any) -> dict[str, Any]:
+    """Judge the version, and move the alias or say why not."""
+    from flows import decide, tracking
+
+    def work() -> tuple[str, str]:
+        with tracking.reachable(run.project):
+            answer.update(decide.decide(run.project, run.declared, made, published))
+        return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
+
+    answer: dict[str, Any] = {}
+    _timed(run, name, work)
+    return answer
+
+
+def _timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
+    """Do one step and show it; returns a state with the name of what happened. work() returns (name, note)."""
+    start, state, note = time.monotonic(), "Failed", ""
+    run.shown.begin(name)
+    try:
+        state, note = work()
+    finally:
+        run.shown.end(name, state, time.monotonic() - start, note)
+    return Completed(name=state, message=note or None)
+
+
+def _watcher(run: Run) -> Callable[[list[epochs.Epoch]], None]:
+    """Shows each epoch, and forwards it to MLflow while the stage trains."""
+    total = int(run.declared.raw["train"].get("epochs", 0))
+    live: list[Any] = []
+
+    def report(found: list[epochs.Epoch]) -> None:
+        run.shown.detail(progress.told(found[-1], total))
+        if not live:
+            from flows import publish, tracking
+
+            inputs = run.graph.inputs_hash()
+            title = publish.title(run.declared, inputs)
+            live.append(tracking.Live(run.project, run.model, inputs, title, run.tags))
+        live[0].forward(found)
+
+    return report
+
+
+def _tags(project: Project) -> dict[str, str]:
+    """Where a run comes from: git, Prefect, what started it."""
+    from flows import provenance
+
+    page = f"{servers.address(project, 'prefect')}/runs/flow-run/{runtime.flow_run.id}"
+    return provenance.commit(project) | {
+        "prefect.flow_run_id": str(runtime.flow_run.id),
+        "prefect.flow_run_url": page,
+        "ratchet.trigger": "command",
+    }

@@ -1,0 +1,239 @@
+"""The two servers, on loopback: in the background (`ratchet up`, `ratchet down`), or Prefect's for one run.
+
+Which servers are up is written to servers.json in the state folder: address, process and its start time, so that
+neither a dead server nor another clone's is ever taken for ours.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dotenv import dotenv_values
+
+from flows import locks, stores
+from flows.environment import Project
+from pipelines.errors import BusyError, RatchetError
+
+NAMES = ("prefect", "mlflow")
+PATIENCE = 120  # seconds a server may take to answer: a slow machine needs 20 and more
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    url: str  # of the pages a person opens
+    pid: int
+    started: float  # of the process, in seconds since 1970: tells a reused pid from ours
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api" if self.name == "prefect" else self.url
+
+    def alive(self) -> bool:
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) < 1
+        except psutil.Error:
+            return False
+
+
+def up(project: Project) -> dict[str, Server]:
+    """Start what is not running; returns both. Raises RatchetError if one does not answer, with the end of its log."""
+    with locks.hold(project, "run", "ratchet up", wait=False):
+        running = recorded(project)
+        stores.ensure_prefect(project)
+        stores.ensure_mlflow(project)
+        waiting = {name: _start(project, name, _port(project, name)) for name in NAMES if name not in running}
+        for name, (process, port) in waiting.items():
+            running[name] = _ready(project, name, process, port)
+        _record(project, running)
+    return running
+
+
+def down(project: Project) -> list[str]:
+    """Stop what is running; returns the names. Raises BusyError while a run is active."""
+    active = [name for name in locks.held(project) if name not in ("servers", "stores")]
+    if active:
+        raise BusyError(
+            f"{locks.describe(project, active[0])} is active, and its servers stay up.", "Wait until it has ended."
+        )
+    running = recorded(project)
+    for server in running.values():
+        _stop(server.pid)
+    _path(project).unlink(missing_ok=True)
+    return sorted(running)
+
+
+def recorded(project: Project) -> dict[str, Server]:
+    """The servers of this project that are alive."""
+    try:
+        entries = json.loads(_path(project).read_text())["servers"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    servers = (Server(**entry) for entry in entries)
+    return {server.name: server for server in servers if server.alive()}
+
+
+@contextmanager
+def for_a_run(project: Project) -> Iterator[str]:
+    """The URL of a Prefect API for one run: the one of the settings, the one that is up, or one that ends with the run."""
+    running = recorded(project)
+    if project.prefect or "prefect" in running:
+        yield project.prefect or running["prefect"].api
+        return
+    stores.ensure_prefect(project)
+    pipe = project.state / f"server-{os.getpid()}.pipe"
+    with lifeline_held(pipe):
+        process, port = _start(project, "prefect", _free_port(), str(pipe))
+        try:
+            yield _ready(project, "prefect", process, port).api
+        finally:
+            _stop(process.pid)
+            process.wait()
+
+
+@contextmanager
+def lifeline_held(path: Path) -> Iterator[str]:
+    """The path of a pipe that closes when this process ends (see pipelines/lifeline.py)."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    end = os.open(path, os.O_RDWR)
+    try:
+        yield str(path)
+    finally:
+        os.close(end)
+        path.unlink(missing_ok=True)
+
+
+def address(project: Project, name: str) -> str:
+    """Where a person finds a server's pages once it is up: the same from one `ratchet up` to the next."""
+    given = {"prefect": project.prefect.removesuffix("/api"), "mlflow": project.tracking}[name]
+    return given if given.startswith("http") else f"http://127.0.0.1:{_port(project, name)}"
+
+
+def _port(project: Project, name: str) -> int:
+    """The port that this clone keeps for a server; a new one if another program has taken it."""
+    running = recorded(project)
+    if name in running:
+        return int(running[name].url.rpartition(":")[2])
+    path = project.state / "ports.json"
+    try:
+        ports = json.loads(path.read_text())
+    except (OSError, ValueError):
+        ports = {"format": 1}
+    if name not in ports or not _free(ports[name]):
+        ports[name] = _free_port()
+        _write(path, ports)
+    return int(ports[name])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subprocess.Popen[bytes], int]:
+    commands = {
+        "prefect": ["flows.prefect_server", str(port), pipe],
+        "mlflow": [
+            "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{project.mlflow_database}",
+            "--artifacts-destination", project.mlflow_artifacts.as_uri(),
+        ],
+    }  # fmt: skip
+    environment = os.environ | {"PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
+    if name == "mlflow":
+        environment |= {
+            key: value or "" for key, value in dotenv_values(project.root / "mlflow" / "server.env").items()
+        }
+    with _log(project, name).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *commands[name]],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # one group to stop, and no Ctrl-C meant for somebody else
+        )
+    return process, port
+
+
+def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
+    health = f"http://127.0.0.1:{port}" + {"prefect": "/api/health", "mlflow": "/health"}[name]
+    until = time.monotonic() + PATIENCE
+    while not _answers(health):
+        if process.poll() is not None or time.monotonic() > until:
+            _stop(process.pid)
+            tail = _log(project, name).read_text(errors="replace").strip()[-800:]
+            raise RatchetError(
+                f"The {name} server did not start: {tail or 'it printed nothing'}", "Run `ratchet doctor`."
+            )
+        time.sleep(0.05)
+    return Server(name, f"http://127.0.0.1:{port}", process.pid, psutil.Process(process.pid).create_time())
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310: always http on loopback
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _stop(pid: int) -> None:
+    """End a server and all its processes: politely, then not."""
+    try:
+        group = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in group:
+        _signal(process, signal.SIGTERM)
+    for process in psutil.wait_procs(group, timeout=10)[1]:
+        _signal(process, signal.SIGKILL)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _path(project: Project) -> Path:
+    return project.state / "servers.json"
+
+
+def _log(project: Project, name: str) -> Path:
+    return project.state / "logs" / f"{name}-server.log"
+
+
+def _record(project: Project, servers: dict[str, Server]) -> None:
+    content: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.values()]}
+    _write(_path(project), content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=2))
+    os.replace(partial, path)

@@ -1,0 +1,209 @@
+"""MLflow runs: one for each set of inputs, the same names in each, live while it trains.
+
+A run is found by what it is, not by an id kept somewhere: the tag `ratchet.inputs_hash`, and once it is published
+`ratchet.model_hash`. The tag `ratchet.published` is written last: a run without it is taken up again.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+from mlflow.tracking import MlflowClient
+from mlflow.utils.time import get_current_time_millis
+
+import mlflow
+from flows import epochs, servers, stores
+from flows.environment import Project
+from pipelines.errors import RatchetError
+
+BATCH = 100  # the most parameters, tags or metrics that one call may carry
+
+
+def client(project: Project) -> MlflowClient:
+    """A client of the store: the one of the settings, the server that is up, or the SQLite file itself."""
+    running = servers.recorded(project)
+    if project.tracking or "mlflow" in running:
+        uri = project.tracking or running["mlflow"].api
+    else:
+        uri = stores.ensure_mlflow(project)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return MlflowClient(uri, uri)
+
+
+def experiment(project: Project, store: MlflowClient, model: str) -> str:
+    """The id of the model's experiment, made if it is missing, with a place for artifacts that every process can read."""
+    found = store.get_experiment_by_name(model)
+    if found is not None:
+        return str(found.experiment_id)
+    location = None if project.tracking else (project.mlflow_artifacts / model).as_uri()
+    tags = {"mlflow.note.content": f"Retraining of {model}: models/{model}.yaml. Compare runs by their test/ metrics."}
+    return str(store.create_experiment(model, artifact_location=location, tags=tags))
+
+
+def find(store: MlflowClient, experiment_id: str, **tags: str) -> Run | None:
+    """The newest run that carries these ratchet tags."""
+    wanted = " and ".join(f"tags.`ratchet.{key}` = '{value}'" for key, value in tags.items())
+    runs = store.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
+    return runs[0] if runs else None
+
+
+def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, title: str) -> Run:
+    """The unpublished run of these inputs, or a new one; running from now on."""
+    found = find(store, experiment_id, inputs_hash=inputs_hash, published="false")
+    if found is not None:
+        store.update_run(found.info.run_id, status="RUNNING")
+        return found
+    tags = {"ratchet.inputs_hash": inputs_hash, "ratchet.published": "false", "mlflow.source.type": "PROJECT"}
+    return store.create_run(experiment_id, run_name=title, tags=tags)
+
+
+def log_epochs(store: MlflowClient, run_id: str, found: list[epochs.Epoch]) -> None:
+    """Log the epochs that the run does not have yet; `step` is the number of the epoch."""
+    if not found:
+        return
+    name = next(key for key in found[0] if key != "epoch")
+    known = {metric.step for metric in store.get_metric_history(run_id, name)}
+    now = get_current_time_millis()
+    metrics = [
+        Metric(key, value, now, int(epoch["epoch"]))
+        for epoch in found
+        for key, value in epoch.items()
+        if key != "epoch" and int(epoch["epoch"]) not in known
+    ]
+    for start in range(0, len(metrics), BATCH):
+        store.log_batch(run_id, metrics=metrics[start : start + BATCH])
+
+
+def log_facts(
+    store: MlflowClient,
+    run_id: str,
+    parameters: dict[str, Any],
+    metrics: dict[str, float],
+    tags: dict[str, str],
+    model_id: str,
+    dataset: tuple[str, str],
+) -> None:
+    """Parameters flat and dotted, final metrics, tags. Logging the same again changes nothing.
+
+    dataset: name and digest of the rows that the metrics were measured on; MLflow links metric, model and data.
+    """
+    params = [Param(key, text) for key, text in sorted(flat(parameters).items())]
+    for start in range(0, len(params), BATCH):
+        store.log_batch(run_id, params=params[start : start + BATCH])
+    now, (name, digest) = get_current_time_millis(), dataset
+    linked = {"model_id": model_id, "dataset_name": name, "dataset_digest": digest} if model_id else {}
+    store.log_batch(
+        run_id,
+        metrics=[Metric(key, value, now, 0, run_id=run_id, **linked) for key, value in metrics.items()],
+        tags=[RunTag(key, value[:5000]) for key, value in tags.items()],
+    )
+
+
+def finish(store: MlflowClient, run_id: str) -> None:
+    """The last word on a run: published, and FINISHED."""
+    store.set_tag(run_id, "ratchet.published", "true")
+    store.set_terminated(run_id, "FINISHED")
+
+
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """{"train": {"epochs": 3}} -> {"train.epochs": "3"}; lists as JSON."""
+    result: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            result[f"{prefix}{key}"] = text[:6000]
+    return result
+
+
+def log_datasets(store: MlflowClient, run: Run, source: str, splits: dict[str, dict[str, Any]]) -> None:
+    """The three splits as MLflow data sets. splits: name -> {digest: DVC's hash, rows}."""
+    if run.inputs and run.inputs.dataset_inputs:
+        return
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=name,
+                digest=split["digest"],
+                source_type="dvc",
+                source=json.dumps({"source": source, "md5": split["digest"]}),
+                profile=json.dumps({"num_rows": split["rows"], "hash": split["hash"]}),
+            ),
+            [InputTag("mlflow.data.context", name)],
+        )
+        for name, split in splits.items()
+    ]
+    store.log_inputs(run.info.run_id, inputs)
+
+
+def log_files(store: MlflowClient, run_id: str, files: list[tuple[str, Path]]) -> None:
+    """files: (folder in the run, file). The same names in every run, so that runs can be compared."""
+    for folder, path in files:
+        store.log_artifact(run_id, str(path), folder)
+
+
+def close_abandoned(store: MlflowClient, experiment_id: str, except_for: str) -> int:
+    """Mark runs that their process left RUNNING as KILLED. Only the holder of the model's lock may call this."""
+    running = store.search_runs([experiment_id], "attributes.status = 'RUNNING'")
+    abandoned = [run for run in running if run.info.run_id != except_for]
+    for run in abandoned:
+        store.set_terminated(run.info.run_id, "KILLED")
+    return len(abandoned)
+
+
+class Live:
+    """Forwards epochs to MLflow while a stage trains; what cannot be sent now is sent by the publish step.
+
+    Training never waits for the tracking store and never fails because of it.
+    """
+
+    def __init__(self, project: Project, model: str, inputs_hash: str, title: str, tags: dict[str, str]):
+        self._project, self._model = project, model
+        self._inputs_hash, self._title, self._tags = inputs_hash, title, tags
+        self._run_id = ""
+        self._store: MlflowClient | None = None
+        self.problem = ""
+
+    def forward(self, found: list[epochs.Epoch]) -> None:
+        try:
+            if self._store is None:
+                self._store = client(self._project)
+                place = experiment(self._project, self._store, self._model)
+                if find(self._store, place, inputs_hash=self._inputs_hash, published="true"):
+                    self.problem = "already published"
+                    return
+                self._run_id = take_up(self._store, place, self._inputs_hash, self._title).info.run_id
+                self._store.log_batch(self._run_id, tags=[RunTag(key, value) for key, value in self._tags.items()])
+            if self._run_id:
+                log_epochs(self._store, self._run_id, found)
+        except Exception as error:  # the store is away or locked: publishing makes it complete
+            self._store = None
+            self.problem = f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def reachable(project: Project) -> Iterator[None]:
+    """Turn the failure of a store that is away, locked or broken into an error that says what to do."""
+    try:
+        yield
+    except RatchetError:
+        raise
+    except Exception as error:
+        where = project.tracking or str(project.mlflow_database)
+        raise RatchetError(
+            f"The tracking store {where} cannot be used now: {' '.join(str(error).split())[:300]}.",
+            "The stages are done and kept: `ratchet run` publishes them when the store is back.",
+        ) from error
