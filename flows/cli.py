@@ -1,8 +1,8 @@
 """The `ratchet` command.
 
-Every command takes --json and then prints one JSON object on standard output, and nothing else there. Exit status: 0 it did
-what was asked (a rejected candidate included), 1 it failed, 2 the request was wrong. Errors are one paragraph
-on standard error; a traceback only with --debug.
+Every command takes --json and then prints one JSON object on standard output, and nothing else there. Exit
+status: 0 it did what was asked (a rejected candidate included), 1 it failed, 2 the request was wrong. Errors are
+one paragraph on standard error; a traceback only with --debug.
 """
 
 import json

@@ -55,11 +55,11 @@ def _packages(project: Project) -> Iterator[Check]:
 
     found = {name: version(name) for name in PACKAGES}
     yield Check("packages", True, ", ".join(f"{name} {number}" for name, number in found.items()))
-    broken = [name for name, below in (("fastapi", (0, 151)), ("sqlalchemy", (2, 1))) if _number(found[name]) >= below]
+    limits = {"fastapi": (0, 151), "sqlalchemy": (2, 1)}
+    broken = [name for name, below in limits.items() if _number(found[name]) >= below]
     if broken:
-        yield Check(
-            "versions", False, f"{', '.join(broken)} too new for Prefect's scheduler", "rm -r .venv && make run"
-        )
+        wrong = f"{', '.join(broken)} too new for Prefect's scheduler"
+        yield Check("versions", False, wrong, "rm -r .venv && make run")
     real = "site-packages" in str(mlflow.__file__)
     yield Check("mlflow", real, str(mlflow.__file__), "remove __init__.py from the project's mlflow/ folder")
 
@@ -72,7 +72,7 @@ def _number(text: str) -> tuple[int, int]:
 def _device(project: Project) -> Iterator[Check]:
     from pipelines import device
 
-    choice = device.prepare(device.Hardware(), seed=0)
+    choice = device.prepare(device.Hardware.model_validate({}), seed=0)
     yield Check("device", True, f"{choice.device}: {choice.reason}")
 
 
@@ -112,8 +112,8 @@ def _servers(project: Project) -> Iterator[Check]:
     running = servers.recorded(project)
     for name in servers.NAMES:
         yield Check(name, True, running[name].url if name in running else "not up (ratchet up)")
-    held = [name for name in locks.held(project)]
-    yield Check("runs", True, ", ".join(locks.describe(project, name) for name in held) or "none active")
+    held = [locks.describe(project, name) for name in locks.held(project)]
+    yield Check("runs", True, ", ".join(held) or "none active")
 
 
 def _quiet(project: Project) -> Iterator[Check]:

@@ -1,7 +1,7 @@
 """dvc.lock is the user's: a run changes it for a reason that can be committed, or not at all.
 
-On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ with nothing having
-been changed. There this machine's entries are kept in the state folder, lent to DVC for the run, and the
+On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ with nothing
+having been changed. There this machine's entries are kept in the state folder, lent to DVC for the run, and the
 committed ones put back at its end.
 """
 

@@ -80,11 +80,11 @@ class _Line:
         return self._spinner
 
 
-_current: ContextVar[Progress] = ContextVar("progress", default=Progress())
+_current: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 def current() -> Progress:
-    return _current.get()
+    return _current.get() or Progress()
 
 
 def use(progress: Progress) -> None:

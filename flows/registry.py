@@ -72,12 +72,12 @@ def _ensure_registered(store: MlflowClient, model: str, about: dict[str, Any]) -
 def signature(about: dict[str, Any]) -> ModelSignature:
     """Raw rows in; prediction, and for a classification the probability of each class, out."""
     if about["kind"] == "image":
-        inputs = [ColSpec(DataType.binary, "image")]
+        inputs: list[Any] = [ColSpec(DataType.binary, "image")]
     else:
         inputs = [ColSpec(DataType.double, name, required=False) for name in about["numbers"]]
         inputs += [ColSpec(DataType.string, name, required=False) for name in about["categories"]]
     label = DataType.double if not about["classes"] else _label(about)
-    outputs = [ColSpec(label, "prediction")]
+    outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

@@ -64,7 +64,8 @@ def _work(run: Run) -> dict[str, Any]:
     pinned = look_for_data("refresh", run, return_state=True)
     pinned.result()  # raises what the task raised
     with lockfile.kept(run.project, run.graph):
-        needs, states = run.graph.needs(), {}
+        needs = run.graph.needs()
+        states: dict[str, State] = {}
         for stage in run.graph.order():
             before = [states[needed] for needed in needs[stage]] or [pinned]
             name = stage.partition("@")[0]
@@ -73,8 +74,8 @@ def _work(run: Run) -> dict[str, Any]:
     from flows import publish  # MLflow takes 2 s to import: not before it is needed
 
     made = publish.made(run.project, run.model)
-    published = publish_version("publish", run, made, wait_for=[states[stage]])
-    answer = decide_champion("decide", run, made, published)
+    published: Any = publish_version("publish", run, made, wait_for=[states[stage]])
+    answer: Any = decide_champion("decide", run, made, published)
     artifacts.show(run.project, run.model, made, published, answer)
     return {
         "format": 1,

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def recorded(project: Project) -> dict[str, Server]:
 
 @contextmanager
 def for_a_run(project: Project) -> Iterator[str]:
-    """The URL of a Prefect API for one run: the one of the settings, the one that is up, or one that ends with the run."""
+    """The URL of a Prefect API for one run: that of the settings, the one that is up, or one that ends with the run."""
     running = recorded(project)
     if project.prefect or "prefect" in running:
         yield project.prefect or running["prefect"].api
@@ -158,9 +158,8 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
     }  # fmt: skip
     environment = os.environ | {"PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     if name == "mlflow":
-        environment |= {
-            key: value or "" for key, value in dotenv_values(project.root / "mlflow" / "server.env").items()
-        }
+        declared = dotenv_values(project.root / "mlflow" / "server.env")
+        environment |= {key: value or "" for key, value in declared.items()}
     with _log(project, name).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *commands[name]],
@@ -189,7 +188,7 @@ def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: 
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310: always http on loopback
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (always http, on loopback)
             return bool(response.status == 200)
     except OSError:
         return False
@@ -208,10 +207,8 @@ def _stop(pid: int) -> None:
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _free_port() -> int:

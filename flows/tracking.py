@@ -43,7 +43,7 @@ def client(project: Project) -> MlflowClient:
 
 
 def experiment(project: Project, store: MlflowClient, model: str) -> str:
-    """The id of the model's experiment, made if it is missing, with a place for artifacts that every process can read."""
+    """The id of the model's experiment, made if it is missing, its artifacts where every process can read them."""
     found = store.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
