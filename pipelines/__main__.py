@@ -1,11 +1,12 @@
 """Run one stage: python -m pipelines STAGE MODEL
 
-This is the command of every stage in dvc.yaml, whoever runs it. It checks the whole of the model's YAML, runs the stage, and
-tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status: 0 done,
-1 failed, 2 the request was wrong.
+This is the command of every stage in dvc.yaml, whoever runs it. It checks the whole of the model's YAML, runs the
+stage, and tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status:
+0 done, 1 failed, 2 the request was wrong.
 
-Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal, and the paragraph goes to
-the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; the stage then ends too.
+Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal, and the
+paragraph goes to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; the stage
+then ends too.
 """
 
 import importlib
@@ -18,21 +19,24 @@ from pipelines import lifeline
 from pipelines.errors import RatchetError, RequestError
 from pipelines.settings import nearest
 
+INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
 
 
 def main(arguments: list[str]) -> int:
-    log = os.environ.get("RATCHET_STAGE_LOG")
-    if log:
-        _redirect(log)
-    lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
+    log = os.environ.get("RATCHET_STAGE_LOG", "")
     try:
+        if log:
+            _redirect(log)
+        lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
         stage, model = _parse(arguments)
-        if log is None:  # `ratchet run` has checked it already
+        if not log:  # `ratchet run` has checked it already
             importlib.import_module("pipelines.declaration").check(model)
         importlib.import_module(f"pipelines.{stage}").run(model)
     except Exception as error:
         return _tell(error, log)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
@@ -44,15 +48,25 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
     return arguments[0], arguments[1]
 
 
-def _tell(error: Exception, log: str | None) -> int:
-    expected = isinstance(error, RatchetError)
-    paragraph = str(error) if expected else f"{type(error).__name__}: {error}"
-    if not expected or os.environ.get("RATCHET_DEBUG") == "1":
+def _tell(error: Exception, log: str) -> int:
+    if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
         traceback.print_exc()
+    paragraph = _paragraph(error)
     if log:
         Path(f"{log}.error").write_text(paragraph, encoding="utf-8")
     print(f"error: {paragraph}", file=sys.stderr, flush=True)
     return error.status if isinstance(error, RatchetError) else 1
+
+
+def _paragraph(error: Exception) -> str:
+    if isinstance(error, RatchetError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or 'no file named'}."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory for this stage. Give it fewer rows, or a machine with more memory."
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{what}. This was not foreseen: RATCHET_DEBUG=1 in front of the same command shows where it happened."
 
 
 def _redirect(path: str) -> None:

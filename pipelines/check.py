@@ -4,32 +4,40 @@
 
     data/<model>/train.parquet, validation.parquet, test.parquet  ->  data/<model>/check.json
 
-overlap: rows of validation and test whose features also occur among the training rows.
+overlap: rows of validation whose features also occur in train, rows of test whose features occur in either.
 leakage: a single feature that nearly gives the target away.
 drift: how far each number's distribution in test is from that in train (Kolmogorov-Smirnov statistic).
 rules: expectations, as in `validate`, on the training split. A failed run leaves data/<model>/failed/check.json.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines import expectations, identities, rows, settings, tables
 from pipelines.errors import ExpectationError
-from pipelines.expectations import Rules, Suite
+from pipelines.expectations import Suite
+from pipelines.rules import Rules
 from pipelines.settings import FORMAT, Data
 
 SAMPLE_ROWS = 100_000  # leakage and drift look at the first so many rows of a split; the report says how many
 
 
 class Check(Rules):
-    overlap: float = Field(0.0, ge=0, le=1)  # the largest share of validation and of test rows also in train
+    overlap: float = Field(0.0, ge=0, le=1)  # the largest share of the rows of validation, and of test
     leakage: float = Field(0.999, gt=0, le=1)  # the largest score (balanced accuracy or R2) of one feature alone
     drift: float = Field(1.0, gt=0, le=1)  # the largest Kolmogorov-Smirnov statistic between train and test
+
+    @model_validator(mode="after")
+    def _nothing_to_quarantine(self) -> "Check":
+        if any(rule.level == "quarantine" for rule in self.rules):
+            raise ValueError("a rule of level quarantine belongs to `validate`: here the splits are already made")
+        return self
 
 
 def run(model: str) -> None:
@@ -43,8 +51,9 @@ def run(model: str) -> None:
 
 def check(folder: Path, data: Data, config: Check) -> dict[str, Any]:
     """The report on the splits."""
-    train = head(folder / "train.parquet")
-    test = head(folder / "test.parquet")
+    columns = [*data.numbers, *data.categories, data.target]
+    train = head(folder / "train.parquet", columns)
+    test = head(folder / "test.parquet", columns)
     return {
         "format": FORMAT,
         "sample_rows": {
@@ -59,10 +68,10 @@ def check(folder: Path, data: Data, config: Check) -> dict[str, Any]:
     }
 
 
-def head(path: Path) -> pa.Table:
-    """The first SAMPLE_ROWS rows."""
+def head(path: Path, columns: list[str]) -> pa.Table:
+    """The first SAMPLE_ROWS rows, of which there are some."""
     found, count = [], 0
-    for batch in tables.batches(path):
+    for batch in tables.batches(path, columns):
         found.append(batch.slice(0, SAMPLE_ROWS - count))
         count += found[-1].num_rows
         if count >= SAMPLE_ROWS:
@@ -71,19 +80,21 @@ def head(path: Path) -> pa.Table:
 
 
 def overlap(folder: Path, data: Data) -> dict[str, float]:
-    """The share of validation and of test rows whose features are also those of a training row."""
+    """The share of validation rows whose features are also those of a training row, and of test rows whose
+    features are those of a training or validation row."""
 
-    def reader(split: str) -> tuple[identities.Reader, int]:
-        path = folder / f"{split}.parquet"
-        read = lambda: (rows.identify(b, data.features) for b in tables.batches(path, data.features))  # noqa: E731
-        return read, tables.rows(path)
+    def reader(*splits: str) -> identities.Reader:
+        return lambda: (ids for split in splits for ids in _feature_ids(folder / f"{split}.parquet", data))
 
-    train, of_train = reader("train")
-    shares = {}
-    for split in ("validation", "test"):
-        read, count = reader(split)
-        shares[split] = identities.share_known(read, train, (count, of_train))
-    return shares
+    def share(split: str, *others: str) -> float:
+        counts = [tables.rows(folder / f"{name}.parquet") for name in (split, *others)]
+        return identities.share_known(reader(split), reader(*others), (counts[0], sum(counts[1:])))
+
+    return {"validation": share("validation", "train"), "test": share("test", "train", "validation")}
+
+
+def _feature_ids(path: Path, data: Data) -> Iterator[list[str]]:
+    return (rows.identify(batch, data.features) for batch in tables.batches(path, data.features))
 
 
 def leakage(train: pa.Table, data: Data) -> dict[str, float]:
@@ -100,13 +111,14 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
     target = np.array(train[data.target].to_pylist())
     tree = (DecisionTreeClassifier if classify else DecisionTreeRegressor)(random_state=0)
     scoring = "balanced_accuracy" if classify else "r2"
-    folds = min(3, np.unique(target, return_counts=True)[1].min() if classify else len(target))
+    folds = min(3, np.unique(target, return_counts=True)[1].min() if classify else len(target) // 2)
     if folds < 2:
-        return {}
-    return {
-        name: round(float(cross_val_score(tree, _coded(train[name]), target, scoring=scoring, cv=folds).mean()), 6)
+        return {}  # too few rows to hold any out
+    scores = {
+        name: cross_val_score(tree, _coded(train[name]), target, scoring=scoring, cv=folds).mean()
         for name in data.features
     }
+    return {name: round(float(score), 6) for name, score in scores.items()}
 
 
 def _coded(column: pa.ChunkedArray) -> np.ndarray:
@@ -135,15 +147,16 @@ def _rules(path: Path, data: Data, config: Check) -> list[dict[str, Any]]:
     suite = Suite(config, tables.rows(path))
     for frame in expectations.frames(tables.batches(path), "image" if data.kind == "image" else None):
         suite.feed(frame)
-    return [{key: value for key, value in entry.items() if key != "row_ids"} for entry in suite.report()]
+    return suite.report()
 
 
 def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> None:
     """Raises ExpectationError if a limit is passed, after keeping the report where it is not an output."""
     problems = [
-        f"{share:.1%} of the {split} rows have the features of a training row (check.overlap allows {config.overlap:.1%})"
-        for split, share in report["overlap"].items()
-        if share > config.overlap
+        f"{share:.1%} of the {split} rows have the features of a row of {others} "
+        f"(check.overlap allows {config.overlap:.1%})"
+        for split, others in (("validation", "train"), ("test", "train or validation"))
+        if (share := report["overlap"][split]) > config.overlap
     ]
     problems += [
         f"the feature {name!r} alone gives the target (score {score:.4f}, check.leakage allows {config.leakage:g})"
@@ -151,7 +164,7 @@ def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> No
         if score > config.leakage
     ]
     problems += [
-        f"the column {name!r} is distributed differently in test (statistic {value:.3f}, check.drift allows {config.drift:g})"
+        f"the column {name!r} is distributed differently in test ({value:.3f}, check.drift allows {config.drift:g})"
         for name, value in report["drift"].items()
         if value > config.drift
     ]
@@ -161,7 +174,7 @@ def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> No
     kept = folder / "failed" / "check.json"
     kept.unlink(missing_ok=True)
     if problems:
-        kept.parent.mkdir(exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_report(kept, report)
         raise ExpectationError(
             f"The splits of {folder} are not fit to use: {'; '.join(problems)}.",

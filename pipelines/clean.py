@@ -6,11 +6,12 @@
 
 No value is changed here: what changes values is part of the model. The split of a row is a function of the
 seed and the row alone, so rows that arrive later, another order, or copies never move a row that was there.
+A row without a target is removed (`validate` stops at one, unless the model's YAML says otherwise).
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -85,29 +86,27 @@ def run(model: str) -> None:
 
 
 def clean(folder: Path, data: Data, config: Clean) -> dict[str, Any]:
-    """Write the three splits; returns the report: hashes, rows and classes of each split, rows removed and why."""
+    """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why."""
     raw = folder / "raw.parquet"
-    aside = {
-        row_id for batch in tables.batches(folder / "quarantine.parquet") for row_id in batch["row_id"].to_pylist()
-    }
     data_hash, repeated = identities.survey(raw)
-    schema = rows.raw_schema(data)
+    aside = identities.marked(raw, folder / "quarantine.parquet")
+    tables.check_space(folder, raw.stat().st_size)
     removed: Counter[str] = Counter()
-    classes: dict[str, Counter[str]] = {name: Counter() for name in SPLITS}
+    targets: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
     with ExitStack() as stack:
-        files = {name: stack.enter_context(tables.Writer(folder / f"{name}.parquet", schema)) for name in SPLITS}
+        files = {
+            name: stack.enter_context(tables.Writer(folder / f"{name}.parquet", rows.raw_schema(data)))
+            for name in SPLITS
+        }
         start = 0
         for batch in tables.batches(raw):
-            duplicate = repeated[start : start + batch.num_rows]
-            start += batch.num_rows
-            reason = reasons(batch, data, config, aside, duplicate)
+            here = slice(start, start + batch.num_rows)
+            start = here.stop
+            reason = reasons(batch, data, config, aside[here], repeated[here])
             removed.update(word for word in reason.tolist() if word)
-            split = np.where(reason == "", splits(batch, config), "")
-            for name in SPLITS:
-                chosen = batch.filter(pa.array(split == name))
+            for name, chosen in divide(batch.filter(pa.array(reason == "")), config).items():
                 files[name].write(chosen)
-                if data.task == "classification":
-                    classes[name].update(str(value) for value in chosen[data.target].to_pylist())
+                note(targets[name], chosen[data.target], data)
     return {
         "format": FORMAT,
         "data_hash": data_hash,
@@ -116,34 +115,50 @@ def clean(folder: Path, data: Data, config: Clean) -> dict[str, Any]:
             name: {
                 "rows": files[name].rows,
                 "hash": identities.survey(folder / f"{name}.parquet")[0],
-                "classes": dict(sorted(classes[name].items())),
+                **{key: targets[name][key] for key in sorted(targets[name])},
             }
             for name in SPLITS
         },
     }
 
 
-def reasons(batch: pa.RecordBatch, data: Data, config: Clean, aside: set[str], repeated: np.ndarray) -> np.ndarray:
-    """Why each row is removed: an empty word for one that stays."""
+def note(seen: dict[str, Any], target: pa.Array, data: Data) -> None:
+    """Add the targets of some rows to what a split holds: rows of each class, or the smallest and largest number."""
+    if data.task == "classification":
+        counts = Counter(seen.get("classes", {})) + Counter(str(value) for value in target.to_pylist())
+        seen["classes"] = dict(sorted(counts.items()))
+    elif len(target):
+        low, high = pc.min_max(target).as_py().values()
+        seen["smallest"] = min(low, seen.get("smallest", low))
+        seen["largest"] = max(high, seen.get("largest", high))
+
+
+def reasons(batch: pa.RecordBatch, data: Data, config: Clean, aside: np.ndarray, repeated: np.ndarray) -> np.ndarray:
+    """Why each row is removed [rows]: an empty word for one that stays. aside and repeated: [rows, bool]."""
     reason = np.full(batch.num_rows, "", dtype="<U20")
     if config.missing == "drop":
         for name in data.features:
-            reason[pc.is_null(batch[name]).to_numpy(zero_copy_only=False)] = "missing value"
+            reason[_is_null(batch[name])] = "missing value"
+    reason[_is_null(batch[data.target])] = "missing target"
     if config.duplicates == "drop":
         reason[repeated] = "duplicate"
-    quarantined = np.array([row_id in aside for row_id in batch["row_id"].to_pylist()], bool)
-    reason[quarantined] = "quarantined"
+    reason[aside] = "quarantined"
     return reason
 
 
-def splits(batch: pa.RecordBatch, config: Clean) -> np.ndarray:
-    """The split of each row of a batch. Raises DataError for a value that names none."""
+def _is_null(column: pa.Array) -> np.ndarray:
+    return np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False))
+
+
+def divide(batch: pa.RecordBatch, config: Clean) -> dict[str, pa.RecordBatch]:
+    """The rows of each split. Raises DataError for a value that names none."""
     by: dict[str, Callable[[pa.RecordBatch, Any], list[str]]] = {
         "hash": _by_hash,
         "time": _by_time,
         "given": _by_given,
     }
-    return np.array(by[config.split.by](batch, config.split), dtype="<U20")
+    split = np.array(by[config.split.by](batch, config.split), dtype="<U10")
+    return {name: batch.filter(pa.array(split == name)) for name in SPLITS}
 
 
 def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> list[str]:
@@ -155,45 +170,72 @@ def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> list[str]:
 
 def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> list[str]:
     first, second = instant(split.validation_from), instant(split.test_from)
-    instants = (instant(value) for value in batch[split.column].to_pylist())
-    return ["train" if at < first else "validation" if at < second else "test" for at in instants]
+    found = []
+    for value, row_id in zip(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), strict=True):
+        try:
+            at = instant(value)
+        except ValueError as error:
+            raise _names_no_split(row_id, split.column, value, f"it is no instant ({error})") from error
+        found.append("train" if at < first else "validation" if at < second else "test")
+    return found
 
 
 def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> list[str]:
-    return list(_given(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), split))
-
-
-def _given(values: list[str], ids: list[str], split: GivenSplit) -> Iterator[str]:
-    for value, row_id in zip(values, ids, strict=True):
+    found = []
+    for value, row_id in zip(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), strict=True):
         if value not in SPLITS:
-            raise DataError(
-                f"Row {row_id}: the split column {split.column!r} holds {value!r}.",
-                f"It may hold {', '.join(SPLITS)}.",
-            )
+            raise _names_no_split(row_id, split.column, value, f"it may hold {', '.join(SPLITS)}")
         becomes = value == "train" and rows.fraction(split.seed, row_id) < split.validation
-        yield "validation" if becomes else value
+        found.append("validation" if becomes else value)
+    return found
 
 
-def instant(text: str) -> datetime:
+def _names_no_split(row_id: str, column: str, value: Any, why: str) -> DataError:
+    return DataError(
+        f"Row {row_id}: the split column {column!r} holds {value!r}: {why}.",
+        "Correct the source, or set such rows aside with a rule of level quarantine.",
+    )
+
+
+def instant(text: Any) -> datetime:
     """An instant with a zone. Raises ValueError for anything else."""
     at = datetime.fromisoformat(str(text))
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone: write it as 2026-01-31T00:00:00+00:00")
+        raise ValueError(f"{text!r} has no time zone, write it as 2026-01-31T00:00:00+00:00")
     return at
 
 
 def check_report(report: dict[str, Any], data: Data, config: Clean, where: str) -> None:
-    """Raises DataError when a split is empty, or lacks a class that another has."""
-    again = f"Change split.seed or the shares in {where} (seed is {getattr(config.split, 'seed', 'not used')}), or add rows."
+    """Raises DataError when a split is empty, lacks a class that another has, or there is nothing to tell apart."""
+    again = _repair(config, where)
     found = report["splits"]
     for name in SPLITS:
         if not found[name]["rows"]:
             removed = ", ".join(f"{count} {why}" for why, count in report["rows"]["removed"].items()) or "none"
             raise DataError(f"The {name} split is empty: {report['rows']['raw']} raw rows, removed: {removed}.", again)
     if data.task == "classification":
-        every = sorted(set().union(*(found[name]["classes"] for name in SPLITS)))
-        if len(every) < 2:
-            raise DataError(f"The target {data.target!r} has one class, {every[0]!r}: there is nothing to learn.")
-        for name in SPLITS:
-            if absent := [label for label in every if label not in found[name]["classes"]]:
-                raise DataError(f"The {name} split has no row of class {', '.join(map(repr, absent))}.", again)
+        _check_classes({name: found[name]["classes"] for name in SPLITS}, data, again)
+    elif found["train"]["smallest"] == found["train"]["largest"]:
+        raise DataError(
+            f"The target {data.target!r} is {found['train']['smallest']} in every training row: there is nothing to "
+            "learn.",
+            "Add rows with another value to the source.",
+        )
+
+
+def _check_classes(classes: dict[str, dict[str, int]], data: Data, again: str) -> None:
+    every = sorted(set().union(*classes.values()))
+    if len(every) < 2:
+        raise DataError(
+            f"The target {data.target!r} has one class, {every[0]!r}: there is nothing to learn.",
+            "Add rows of another class to the source.",
+        )
+    for name, present in classes.items():
+        if absent := [label for label in every if label not in present]:
+            raise DataError(f"The {name} split has no row of class {', '.join(map(repr, absent))}.", again)
+
+
+def _repair(config: Clean, where: str) -> str:
+    if isinstance(config.split, TimeSplit):
+        return f"Move clean.split.validation_from or test_from in {where}, or add rows."
+    return f"Change clean.split.seed (now {config.split.seed}) or the shares in {where}, or add rows."

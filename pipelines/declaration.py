@@ -3,6 +3,7 @@
 Each section is declared where it is used; this page only puts them together and checks what spans sections.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +16,9 @@ from pipelines.check import Check
 from pipelines.clean import Clean, HashSplit
 from pipelines.errors import SettingsError
 from pipelines.evaluate import Evaluate
-from pipelines.expectations import Rules
 from pipelines.ingest import Ingest
 from pipelines.metrics import METRICS
+from pipelines.rules import Rules
 from pipelines.settings import Data, Section
 from pipelines.train import Train
 from pipelines.validate import Validate
@@ -32,6 +33,9 @@ class Promote(Section):
     margin: float = Field(0.0, ge=0)  # how much worse than the champion still counts as not worse, in the metric's unit
 
 
+CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+
+
 class Schedule(Section):
     """When the model is retrained; {} for never."""
 
@@ -41,8 +45,13 @@ class Schedule(Section):
     @field_validator("cron")
     @classmethod
     def _five_fields(cls, text: str | None) -> str | None:
-        if text is not None and len(text.split()) != 5:
-            raise ValueError(f"{text!r} is not five fields: minute hour day month weekday")
+        if text is None:
+            return text
+        if len(text.split()) != len(CRON):
+            raise ValueError(f"{text!r} is not five fields: {' '.join(CRON)}")
+        for field, (name, (low, high)) in zip(text.split(), CRON.items(), strict=True):
+            if any(not low <= int(number) <= high for number in re.findall(r"(?<!/)\b\d+", field)):
+                raise ValueError(f"{text!r}: the {name} {field!r} is not between {low} and {high}")
         return text
 
     @field_validator("timezone")
@@ -66,8 +75,6 @@ SECTIONS: dict[str, type[Section]] = {
     "promote": Promote,
     "schedule": Schedule,
 }
-
-IMAGE_COLUMNS = ["pixel_min", "pixel_max", "pixel_mean"]  # what rules see of an image
 
 
 @dataclass(frozen=True)
@@ -152,13 +159,14 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
         for name in needed
         if name not in every
     ]
-    seen = [*data.columns, data.target, "row_id", *(IMAGE_COLUMNS if data.kind == "image" else [])]
+    seen = [*data.columns, data.target, "row_id", *(settings.PIXELS if data.kind == "image" else [])]
     for section in ("validate", "check"):
         for index, rule in enumerate(cast(Rules, found.sections[section]).rules):
-            column = rule.arguments.get("column")
-            if column is not None and column not in seen:
-                hint = settings.nearest(str(column), seen)
-                problems.append((f"{section}.rules.{index}.column", f"there is no column {column!r}{hint}"))
+            problems += [
+                (f"{section}.rules.{index}", f"there is no column {column!r}{settings.nearest(str(column), seen)}")
+                for column in rule.columns
+                if column not in seen
+            ]
     return problems
 
 

@@ -31,8 +31,12 @@ class Choice:
 
 
 def prepare(config: Hardware, seed: int) -> Choice:
-    """Settle device, threads, instructions, seed and determinism. Raises TrainingError if a GPU is asked for and absent."""
+    """Settle device, threads, instructions, seed and determinism.
+
+    Raises TrainingError if a GPU is asked for and absent.
+    """
     os.environ["ONEDNN_MAX_CPU_ISA"] = config.instructions
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if config.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -42,6 +46,8 @@ def prepare(config: Hardware, seed: int) -> Choice:
 
     tf.config.threading.set_intra_op_parallelism_threads(config.threads)
     tf.config.threading.set_inter_op_parallelism_threads(config.threads)
+    keras.config.set_floatx("float32")  # whatever the user's keras.json says
+    keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return choose(config.device, tf.config.list_physical_devices("GPU"))

@@ -6,6 +6,7 @@ data/<model>/model/, data/<model>/test.parquet  ->  metrics.json, predictions.pa
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import device, settings, tables
+from pipelines import device, rows, settings, tables
 from pipelines.device import Hardware
-from pipelines.errors import DataError, TrainingError
+from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.metrics import METRICS
-from pipelines.predictor import Predictor
+from pipelines.predictor import Predictor, check_manifest
 from pipelines.settings import FORMAT, Data, Section
 
 
@@ -30,45 +31,65 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "evaluate", Evaluate)
     folder = Path("data") / model
-    recorded = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))["hardware"]
-    device.prepare(Hardware(**recorded), seed=0)
-    predictions = predict(Predictor(folder / "model"), folder / "test.parquet", data)
+    predictions = predict(load(folder / "model"), folder / "test.parquet", data)
     scores = score(predictions, data, config.metrics)
-    table = pa.Table.from_pandas(predictions, preserve_index=False).replace_schema_metadata(None)
-    tables.write(folder / "predictions.parquet", table.schema, table.combine_chunks().to_batches())
+    schema = predictions_schema(predictions, data)
+    table = pa.Table.from_pandas(predictions, schema, preserve_index=False)
+    tables.write(folder / "predictions.parquet", schema, table.to_batches())
     draw(predictions, data, folder / "evaluation.png")
     text = json.dumps({"format": FORMAT, "test": scores}, indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Predictor:
+    """The model, on the hardware that it records. Raises IntegrityError if the folder is not as it was sealed."""
+    repair = "Bring it back with `dvc checkout --force`, or make it anew with `dvc repro --force`."
+    try:
+        check_manifest(folder)
+    except (ValueError, OSError) as error:
+        raise IntegrityError(f"{error}.", repair) from error
+    recorded = json.loads((folder / "model.json").read_text(encoding="utf-8"))["hardware"]
+    device.prepare(Hardware(**recorded), seed=0)
+    return Predictor(folder)
+
+
+def predictions_schema(predictions: pd.DataFrame, data: Data) -> pa.Schema:
+    """row_id, actual and prediction in the target's type, and a float32 for each class."""
+    target = rows.target_type(data)
+    known = {"row_id": pa.string(), "actual": target, "prediction": target}
+    return pa.schema([(name, known.get(str(name), pa.float32())) for name in predictions])
 
 
 def predict(predictor: Predictor, path: Path, data: Data) -> pd.DataFrame:
     """row_id, actual, prediction and probabilities of every row of a split, in its order."""
     size = predictor.about["batch_size"]
     parts = []
-    for batch in _even(tables.batches(path), size):
-        frame = batch.to_pandas()
+    for piece in _even(tables.batches(path), size):
+        frame = piece.to_pandas()
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
         parts.append(found)
     return pd.concat(parts, ignore_index=True)
 
 
-def _even(batches: Any, size: int) -> Any:
+def _even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
     """The same rows in pieces of a multiple of `size`, so that row groups do not decide how rows are batched."""
-    rest = None
+    rest: list[pa.Table] = []
     for batch in batches:
-        table = (
-            pa.Table.from_batches([batch]) if rest is None else pa.concat_tables([rest, pa.Table.from_batches([batch])])
-        )
+        table = pa.concat_tables([*rest, pa.Table.from_batches([batch])])
         whole = table.num_rows // size * size
-        yield table.slice(0, whole)
-        rest = table.slice(whole)
-    if rest is not None and rest.num_rows:
-        yield rest
+        if whole:
+            yield table.slice(0, whole)
+        rest = [table.slice(whole)]
+    if rest and rest[0].num_rows:
+        yield rest[0]
 
 
 def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, float]:
-    """The declared metrics of a table of predictions, by scikit-learn. Raises DataError for one that is no number."""
+    """The declared metrics of a table of predictions, by scikit-learn.
+
+    Raises TrainingError for predictions that are no numbers, DataError for rows that a metric cannot score.
+    """
     columns = [name for name in predictions if str(name).startswith("probability_")]
     probabilities = predictions[columns].to_numpy() if columns else None
     classes = sorted(_label(name, data) for name in columns)
@@ -76,8 +97,17 @@ def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, 
     if not np.isfinite(probabilities if probabilities is not None else predicted).all():
         raise TrainingError("The model's predictions are not finite numbers.", "Look at the training's learning curve.")
     if unknown := set(actual.tolist()) - set(classes) if columns else None:
-        raise DataError(f"The test split has classes that the model does not know: {sorted(unknown)}.")
-    return {name: round(METRICS[name].score(actual, predicted, probabilities, classes), 9) for name in names}
+        raise DataError(
+            f"The test split has classes that the model does not know: {sorted(unknown)}.",
+            "Train again on data that have them.",
+        )
+    scores = {name: round(METRICS[name].score(actual, predicted, probabilities, classes), 9) for name in names}
+    if broken := [name for name, value in scores.items() if not np.isfinite(value)]:
+        raise DataError(
+            f"The metric {broken[0]} has no value on these {len(actual)} test rows.",
+            "Take more test rows, or another of evaluate.metrics.",
+        )
+    return scores
 
 
 def _label(column: Any, data: Data) -> Any:
@@ -87,19 +117,30 @@ def _label(column: Any, data: Data) -> Any:
 
 def draw(predictions: pd.DataFrame, data: Data, path: Path) -> None:
     """The confusion matrix of a classification, or predicted against actual of a regression."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.add_subplot()
-    actual, predicted = predictions["actual"], predictions["prediction"]
-    if data.task == "classification":
-        from sklearn.metrics import ConfusionMatrixDisplay
+    axes = figure.add_subplot(title=f"{data.target}: {len(predictions):,} test rows")
+    (_draw_confusion if data.task == "classification" else _draw_residuals)(axes, predictions)
+    figure.savefig(path, dpi=100, metadata={"Software": None})  # no version: the same bytes
 
-        ConfusionMatrixDisplay.from_predictions(actual, predicted, ax=axes, cmap="Blues", colorbar=False)
-        axes.set(title=f"{data.target}: {len(actual):,} test rows", xlabel="predicted", ylabel="actual")
-    else:
-        low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
-        axes.plot([low, high], [low, high], color="0.6", linewidth=1)
-        axes.scatter(actual, predicted, s=12, alpha=0.7)
-        axes.set(title=f"{data.target}: {len(actual):,} test rows", xlabel="actual", ylabel="predicted")
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+def _draw_confusion(axes: Any, predictions: pd.DataFrame) -> None:
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    ConfusionMatrixDisplay.from_predictions(
+        predictions["actual"], predictions["prediction"], ax=axes, cmap="Blues", colorbar=False
+    )
+    axes.set(xlabel="predicted", ylabel="actual")
+
+
+def _draw_residuals(axes: Any, predictions: pd.DataFrame) -> None:
+    """Points on the line are right."""
+    both = predictions[["actual", "prediction"]].to_numpy()
+    axes.axline((both.min(), both.min()), slope=1, color="0.6", linewidth=1)
+    axes.scatter(*both.T, s=12, alpha=0.7)
+    axes.set(xlabel="actual", ylabel="predicted")

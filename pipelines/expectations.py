@@ -1,123 +1,85 @@
 """Great Expectations, one batch of rows at a time: the helper of `validate` and `check`.
 
-Rules about single rows are counted batch by batch. Rules about a whole column whose value can be put
-together from batches (its smallest, largest, sum, mean, the number of rows) are. Any other rule needs the whole
-table at once and is refused above `WHOLE_ROWS`, never answered from a sample.
+Rules about single rows are counted batch by batch. Rules about a whole column are put together from batches where
+that can be done (smallest, largest, sum, mean, number of rows). Any other rule needs the whole table at once and is
+refused above `WHOLE_ROWS`, never answered from a sample.
 """
 
-import ast
-import importlib.util
 import json
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, Literal
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, Field, field_validator, model_validator
+import pyarrow as pa
 
 from pipelines.errors import DataError, SettingsError
-from pipelines.settings import Section, nearest
+from pipelines.rules import Rule, Rules, kind
 
 WHOLE_ROWS = 1_000_000  # the largest table that is held at once
-COMMON = {"column", "mostly", "row_condition", "condition_parser", "column_A", "column_B", "column_list"}
 
-INTERNAL = {"args_keys", "domain_keys", "library_metadata", "map_metric", "metric_dependencies", "success_keys"}
-
-
-class Rule(Section):
-    """One expectation by its own name and arguments, and what happens to a row that breaks it.
-
-    stop: the run fails. quarantine: the row is set aside. warn: it is only reported.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    rule: str
-    level: Literal["stop", "quarantine", "warn"] = "stop"
-
-    @field_validator("rule")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in names():
-            raise ValueError(f"Great Expectations has no {name!r}{nearest(name, names())}")
-        return name
-
-    @model_validator(mode="after")
-    def _arguments_known(self) -> "Rule":
-        known = arguments(self.rule)
-        for key in self.arguments:
-            if key not in known:
-                raise ValueError(f"{self.rule} has no argument {key!r}{nearest(key, list(known))}")
-        return self
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        return dict(self.__pydantic_extra__ or {})
-
-    @property
-    def title(self) -> str:
-        shown = {key: value for key, value in self.arguments.items() if key != "column"}
-        about = f"{self.arguments['column']}: " if "column" in self.arguments else ""
-        return about + self.rule + (f" {shown}" if shown else "")
-
-
-class Rules(Section):
-    rules: list[Rule] = []
-    examples: int = Field(20, ge=0, le=1000)  # failing rows shown for each rule
-
-
-def _folder() -> Path:
-    found = importlib.util.find_spec("great_expectations")  # finds the package without importing it: 4 s
-    assert found and found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "expectations" / "core"
-
-
-def names() -> list[str]:
-    """Every expectation of the installed Great Expectations."""
-    return sorted(path.stem for path in _folder().glob("expect_*.py"))
-
-
-def arguments(name: str) -> set[str]:
-    """What an expectation may be given: the fields its class declares, read without importing it."""
-    tree = ast.parse((_folder() / f"{name}.py").read_text(encoding="utf-8"))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    fields = [item for node in classes for item in node.body if isinstance(item, ast.AnnAssign)]
-    own = {item.target.id for item in fields if isinstance(item.target, ast.Name)}
-    return COMMON | (own - INTERNAL)
-
-
-# ------------------------------------------------------------------ what a rule's result is made of
-
-Observed = Callable[[list[float], list[int]], float]
-COMBINED: dict[str, Observed] = {  # from each batch's observed value and number of values
-    "expect_table_row_count_to_be_between": lambda values, _: sum(values),
-    "expect_table_row_count_to_equal": lambda values, _: sum(values),
-    "expect_column_min_to_be_between": lambda values, _: min(values),
-    "expect_column_max_to_be_between": lambda values, _: max(values),
-    "expect_column_sum_to_be_between": lambda values, _: float(np.sum(values)),
-    "expect_column_mean_to_be_between": lambda values, counts: float(np.average(values, weights=counts)),
+ROWWISE = {  # whether a row breaks the rule depends on that row alone
+    "expect_column_pair_values_a_to_be_greater_than_b",
+    "expect_column_pair_values_to_be_equal",
+    "expect_column_pair_values_to_be_in_set",
+    "expect_column_value_lengths_to_be_between",
+    "expect_column_value_lengths_to_equal",
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_be_dateutil_parseable",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_be_json_parseable",
+    "expect_column_values_to_be_null",
+    "expect_column_values_to_match_json_schema",
+    "expect_column_values_to_match_regex",
+    "expect_column_values_to_match_regex_list",
+    "expect_column_values_to_match_strftime_format",
+    "expect_column_values_to_not_be_in_set",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_not_match_regex",
+    "expect_column_values_to_not_match_regex_list",
+    "expect_multicolumn_sum_to_equal",
+    "expect_select_column_values_to_be_unique_within_record",
 }
-SCHEMA = {"expect_column_to_exist", "expect_table_columns_to_match_set", "expect_table_column_count_to_equal"}
+EVERY_BATCH = {  # true of a table exactly when true of every part of it
+    "expect_column_distinct_values_to_be_in_set",
+    "expect_column_to_exist",
+    "expect_table_column_count_to_be_between",
+    "expect_table_column_count_to_equal",
+    "expect_table_columns_to_match_ordered_list",
+    "expect_table_columns_to_match_set",
+}
+Parts = list[tuple[float, int]]  # of each batch that has values: the observed value, and of how many values
+COMBINED: dict[str, Callable[[Parts], Any]] = {
+    "expect_table_row_count_to_be_between": lambda parts: sum(value for value, _ in parts),
+    "expect_table_row_count_to_equal": lambda parts: sum(value for value, _ in parts),
+    "expect_column_min_to_be_between": lambda parts: min((value for value, _ in parts), default=None),
+    "expect_column_max_to_be_between": lambda parts: max((value for value, _ in parts), default=None),
+    "expect_column_sum_to_be_between": lambda parts: sum(value for value, _ in parts),
+    "expect_column_mean_to_be_between": lambda parts: _mean(parts) if parts else None,
+}
+
+
+def _mean(parts: Parts) -> float:
+    return float(sum(value * count for value, count in parts) / sum(count for _, count in parts))
+
+
+SetAside = Callable[[list[str], str], None]  # is given the identities of the rows that break a rule, and its name
 
 
 class Suite:
-    """A list of rules, fed with batches, then asked for its report."""
+    """A list of rules, fed with batches of rows, then asked for its report. Holds counts and examples, not rows."""
 
-    def __init__(self, config: Rules, rows: int):
-        """rows: of the whole table. Raises SettingsError for a rule that cannot be built or cannot stream."""
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+    def __init__(self, config: Rules, rows: int, set_aside: SetAside = lambda row_ids, rule: None):
+        """rows: of the whole table; set_aside: told of the rows that break a rule of level quarantine.
 
-        self.config = config
-        self._context = gx.get_context(mode="ephemeral")
-        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        asset = self._context.data_sources.add_pandas("rows").add_dataframe_asset("batch")
-        self._definition = asset.add_batch_definition_whole_dataframe("batch")
+        Raises SettingsError for a rule that cannot be built, DataError for one that cannot stream.
+        """
+        self._tallies = [Tally(rule, config.examples, set_aside) for rule in config.rules]
+        self._definition = _definition()
         self._expectations = [_build(rule, index) for index, rule in enumerate(config.rules)]
-        self._results: list[list[Any]] = [[] for _ in config.rules]
+        self._streams = [_streams(rule) for rule in config.rules]
         self._whole: list[pd.DataFrame] = []
-        self._streams = [_streams(expectation, rule) for expectation, rule in zip(self._expectations, config.rules)]
         if not all(self._streams) and rows > WHOLE_ROWS:
             rule = config.rules[self._streams.index(False)]
             raise DataError(
@@ -127,97 +89,129 @@ class Suite:
 
     def feed(self, frame: pd.DataFrame) -> None:
         """frame: a batch, with the column row_id."""
-        self._run(frame, wanted=True)
+        self._run(frame, streaming=True)
         if not all(self._streams):
             self._whole.append(frame)
 
-    def _run(self, frame: pd.DataFrame, wanted: bool) -> None:
+    def report(self) -> list[dict[str, Any]]:
+        """For each rule: verdict, counts, observed value and examples."""
+        if self._whole:
+            self._run(pd.concat(self._whole, ignore_index=True), streaming=False)
+            self._whole = []
+        return [tally.summary() for tally in self._tallies]
+
+    def _run(self, frame: pd.DataFrame, streaming: bool) -> None:
         import great_expectations as gx
 
-        chosen = [index for index, streams in enumerate(self._streams) if streams is wanted]
+        chosen = [self._expectations[i] for i, streams in enumerate(self._streams) if streams is streaming]
         if not chosen:
             return
         batch = self._definition.get_batch(batch_parameters={"dataframe": frame})
-        suite = gx.ExpectationSuite(name="rules", expectations=[self._expectations[index] for index in chosen])
         form = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row_id"]}
-        for result in batch.validate(suite, result_format=form).results:  # in an order of its own
-            self._results[result.expectation_config.meta["index"]].append(result)
+        found = batch.validate(gx.ExpectationSuite(name="rules", expectations=chosen), result_format=form)
+        for result in found.results:  # in an order of its own
+            self._tallies[result.expectation_config.meta["index"]].add(result, frame)
 
-    def report(self) -> list[dict[str, Any]]:
-        """For each rule: verdict, counts, observed value, failing row ids and examples."""
-        if self._whole:
-            self._run(pd.concat(self._whole, ignore_index=True), wanted=False)
-        return [self._summary(rule, results) for rule, results in zip(self.config.rules, self._results, strict=True)]
 
-    def _summary(self, rule: Rule, results: list[Any]) -> dict[str, Any]:
-        broken = [message for result in results if (message := _exception(result))]
-        if broken:
-            raise DataError(f"The rule {rule.title} could not be checked: {broken[0]}.")
-        failing = [entry for result in results for entry in result.result.get("unexpected_index_list") or []]
-        elements = sum(result.result.get("element_count", 0) for result in results)
-        observed = _observed(rule, results)
-        if rule.rule in COMBINED:
-            success = _between(observed, rule.arguments)
-        elif failing or elements:
-            asked = sum(result.result.get("missing_count") or 0 for result in results)
-            counted = elements if "null" in rule.rule else elements - asked
-            share = 1 - len(failing) / counted if counted else 1.0
-            success = share >= rule.arguments.get("mostly", 1.0)
-        else:
-            success = all(result.success for result in results)
-        column = rule.arguments.get("column")
-        examples = [
-            {"row_id": entry["row_id"], "value": _plain(entry.get(column))} for entry in failing[: self.config.examples]
-        ]
+class Tally:
+    """What one rule's results on batches come to."""
+
+    def __init__(self, rule: Rule, examples: int, set_aside: SetAside):
+        self.rule, self._most, self._set_aside = rule, examples, set_aside
+        self._considered = self._failing = 0
+        self._parts: Parts = []
+        self._verdicts: list[bool] = []
+        self._observed: Any = None
+        self._examples: list[dict[str, Any]] = []
+
+    def add(self, result: Any, frame: pd.DataFrame) -> None:
+        """One batch's result. Raises DataError if Great Expectations could not check the rule."""
+        if problem := _exception(result):
+            raise DataError(
+                f"The rule {self.rule.title} could not be checked: {problem}", "Correct the rule, or the data."
+            )
+        found = result.result
+        self._considered += (found.get("element_count") or 0) - (found.get("missing_count") or 0)
+        self._failing += found.get("unexpected_count") or 0
+        self._verdicts.append(bool(result.success))
+        self._observed = found.get("observed_value")
+        if self.rule.rule in COMBINED and self._observed is not None and not pd.isna(self._observed):
+            self._parts.append((self._observed, _values(frame, self.rule)))
+        failing = found.get("unexpected_index_list") or []
+        self._examples += [self._example(entry) for entry in failing[: self._most - len(self._examples)]]
+        if self.rule.level == "quarantine":
+            self._set_aside([entry["row_id"] for entry in failing], self.rule.rule)
+
+    def summary(self) -> dict[str, Any]:
+        success, observed = self._verdict()
         return {
-            "rule": rule.rule,
-            "arguments": rule.arguments,
-            "level": rule.level,
-            "success": bool(success),
-            "observed": observed,
-            "failing": len(failing),
-            "row_ids": [entry["row_id"] for entry in failing],
-            "examples": examples,
+            "rule": self.rule.rule,
+            "arguments": json.loads(json.dumps(self.rule.arguments, default=str)),
+            "level": self.rule.level,
+            "success": success,
+            "observed": _plain(observed),
+            "rows": self._considered,
+            "failing": self._failing,
+            "examples": self._examples,
         }
+
+    def _verdict(self) -> tuple[bool, Any]:
+        """Whether the rule holds, and what was observed if it is not about rows."""
+        if self.rule.rule in COMBINED and _streams(self.rule):
+            observed = COMBINED[self.rule.rule](self._parts)
+            return _between(observed, self.rule.arguments), observed
+        if self._considered:
+            holding = self._considered - self._failing
+            return holding / self._considered >= self.rule.arguments.get("mostly", 1.0), None
+        return all(self._verdicts), self._observed
+
+    def _example(self, entry: dict[str, Any]) -> dict[str, Any]:
+        values = [_plain(entry[name]) for name in self.rule.columns if name in entry]
+        return {"row_id": entry["row_id"], "value": values[0] if len(values) == 1 else values}
+
+
+def _definition() -> Any:
+    """Great Expectations over data frames in memory, silent: nothing is sent, stored or drawn."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("batch")
+    return asset.add_batch_definition_whole_dataframe("batch")
 
 
 def _build(rule: Rule, index: int) -> Any:
     import great_expectations.expectations as gxe
 
-    kind = "".join(part.title() for part in rule.rule.split("_"))
     try:
-        return getattr(gxe, kind)(**rule.arguments, meta={"index": index})
+        return getattr(gxe, kind(rule.rule).class_name)(**rule.arguments, meta={"index": index})
     except (ValueError, TypeError) as error:
         raise SettingsError(f"The rule {rule.title} is not valid: {' '.join(str(error).split())}.") from error
 
 
-def _streams(expectation: Any, rule: Rule) -> bool:
-    from great_expectations.expectations.expectation import ColumnMapExpectation, ColumnPairMapExpectation
-
-    by_row = isinstance(expectation, ColumnMapExpectation | ColumnPairMapExpectation) and "unique" not in rule.rule
-    return by_row or rule.rule in COMBINED or rule.rule in SCHEMA
+def _streams(rule: Rule) -> bool:
+    """Whether the rule can be answered from batches. A condition would change what a part's value counts."""
+    combined = rule.rule in COMBINED and "row_condition" not in rule.arguments
+    return combined or rule.rule in ROWWISE or rule.rule in EVERY_BATCH
 
 
 def _exception(result: Any) -> str:
+    """What Great Expectations stumbled over, in one line; empty if it did not."""
     info = result.exception_info or {}
     entries = [info] if "raised_exception" in info else list(info.values())
-    return next((e["exception_message"] for e in entries if isinstance(e, dict) and e.get("raised_exception")), "")
+    raised = [entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")]
+    return " ".join(str(raised[0]["exception_message"]).split()) if raised else ""
 
 
-def _observed(rule: Rule, results: list[Any]) -> Any:
-    values = [result.result.get("observed_value") for result in results]
-    if rule.rule in COMBINED:
-        present = [(value, _values(result)) for value, result in zip(values, results) if value is not None]
-        return _plain(COMBINED[rule.rule]([v for v, _ in present], [n for _, n in present])) if present else None
-    return _plain(values[0]) if len(values) == 1 else None
-
-
-def _values(result: Any) -> int:
-    counts = result.result
-    return max(1, (counts.get("element_count") or 1) - (counts.get("missing_count") or 0))
+def _values(frame: pd.DataFrame, rule: Rule) -> int:
+    """How many values of a batch an observed value was taken from."""
+    return int(frame[rule.columns[0]].notna().sum()) if rule.columns else len(frame)
 
 
 def _between(observed: Any, arguments: dict[str, Any]) -> bool:
+    """Great Expectations' own sense of `between`: both bounds included unless they are strict."""
     if observed is None:
         return False
     if "value" in arguments:
@@ -238,25 +232,25 @@ def _plain(value: Any) -> Any:
 
 
 def told(entry: dict[str, Any]) -> str:
-    """What a failed rule asked, and what was found."""
+    """What a failed rule of a report asked, and what was found."""
     column = entry["arguments"].get("column")
     shown = {key: value for key, value in entry["arguments"].items() if key != "column"}
-    about = f"column {column!r} " if column else ""
+    about = f"column {column!r}: " if column else ""
     asked = f" {json.dumps(shown)}" if shown else ""
     if entry["failing"]:
         values = ", ".join(repr(example["value"]) for example in entry["examples"][:3])
-        found = f"{entry['failing']} rows" + (f", such as {values}" if values else "")
+        found = f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
     else:
         found = f"found {entry['observed']}"
     return f"{about}{entry['rule']}{asked}: {found}"
 
 
-def frames(batches: Iterable[Any], images: str | None = None) -> Iterable[pd.DataFrame]:
-    """Record batches as data frames; an image column becomes pixel_min, pixel_max and pixel_mean."""
+def frames(batches: Iterable[pa.RecordBatch], image: str | None = None) -> Iterator[pd.DataFrame]:
+    """Batches as data frames; the column `image` becomes pixel_min, pixel_max and pixel_mean."""
     for batch in batches:
         frame = batch.to_pandas()
-        if images:
-            pixels = np.frombuffer(b"".join(frame.pop(images)), np.uint8).reshape(len(frame), -1)
+        if image:
+            pixels = np.frombuffer(b"".join(frame.pop(image)), np.uint8).reshape(len(frame), -1)
             frame = frame.assign(
                 pixel_min=pixels.min(axis=1), pixel_max=pixels.max(axis=1), pixel_mean=pixels.mean(axis=1)
             )

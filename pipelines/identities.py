@@ -51,8 +51,20 @@ def survey(path: Path, held: int = HELD) -> tuple[str, np.ndarray]:
     return digest.hexdigest(), repeated
 
 
+def marked(path: Path, among: Path, held: int = HELD) -> np.ndarray:
+    """Which rows of a table have an identity that the table `among` also has [rows, bool]."""
+    result = np.zeros(tables.rows(path), bool)
+    for low, high in ranges(max(tables.rows(path), tables.rows(among)), held):
+        ids, places = within(of(path), low, high)
+        result[places] = np.isin(ids, within(of(among), low, high)[0])
+    return result
+
+
 def share_known(read: Reader, known: Reader, totals: tuple[int, int], held: int = HELD) -> float:
-    """The share of the identities of `read` that are also among `known`; totals: how many each has."""
+    """The share of the identities of `read`, of which there are some, that are also among `known`.
+
+    totals: how many each has.
+    """
     seen = 0
     for low, high in ranges(max(totals), held):
         seen += int(np.isin(within(read, low, high)[0], within(known, low, high)[0]).sum())

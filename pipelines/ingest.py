@@ -5,22 +5,36 @@ python -m pipelines ingest digits
 data/<model>/pin.json [, data/<model>/source/*]  ->  data/<model>/raw.parquet
 """
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from pydantic import Field, field_validator
 
 from pipelines import rows, settings, sources, tables
 from pipelines.errors import DataError, IntegrityError
 from pipelines.settings import Data, Section
 
+Batches = Iterable[pa.RecordBatch]
+
 
 class Ingest(Section):
-    source: str  # builtin:<name>, or the path of a file or folder inside the project
-    delimiter: str = ","
+    source: str = Field(min_length=1)  # builtin:<name>, or the path of a file or folder inside the project
+    delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: str = "utf-8"
     missing: list[str] = rows.MISSING  # cells that hold no value
     ignore: list[str] = []  # columns of the source that are left out
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        try:
+            codecs.lookup(name)
+        except LookupError as error:
+            raise ValueError(f"{name!r} is not an encoding: write one such as utf-8 or latin-1") from error
+        return name
 
 
 def run(model: str) -> None:
@@ -33,36 +47,55 @@ def run(model: str) -> None:
             f"Run `ratchet run {model}`, which pins the new source.",
         )
     folder = Path("data") / model
+    tables.check_space(folder, sum(entry["bytes"] for entry in pin.get("files", [])))
+    with tables.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
+        for where, content in pinned(model, pin, config):
+            for batch in ingest(content, data, config, where):
+                out.write(batch)
+        if not out.rows:
+            raise DataError(f"{config.source} holds no rows.", "Put rows into the source and run again.")
+
+
+def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:
+    """One file's rows as it has them -> declared types, with `row_id`.
+
+    Raises DataError at the first misfit, naming the file `where`, the row, the column and the value.
+    """
     schema = rows.raw_schema(data)
-    written = tables.write(folder / "raw.parquet", schema, ingest(pinned(model, pin, config), data, config))
-    if not written:
-        (folder / "raw.parquet").unlink()
-        raise DataError(f"{config.source} holds no rows.", "Put rows into the source and run again.")
-
-
-def ingest(content: Iterator[pa.RecordBatch], data: Data, config: Ingest) -> Iterator[pa.RecordBatch]:
-    """Raw rows as the source has them -> declared types, with `row_id`. Raises DataError at the first misfit."""
-    wanted = pa.schema([field for field in rows.raw_schema(data) if field.name != "row_id"])
+    wanted = pa.schema([field for field in schema if field.name != "row_id"])
     first = 1
     for batch in content:
-        kept = [name for name in batch.schema.names if name not in config.ignore]
-        batch_typed = rows.typed(batch.select(kept), wanted, config.missing, first)
-        ids = pa.array(rows.identify(batch_typed, wanted.names), pa.string())
-        yield pa.RecordBatch.from_arrays([ids, *batch_typed.columns], schema=rows.raw_schema(data))
+        try:
+            found = _typed(batch, wanted, config, first)
+        except DataError as error:
+            raise DataError(f"{where}: {error.what}", error.do) from error
+        ids = pa.array(rows.identify(found, wanted.names), pa.string())
+        yield pa.RecordBatch.from_arrays([ids, *found.columns], schema=schema)
         first += batch.num_rows
 
 
-def pinned(model: str, pin: dict, config: Ingest) -> Iterator[pa.RecordBatch]:
-    """The rows that the pin names. Raises IntegrityError if they are not the ones that were pinned."""
-    if pin["kind"] == "builtin":
-        table = sources.builtin(pin["name"])
-        if (found := sources.builtin_hash(table)) != pin["sha256"]:
-            raise IntegrityError(
-                f"The built-in set {pin['name']!r} of this scikit-learn is not the pinned one ({found[:12]}, "
-                f"pinned {pin['sha256'][:12]}).",
-                f"Install the locked packages, or delete {sources.pin_path(model)} to pin what is there now.",
-            )
-        yield from table.combine_chunks().to_batches()
+def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int) -> pa.RecordBatch:
+    names = batch.schema.names
+    if unknown := [name for name in config.ignore if name not in names]:
+        raise DataError(
+            f"There is no column {unknown[0]!r} to leave out{settings.nearest(unknown[0], names)}.",
+            "Correct `ingest: ignore:` in the model's YAML.",
+        )
+    kept = [index for index, name in enumerate(names) if name not in config.ignore]
+    return rows.typed(batch.select(kept), wanted, config.missing, first)
+
+
+def pinned(model: str, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:
+    """What the pin names: each file's name and its rows. Raises IntegrityError if they are not what was pinned."""
+    if pin["kind"] != "builtin":
+        for path in sources.check_files(model, pin):
+            yield path.name, sources.read(path, config.delimiter, config.encoding)
         return
-    for path in sources.check_files(model, pin):
-        yield from sources.read(path, config.delimiter, config.encoding)
+    table = sources.builtin(pin["name"])
+    if (found := sources.builtin_hash(table)) != pin["sha256"]:
+        raise IntegrityError(
+            f"The built-in set {pin['name']!r} of this scikit-learn is not the pinned one ({found[:12]}, "
+            f"pinned {pin['sha256'][:12]}).",
+            f"Install the locked packages, or delete {sources.pin_path(model)} to pin what is there now.",
+        )
+    yield pin["source"], table.to_batches()

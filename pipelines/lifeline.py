@@ -8,6 +8,16 @@ import os
 import select
 import threading
 
+CHECK_SECONDS = 5.0
+
+
+def _held(pipe: int) -> bool:
+    """Whether someone holds the other end. `select` alone misses a parent that died before the pipe was opened."""
+    try:
+        return os.read(pipe, 1) != b""
+    except BlockingIOError:
+        return True
+
 
 def follow(path: str | None) -> None:
     """End this process when the other end of the pipe at `path` closes; nothing for an empty path."""
@@ -16,7 +26,8 @@ def follow(path: str | None) -> None:
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def wait() -> None:
-        select.select([pipe], [], [])  # nothing is ever written: it returns when the other end closes
+        while _held(pipe):
+            select.select([pipe], [], [], CHECK_SECONDS)  # nothing is ever written: it returns when the pipe closes
         os._exit(1)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

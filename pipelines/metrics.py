@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +24,13 @@ def _of_labels(name: str, **options: object) -> Callable[..., float]:
     return score
 
 
-def _log_loss(actual: np.ndarray, predicted: object, probabilities: np.ndarray, classes: list) -> float:
+def _log_loss(actual: np.ndarray, predicted: object, probabilities: Any, classes: list) -> float:
     from sklearn.metrics import log_loss
 
     return float(log_loss(actual, _sure(probabilities), labels=classes))
 
 
-def _roc_auc(actual: np.ndarray, predicted: object, probabilities: np.ndarray, classes: list) -> float:
+def _roc_auc(actual: np.ndarray, predicted: object, probabilities: Any, classes: list) -> float:
     from sklearn.metrics import roc_auc_score
 
     if len(classes) == 2:

@@ -11,7 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from pipelines.errors import TrainingError
 from pipelines.settings import Data, Section
+
+MOST_WORDS = 1000  # of one category
+NO_COLUMNS = np.empty((0, 0))
 
 
 class Network(Section):
@@ -46,31 +50,54 @@ class Fitted:
 
 
 def measure(data: Data, arrays: dict[str, np.ndarray], target: np.ndarray) -> Fitted:
-    """arrays: image [rows, height, width, channels], or numbers [rows, n] and categories [rows, m]."""
-    if data.kind == "image":
-        pixels = arrays["image"].reshape(-1, data.shape[2]).astype(np.float64)
-        mean, scale = pixels.mean(axis=0), pixels.std(axis=0)
-    else:
-        with np.errstate(invalid="ignore"):
-            mean, scale = _mean_and_scale(arrays["numbers"])
-    words = [sorted(set(column.tolist()) - {""}) for column in arrays.get("categories", np.empty((0, 0))).T]
+    """arrays: image [rows, height, width, channels], or numbers [rows, n] and categories [rows, m].
+
+    Raises TrainingError for a category of too many words.
+    """
+    columns = arrays["image"].reshape(-1, data.shape[2]) if data.kind == "image" else arrays.get("numbers", NO_COLUMNS)
+    mean, scale = mean_and_scale(columns)
+    categories = arrays.get("categories", NO_COLUMNS).T
+    words = [_vocabulary(name, column) for name, column in zip(data.categories, categories, strict=True)]
     classify = data.task == "classification"
     return Fitted(
         mean=mean.tolist(),
-        scale=np.where(scale > 0, scale, 1.0).tolist(),
+        scale=scale.tolist(),
         vocabularies=words,
         target=(0.0, 1.0) if classify else (float(target.mean()), float(target.std()) or 1.0),
         classes=sorted(set(target.tolist())) if classify else [],
     )
 
 
-def _mean_and_scale(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each column, NaN left out; a column of nothing but NaN has mean 0 and scale 1."""
-    present = ~np.isnan(numbers)
-    count = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, numbers, 0.0).sum(axis=0) / count
-    square = np.where(present, (numbers - mean) ** 2, 0.0).sum(axis=0) / count
-    return mean, np.sqrt(square)
+def _vocabulary(name: str, column: np.ndarray) -> list[str]:
+    words = sorted(set(column.tolist()) - {""})
+    if len(words) > MOST_WORDS:
+        raise TrainingError(
+            f"The category {name!r} has {len(words):,} different words, and each becomes an input: more than "
+            f"{MOST_WORDS:,} are refused.",
+            "Declare it `carried` under data.columns, or group its words in the source.",
+        )
+    return words or [""]  # a vocabulary cannot be empty
+
+
+def mean_and_scale(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, each [columns], of columns [rows, columns]; NaN is left out.
+
+    A constant has scale 1, and a column of nothing but NaN mean 0 and scale 1. Each column is measured as a
+    share of its own range: neither a large offset, nor very large or small numbers cost precision.
+    """
+    pairs = np.array([_one(column) for column in columns.T], np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _one(column: np.ndarray) -> tuple[float, float]:
+    present = column[~np.isnan(column)].astype(np.float64)
+    if not len(present):
+        return 0.0, 1.0
+    low, span = present.min(), np.ptp(present)
+    if not span:
+        return float(low), 1.0
+    share = (present - low) / span
+    return float(low + span * share.mean()), float(span * share.std())
 
 
 def features(data: Data, fitted: Fitted) -> Any:
@@ -79,11 +106,11 @@ def features(data: Data, fitted: Fitted) -> Any:
 
     if data.kind == "image":
         image = keras.Input(data.shape, dtype="uint8", name="image")
-        pixels = keras.layers.Rescaling(1.0, name="pixels")(image)
-        return keras.Model({"image": image}, _normalised(pixels, fitted, "pixels_normalised"), name="features")
+        pixels = _normalised(image, fitted, "pixels_normalised", "float32")
+        return keras.Model({"image": image}, pixels, name="features")
     inputs, parts = {}, []
     if data.numbers:
-        inputs["numbers"] = numbers = keras.Input((len(data.numbers),), dtype="float32", name="numbers")
+        inputs["numbers"] = numbers = keras.Input((len(data.numbers),), dtype="float64", name="numbers")
         parts += _filled(numbers, fitted)
     if data.categories:
         inputs["categories"] = words = keras.Input((len(data.categories),), dtype="string", name="categories")
@@ -92,11 +119,13 @@ def features(data: Data, fitted: Fitted) -> Any:
     return keras.Model(inputs, joined, name="features")
 
 
-def _normalised(values: Any, fitted: Fitted, name: str) -> Any:
+def _normalised(values: Any, fitted: Fitted, name: str, dtype: str) -> Any:
+    """(values - mean) / scale. Keras' Normalization would do, but divides by no less than 1e-7."""
     import keras
 
-    variance = [scale**2 for scale in fitted.scale]
-    return keras.layers.Normalization(axis=-1, mean=fitted.mean, variance=variance, name=name)(values)
+    scale = [1 / scale for scale in fitted.scale]
+    offset = [-mean / scale for mean, scale in zip(fitted.mean, fitted.scale, strict=True)]
+    return keras.layers.Rescaling(scale, offset, name=name, dtype=dtype)(values)
 
 
 def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
@@ -104,13 +133,13 @@ def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
     import keras
 
     missing = keras.ops.isnan(numbers)
-    mean = np.asarray(fitted.mean, np.float32)
-    present = keras.ops.where(missing, mean, numbers)
-    return [_normalised(present, fitted, "numbers_normalised"), keras.ops.cast(missing, "float32")]
+    present = keras.ops.where(missing, np.asarray(fitted.mean), numbers)
+    normalised = _normalised(present, fitted, "numbers_normalised", "float64")
+    return [keras.ops.cast(normalised, "float32"), keras.ops.cast(missing, "float32")]
 
 
 def _one_hot(words: Any, index: int, known: list[str]) -> Any:
-    """One column of words -> one position for each known word, and a first one for all others."""
+    """One column of words -> one position for each known word, and a first one for all others and for none."""
     import keras
 
     column = words[:, index : index + 1]

@@ -34,15 +34,25 @@ def model_hash(folder: Path) -> str:
 
 def check_manifest(folder: Path, expected: str | None = None) -> None:
     """Raises ValueError, naming the file, if the folder is not exactly what its manifest says."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing")
     if expected is not None and model_hash(folder) != expected:
-        raise ValueError(f"{folder / 'manifest.json'} is not that of model {expected[:12]}")
-    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-    present = {path.name for path in folder.iterdir()} - {"manifest.json", "__pycache__"}
+        raise ValueError(f"{path} is not that of model {expected[:12]}")
+    files = _read_manifest(path)
+    present = {entry.name for entry in folder.iterdir()} - {"manifest.json", "__pycache__"}
     if present != set(files) or set(files) != set(FILES):
         raise ValueError(f"{folder} holds {sorted(present)}, and its manifest names {sorted(files)}")
     for name, digest in files.items():
         if file_hash(folder / name) != digest:
             raise ValueError(f"{folder / name} is not what the manifest says")
+
+
+def _read_manifest(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a manifest") from error
 
 
 class Predictor:
@@ -60,9 +70,10 @@ class Predictor:
         """Raw rows -> `prediction` and, for a classification, `probability_<class>`; `row_id` first if it is given.
 
         table holds the raw feature columns, missing values and unknown categories included. Rows are computed
-        in batches of the recorded size: the same rows in the same batches give the same bits.
+        in batches of the recorded size: the same rows in the same batches give the same bits. Raises ValueError for
+        a column that is absent or a value that does not fit.
         """
-        inputs, size = self.arrays(table), self.about["batch_size"]
+        inputs, size = to_arrays(table, self.about), self.about["batch_size"]
         parts = [self._batch(inputs, start, size) for start in range(0, len(table), size)]
         answers = np.concatenate(parts) if parts else np.empty((0, max(1, len(self.about["classes"]))), np.float32)
         result = pd.DataFrame(index=table.index)
@@ -75,28 +86,54 @@ class Predictor:
             result[f"probability_{name}"] = answers[:, index]
         return result
 
-    def arrays(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The columns of raw rows, as the arrays that the graph takes. Raises ValueError for a missing column."""
-        return to_arrays(table, self.about)
-
     def _batch(self, inputs: dict[str, np.ndarray], start: int, size: int) -> np.ndarray:
         batch = {name: values[start : start + size] for name, values in inputs.items()}
         return np.asarray(self.model(batch, training=False))
 
 
 def to_arrays(table: pd.DataFrame, about: dict[str, Any]) -> dict[str, np.ndarray]:
-    """about: kind, shape, numbers, categories. Images are uint8, numbers float32 with NaN, categories text or ''."""
+    """Raw columns as the arrays that the graph takes; about: kind, shape, numbers, categories.
+
+    image: uint8 [rows, height, width, channels]; numbers: float64 [rows, n], NaN where missing; categories: text
+    [rows, m], empty where missing. Raises ValueError naming what is absent or does not fit.
+    """
     wanted = ["image"] if about["kind"] == "image" else [*about["numbers"], *about["categories"]]
     absent = [name for name in wanted if name not in table]
     if absent:
         raise ValueError(f"the rows lack the columns {absent}")
     if about["kind"] == "image":
-        pixels = np.frombuffer(b"".join(table["image"]), np.uint8)
-        return {"image": pixels.reshape(-1, *about["shape"])}
+        return {"image": _images(table["image"].tolist(), about["shape"])}
     result = {}
     if about["numbers"]:
-        result["numbers"] = table[about["numbers"]].to_numpy(np.float32, na_value=np.nan)
+        result["numbers"] = _numbers(table[about["numbers"]])
     if about["categories"]:
-        words = table[about["categories"]].astype("str").where(table[about["categories"]].notna(), "")
-        result["categories"] = words.to_numpy(object)
+        words = [[_word(value) for value in table[name].tolist()] for name in about["categories"]]
+        result["categories"] = np.array(words, object).reshape(len(words), len(table)).T
     return result
+
+
+def _images(images: list[Any], shape: list[int]) -> np.ndarray:
+    size = int(np.prod(shape))
+    for row, image in enumerate(images):
+        if not isinstance(image, bytes | bytearray | memoryview) or len(image) != size:
+            raise ValueError(f"row {row}, column 'image': not the {size} bytes of an image {shape}")
+    return np.frombuffer(b"".join(images), np.uint8).reshape(-1, *shape)
+
+
+def _numbers(table: pd.DataFrame) -> np.ndarray:
+    values = table.to_numpy(np.float64, na_value=np.nan)
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise ValueError(f"row {row}, column {table.columns[column]!r}: {values[row, column]} is not a finite number")
+    return values
+
+
+def _word(value: Any) -> str:
+    """Text as it is; a whole number as `1` however it is stored; empty for a missing value."""
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

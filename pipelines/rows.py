@@ -47,12 +47,13 @@ def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: i
     Raises DataError naming the row, the column and the value that does not fit, or the columns that are
     missing or not declared.
     """
-    _check_columns(batch.schema.names, schema.names)
+    check_columns(batch.schema.names, schema.names)
     columns = [_typed(batch.column(field.name), field, missing, first) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _check_columns(present: list[str], wanted: list[str]) -> None:
+def check_columns(present: list[str], wanted: list[str]) -> None:
+    """Raises DataError for a column that is missing, there more than once, or not declared."""
     absent = [name for name in wanted if name not in present]
     extra = [name for name in present if name not in wanted]
     twice = sorted({name for name in present if present.count(name) > 1})
@@ -78,50 +79,97 @@ def _names(names: list[str]) -> str:
 def _typed(values: pa.Array, field: pa.Field, missing: list[str], first: int) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = pc.utf8_trim_whitespace(values)
-        holds_none = pc.is_in(values, value_set=pa.array(missing, values.type))
-        values = pc.if_else(holds_none, pa.scalar(None, values.type), values)
+    if _is_text(values.type):
+        values = _trimmed(values.cast(pa.large_string()), missing)
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     try:
-        result = values.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        result = _cast(values, field.type)
+    except pa.ArrowException as error:
         raise _misfit(values, field, first) from error
     if pa.types.is_floating(field.type):
         return _finite(result, field, first)
+    if pa.types.is_fixed_size_binary(field.type) and result.null_count:
+        row = first + pc.index(pc.is_null(result), True).as_py()
+        raise DataError(f"Row {row}, column {field.name!r} holds no image.", "Take the row out of the source.")
     return result
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _trimmed(values: pa.Array, missing: list[str]) -> pa.Array:
+    """Text without spaces around it, and null for the marks of a missing value."""
+    values = pc.utf8_trim_whitespace(values)
+    holds_none = pc.is_in(values, value_set=pa.array(missing, values.type))
+    return pc.if_else(holds_none, pa.scalar(None, values.type), values)
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The same values in a declared type, alike for every file format. Raises ArrowException if one does not fit.
+
+    Whole numbers beyond 2^53 are rounded to the nearest double, as text is. A whole number is the text `1`
+    whether it is stored as 1 or 1.0. Instants are written in UTC with microseconds.
+    """
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(found := values.cast(kind, safe=False)), pa.scalar(None, kind), found)
+    if pa.types.is_integer(kind) and _is_text(values.type):
+        return pc.replace_substring_regex(values, r"^\+?(-?\d+)(\.0*)?$", r"\1").cast(kind)
+    if pa.types.is_string(kind) and pa.types.is_floating(values.type):
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
+        digits = pc.if_else(whole, values, pa.scalar(0.0, values.type)).cast(pa.int64()).cast(kind)
+        return pc.if_else(whole, digits, values.cast(kind))
+    if pa.types.is_string(kind) and pa.types.is_timestamp(values.type):
+        zone = "UTC" if values.type.tz else None
+        return values.cast(pa.timestamp("us", zone)).cast(kind)
+    if pa.types.is_fixed_size_binary(kind) and _is_text(values.type):
+        raise pa.ArrowInvalid("text is no image")
+    return values.cast(kind)
+
+
 def _finite(values: pa.Array, field: pa.Field, first: int) -> pa.Array:
-    """NaN is a missing value; an infinity is refused."""
-    values = pc.if_else(pc.is_nan(values), pa.scalar(None, field.type), values)
+    """The values. Raises DataError for an infinity."""
     infinite = pc.fill_null(pc.is_inf(values), False)
     if pc.any(infinite).as_py():
         row = pc.index(infinite, True).as_py()
-        raise DataError(f"Row {first + row}, column {field.name!r}: {values[row]} is not a finite number.")
+        raise DataError(
+            f"Row {first + row}, column {field.name!r}: {values[row]} is not a finite number.",
+            "Correct the source, or declare the mark as missing under `ingest: missing:`.",
+        )
     return values
 
 
 def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
     """Which value does not fit: found one by one, only when the whole column did not."""
-    for row, value in enumerate(values):
+    for row in range(len(values)):
         try:
-            pa.array([value.as_py()], values.type).cast(field.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            _cast(values.slice(row, 1), field.type)
+        except pa.ArrowException:
             return DataError(
-                f"Row {first + row}, column {field.name!r}: {value.as_py()!r} is not {_described(field.type)}.",
+                f"Row {first + row}, column {field.name!r}: {_shown(values[row])} is not {_described(field.type)}.",
                 "Correct the source, or declare the mark as missing under `ingest: missing:`.",
             )
     return DataError(f"Column {field.name!r}: {values.type} cannot be read as {_described(field.type)}.")
+
+
+def _shown(value: pa.Scalar) -> str:
+    """A value in a message: short, and no bytes."""
+    plain = value.as_py()
+    if isinstance(plain, bytes):
+        return f"a value of {len(plain)} bytes"
+    text = repr(plain)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _described(kind: pa.DataType) -> str:
     if pa.types.is_floating(kind):
         return "a number"
     if pa.types.is_integer(kind):
-        return "a whole number"
+        return "a whole number of 64 bits"
     if pa.types.is_fixed_size_binary(kind):
         return f"an image of {kind.byte_width} bytes"
-    return f"{kind}"
+    return "text"
 
 
 def identify(batch: pa.RecordBatch, names: list[str]) -> list[str]:

@@ -6,9 +6,11 @@ of `Section`. YAML is read as version 1.2, as DVC does: `1e-5` is a number and `
 
 import difflib
 import keyword
+import math
 import re
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -20,12 +22,14 @@ FORMAT = 1
 FOLDER = Path("models")  # relative to the project, which is every stage's working directory
 RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
 MOST_BYTES = 1_000_000  # of one YAML file
+MOST_PIXELS = 100_000_000  # of one image, all channels
+PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
 
 
 class Section(BaseModel):
     """One section: unknown keys, wrong types and impossible values are refused; it cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -51,10 +55,25 @@ class Data(Section):
             raise ValueError("`shape` belongs to images, not to a table")
         if self.kind == "image" and (len(self.shape) != 3 or min(self.shape) < 1):
             raise ValueError("an image needs `shape`: [height, width, channels]")
+        if math.prod(self.shape) > MOST_PIXELS:
+            raise ValueError(f"an image of shape {self.shape} is larger than {MOST_PIXELS:,} bytes")
         if self.kind == "image" and set(self.columns.values()) - {"carried"}:
             raise ValueError("an image's `columns` can only be carried along: its feature is the image")
-        if self.target in (*self.features, *self.columns) or "row_id" in (self.target, *self.columns):
-            raise ValueError("the target cannot be a feature, and `row_id` is Ratchet's own column")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "Data":
+        if self.target in (*self.features, *self.columns):
+            raise ValueError(f"the target {self.target!r} cannot be one of the `columns` too")
+        own = {"row_id", ""} | ({"image", *PIXELS} if self.kind == "image" else set())
+        if taken := sorted(own & {self.target, *self.columns}):
+            raise ValueError(f"{taken[0]!r} cannot be the name of a column: it has a meaning of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _label_is_used(self) -> "Data":
+        if self.task == "regression" and "label" in self.model_fields_set:
+            raise ValueError("`label` belongs to a classification: the target of a regression is a number")
         return self
 
     @property
@@ -109,7 +128,7 @@ def read(model: str) -> dict[str, Any]:
         raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
         detail = " ".join(str(error).split())
         raise SettingsError(f"{path} is not valid YAML: {detail}", "Correct the file and run again.") from error
     if not isinstance(content, dict):
@@ -140,15 +159,29 @@ def parse(model: str, section: str, content: Any, kind: type[S]) -> S:
 
 
 def _explain(section: str, problem: Any, kind: type[Section]) -> str:
-    key = ".".join([section, *(str(part) for part in problem["loc"])])
+    owner, path = _follow(kind, problem["loc"])
+    key = ".".join([section, *path])
     if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(str(problem['loc'][-1]), _known(kind, problem['loc'][:-1]))}"
+        return f"{key}: unknown key{nearest(path[-1], list(owner.model_fields))}"
     if problem["type"] == "missing":
         return f"{key} is missing"
+    if problem["type"] == "union_tag_not_found":
+        return f"{key} needs the key {problem['ctx']['discriminator']}"
+    if problem["type"] == "union_tag_invalid":
+        known = [_tag(form) for form in _forms(owner.model_fields[path[-1]].annotation)]
+        return f"{key}.by: no {problem['ctx']['tag']!r}{nearest(problem['ctx']['tag'], known)}"
+    if problem["type"] == "model_type":
+        return f"{key} should be a mapping, got {_shown(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    hint = " (write it in quotes)" if isinstance(problem["input"], date) else ""
+    return f"{key}: {message[0].lower()}{message[1:]}, got {_shown(problem['input'])}{hint}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -157,9 +190,27 @@ def nearest(word: str, known: list[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(sorted(known))})"
 
 
-def _known(kind: Any, path: tuple[Any, ...]) -> list[str]:
-    """The keys that the settings class at `path` inside `kind` has."""
-    for part in path:
-        field = getattr(kind, "model_fields", {}).get(part)
-        kind = field.annotation if field else kind
-    return list(getattr(kind, "model_fields", {}))
+def _follow(kind: type[Section], place: tuple[Any, ...]) -> tuple[type[Section], list[str]]:
+    """The settings class that holds the last key of pydantic's `place`, and the keys as they stand in the YAML.
+
+    Where a section has several forms, the place also holds the form's name, which is no key.
+    """
+    path: list[str] = []
+    for part in place:
+        forms = _forms(kind.model_fields[path[-1]].annotation) if path and path[-1] in kind.model_fields else []
+        chosen = [form for form in forms if len(forms) == 1 or _tag(form) == part]
+        kind = chosen[0] if chosen else kind
+        if not (len(forms) > 1 and chosen):
+            path.append(str(part))
+    return kind, path
+
+
+def _forms(annotation: Any) -> list[type[Section]]:
+    """The settings classes that an annotation names: itself, or the members of a union or a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [form for part in get_args(annotation) for form in _forms(part)]
+
+
+def _tag(form: type[Section]) -> str:
+    return str(get_args(form.model_fields["by"].annotation)[0])

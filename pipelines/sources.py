@@ -20,7 +20,8 @@ from pipelines import rows
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 16_384  # of a Parquet file
+BLOCK_BYTES = 4 << 20  # of a CSV file
 
 
 def pin_path(model: str) -> Path:
@@ -42,9 +43,24 @@ def read_pin(model: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise IntegrityError(f"{path} is not valid JSON: {error}.", f"Restore it: git checkout -- {path}") from error
-    if not isinstance(pin, dict) or pin.get("format") != FORMAT:
+    if not _is_pin(pin):
         raise IntegrityError(f"{path} is not a pin of format {FORMAT}.", f"Restore it: git checkout -- {path}")
-    return pin
+    return dict(pin)
+
+
+def _is_pin(pin: Any) -> bool:
+    """Whether it says what `ingest` needs; a pinned file is named by its bare name."""
+    if not isinstance(pin, dict) or pin.get("format") != FORMAT or not isinstance(pin.get("source"), str):
+        return False
+    if pin.get("kind") == "builtin":
+        return {"name", "sha256"} <= set(pin)
+    files = pin.get("files")
+    return isinstance(files, list) and all(
+        isinstance(entry, dict)
+        and {"name", "bytes", "sha256"} <= set(entry)
+        and Path(entry["name"]).name == entry["name"]
+        for entry in files
+    )
 
 
 def file_hash(path: Path) -> str:
@@ -56,7 +72,7 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
     """The pinned files, in order. Raises IntegrityError naming the first that is not what was pinned."""
     folder = source_folder(model)
     names = [entry["name"] for entry in pin["files"]]
-    extra = sorted(path.name for path in folder.glob("*") if path.name not in [*names, ".gitignore"])
+    extra = sorted(path.name for path in folder.glob("*") if path.name not in {*names, ".gitignore"})
     if extra:
         raise IntegrityError(
             f"{folder / extra[0]} is not pinned: only `ratchet run` puts files there.",
@@ -78,19 +94,33 @@ def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
     """A file's rows as they are: text for CSV, its own types for Parquet. Raises DataError if unreadable."""
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
         ".csv": lambda: _read_csv(path, delimiter, encoding),
-        ".parquet": lambda: pyarrow.parquet.ParquetFile(path).iter_batches(BATCH_ROWS),
+        ".parquet": lambda: _read_parquet(path),
     }
     if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {', '.join(readers)}.")
+        raise DataError(
+            f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {', '.join(readers)}.",
+            "Convert it, or take it out of the source.",
+        )
     try:
         yield from readers[path.suffix.lower()]()
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise DataError(
+            f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
+            "Correct the file, or `ingest: delimiter:` and `encoding:` in the model's YAML.",
+        ) from error
+
+
+def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        yield from file.iter_batches(BATCH_ROWS)
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
+    """Every cell as text, so that no guess depends on the rows of a block."""
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    read = pyarrow.csv.ReadOptions(encoding=encoding, block_size=4 << 20)
+    read = pyarrow.csv.ReadOptions(
+        encoding=encoding, block_size=BLOCK_BYTES, use_threads=False
+    )  # so that errors name the row
     with pyarrow.csv.open_csv(path, read, parse) as reader:
         names = reader.schema.names
     text = pyarrow.csv.ConvertOptions(

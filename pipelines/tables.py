@@ -5,6 +5,7 @@ pandas metadata, whose library versions would change the bytes.
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,14 +15,18 @@ import pyarrow.parquet as pq
 from pipelines.errors import DataError
 
 GROUP_ROWS = 65_536  # at most, in one row group
-GROUP_BYTES = 32 << 20  # at about this size a row group is closed before it has all its rows
+GROUP_BYTES = 32 << 20  # of values in memory: a row group is closed when it holds about so many
 
 
 def batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The table, a row group at a time. Raises DataError if the file is missing or damaged."""
     with opened(path) as file:
         for index in range(file.num_row_groups):
-            yield from file.read_row_group(index, columns=columns).combine_chunks().to_batches()
+            try:
+                group = file.read_row_group(index, columns=columns).combine_chunks()
+            except (pa.ArrowException, OSError) as error:
+                raise _unreadable(path, error) from error
+            yield from group.to_batches()
 
 
 def opened(path: Path) -> pq.ParquetFile:
@@ -30,8 +35,15 @@ def opened(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, memory_map=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing.", "Run `ratchet run` or `dvc repro` to make it.") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} is not a readable Parquet file: {' '.join(str(error).split())}.",
+        "Bring it back with `dvc checkout --force`, or make it anew with `dvc repro --force`.",
+    )
 
 
 def rows(path: Path) -> int:
@@ -39,8 +51,18 @@ def rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
+def check_space(folder: Path, needed: int) -> None:
+    """Raises DataError if the disk of `folder`, which exists, has less room than the bytes about to be written."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"About {needed / 1e9:.1f} GB are to be written to {folder}, and its disk has {free / 1e9:.1f} GB free.",
+            "Make room (`ratchet prune` deletes versions that nothing needs), or move the project to a larger disk.",
+        )
+
+
 class Writer:
-    """Writes one Parquet file, row group by row group; it appears under its name when the block ends.
+    """Writes one Parquet file, row group by row group; it appears under its name when the block ends without error.
 
     with Writer(path, schema) as out:
         out.write(batch)
@@ -49,7 +71,6 @@ class Writer:
     def __init__(self, path: Path, schema: pa.Schema):
         self.path, self.schema = path, schema
         self.rows = 0
-        self._group = 0  # rows in a row group, settled by the width of the first batch
         self._waiting = schema.empty_table()
         self._temporary = path.with_name(f".{path.name}.partial")
 
@@ -59,26 +80,30 @@ class Writer:
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
-        if not batch.num_rows:
-            return
+        """batch: of any size, of the writer's schema."""
+        step = max(1, min(GROUP_ROWS, GROUP_BYTES * batch.num_rows // max(1, batch.nbytes)))
+        for start in range(0, batch.num_rows, step):
+            self._add(batch.slice(start, step))
         self.rows += batch.num_rows
-        self._group = self._group or max(1, min(GROUP_ROWS, GROUP_BYTES * batch.num_rows // batch.nbytes))
-        added = pa.Table.from_batches([batch], schema=self.schema)
-        self._waiting = pa.concat_tables([self._waiting, added])
-        while self._waiting.num_rows >= self._group:
-            self._flush()
 
-    def _flush(self) -> None:
-        group, self._waiting = self._waiting.slice(0, self._group), self._waiting.slice(self._group)
-        self._file.write_table(group.combine_chunks(), row_group_size=max(1, group.num_rows))
+    def _add(self, piece: pa.RecordBatch) -> None:
+        added = pa.Table.from_batches([piece], schema=self.schema)
+        self._waiting = pa.concat_tables([self._waiting, added])
+        if self._waiting.num_rows >= GROUP_ROWS or self._waiting.nbytes >= GROUP_BYTES:
+            self._flush(min(GROUP_ROWS, self._waiting.num_rows))
+
+    def _flush(self, count: int) -> None:
+        group, self._waiting = self._waiting.slice(0, count), self._waiting.slice(count)
+        self._file.write_table(group.combine_chunks(), row_group_size=count)
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self._waiting.num_rows:
-            self._flush()
-        self._file.close()
-        if kind is None:
-            os.replace(self._temporary, self.path)
-        else:
+        try:
+            if kind is None and self._waiting.num_rows:
+                self._flush(self._waiting.num_rows)
+            self._file.close()
+            if kind is None:
+                os.replace(self._temporary, self.path)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 

@@ -4,8 +4,8 @@
 
     data/<model>/train.parquet, validation.parquet, check.json  ->  data/<model>/model/, data/<model>/history.csv
 
-history.csv grows by one line with every epoch, so that a watcher can follow it. The order of the rows in an
-epoch is a function of the seed and the epoch alone.
+history.csv grows by one line with every epoch, so that a watcher can follow it: the loss as it is optimised, the
+metric in the target's own units. The order of the rows in an epoch is a function of the seed and the epoch alone.
 """
 
 import json
@@ -51,13 +51,12 @@ Split = tuple[dict[str, np.ndarray], np.ndarray]  # the arrays of the features, 
 
 
 def load(path: Path, data: Data) -> Split:
-    """One split: the arrays that the graph takes, and the target as it is declared."""
+    """One split, which has rows: the arrays that the graph takes, and the target as it is declared."""
     about = describe_inputs(data)
-    parts = [
-        (predictor.to_arrays(frame := batch.to_pandas(), about), frame[data.target]) for batch in tables.batches(path)
-    ]
-    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-    return arrays, np.concatenate([target.to_numpy() for _, target in parts])
+    frames = [batch.to_pandas() for batch in tables.batches(path, [*data.features, data.target])]
+    parts = [predictor.to_arrays(frame, about) for frame in frames]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return arrays, np.concatenate([frame[data.target].to_numpy() for frame in frames])
 
 
 def describe_inputs(data: Data) -> dict[str, Any]:
@@ -71,6 +70,8 @@ def train(data: Data, config: Train, fitted: Fitted, train_split: Split, validat
     """
     import keras
 
+    keras.utils.clear_session()  # the names of layers count up in a process
+    keras.utils.set_random_seed(config.seed)
     before = networks.features(data, fitted)
     x, y = numbers(before, train_split, fitted)
     validation = numbers(before, validation_split, fitted)
@@ -93,18 +94,15 @@ def train(data: Data, config: Train, fitted: Fitted, train_split: Split, validat
 def numbers(before: Any, split: Split, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     """Features [rows, ...] as the network takes them, and the target as it is trained: class numbers or scaled."""
     arrays, target = split
-    count = len(target)
     parts = [
         np.asarray(before({name: values[start : start + PREDICT_ROWS] for name, values in arrays.items()}))
-        for start in range(0, count, PREDICT_ROWS)
+        for start in range(0, len(target), PREDICT_ROWS)
     ]
     if not fitted.classes:
         mean, scale = fitted.target
         return np.concatenate(parts), ((target - mean) / scale).astype(np.float32)
-    unknown = set(target.tolist()) - set(fitted.classes)
-    if unknown:
-        raise TrainingError(f"The validation split has classes that training never sees: {sorted(unknown)}.")
-    return np.concatenate(parts), np.searchsorted(fitted.classes, target).astype(np.int32)
+    places = {label: index for index, label in enumerate(fitted.classes)}
+    return np.concatenate(parts), np.array([places[label] for label in target.tolist()], np.int32)
 
 
 def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Any:
@@ -113,14 +111,15 @@ def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Any:
 
     class Shuffled(keras.utils.PyDataset):
         epoch = 0
+        order = np.empty(0, int)
 
         def __len__(self) -> int:
             return -(-len(y) // batch_size)
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            order = np.random.default_rng([seed, self.epoch]).permutation(len(y)) if index == 0 else self.order
-            self.order = order
-            rows = order[index * batch_size : (index + 1) * batch_size]
+            if index == 0:
+                self.order = np.random.default_rng([seed, self.epoch]).permutation(len(y))
+            rows = self.order[index * batch_size : (index + 1) * batch_size]
             return x[rows], y[rows]
 
         def on_epoch_end(self) -> None:
@@ -130,27 +129,25 @@ def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Any:
 
 
 def log(path: Path, target_scale: float) -> Any:
-    """A callback that appends each epoch to history.csv, and stops at a loss that is not a number."""
-    import keras
+    """A callback that appends each epoch to history.csv, and stops at a loss that is not a number.
 
-    names = {"loss": "train/loss", "val_loss": "validation/loss"}
+    target_scale: what a mean_absolute_error is multiplied by, to be in the target's own units.
+    """
+    import keras
 
     class Log(keras.callbacks.Callback):
         def on_train_begin(self, logs: Any = None) -> None:
             path.unlink(missing_ok=True)
 
-        def on_batch_end(self, batch: int, logs: Any = None) -> None:
-            if logs and not np.isfinite(logs["loss"]):
-                raise TrainingError(
-                    f"The loss became {logs['loss']} in epoch {self.epoch}, step {batch + 1}: training has diverged.",
-                    "Lower train.learning_rate, or look for extreme values in the data.",
-                )
-
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch + 1
 
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            _check_loss("loss", (logs or {}).get("loss", 0.0), f"epoch {self.epoch}, step {batch + 1}")
+
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            found = {names.get(key, _slashed(key)): in_units(key, value) for key, value in logs.items()}
+            _check_loss("validation loss", logs["val_loss"], f"epoch {epoch + 1}")
+            found = {_named(key): in_units(key, value) for key, value in logs.items()}
             with path.open("a", encoding="utf-8") as file:
                 if epoch == 0:
                     file.write(",".join(["epoch", *found]) + "\n")
@@ -162,7 +159,16 @@ def log(path: Path, target_scale: float) -> Any:
     return Log()
 
 
-def _slashed(key: str) -> str:
+def _check_loss(what: str, value: float, when: str) -> None:
+    if not np.isfinite(value):
+        raise TrainingError(
+            f"The {what} became {value} in {when}: training has diverged.",
+            "Lower train.learning_rate, or look for extreme values in the data.",
+        )
+
+
+def _named(key: str) -> str:
+    """Keras' name of a measure -> train/<measure> or validation/<measure>."""
     return f"validation/{key.removeprefix('val_')}" if key.startswith("val_") else f"train/{key}"
 
 
@@ -170,7 +176,10 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) ->
     """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number."""
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
-        raise TrainingError(f"The weights {broken[0]} are not finite: this model is not saved.")
+        raise TrainingError(
+            f"The weights {broken[0]} are not finite: this model is not saved.",
+            "Lower train.learning_rate, or look for extreme values in the data.",
+        )
     partial = folder.with_name(".model.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -4,7 +4,8 @@
 
     data/<model>/raw.parquet  ->  data/<model>/validation.json, data/<model>/quarantine.parquet
 
-Besides the declared rules, a table has rows and every row has a target. A failed run leaves its report in
+Besides the declared rules, a table has rows and every row has a target (declare expect_column_values_to_not_be_null
+for the target yourself to set such rows aside instead). A failed run leaves its report in
 data/<model>/failed/validation.json.
 """
 
@@ -13,74 +14,80 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import Field
 
-from pipelines import expectations, settings, tables
+from pipelines import expectations, identities, settings, tables
 from pipelines.errors import ExpectationError
-from pipelines.expectations import Rule, Rules, Suite
+from pipelines.expectations import Suite
+from pipelines.rules import Rule, Rules
 from pipelines.settings import FORMAT, Data
 
 QUARANTINE = pa.schema([("row_id", pa.string()), ("rule", pa.string())])
 
 
 class Validate(Rules):
-    quarantine_limit: float = 0.05  # the largest share of rows that may be set aside
+    quarantine_limit: float = Field(0.05, ge=0, le=1)  # the largest share of rows that may be set aside
 
 
 def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "validate", Validate)
     folder = Path("data") / model
-    report = validate(folder / "raw.parquet", data, config)
-    judge(report, folder, "validation.json", f"models/{model}.yaml")
-    aside = [
-        (row_id, entry["rule"]) for entry in report if entry["level"] == "quarantine" for row_id in entry["row_ids"]
-    ]
-    _check_share(len({row_id for row_id, _ in aside}), tables.rows(folder / "raw.parquet"), config)
-    columns = [pa.array([entry[i] for entry in aside], pa.string()) for i in range(2)]
-    tables.write(folder / "quarantine.parquet", QUARANTINE, [pa.RecordBatch.from_arrays(columns, schema=QUARANTINE)])
+    report = validate(folder, data, config)
+    judge(report, folder, config, f"models/{model}.yaml")
     write_report(folder / "validation.json", report)
 
 
-def validate(path: Path, data: Data, config: Validate) -> list[dict[str, Any]]:
-    """The report on a raw table: one entry for each rule. Raises DataError for a rule that cannot be checked."""
-    always = [
-        Rule(rule="expect_table_row_count_to_be_between", min_value=1),
-        Rule(rule="expect_column_values_to_not_be_null", column=data.target),
-    ]
-    suite = Suite(Rules(rules=[*always, *config.rules], examples=config.examples), tables.rows(path))
-    image = "image" if data.kind == "image" else None
-    for frame in expectations.frames(tables.batches(path), image):
-        suite.feed(frame)
-    return suite.report()
+def validate(folder: Path, data: Data, config: Validate) -> dict[str, Any]:
+    """Write quarantine.parquet; returns the report on raw.parquet: what is set aside, and one entry for each rule.
+
+    Raises DataError for a rule that cannot be checked.
+    """
+    raw, quarantine = folder / "raw.parquet", folder / "quarantine.parquet"
+    with tables.Writer(quarantine, QUARANTINE) as aside:
+
+        def set_aside(row_ids: list[str], rule: str) -> None:
+            aside.write(pa.record_batch([row_ids, [rule] * len(row_ids)], schema=QUARANTINE))
+
+        suite = Suite(rules(data, config), tables.rows(raw), set_aside)
+        for frame in expectations.frames(tables.batches(raw), "image" if data.kind == "image" else None):
+            suite.feed(frame)
+        found = suite.report()
+    quarantined = int(identities.marked(raw, quarantine).sum())
+    return {"format": FORMAT, "rows": tables.rows(raw), "quarantined": quarantined, "rules": found}
 
 
-def judge(report: list[dict[str, Any]], folder: Path, name: str, where: str) -> None:
-    """Raises ExpectationError if a rule of level stop failed, after keeping the report where it is not an output."""
-    failed = [entry for entry in report if entry["level"] == "stop" and not entry["success"]]
-    kept = folder / "failed" / name
+def rules(data: Data, config: Validate) -> Rules:
+    """The declared rules, and the two that always hold."""
+    some_rows = {"rule": "expect_table_row_count_to_be_between", "min_value": 1}
+    has_target = {"rule": "expect_column_values_to_not_be_null", "column": data.target}
+    declared = any(rule.rule == has_target["rule"] and rule.columns == [data.target] for rule in config.rules)
+    always = [some_rows] if declared else [some_rows, has_target]
+    return Rules(rules=[*map(Rule.model_validate, always), *config.rules], examples=config.examples)
+
+
+def judge(report: dict[str, Any], folder: Path, config: Validate, where: str) -> None:
+    """Raises ExpectationError if a rule of level stop failed or too many rows are set aside.
+
+    The report is then kept where it is not an output of the stage.
+    """
+    failed = [entry for entry in report["rules"] if entry["level"] == "stop" and not entry["success"]]
+    problems = [expectations.told(entry) for entry in failed]
+    if report["quarantined"] > config.quarantine_limit * report["rows"]:
+        problems.append(
+            f"{report['quarantined']} of {report['rows']} rows would be set aside "
+            f"(validate.quarantine_limit allows {config.quarantine_limit:.1%})"
+        )
+    kept = folder / "failed" / "validation.json"
     kept.unlink(missing_ok=True)
-    if failed:
+    if problems:
         write_report(kept, report)
-        problems = "; ".join(expectations.told(entry) for entry in failed)
         raise ExpectationError(
-            f"{len(failed)} of {len(report)} rules failed on {folder}: {problems}.",
-            f"See {kept} for the rows. Correct the data, or the rule in {where} "
-            "(level: quarantine sets such rows aside).",
+            f"The raw data of {folder} are not what {where} promises: {'; '.join(problems)}.",
+            f"See {kept} for the rows. Correct the data, or the rule (level: quarantine sets such rows aside).",
         )
 
 
-def _check_share(count: int, total: int, config: Validate) -> None:
-    if count > config.quarantine_limit * total:
-        raise ExpectationError(
-            f"{count} of {total} rows would be set aside, more than validate.quarantine_limit "
-            f"{config.quarantine_limit:g} allows.",
-            "Correct the data, or raise the limit.",
-        )
-
-
-def write_report(path: Path, report: list[dict[str, Any]]) -> None:
-    """Row ids are left out: quarantine.parquet holds those that matter."""
+def write_report(path: Path, report: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    rules = [{key: value for key, value in entry.items() if key != "row_ids"} for entry in report]
-    text = json.dumps({"format": FORMAT, "rules": rules}, indent=2, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
