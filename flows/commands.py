@@ -80,5 +80,6 @@ def restore(project: Project, model: str) -> dict[str, Any]:
             raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
         with tempfile.TemporaryDirectory(prefix="ratchet-restore-") as temporary:
             folder = Path(store.download_artifacts(str(champion.run_id), "definition", temporary))
-            lockfile.restore(project, Graph(project, model), folder)
+            with Graph(project, model) as graph:
+                lockfile.restore(project, graph, folder)
     return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion"}

@@ -16,8 +16,9 @@ from mlflow.tracking import MlflowClient
 
 from flows import promote, registry, tracking
 from flows.environment import Project
+from flows.made import Made
 from flows.promote import Decision, Scored
-from flows.publish import Made, Published
+from flows.publish import Published
 from flows.rescore import rescore
 from pipelines.declaration import Declaration
 

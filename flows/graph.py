@@ -7,11 +7,11 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from flows.environment import Project
 from pipelines import settings
@@ -34,8 +34,19 @@ class Graph:
                 f"Add {model!r} to the list `models` under `vars` in dvc.yaml.",
             )
 
-    def close(self) -> None:
+    def __enter__(self) -> "Graph":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.repo.close()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Hold DVC's lock, and what it has read, from one stage to the next; it is free while a command runs."""
+        from dvc.repo import lock_repo
+
+        with lock_repo(self.repo):
+            yield
 
     def needs(self) -> dict[str, set[str]]:
         """Each stage, and the stages that it needs."""
@@ -86,39 +97,18 @@ class Graph:
         text = json.dumps(self.inputs(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def address(self, path: str) -> str:
-        """DVC's own hash of an output, as dvc.lock has it."""
-        for stage in self._stages.values():
-            for out in stage.outs:
-                if str(out) == path and out.hash_info:
-                    return str(out.hash_info.value)
-        return ""
-
-    def lock_entries(self) -> dict[str, Any]:
-        """This model's entries in dvc.lock, as they are."""
-        path = self.project.root / "dvc.lock"
-        if not path.exists():
-            return {}
-        entries = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
-        return {name: entries[name] for name in self._stages if name in entries}
-
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
         from dvc.utils.serialize import modify_yaml
 
-        with self.repo.lock, modify_yaml(str(self.project.root / "dvc.lock")) as content:
+        with self.session(), modify_yaml(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
-        self._reopen()
-
-    def _reopen(self) -> None:
-        self.repo._reset()
 
     def add(self, folder: Path) -> None:
         """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
         path = str(folder.relative_to(self.project.root))
         self.repo.add(path)
         self.repo.freeze(f"{path}.dvc")
-        self._reopen()
 
     def checkout(self, entries: dict[str, Any]) -> None:
         """Bring the outputs that lock entries name back from DVC's cache."""

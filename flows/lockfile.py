@@ -22,35 +22,49 @@ Entries = dict[str, Any]
 NUMERIC = ("train", "evaluate")  # the stages whose bytes depend on the machine
 
 
+def entries(project: Project, model: str) -> Entries:
+    """A model's entries in dvc.lock, as they are; {} if there are none."""
+    path = project.root / "dvc.lock"
+    if not path.exists():
+        return {}
+    stages = YAML(typ="safe").load(path.read_text(encoding="utf-8")).get("stages", {})
+    return {name: entry for name, entry in stages.items() if name.partition("@")[2] == model}
+
+
 @contextmanager
 def kept(project: Project, graph: Graph) -> Iterator[None]:
     """For the stages of a run: afterwards dvc.lock has changed only if something other than the machine has."""
-    model = graph.model
-    same_machine = fingerprint.recorded(model) == fingerprint.present()
-    committed = graph.lock_entries()
-    if not same_machine:
-        committed = _lend(project, graph, committed)
+    model, recorded = graph.model, fingerprint.recorded(graph.model)
+    if recorded == fingerprint.present():
+        yield
+        return
+    committed = _lend(project, graph, entries(project, model))
     try:
         yield
     finally:
-        found = graph.lock_entries()
-        if found != committed and not same_machine:
+        found = entries(project, model)
+        if found != committed and recorded is not None:
             _take_back(project, graph, committed, found)
-    if fingerprint.recorded(model) is None:
+    if recorded is None:
         fingerprint.record(model)
 
 
-def effective(project: Project, graph: Graph) -> Entries:
+def effective(project: Project, model: str) -> Entries:
     """What this machine really made: its own entries if they are kept apart, else those of dvc.lock."""
-    saved, committed = _saved(project, graph.model), graph.lock_entries()
+    saved, committed = _saved(project, model), entries(project, model)
     return saved["local"] if saved and saved["committed"] == committed else committed
+
+
+def digests(found: Entries) -> dict[str, str]:
+    """DVC's own hash of every output that entries name: path -> md5."""
+    return {out["path"]: out["md5"] for entry in found.values() for out in entry.get("outs", [])}
 
 
 def restore(project: Project, graph: Graph, definition: Path) -> None:
     """Bring pin, entries and outputs back to what a run recorded. definition: the folder of its artifacts."""
-    recorded = YAML(typ="safe", pure=True).load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    recorded = YAML(typ="safe").load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     shutil.copyfile(definition / "pin.json", project.data(graph.model) / "pin.json")
-    committed, saved = graph.lock_entries(), _saved(project, graph.model)
+    committed, saved = entries(project, graph.model), _saved(project, graph.model)
     graph.checkout(recorded)
     if saved and saved["committed"] == committed and saved["local"] == recorded:
         graph.write_lock_entries(committed)
@@ -83,8 +97,8 @@ def numeric_only(before: Entries, after: Entries) -> bool:
     return bool(before) and _comparable(before) == _comparable(after)
 
 
-def _comparable(entries: Entries) -> Entries:
-    numeric = {out["path"] for name in entries if _stage(name) in NUMERIC for out in entries[name].get("outs", [])}
+def _comparable(found: Entries) -> Entries:
+    numeric = {out["path"] for name in found if _stage(name) in NUMERIC for out in found[name].get("outs", [])}
     return {
         name: {
             "cmd": entry["cmd"],
@@ -92,7 +106,7 @@ def _comparable(entries: Entries) -> Entries:
             "deps": {dep["path"]: dep["path"] in numeric or dep["md5"] for dep in entry.get("deps", [])},
             "outs": {out["path"]: out["path"] in numeric or out["md5"] for out in entry.get("outs", [])},
         }
-        for name, entry in entries.items()
+        for name, entry in found.items()
     }
 
 

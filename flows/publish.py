@@ -14,27 +14,12 @@ import yaml
 
 from flows import epochs, lockfile, registry, tracking
 from flows.environment import Project
-from flows.graph import Graph
-from pipelines import predictor, tables
+from flows.made import Made
+from pipelines import tables
 from pipelines.clean import SPLITS
 from pipelines.declaration import Declaration
 
 EXAMPLE_ROWS = 3
-
-
-@dataclass(frozen=True)
-class Made:
-    """What the stages made, read from their files."""
-
-    folder: Path
-    metrics: dict[str, float]  # on the test split
-    splits: dict[str, dict[str, Any]]  # name -> rows, hash, classes
-    data_hash: str
-    model_hash: str
-
-    @property
-    def test_hash(self) -> str:
-        return str(self.splits["test"]["hash"])
 
 
 @dataclass(frozen=True)
@@ -45,28 +30,16 @@ class Published:
     fresh: bool  # False: run and version were there already
 
 
-def made(project: Project, model: str) -> Made:
-    folder = project.data(model)
-    cleaned = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
-    return Made(
-        folder=folder,
-        metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"],
-        splits=cleaned["splits"],
-        data_hash=cleaned["data_hash"],
-        model_hash=predictor.model_hash(folder / "model"),
-    )
-
-
-def publish(project: Project, graph: Graph, declared: Declaration, found: Made, tags: dict[str, str]) -> Published:
+def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str]) -> Published:
     """One MLflow run and one registered version for what the stages made."""
-    model, inputs_hash = declared.model, graph.inputs_hash()
+    model, inputs_hash = declared.model, found.inputs_hash
     store = tracking.client(project)
     place = tracking.experiment(project, store, model)
     run = tracking.find(store, place, inputs_hash=inputs_hash, model_hash=found.model_hash, published="true")
     version = registry.find(store, model, found.model_hash)
     if run is not None and version is not None:
         return Published(int(version.version), run.info.run_id, place, fresh=False)
-    run = run or tracking.take_up(store, place, inputs_hash, title(declared, inputs_hash))
+    run = run or tracking.take_up(store, place, inputs_hash, tracking.title(declared.raw, inputs_hash))
     run_id = run.info.run_id
     tracking.close_abandoned(store, place, except_for=run_id)
     hashes = {
@@ -80,22 +53,18 @@ def publish(project: Project, graph: Graph, declared: Declaration, found: Made, 
             store, model, found.folder / "model", run_id, place, example(found, declared), hashes | extra
         )
     tracking.log_epochs(store, run_id, epochs.read(found.folder / "history.csv"))
-    digests = {name: graph.address(f"data/{model}/{name}.parquet") for name in SPLITS}
-    splits = {name: {**found.splits[name], "digest": digests[name]} for name in SPLITS}
+    lock = lockfile.effective(project, model)
+    digests = lockfile.digests(lock)
+    splits = {name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in SPLITS}
     tracking.log_datasets(store, run, declared.ingest.source, splits)
     parameters = {key: value for key, value in declared.raw.items() if key not in ("format", "schedule")}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
-    test = ("test", digests["test"])
+    test = ("test", splits["test"]["digest"])
     tracking.log_facts(store, run_id, parameters, metrics, hashes | tags, str(version.model_id or ""), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
-        tracking.log_files(store, run_id, files(project, graph, found, Path(temporary)))
+        tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
     tracking.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
-
-
-def title(declared: Declaration, inputs_hash: str) -> str:
-    train = declared.raw["train"]
-    return f"{train.get('network', 'mlp')} {inputs_hash[:7]}"
 
 
 def example(found: Made, declared: Declaration) -> Any:
@@ -104,12 +73,14 @@ def example(found: Made, declared: Declaration) -> Any:
     return batch.slice(0, EXAMPLE_ROWS).to_pandas()
 
 
-def files(project: Project, graph: Graph, found: Made, temporary: Path) -> list[tuple[str, Path]]:
+def files(
+    project: Project, model: str, found: Made, entries: dict[str, Any], temporary: Path
+) -> list[tuple[str, Path]]:
     """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
     draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")
     lock, settings = temporary / "dvc.lock", temporary / "model.yaml"
-    lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": lockfile.effective(project, graph)}, sort_keys=False))
-    settings.write_bytes((project.root / "models" / f"{graph.model}.yaml").read_bytes())
+    lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": entries}, sort_keys=False), encoding="utf-8")
+    settings.write_bytes((project.root / "models" / f"{model}.yaml").read_bytes())
     definition = [lock, settings, found.folder / "pin.json", project.root / "requirements.lock"]
     reports = [found.folder / name for name in ("validation.json", "clean.json", "check.json", "metrics.json")]
     figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]

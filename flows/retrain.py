@@ -15,10 +15,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, environment, epochs, lockfile, progress, refresh, servers
+from flows import artifacts, environment, epochs, lockfile, made, progress, provenance, refresh, servers
 from flows.environment import Project
 from flows.graph import Graph
+from flows.made import Made
 from flows.progress import Progress
+from flows.tracker import Tracker
 from pipelines import declaration
 from pipelines.declaration import Declaration
 
@@ -32,6 +34,7 @@ class Run:
     project: Project
     declared: Declaration
     graph: Graph
+    tracker: Tracker
     logs: Path
     shown: Progress
     tags: dict[str, str]
@@ -49,21 +52,17 @@ def retrain(model: str) -> dict[str, Any]:
     project, declared = environment.find(), declaration.check(model)
     logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
     logs.mkdir(parents=True, exist_ok=True)
-    with servers.lifeline_held(logs / "lifeline") as pipe:
+    with servers.lifeline_held(logs / "lifeline") as pipe, Tracker(project, pipe) as tracker:
         os.environ["RATCHET_LIFELINE"] = pipe
-        graph = Graph(project, model)
-        try:
-            run = Run(project, declared, graph, logs, progress.current(), _tags(project))
+        with Graph(project, model) as graph:
+            run = Run(project, declared, graph, tracker, logs, progress.current(), _tags(project))
             return _work(run) | {"seconds": round(time.monotonic() - start, 2)}
-        finally:
-            graph.close()
-            del os.environ["RATCHET_LIFELINE"]
 
 
 def _work(run: Run) -> dict[str, Any]:
     pinned = look_for_data("refresh", run, return_state=True)
     pinned.result()  # raises what the task raised
-    with lockfile.kept(run.project, run.graph):
+    with lockfile.kept(run.project, run.graph), run.graph.session():
         needs = run.graph.needs()
         states: dict[str, State] = {}
         for stage in run.graph.order():
@@ -71,22 +70,21 @@ def _work(run: Run) -> dict[str, Any]:
             name = stage.partition("@")[0]
             states[stage] = reproduce(name, run, stage, wait_for=before, return_state=True)
             states[stage].result()
-    from flows import publish  # MLflow takes 2 s to import: not before it is needed
-
-    made = publish.made(run.project, run.model)
-    published: Any = publish_version("publish", run, made, wait_for=[states[stage]])
-    answer: Any = decide_champion("decide", run, made, published)
-    artifacts.show(run.project, run.model, made, published, answer)
+    found = made.read(run.project, run.model, run.graph.inputs_hash())
+    published: Any = publish_version("publish", run, found, wait_for=[states[stage]])
+    answer: Any = decide_champion("decide", run, found, published)
+    if published.fresh or answer["decision"] != "unchanged":
+        artifacts.show(run.project, run.model, found, published, answer)
     return {
         "format": 1,
         "model": run.model,
         **answer,
         "version": published.version,
         "run_id": published.run_id,
-        "model_hash": made.model_hash,
-        "data_hash": made.data_hash,
-        "test_hash": made.test_hash,
-        "metrics": made.metrics,
+        "model_hash": found.model_hash,
+        "data_hash": found.data_hash,
+        "test_hash": found.test_hash,
+        "metrics": found.metrics,
         "stages": run.stages,
     }
 
@@ -108,28 +106,24 @@ def reproduce(name: str, run: Run, stage: str) -> State:
 
 
 @step
-def publish_version(name: str, run: Run, made: Any) -> Any:
+def publish_version(name: str, run: Run, found: Made) -> Any:
     """One MLflow run and one registered version. Raises RatchetError if the tracking store cannot be used."""
-    from flows import publish, tracking
 
     def work() -> tuple[str, str]:
-        with tracking.reachable(run.project):
-            found.append(publish.publish(run.project, run.graph, run.declared, made, run.tags))
-        return "Ran" if found[0].fresh else "Unchanged", f"version {found[0].version}"
+        answer.append(run.tracker.call("publish.publish", run.project, run.declared, found, run.tags))
+        return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
 
-    found: list[publish.Published] = []
+    answer: list[Any] = []
     _timed(run, name, work)
-    return found[0]
+    return answer[0]
 
 
 @step
-def decide_champion(name: str, run: Run, made: Any, published: Any) -> dict[str, Any]:
+def decide_champion(name: str, run: Run, found: Made, published: Any) -> dict[str, Any]:
     """Judge the version, and move the alias or say why not."""
-    from flows import decide, tracking
 
     def work() -> tuple[str, str]:
-        with tracking.reachable(run.project):
-            answer.update(decide.decide(run.project, run.declared, made, published))
+        answer.update(run.tracker.call("decide.decide", run.project, run.declared, found, published))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 
     answer: dict[str, Any] = {}
@@ -151,25 +145,17 @@ def _timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
 def _watcher(run: Run) -> Callable[[list[epochs.Epoch]], None]:
     """Shows each epoch, and forwards it to MLflow while the stage trains."""
     total = int(run.declared.raw["train"].get("epochs", 0))
-    live: list[Any] = []
+    inputs = run.graph.inputs_hash()
 
     def report(found: list[epochs.Epoch]) -> None:
         run.shown.detail(progress.told(found[-1], total))
-        if not live:
-            from flows import publish, tracking
-
-            inputs = run.graph.inputs_hash()
-            title = publish.title(run.declared, inputs)
-            live.append(tracking.Live(run.project, run.model, inputs, title, run.tags))
-        live[0].forward(found)
+        run.tracker.send("tracking.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found)
 
     return report
 
 
 def _tags(project: Project) -> dict[str, str]:
     """Where a run comes from: git, Prefect, what started it."""
-    from flows import provenance
-
     page = f"{servers.address(project, 'prefect')}/runs/flow-run/{runtime.flow_run.id}"
     return provenance.commit(project) | {
         "prefect.flow_run_id": str(runtime.flow_run.id),

@@ -6,7 +6,7 @@ A run is found by what it is, not by an id kept somewhere: the tag `ratchet.inpu
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,20 @@ def find(store: MlflowClient, experiment_id: str, **tags: str) -> Run | None:
     return runs[0] if runs else None
 
 
-def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, title: str) -> Run:
+def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, name: str) -> Run:
     """The unpublished run of these inputs, or a new one; running from now on."""
     found = find(store, experiment_id, inputs_hash=inputs_hash, published="false")
     if found is not None:
-        store.update_run(found.info.run_id, status="RUNNING")
+        if found.info.status != "RUNNING":
+            store.update_run(found.info.run_id, status="RUNNING")
         return found
     tags = {"ratchet.inputs_hash": inputs_hash, "ratchet.published": "false", "mlflow.source.type": "PROJECT"}
-    return store.create_run(experiment_id, run_name=title, tags=tags)
+    return store.create_run(experiment_id, run_name=name, tags=tags)
+
+
+def title(declared: dict[str, Any], inputs_hash: str) -> str:
+    """The name of a run: its network, and the beginning of the hash of its inputs."""
+    return f"{declared['train'].get('network', 'mlp')} {inputs_hash[:7]}"
 
 
 def log_epochs(store: MlflowClient, run_id: str, found: list[epochs.Epoch]) -> None:
@@ -164,34 +170,23 @@ def close_abandoned(store: MlflowClient, experiment_id: str, except_for: str) ->
     return len(abandoned)
 
 
-class Live:
-    """Forwards epochs to MLflow while a stage trains; what cannot be sent now is sent by the publish step.
-
-    Training never waits for the tracking store and never fails because of it.
-    """
-
-    def __init__(self, project: Project, model: str, inputs_hash: str, title: str, tags: dict[str, str]):
-        self._project, self._model = project, model
-        self._inputs_hash, self._title, self._tags = inputs_hash, title, tags
-        self._run_id = ""
-        self._store: MlflowClient | None = None
-        self.problem = ""
-
-    def forward(self, found: list[epochs.Epoch]) -> None:
-        try:
-            if self._store is None:
-                self._store = client(self._project)
-                place = experiment(self._project, self._store, self._model)
-                if find(self._store, place, inputs_hash=self._inputs_hash, published="true"):
-                    self.problem = "already published"
-                    return
-                self._run_id = take_up(self._store, place, self._inputs_hash, self._title).info.run_id
-                self._store.log_batch(self._run_id, tags=[RunTag(key, value) for key, value in self._tags.items()])
-            if self._run_id:
-                log_epochs(self._store, self._run_id, found)
-        except Exception as error:  # the store is away or locked: publishing makes it complete
-            self._store = None
-            self.problem = f"{type(error).__name__}: {error}"
+def forward(
+    project: Project,
+    declared: dict[str, Any],
+    model: str,
+    inputs_hash: str,
+    tags: dict[str, str],
+    found: list[epochs.Epoch],
+) -> None:
+    """Log epochs while a stage trains. What cannot be sent now is sent by publishing: training never waits or fails."""
+    with suppress(Exception):
+        store = client(project)
+        place = experiment(project, store, model)
+        if find(store, place, inputs_hash=inputs_hash, published="true"):
+            return
+        run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash)).info.run_id
+        store.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        log_epochs(store, run_id, found)
 
 
 @contextmanager
