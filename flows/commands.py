@@ -12,7 +12,7 @@ from typing import Any
 from flows import locks, progress, servers
 from flows.environment import Project
 from pipelines import declaration
-from pipelines.errors import RequestError
+from pipelines.errors import RequestError, StageError
 
 
 def run(project: Project, model: str, quiet: bool) -> dict[str, Any]:
@@ -37,6 +37,9 @@ def _retrain(model: str, shown: progress.Progress) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         return retrain(model)
+    except StageError as error:
+        back = f"The champion is untouched; `ratchet restore {model}` brings the workspace back to its data."
+        raise StageError(error.stage, f"{error} {back}", error.status) from error
     finally:
         shown.close()
         for worker in (APILogWorker, EventsWorker):  # while the server still listens

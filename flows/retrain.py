@@ -52,7 +52,7 @@ def retrain(model: str) -> dict[str, Any]:
     project, declared = environment.find(), declaration.check(model)
     logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
     logs.mkdir(parents=True, exist_ok=True)
-    with servers.lifeline_held(logs / "lifeline") as pipe, Tracker(project, pipe) as tracker:
+    with servers.lifeline_held(logs / "lifeline") as pipe, Tracker(project, pipe, logs / "mlflow") as tracker:
         os.environ["RATCHET_LIFELINE"] = pipe
         with Graph(project, model) as graph:
             run = Run(project, declared, graph, tracker, logs, progress.current(), _tags(project))

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.environment import Project
@@ -16,12 +17,12 @@ T = TypeVar("T")
 
 
 class Tracker:
-    """with Tracker(project, pipe) as tracker: tracker.call(publish, project, ...)"""
+    """with Tracker(project, pipe, log) as tracker: tracker.call("publish.publish", project, ...)"""
 
-    def __init__(self, project: Project, pipe: str):
-        """pipe: a lifeline that the run holds."""
+    def __init__(self, project: Project, pipe: str, log: Path):
+        """pipe: a lifeline that the run holds; log: where MLflow's own talk goes, away from the run's result."""
         self._project = project
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe,))
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
         self._pool.submit(_warm)
 
     def __enter__(self) -> "Tracker":
@@ -42,7 +43,8 @@ class Tracker:
         self._pool.submit(_call, self._project, name, arguments)
 
 
-def _begin(pipe: str) -> None:
+def _begin(pipe: str, log: str) -> None:
+    lifeline.redirect(log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
     lifeline.follow(pipe)
 

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     log = os.environ.get("RATCHET_STAGE_LOG", "")
     try:
         if log:
-            _redirect(log)
+            lifeline.redirect(log)
         lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
         stage, model = _parse(arguments)
         if not log:  # `ratchet run` has checked it already
@@ -67,13 +67,6 @@ def _paragraph(error: Exception) -> str:
         return "There is not enough memory for this stage. Give it fewer rows, or a machine with more memory."
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{what}. This was not foreseen: RATCHET_DEBUG=1 in front of the same command shows where it happened."
-
-
-def _redirect(path: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Children that end with their parent, however it ends.
+"""Children that end with their parent, however it ends, and write where they are told.
 
 The parent holds a named pipe open for writing and never writes to it. The kernel closes it when the parent
 dies, even by SIGKILL, and whoever follows the pipe then leaves.
@@ -31,3 +31,11 @@ def follow(path: str | None) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def redirect(path: str) -> None:
+    """From now on this process, and what it starts, writes to the end of a file instead of the terminal."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)

@@ -1,0 +1,239 @@
+"""The whole way through, in a copy of the repository: stages, MLflow, Prefect, the gate, and running again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import filelock
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+from mlflow.tracking import MlflowClient
+from ruamel.yaml import YAML
+
+from flows import fingerprint
+from flows.lockfile import numeric_only
+from tests.clone import ROOT, answer, clone, command, edit, git, ratchet
+
+STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]
+MODELS = ["digits", "breast_cancer", "diabetes"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A fresh clone with both servers up."""
+    folder = clone(tmp_path_factory.mktemp("project"))
+    assert ratchet(folder, "up").returncode == 0
+    yield folder
+    assert ratchet(folder, "down").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def first(project) -> dict[str, dict[str, Any]]:
+    """Each model's first run."""
+    return {model: answer(project, "run", model) for model in MODELS}
+
+
+@pytest.fixture(scope="module")
+def store(project, first) -> MlflowClient:
+    uri = f"sqlite:///{project}/mlflow/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient(uri, uri)
+
+
+def prefect(project: Path, path: str, **content: Any) -> Any:
+    servers = json.loads((project / ".ratchet" / "servers.json").read_text())["servers"]
+    url = next(server["url"] for server in servers if server["name"] == "prefect")
+    return requests.post(f"{url}/api/{path}", json=content, timeout=30).json()
+
+
+def entries(folder: Path, model: str) -> dict[str, Any]:
+    stages = YAML(typ="safe").load((folder / "dvc.lock").read_text())["stages"]
+    return {name: entry for name, entry in stages.items() if name.endswith(f"@{model}")}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_first_run_is_accepted_and_tells_everything(first, model):
+    found = first[model]
+    assert found["model"] == model
+    assert found["decision"] == "accepted"
+    assert found["version"] == found["champion"] == 1
+    assert [stage["name"] for stage in found["stages"]] == STAGES
+    assert {stage["state"] for stage in found["stages"]} == {"Ran"}
+    assert all(len(found[key]) == 64 for key in ("model_hash", "data_hash", "test_hash"))
+    assert found["metrics"]
+    assert found["seconds"] > 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lock_is_the_committed_one_on_this_machine_or_differs_only_in_numbers(project, first, model):
+    committed, found = entries(ROOT, model), entries(project, model)
+    if fingerprint.present() == json.loads((ROOT / "data" / model / "fingerprint.json").read_text()):
+        assert found == committed
+    else:
+        assert numeric_only(committed, found)
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_running_again_changes_nothing(project, first, store, model):
+    again = answer(project, "run", model)
+    assert {stage["state"] for stage in again["stages"]} == {"Unchanged"}
+    assert again["decision"] == "unchanged"
+    for key in ("version", "run_id", "model_hash", "data_hash", "test_hash", "metrics", "champion"):
+        assert again[key] == first[model][key]
+    experiment = store.get_experiment_by_name(model).experiment_id
+    assert len(store.search_runs([experiment])) == 1
+    assert len(store.search_model_versions(f"name = '{model}'")) == 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_registered_model_predicts_raw_rows_as_it_was_evaluated(project, first, store, model):
+    served = mlflow.pyfunc.load_model(f"models:/{model}@champion")
+    columns = [column.name for column in served.metadata.signature.inputs]
+    raw = pd.read_parquet(project / "data" / model / "test.parquet")
+    evaluated = pd.read_parquet(project / "data" / model / "predictions.parquet")
+    found = served.predict(raw[columns])
+    pd.testing.assert_frame_equal(found, evaluated[found.columns.tolist()], check_dtype=False, check_exact=True)
+    one_by_one = pd.concat([served.predict(raw[columns].iloc[[row]]) for row in range(20)], ignore_index=True)
+    numbers = one_by_one.select_dtypes("number").columns
+    np.testing.assert_allclose(one_by_one[numbers], found[numbers].head(20), rtol=1e-4, atol=1e-5)
+
+
+def test_mlflow_run_holds_what_a_comparison_needs(first, store):
+    run = store.get_run(first["digits"]["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.learning_rate"] == "0.001"
+    assert run.data.params["clean.split.seed"] == "1"
+    assert run.data.metrics["test/accuracy"] == pytest.approx(first["digits"]["metrics"]["accuracy"])
+    steps = [metric.step for metric in store.get_metric_history(run.info.run_id, "train/loss")]
+    assert sorted(steps) == list(range(1, 31))
+    datasets = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
+    assert set(datasets) == {"train", "validation", "test"}
+    assert all(len(digest) == 32 for digest in datasets.values())
+    for tag in ("model_hash", "data_hash", "test_hash", "inputs_hash", "decision", "reason"):
+        assert run.data.tags[f"ratchet.{tag}"]
+    assert run.data.tags["mlflow.source.git.commit"]
+    assert run.data.tags["prefect.flow_run_url"].endswith(run.data.tags["prefect.flow_run_id"])
+
+
+def test_every_run_has_the_same_artifact_names(first, store):
+    def names(model: str) -> set[str]:
+        run_id = first[model]["run_id"]
+        folders = [entry.path for entry in store.list_artifacts(run_id)]
+        return {file.path for folder in folders for file in store.list_artifacts(run_id, folder)} | set(folders)
+
+    assert names("digits") == names("breast_cancer") == names("diabetes")
+    assert {"definition/dvc.lock", "definition/model.yaml", "figures/learning_curve.png"} <= names("digits")
+
+
+def test_prefect_shows_a_completed_run_with_named_stages(project, first):
+    runs = prefect(project, "flow_runs/filter", flow_runs={"name": {"any_": ["digits"]}}, sort="START_TIME_ASC")
+    assert runs[0]["state"]["type"] == "COMPLETED"
+    tasks = prefect(
+        project, "task_runs/filter", flow_runs={"id": {"any_": [runs[0]["id"]]}}, sort="EXPECTED_START_TIME_ASC"
+    )
+    assert [task["name"] for task in tasks] == ["refresh", *STAGES, "publish", "decide"]
+    assert {task["state"]["name"] for task in tasks} <= {"Ran", "Unchanged", "Completed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["metrics", "show"], "test.accuracy"),
+        (["params", "diff", "--all"], "models/digits.yaml"),
+        (["dag"], "evaluate@digits"),
+        (["metrics", "diff", "--all"], "data/digits/metrics.json"),
+    ],
+)
+def test_dvc_commands_are_useful_after_one_run(project, first, arguments, expected):
+    done = command(project, "dvc", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+def test_dvc_plots_hold_the_learning_curve_and_the_figure(project, first, tmp_path):
+    done = command(project, "dvc", "plots", "show", "-o", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "index.html").read_text()
+    assert "validation/loss" in page
+    assert "evaluation.png" in page
+
+
+class TestChanges:
+    """In order, on the same clone: a worse candidate, another gate, a failing stage, the way back."""
+
+    def test_a_changed_parameter_runs_only_what_needs_it_and_a_missed_floor_is_a_rejection(self, project, first):
+        edit(project / "models" / "digits.yaml", "epochs: 30", "epochs: 1")
+        found = answer(project, "run", "digits")
+        states = {stage["name"]: stage["state"] for stage in found["stages"]}
+        assert [states[name] for name in STAGES] == ["Unchanged"] * 4 + ["Ran"] * 2
+        assert found["decision"] == "rejected"
+        assert "0.95" in found["reason"]
+        assert (found["version"], found["champion"]) == (2, 1)
+
+    def test_a_rejection_is_not_repeated(self, project, store):
+        again = answer(project, "run", "digits")
+        assert again["decision"] == "unchanged"
+        assert "rejected" in again["reason"]
+        assert len(store.search_model_versions("name = 'digits'")) == 2
+
+    def test_an_edited_gate_decides_again_without_training(self, project, store):
+        edit(project / "models" / "digits.yaml", "at_least: 0.95, margin: 0.02", "at_least: 0.5, margin: 0.5")
+        found = answer(project, "run", "digits")
+        assert {stage["state"] for stage in found["stages"]} == {"Unchanged"}
+        assert found["decision"] == "accepted"
+        assert found["champion"] == 2
+        git(project, "checkout", "--", "models/digits.yaml")
+
+    def test_a_failing_stage_fails_the_run_stops_what_follows_and_keeps_the_champion(self, project, store):
+        edit(project / "models" / "digits.yaml", "max_value: 16", "max_value: 10")
+        done = ratchet(project, "run", "digits", "--json")
+        assert done.returncode == 1
+        told = json.loads(done.stdout)
+        assert told["status"] == 1
+        for part in ("pixel_max", "expect_column_values_to_be_between", "ratchet restore digits"):
+            assert part in told["error"]
+        assert "Traceback" not in done.stderr
+        runs = prefect(project, "flow_runs/filter", flow_runs={"name": {"any_": ["digits"]}}, sort="START_TIME_DESC")
+        assert runs[0]["state"]["type"] == "FAILED"
+        tasks = prefect(project, "task_runs/filter", flow_runs={"id": {"any_": [runs[0]["id"]]}})
+        assert {task["name"] for task in tasks} == {"refresh", "ingest", "validate"}
+        assert int(store.get_model_version_by_alias("digits", "champion").version) == 2
+
+    def test_restore_brings_the_workspace_back_to_the_champion(self, project, store):
+        git(project, "checkout", "--", "models/digits.yaml")
+        assert answer(project, "restore", "digits")["restored"]
+        manifest = project / "data" / "digits" / "model" / "manifest.json"
+        champion = store.get_model_version_by_alias("digits", "champion")
+        assert hashlib.sha256(manifest.read_bytes()).hexdigest() == champion.tags["ratchet.model_hash"]
+
+    def test_the_first_version_comes_back_from_the_run_cache_and_is_not_registered_twice(self, project, store, first):
+        found = answer(project, "run", "digits")
+        assert "Ran" not in {stage["state"] for stage in found["stages"]}
+        assert found["model_hash"] == first["digits"]["model_hash"]
+        assert found["decision"] == "accepted"
+        assert (found["version"], found["champion"]) == (1, 1)
+        assert len(store.search_model_versions("name = 'digits'")) == 2
+
+
+def test_status_shows_every_model(project, first):
+    found = {entry["model"]: entry for entry in answer(project, "status")["models"]}
+    assert set(found) == set(MODELS)
+    assert found["diabetes"]["champion"] == 1
+    assert found["diabetes"]["metrics"].keys() == first["diabetes"]["metrics"].keys()
+
+
+def test_doctor_finds_nothing_wrong(project, first):
+    assert answer(project, "doctor")["ok"]
+
+
+def test_down_refuses_while_a_run_is_active(project):
+    with filelock.FileLock(project / ".ratchet" / "locks" / "model-digits.lock"):
+        done = ratchet(project, "down")
+    assert done.returncode == 1
+    assert "active" in done.stderr
+    assert (project / ".ratchet" / "servers.json").exists()

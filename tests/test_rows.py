@@ -1,0 +1,175 @@
+"""Rows: one type and one identity for a row, wherever and however it is stored."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import ingest, rows, sources
+from pipelines.errors import DataError
+from pipelines.settings import Data
+from tests.world import PETS, pets
+
+DATA = Data.model_validate(PETS["data"])
+CONFIG = ingest.Ingest(source="here")
+
+cells = st.fixed_dictionaries(
+    {
+        "weight": st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53),
+        "age": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "colour": st.none() | st.text('ab é\u0000Z,"', min_size=1).filter(lambda t: t.strip() == t),
+        "animal": st.sampled_from(["cat", "dog"]),
+    }
+)
+tables = st.lists(cells, min_size=1, max_size=12)
+
+
+def raw(found: list[dict] | pd.DataFrame) -> pa.Table:
+    """The rows as `ingest` would write them."""
+    if isinstance(found, pd.DataFrame):
+        found = found.astype(object).where(found.notna(), None).to_dict("records")
+    floats = {"weight": pa.float64(), "age": pa.float64()}
+    columns = {
+        name: pa.array([row[name] for row in found], floats.get(name, pa.string()), from_pandas=True)
+        for name in found[0]
+    }
+    return pa.Table.from_batches(ingest.ingest(pa.table(columns).to_batches(), DATA, CONFIG, "here"))
+
+
+def ids(found) -> list[str]:
+    return raw(found)["row_id"].to_pylist()
+
+
+@given(tables, st.randoms())
+def test_row_ids_do_not_depend_on_the_order_of_rows_or_columns(table, random):
+    names = list(table[0])
+    random.shuffle(names)
+    order = random.sample(range(len(table)), len(table))
+    again = ids([{name: table[i][name] for name in names} for i in order])
+    assert again == [ids(table)[i] for i in order]
+
+
+@given(tables, tables)
+def test_appended_rows_leave_the_ids_of_the_others(table, more):
+    assert ids(table + more)[: len(table)] == ids(table)
+
+
+@given(tables)
+def test_rows_have_the_same_id_exactly_when_they_hold_the_same_values(table):
+    values = [tuple(float(v) + 0.0 if isinstance(v, int | float) else v for v in row.values()) for row in table]
+    assert len(set(ids(table))) == len(set(values))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_ids_are_the_same_from_csv_and_from_parquet(tmp_path, name):
+    frame = pets(50)
+    (frame.to_csv if name.endswith("csv") else frame.to_parquet)(tmp_path / name, index=False)
+    found = ingest.ingest(sources.read(tmp_path / name, ",", "utf-8"), DATA, CONFIG, name)
+    assert [i for batch in found for i in batch["row_id"].to_pylist()] == ids(frame)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.decimal128(5, 2), pa.string()])
+def test_a_number_has_one_id_in_every_type(kind):
+    text = pa.array(["3", "-1", "0"])
+    values = text if kind == pa.string() else text.cast(pa.float64()).cast(kind)
+    schema = pa.schema([("x", pa.float64())])
+    found = rows.typed(pa.record_batch([values], ["x"]), schema, rows.MISSING)
+    expected = rows.typed(pa.record_batch([text], ["x"]), schema, rows.MISSING)
+    assert rows.identify(found, ["x"]) == rows.identify(expected, ["x"])
+
+
+def cast(values: pa.Array, kind: pa.DataType, missing=("", "NA")) -> list:
+    schema = pa.schema([("x", kind)])
+    return rows.typed(pa.record_batch([values], ["x"]), schema, list(missing)).column(0).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["1", "NA", "2"]),
+        pa.array([1, None, 2]),
+        pa.array([1.0, np.nan, 2.0]),
+        pa.array([1, None, 2], pa.uint8()),
+    ],
+    ids=["text", "integer", "double", "byte"],
+)
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(pa.float64(), [1.0, None, 2.0]), (pa.int64(), [1, None, 2]), (pa.string(), ["1", None, "2"])],
+    ids=["number", "label", "category"],
+)
+def test_every_storage_type_gives_the_declared_values(values, kind, expected):
+    assert cast(values, kind) == expected
+
+
+def test_text_is_trimmed_before_it_is_missing_or_a_number():
+    assert cast(pa.array([" 1 ", " NA ", "\t2"]), pa.float64()) == [1.0, None, 2.0]
+
+
+def test_whole_numbers_beyond_doubles_are_rounded_alike_in_text_and_in_integers():
+    assert cast(pa.array([2**53 + 1]), pa.float64()) == cast(pa.array([str(2**53 + 1)]), pa.float64()) == [2.0**53]
+    assert cast(pa.array([str(2**63 - 1)]), pa.int64()) == [2**63 - 1]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_an_instant_is_the_same_text_in_every_unit_and_zone(unit):
+    noon = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+    kinds = pa.timestamp(unit, "UTC"), pa.timestamp(unit, "Asia/Tokyo")
+    assert [cast(pa.array([noon], kind), pa.string()) for kind in kinds] == [["2026-01-31 12:00:00.000000Z"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "message"),
+    [
+        (pa.array(["1", "abc"]), pa.float64(), "Row 8, column 'x': 'abc' is not a number"),
+        (pa.array(["1", "inf"]), pa.float64(), "Row 8, column 'x': inf is not a finite number"),
+        (pa.array([1.0, -np.inf]), pa.float64(), "Row 8, column 'x': -inf is not a finite number"),
+        (pa.array(["1e999"]), pa.float64(), "Row 7, column 'x': inf is not a finite number"),
+        (pa.array([1.5]), pa.int64(), "Row 7, column 'x': 1.5 is not a whole number"),
+        (
+            pa.array(["9" * 20]),
+            pa.int64(),
+            "Row 7, column 'x': '99999999999999999999' is not a whole number of 64 bits",
+        ),
+        (pa.array(["a" * 999]), pa.float64(), r"Row 7, column 'x': 'a{56}\.\.\. is not a number"),
+        (pa.array([b"\xff"]), pa.string(), "Row 7, column 'x': a value of 1 bytes is not text"),
+        (pa.array([b"ab", b"abc"]), pa.binary(2), "Row 8, column 'x': a value of 3 bytes is not an image of 2 bytes"),
+        (pa.array([b"ab", None]), pa.binary(2), "Row 8, column 'x' holds no image"),
+        (pa.array(["ab"]), pa.binary(2), "Row 7, column 'x': 'ab' is not an image of 2 bytes"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_its_row_and_column(values, kind, message):
+    schema = pa.schema([("x", kind)])
+    with pytest.raises(DataError, match=message):
+        rows.typed(pa.record_batch([values], ["x"]), schema, rows.MISSING, first=7)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["x"], "have no column 'y'; there are 'x'"),
+        (["x", "y", "z"], "undeclared columns: 'z'"),
+        (["x", "y", "x"], "more than one column 'x'"),
+    ],
+)
+def test_columns_that_are_missing_undeclared_or_double_are_named(names, message):
+    with pytest.raises(DataError, match=message):
+        rows.check_columns(names, ["x", "y"])
+
+
+@given(st.integers(), st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), min_size=1))
+def test_a_fraction_lies_between_zero_and_one_and_depends_on_the_seed(seed, ids):
+    found = [rows.fraction(seed, row_id) for row_id in ids]
+    assert all(0 <= value < 1 for value in found)
+    assert found != [rows.fraction(seed + 1, row_id) for row_id in ids]
+
+
+@given(st.lists(st.text("0123456789abcdef", min_size=32, max_size=32)), st.randoms())
+def test_the_content_hash_does_not_depend_on_order_but_on_every_row(ids, random):
+    shuffled = random.sample(ids, len(ids))
+    assert rows.content_hash(shuffled) == rows.content_hash(ids)
+    assert rows.content_hash([*ids, "0" * 32]) != rows.content_hash(ids)
