@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import DataError
 
 GROUP_ROWS = 65_536  # at most, in one row group
-GROUP_BYTES = 32 << 20  # of values in memory: a row group is closed when it holds about so many
+GROUP_BYTES = 32 << 20  # of values in memory, at most, in one row group of more than one row
 
 
 def batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -87,10 +87,12 @@ class Writer:
         self.rows += batch.num_rows
 
     def _add(self, piece: pa.RecordBatch) -> None:
+        if self._waiting.num_rows and self._waiting.nbytes + piece.nbytes > GROUP_BYTES:
+            self._flush(self._waiting.num_rows)
         added = pa.Table.from_batches([piece], schema=self.schema)
         self._waiting = pa.concat_tables([self._waiting, added])
-        if self._waiting.num_rows >= GROUP_ROWS or self._waiting.nbytes >= GROUP_BYTES:
-            self._flush(min(GROUP_ROWS, self._waiting.num_rows))
+        if self._waiting.num_rows >= GROUP_ROWS:
+            self._flush(GROUP_ROWS)
 
     def _flush(self, count: int) -> None:
         group, self._waiting = self._waiting.slice(0, count), self._waiting.slice(count)

@@ -1,8 +1,12 @@
 """Fixtures that several tests share."""
 
+import hypothesis
 import pytest
 
 from tests.world import World
+
+hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("ratchet")
 
 
 @pytest.fixture

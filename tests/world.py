@@ -64,7 +64,7 @@ class World:
             content[name.removesuffix("_")] = section if name.endswith("_") else content[name] | section
         path = self.root / "models" / f"{model}.yaml"
         path.parent.mkdir(exist_ok=True)
-        YAML(typ="safe").dump(content, path)
+        YAML().dump(content, path)
         path.with_suffix(".py").write_text('"""No code of its own."""\n')
 
     def pin(self, frame: pd.DataFrame | bytes | str, name: str = "rows.csv", model: str = "pets") -> Path:
