@@ -131,12 +131,14 @@ class Tally:
                 f"The rule {self.rule.title} could not be checked: {problem}", "Correct the rule, or the data."
             )
         found = result.result
-        self._considered += (found.get("element_count") or 0) - (found.get("missing_count") or 0)
-        self._failing += found.get("unexpected_count") or 0
+        if kind(self.rule.rule).by_row:
+            self._considered += (found.get("element_count") or 0) - (found.get("missing_count") or 0)
+            self._failing += found.get("unexpected_count") or 0
+        if all(self._verdicts):  # until one batch breaks it, the last one speaks
+            self._observed = found.get("observed_value")
         self._verdicts.append(bool(result.success))
-        self._observed = found.get("observed_value")
-        if self.rule.rule in COMBINED and self._observed is not None and not pd.isna(self._observed):
-            self._parts.append((self._observed, _values(frame, self.rule)))
+        if self.rule.rule in COMBINED and not pd.isna(observed := found.get("observed_value")):
+            self._parts.append((observed, _values(frame, self.rule)))
         failing = found.get("unexpected_index_list") or []
         self._examples += [self._example(entry) for entry in failing[: self._most - len(self._examples)]]
         if self.rule.level == "quarantine":

@@ -1,0 +1,95 @@
+"""The whole of a model's YAML: what no section can see alone."""
+
+import copy
+import re
+
+import pytest
+
+from pipelines import declaration
+from pipelines.errors import SettingsError
+from tests.world import PETS, ROOT
+
+NOT_NULL = "expect_column_values_to_not_be_null"
+
+
+def test_a_sound_declaration_gives_its_sections(world):
+    found = declaration.check("pets")
+    assert (found.model, found.data.target, found.promote.metric) == ("pets", "animal", "accuracy")
+    assert found.raw == PETS
+    assert set(found.sections) == set(declaration.SECTIONS)
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "models").glob("*.yaml")))
+def test_the_models_of_this_repository_are_sound(model, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert declaration.check(model).model == model
+
+
+WRONG = [
+    ({"ingest": {"source": "builtin:digit"}}, "ingest.source: no built-in set 'digit' (did you mean 'digits'?)"),
+    ({"ingest": {"source": "builtin:"}}, "ingest.source: no built-in set ''"),
+    ({"ingest": {"source": "/etc/passwd"}}, "ingest.source: '/etc/passwd' lies outside the project"),
+    ({"ingest": {"source": "../rows.csv"}}, "ingest.source: '../rows.csv' lies outside the project"),
+    ({"ingest": {"source": ""}}, "ingest.source: string should have at least 1 character"),
+    ({"ingest": {"delimiter": ";;"}}, "ingest.delimiter: string should have at most 1 character, got ';;'"),
+    ({"ingest": {"encoding": "utf-9"}}, "ingest.encoding: 'utf-9' is not an encoding"),
+    ({"clean": {"split": {"by": "hash", "key": ["ag"]}}}, "clean.split: there is no column 'ag' (did you mean 'age'?)"),
+    ({"clean": {"split": {"by": "given", "column": "part"}}}, "clean.split: there is no column 'part'"),
+    (
+        {"validate": {"rules": [{"rule": NOT_NULL, "column": "wieght"}]}},
+        "validate.rules.0: there is no column 'wieght' (did you mean 'weight'?)",
+    ),
+    (
+        {"validate": {"rules": [{"rule": "expect_compound_columns_to_be_unique", "column_list": ["age", "x"]}]}},
+        "validate.rules.0: there is no column 'x'",
+    ),
+    (
+        {"check": {"rules": [{"rule": NOT_NULL, "column": "age", "level": "quarantine"}]}},
+        "check: a rule of level quarantine belongs to `validate`",
+    ),
+    ({"validate": {"quarantine_limit": 1.5}}, "validate.quarantine_limit: input should be less than or equal to 1"),
+    ({"train": {"network": "cnn", "filters": [8]}}, "train.network: 'cnn' needs images"),
+    ({"evaluate": {"metrics": []}}, "evaluate.metrics: list should have at least 1 item"),
+    ({"evaluate": {"metrics": ["r2"]}}, "evaluate.metrics: no metric 'r2' for a classification"),
+    ({"promote": {"metric": "acuracy"}}, "promote.metric: 'acuracy' is not one of evaluate.metrics (did you mean"),
+    (
+        {"promote_": {"metric": "log_loss", "at_least": 1.0}},
+        "promote.at_most: the floor of log_loss is written as",
+    ),
+    ({"promote_": {"metric": "accuracy"}}, "promote.at_least: the floor of accuracy is written as `at_least`"),
+    ({"promote": {"margin": -1}}, "promote.margin: input should be greater than or equal to 0, got -1"),
+    ({"schedule": {"cron": "0 3 * *"}}, "'0 3 * *' is not five fields: minute hour day month weekday"),
+    ({"schedule": {"cron": "0 25 * * *"}}, "the hour '25' is not between 0 and 23"),
+    ({"schedule": {"cron": "0 1-24 * * *"}}, "the hour '1-24' is not between 0 and 23"),
+    ({"schedule": {"timezone": "Mars/Olympus"}}, "'Mars/Olympus' is not a time zone"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_a_contradiction_is_told_with_file_and_key(world, changes, message):
+    world.declare(**copy.deepcopy(changes))
+    with pytest.raises(SettingsError, match=r"^models/pets\.yaml: .*" + re.escape(message)) as caught:
+        declaration.check("pets")
+    assert caught.value.status == 2
+
+
+def test_an_unknown_and_a_missing_section_are_told(world):
+    path = world.root / "models/pets.yaml"
+    text = path.read_text()
+    path.write_text(text + "trian: {}\n")
+    with pytest.raises(SettingsError, match=r"pets\.yaml: trian: unknown section \(did you mean 'train'\?\)"):
+        declaration.check("pets")
+    path.write_text(text.replace("schedule: {}", ""))
+    with pytest.raises(SettingsError, match="has no section 'schedule'"):
+        declaration.check("pets")
+
+
+def test_a_missing_python_file_is_told(world):
+    (world.root / "models/pets.py").unlink()
+    with pytest.raises(SettingsError, match=r"models/pets\.py is missing"):
+        declaration.check("pets")
+
+
+@pytest.mark.parametrize("cron", ["*/90 0-23/2 1,15 jan-dec mon", "0 0 31 12 7", "59 23 * * sun"])
+def test_schedules_that_cron_knows_are_taken(cron):
+    assert declaration.Schedule(cron=cron).cron == cron
