@@ -37,12 +37,12 @@ PETS: dict[str, Any] = {  # a small table: two numbers, a category, two classes
 
 
 def pets(rows: int = 200, seed: int = 0) -> pd.DataFrame:
-    """Cats weigh about 4 kg, dogs about 12; one in ten has no age, one in twenty no colour."""
+    """Cats weigh about 5 kg, dogs about 13; one in ten has no age, one in twenty no colour."""
     random = np.random.default_rng(seed)
     dog = random.random(rows) < 0.5
     return pd.DataFrame(
         {
-            "weight": np.round(random.normal(np.where(dog, 12.0, 4.0), 2.0), 6),
+            "weight": np.round(np.abs(random.normal(np.where(dog, 13.0, 5.0), 3.0)), 6),
             "age": np.where(random.random(rows) < 0.1, np.nan, random.integers(0, 15, rows)),
             "colour": np.where(random.random(rows) < 0.05, None, random.choice(["black", "brown", "white"], rows)),
             "animal": np.where(dog, "dog", "cat"),

@@ -1,0 +1,87 @@
+"""What Ratchet costs beside the plain tools, all in one run: python benchmarks/overhead.py [ROUNDS]
+
+In a clone of this repository in a temporary folder: `ratchet run digits` from nothing, again with nothing changed (with and
+without `ratchet up`), `dvc repro` with nothing changed, the plain Keras script that trains the same network on the same rows, and
+`ratchet --help`. Prints medians of ROUNDS (default 5) and the ratios; keep the machine idle meanwhile.
+"""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+PLAIN = """
+import keras
+import numpy as np
+import pandas as pd
+
+def load(split):
+    table = pd.read_parquet(f"data/digits/{split}.parquet")
+    return np.stack([np.frombuffer(image, np.uint8) for image in table["image"]]).astype("float32"), table["digit"].to_numpy()
+
+keras.utils.set_random_seed(7)
+x, y = load("train")
+normal = keras.layers.Normalization()
+normal.adapt(x)
+model = keras.Sequential([keras.Input((64,)), normal, keras.layers.Dense(128, "relu"), keras.layers.Dense(10, "softmax")])
+model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.fit(x, y, epochs=30, batch_size=32, validation_data=load("validation"), verbose=0)
+print(model.evaluate(*load("test"), verbose=0)[1])
+"""
+
+
+def seconds(folder: Path, *command: str) -> float:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - start
+
+
+def main(rounds: int) -> None:
+    ratchet, dvc, python = (str(BIN / name) for name in ("ratchet", "dvc", "python"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "clone"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+        (folder / ".." / "plain.py").write_text(PLAIN)
+        ratchet_here = [python, "-m", "flows.cli"]  # the clone's own code, not the installed one
+        cold = seconds(folder, *ratchet_here, "run")
+        seconds(folder, dvc, "repro")  # the other two models
+        alone = [seconds(folder, *ratchet_here, "run") for _ in range(rounds)]
+        seconds(folder, *ratchet_here, "up")
+        try:
+            pairs = [(seconds(folder, *ratchet_here, "run"), seconds(folder, dvc, "repro")) for _ in range(rounds)]
+        finally:
+            seconds(folder, *ratchet_here, "down")
+        plain = [seconds(folder, python, "../plain.py") for _ in range(rounds)]
+        help_ = [seconds(folder, ratchet, "--help") for _ in range(rounds)]
+    up, repro = (statistics.median(values) for values in zip(*pairs, strict=True))
+    rows = [
+        ("`ratchet run digits`, from nothing (databases made, all stages run)", cold),
+        ("`ratchet run digits`, nothing changed, no server up", statistics.median(alone)),
+        ("`ratchet run digits`, nothing changed, servers up", up),
+        ("`dvc repro`, nothing changed", repro),
+        ("plain Keras script, the same network on the same rows", statistics.median(plain)),
+        ("`ratchet --help`", statistics.median(help_)),
+    ]
+    print(
+        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {rounds} rounds"
+    )
+    print("| what | seconds |\n| --- | ---: |")
+    for what, value in rows:
+        print(f"| {what} | {value:.2f} |")
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"\nnothing changed and servers up, beside `dvc repro`: {ratio:.2f} times (pair by pair, median)")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
