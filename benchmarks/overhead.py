@@ -1,8 +1,9 @@
 """What Ratchet costs beside the plain tools, all in one run: python benchmarks/overhead.py [ROUNDS]
 
-In a clone of this repository in a temporary folder: `ratchet run digits` from nothing, again with nothing changed (with and
-without `ratchet up`), `dvc repro` with nothing changed, the plain Keras script that trains the same network on the same rows, and
-`ratchet --help`. Prints medians of ROUNDS (default 5) and the ratios; keep the machine idle meanwhile.
+In a clone of this repository in a temporary folder: `ratchet run digits` from nothing, again with nothing changed
+(with and without `ratchet up`), `dvc repro` with nothing changed, the plain Keras script that trains the same
+network on the same rows, and `ratchet --help`. Prints medians of ROUNDS (default 5) and the ratio; keep the machine
+idle meanwhile.
 """
 
 import os
@@ -25,13 +26,15 @@ import pandas as pd
 
 def load(split):
     table = pd.read_parquet(f"data/digits/{split}.parquet")
-    return np.stack([np.frombuffer(image, np.uint8) for image in table["image"]]).astype("float32"), table["digit"].to_numpy()
+    images = np.stack([np.frombuffer(image, np.uint8) for image in table["image"]])
+    return images.astype("float32"), table["digit"].to_numpy()
 
 keras.utils.set_random_seed(7)
 x, y = load("train")
 normal = keras.layers.Normalization()
 normal.adapt(x)
-model = keras.Sequential([keras.Input((64,)), normal, keras.layers.Dense(128, "relu"), keras.layers.Dense(10, "softmax")])
+hidden, output = keras.layers.Dense(128, "relu"), keras.layers.Dense(10, "softmax")
+model = keras.Sequential([keras.Input((64,)), normal, hidden, output])
 model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
 model.fit(x, y, epochs=30, batch_size=32, validation_data=load("validation"), verbose=0)
 print(model.evaluate(*load("test"), verbose=0)[1])
@@ -73,9 +76,8 @@ def main(rounds: int) -> None:
         ("plain Keras script, the same network on the same rows", statistics.median(plain)),
         ("`ratchet --help`", statistics.median(help_)),
     ]
-    print(
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {rounds} rounds"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{date.today()}, {machine}, {rounds} rounds")
     print("| what | seconds |\n| --- | ---: |")
     for what, value in rows:
         print(f"| {what} | {value:.2f} |")

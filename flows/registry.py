@@ -6,6 +6,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import mlflow.pyfunc
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -13,7 +14,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 
-import mlflow
 from flows import served
 from pipelines import predictor
 from pipelines.errors import IntegrityError

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -22,7 +23,6 @@ from mlflow.entities import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
-import mlflow
 from flows import epochs, servers, stores
 from flows.environment import Project
 from pipelines.errors import RatchetError

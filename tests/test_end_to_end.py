@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,6 @@ import requests
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
-import mlflow
 from flows import fingerprint
 from flows.lockfile import numeric_only
 from tests.clone import ROOT, answer, clone, command, edit, git, ratchet
