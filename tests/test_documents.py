@@ -161,6 +161,12 @@ def test_the_readme_names_the_targets_of_make():
     assert set(re.findall(r"\bmake ([a-z]+)\b", "\n".join([*codes(README), *fences(README, "sh")]))) == targets
 
 
+def test_the_measured_table_has_the_rows_that_the_benchmark_prints():
+    source = (ROOT / "benchmarks" / "overhead.py").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \|", section(README, "Measured"), re.MULTILINE)[2:]  # after the head
+    assert rows == re.findall(r'^        \("(.+)", .+\),$', source, re.MULTILINE)
+
+
 # ------------------------------------------------------------------ settings
 
 
