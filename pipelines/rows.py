@@ -194,7 +194,7 @@ def _canonical(values: pa.Array) -> Iterator[bytes]:
         return (_whole(value) for value in values.to_pylist())
     if pa.types.is_floating(values.type):
         return _doubles(values)
-    if pa.types.is_string(values.type):
+    if _is_text(values.type):
         return (b"0" if value is None else _sized(value.encode()) for value in values.to_pylist())
     return (b"0" if value is None else _sized(value) for value in values.to_pylist())
 

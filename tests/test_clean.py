@@ -247,7 +247,7 @@ def test_a_constant_target_of_a_regression_is_told(world):
     frame = pets(100)[["age", "weight"]]
     metric = {"evaluate": {"metrics": ["r2"]}, "promote_": {"metric": "r2", "at_least": 0.0}}
     with pytest.raises(DataError, match=r"The target 'weight' is 3\.0 in every training row"):
-        cleaned(world, frame.assign(weight=3), data_=data, **metric)
+        cleaned(world, frame.assign(weight=3, age=range(100)), data_=data, **metric)
     report = cleaned(world, frame, data_=data, **metric)[1]["splits"]
     weights = [report[name][end] for name in SPLITS for end in ("smallest", "largest")]
     assert (min(weights), max(weights)) == (frame["weight"].min(), frame["weight"].max())

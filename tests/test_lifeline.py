@@ -1,0 +1,45 @@
+"""Lifeline: who follows the pipe ends when the other end closes, and not before."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.world import ROOT
+
+FOLLOWER = """
+import sys, time
+from pipelines import lifeline
+print("here", flush=True)
+lifeline.follow(sys.argv[1])
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def follower(pipe) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen([sys.executable, "-c", FOLLOWER, str(pipe)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert child.stdout
+    assert child.stdout.readline() == b"here\n"
+    return child
+
+
+def test_a_child_ends_when_its_parent_lets_go(pipe):
+    held = os.open(pipe, os.O_RDWR)
+    with follower(pipe) as child:
+        time.sleep(0.5)
+        assert child.poll() is None
+        os.close(held)
+        assert child.wait(timeout=5) == 1
+
+
+def test_a_child_whose_parent_was_gone_before_it_looked_ends_too(pipe):
+    with follower(pipe) as child:  # nobody ever held the other end
+        assert child.wait(timeout=5) == 1
