@@ -28,7 +28,7 @@ lock: $(READY)  ## resolve the dependencies anew
 
 # The marker is written last: an interrupted installation starts again. uv itself comes from the same
 # lock. Byte code is compiled here because imports take twice as long without it.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Ratchet needs Python 3.11, 3.12 or 3.13, and none was found:" \
 		"install one, or name it with 'make PYTHON=/path/to/python3.12'."; exit 2; }
 	@"$(PYTHON)" -c "$(SUPPORTED)" || { echo "Ratchet needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is" \
