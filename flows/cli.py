@@ -111,7 +111,7 @@ def _told_run(found: State) -> str:
     return "\n".join(
         [
             "",
-            f"{found['model']}: {found['decision']}. {found['reason'][0].upper()}{found['reason'][1:]}.",
+            f"{found['model']}: {found['decision']}: {found['reason']}.",
             f"  version   {found['version']}, champion: {champion}",
             f"  test      {metrics}",
             f"  took      {found['seconds']:.1f} s",
@@ -131,13 +131,13 @@ def _told_status(found: State) -> str:
 
     table = Table(box=None, pad_edge=False)
     for name in ("model", "champion", "metrics", "age", "data", "last decision", "schedule"):
-        table.add_column(name, no_wrap=name != "metrics")
+        table.add_column(name, no_wrap=True)
     for entry in found["models"]:
         champion = f"version {entry['champion']}" if entry["champion"] else "none"
         metrics = "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
         last = f"{entry['decision']}: version {entry['version']}" if entry["decision"] else "never run"
         table.add_row(entry["model"], champion, metrics, entry["age"], entry["data_hash"][:8], last, entry["schedule"])
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(120, Console().width))
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip()

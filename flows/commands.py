@@ -38,7 +38,7 @@ def _retrain(model: str, shown: progress.Progress) -> dict[str, Any]:
     try:
         return retrain(model)
     except StageError as error:
-        back = f"The champion is untouched; `ratchet restore {model}` brings the workspace back to its data."
+        back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error
     finally:
         shown.close()

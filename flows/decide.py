@@ -7,6 +7,7 @@ not made again; an alias that a crash kept from following is moved by the next r
 import hashlib
 import json
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from flows import promote, registry, tracking
 from flows.environment import Project
 from flows.made import Made
-from flows.promote import Decision, Scored
+from flows.promote import Scored
 from flows.publish import Published
 from flows.rescore import rescore
 from pipelines.declaration import Declaration
@@ -26,25 +27,36 @@ from pipelines.declaration import Declaration
 def decide(project: Project, declared: Declaration, found: Made, published: Published) -> dict[str, Any]:
     """Returns decision (accepted, rejected or unchanged), reason, and the champion's version afterwards."""
     store, model = tracking.client(project), declared.model
-    version = store.get_model_version(model, str(published.version))
-    champion = registry.champion(store, model)
-    name = f"version {version.version}"
-    if champion is not None and champion.tags.get("ratchet.model_hash") == found.model_hash:
-        return _answer("unchanged", f"{name} is the champion already", champion)
+    version, champion = store.get_model_version(model, str(published.version)), registry.champion(store, model)
+    candidate = Scored(f"version {version.version}", found.model_hash, found.test_hash, found.metrics)
     key = _key(declared, found, champion)
     if version.tags.get("ratchet.decision_key") == key:
-        decision, reason = version.tags["ratchet.decision"], version.tags["ratchet.reason"]
-        if decision == "rejected":
-            return _answer("unchanged", f"nothing has changed since {name} was rejected: {reason}", champion)
-        store.set_registered_model_alias(model, registry.CHAMPION, str(version.version))
-        return _answer(decision, reason, version)
-    candidate = Scored(name, found.model_hash, found.test_hash, found.metrics)
+        return _made_before(store, version, champion)
     verdict = promote.decide(declared.promote, candidate, _scored(store, declared, found, champion))
-    word = "accepted" if verdict.accepted else "rejected"
-    _record(store, version, published.run_id, word, verdict, key, candidate, champion)
+    itself = champion is not None and champion.tags.get("ratchet.model_hash") == found.model_hash
+    if itself and verdict.accepted:
+        answer = _answer("unchanged", f"{candidate.name} is the champion already", champion)
+        if published.fresh:
+            _note(store, published.run_id, answer, candidate)
+        return answer
+    answer = _answer("accepted" if verdict.accepted else "rejected", verdict.reason, champion)
+    _note(store, published.run_id, answer, candidate)
+    _record(store, version, answer, key)
     if verdict.accepted:
         store.set_registered_model_alias(model, registry.CHAMPION, str(version.version))
-    return _answer(word, verdict.reason, version if verdict.accepted else champion)
+        return answer | {"champion": int(version.version)}
+    return answer
+
+
+def _made_before(store: MlflowClient, version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+    """The decision that is on record; an alias that did not follow it is moved now."""
+    decision, reason = version.tags["ratchet.decision"], version.tags["ratchet.reason"]
+    if decision == "rejected":
+        return _answer(
+            "unchanged", f"nothing has changed since version {version.version} was rejected: {reason}", champion
+        )
+    store.set_registered_model_alias(version.name, registry.CHAMPION, str(version.version))
+    return _answer(decision, reason, version)
 
 
 def _answer(decision: str, reason: str, champion: ModelVersion | None) -> dict[str, Any]:
@@ -69,31 +81,20 @@ def _scored(store: MlflowClient, declared: Declaration, found: Made, champion: M
     return Scored(name, model_hash, found.test_hash, metrics)
 
 
-def _record(
-    store: MlflowClient,
-    version: ModelVersion,
-    run_id: str,
-    word: str,
-    verdict: Decision,
-    key: str,
-    candidate: Scored,
-    champion: ModelVersion | None,
-) -> None:
-    """On the run and on the version. The key goes last: with it the decision counts as made."""
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    content = {
-        "format": 1,
-        "decision": word,
-        "reason": verdict.reason,
-        "at": at,
-        "version": int(version.version),
-        "metrics": candidate.metrics,
-        "test_hash": candidate.test_hash,
-        "champion_before": int(champion.version) if champion else None,
-    }
+def _note(store: MlflowClient, run_id: str, answer: dict[str, Any], candidate: Scored) -> None:
+    """The decision on the run: tags for the table, decision.json for whoever wants to know more."""
+    content = {"format": 1, **answer, "candidate": asdict(candidate), "at": _now()}
     store.log_dict(run_id, content, "decision.json")
-    tags = {"decision": word, "reason": verdict.reason, "decided_at": at, "decision_key": key}
+    for name in ("decision", "reason"):
+        store.set_tag(run_id, f"ratchet.{name}", answer[name])
+
+
+def _record(store: MlflowClient, version: ModelVersion, answer: dict[str, Any], key: str) -> None:
+    """The decision on the version. The key goes last: with it the decision counts as made."""
+    tags = {"decision": answer["decision"], "reason": answer["reason"], "decided_at": _now(), "decision_key": key}
     for name, value in tags.items():
         store.set_model_version_tag(version.name, str(version.version), f"ratchet.{name}", value)
-        if name != "decision_key":
-            store.set_tag(run_id, f"ratchet.{name}", value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -61,7 +61,7 @@ def _packages(project: Project) -> Iterator[Check]:
         wrong = f"{', '.join(broken)} too new for Prefect's scheduler"
         yield Check("versions", False, wrong, "rm -r .venv && make run")
     real = "site-packages" in str(mlflow.__file__)
-    yield Check("mlflow", real, str(mlflow.__file__), "remove __init__.py from the project's mlflow/ folder")
+    yield Check("import", real, str(mlflow.__file__), "remove __init__.py from the project's mlflow/ folder")
 
 
 def _number(text: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 Nothing here is done on import: `prepare` is called once, by the command line, before a heavy library is loaded.
 What the machine decides is read from RATCHET_* variables; nothing in the user's own PREFECT_* and MLFLOW_* settings
-reaches a run, so no other project's server is joined by accident.
+but logins reaches a run, so no other project's server is joined by accident.
 """
 
 import os
@@ -36,6 +36,14 @@ SETTLED = {
     "SHELL": "/bin/sh",  # DVC runs stages in the user's shell, whichever it is
 }
 FOREIGN = ("PREFECT_", "MLFLOW_")
+LOGINS = (  # of the servers that RATCHET_TRACKING_URI and RATCHET_PREFECT_API_URL name
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "PREFECT_API_KEY",
+    "PREFECT_API_AUTH_STRING",
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def prepare() -> Project:
     os.chdir(project.root)
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+    for name in [name for name in os.environ if name.startswith(FOREIGN) and name not in LOGINS]:
         del os.environ[name]
     os.environ.update(QUIET | SETTLED)
     os.environ["PREFECT_HOME"] = str(project.prefect_home)

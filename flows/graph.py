@@ -111,9 +111,11 @@ class Graph:
         self.repo.freeze(f"{path}.dvc")
 
     def checkout(self, entries: dict[str, Any]) -> None:
-        """Bring the outputs that lock entries name back from DVC's cache."""
+        """Bring the outputs that lock entries name, and the pinned source, back from DVC's cache."""
         self.write_lock_entries(entries)
-        self.repo.checkout(targets=sorted(entries), force=True)
+        source = self.project.data(self.model) / "source.dvc"
+        files = [str(source.relative_to(self.project.root))] if source.exists() else []
+        self.repo.checkout(targets=[*files, *sorted(entries)], force=True)
 
 
 def _belongs(stage: Any, model: str) -> bool:

@@ -63,7 +63,9 @@ def digests(found: Entries) -> dict[str, str]:
 def restore(project: Project, graph: Graph, definition: Path) -> None:
     """Bring pin, entries and outputs back to what a run recorded. definition: the folder of its artifacts."""
     recorded = YAML(typ="safe").load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    shutil.copyfile(definition / "pin.json", project.data(graph.model) / "pin.json")
+    for name in ("pin.json", "source.dvc"):
+        if (definition / name).exists():
+            shutil.copyfile(definition / name, project.data(graph.model) / name)
     committed, saved = entries(project, graph.model), _saved(project, graph.model)
     graph.checkout(recorded)
     if saved and saved["committed"] == committed and saved["local"] == recorded:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 from flows import epochs, lockfile, registry, tracking
 from flows.environment import Project
@@ -57,10 +57,10 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     digests = lockfile.digests(lock)
     splits = {name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in SPLITS}
     tracking.log_datasets(store, run, declared.ingest.source, splits)
-    parameters = {key: value for key, value in declared.raw.items() if key not in ("format", "schedule")}
+    parameters = {key: section.model_dump() for key, section in declared.sections.items() if key != "schedule"}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
-    tracking.log_facts(store, run_id, parameters, metrics, hashes | tags, str(version.model_id or ""), test)
+    tracking.log_facts(store, run_id, parameters, metrics, hashes | tags, registry.logged_model(version), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
     tracking.finish(store, run_id)
@@ -79,9 +79,11 @@ def files(
     """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
     draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")
     lock, settings = temporary / "dvc.lock", temporary / "model.yaml"
-    lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": entries}, sort_keys=False), encoding="utf-8")
+    with lock.open("w", encoding="utf-8") as file:
+        YAML().dump({"schema": "2.0", "stages": entries}, file)
     settings.write_bytes((project.root / "models" / f"{model}.yaml").read_bytes())
-    definition = [lock, settings, found.folder / "pin.json", project.root / "requirements.lock"]
+    pins = [found.folder / name for name in ("pin.json", "source.dvc")]
+    definition = [lock, settings, *pins, project.root / "requirements.lock"]
     reports = [found.folder / name for name in ("validation.json", "clean.json", "check.json", "metrics.json")]
     figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]
     named = {"definition": definition, "reports": reports, "figures": figures}

@@ -29,6 +29,11 @@ def find(store: MlflowClient, model: str, model_hash: str) -> ModelVersion | Non
     return min(found, key=lambda entry: int(entry.version)) if found else None
 
 
+def logged_model(version: ModelVersion) -> str:
+    """The id of the logged model that a version was made from."""
+    return str(version.source or "").removeprefix("models:/")
+
+
 def champion(store: MlflowClient, model: str) -> ModelVersion | None:
     try:
         return store.get_model_version_by_alias(model, CHAMPION)
@@ -74,8 +79,8 @@ def signature(about: dict[str, Any]) -> ModelSignature:
     if about["kind"] == "image":
         inputs: list[Any] = [ColSpec(DataType.binary, "image")]
     else:
-        inputs = [ColSpec(DataType.double, name, required=False) for name in about["numbers"]]
-        inputs += [ColSpec(DataType.string, name, required=False) for name in about["categories"]]
+        inputs = [ColSpec(DataType.double, name) for name in about["numbers"]]
+        inputs += [ColSpec(DataType.string, name) for name in about["categories"]]
     label = DataType.double if not about["classes"] else _label(about)
     outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]
@@ -95,6 +100,6 @@ def fetch(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
     except (ValueError, OSError, KeyError) as error:
         raise IntegrityError(
             f"Version {version.version} of {version.name} is not what was registered: {error}.",
-            "It is not loaded. Promote another version, or restore the artifact store.",
+            "It is not loaded. Bring the artifact store back from a backup.",
         ) from error
     return folder

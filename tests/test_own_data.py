@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.clone import answer, clone, command, edit, git, ratchet
+from tests.clone import ROOT, answer, clone, command, edit, git, ratchet
 
 DECLARED = """
 format: 1
@@ -157,7 +157,7 @@ def test_after_bad_data_one_command_brings_the_workspace_back(project):
         ("epochs: 3", "epochs: three", ["train.epochs", "got 'three'"]),
         ("schedule: {}", "shedule: {}", ["shedule: unknown section", "did you mean 'schedule'"]),
         ("[accuracy]", "[acuracy]", ["evaluate.metrics", "did you mean 'accuracy'"]),
-        ("column: age", "column: aeg", ["validate.rules.0.column", "did you mean 'age'"]),
+        ("column: age", "column: aeg", ["validate.rules.0: there is no column", "did you mean 'age'"]),
         ("min_value: 0", "min_val: 0", ["no argument 'min_val'", "did you mean 'min_value'"]),
         ("at_least: 0.5", "at_most: 0.5", ["promote.at_least"]),
         ("data/incoming/shop/sales.csv", "../sales.csv", ["outside the project"]),
@@ -193,8 +193,6 @@ def test_a_wrong_request_is_told_in_one_line(project, arguments, told):
 
 
 def test_outside_of_a_project_the_command_says_where_it_looked(tmp_path):
-    from tests.clone import ROOT
-
     done = ratchet(tmp_path, "status", PYTHONPATH=str(ROOT))
     assert done.returncode == 2
     assert "is not inside a Ratchet project" in done.stderr
