@@ -106,8 +106,7 @@ def features(data: Data, fitted: Fitted) -> Any:
 
     if data.kind == "image":
         image = keras.Input(data.shape, dtype="uint8", name="image")
-        pixels = _normalised(image, fitted, "pixels_normalised", "float32")
-        return keras.Model({"image": image}, pixels, name="features")
+        return keras.Model({"image": image}, _normalised(image, fitted), name="features")
     inputs, parts = {}, []
     if data.numbers:
         inputs["numbers"] = numbers = keras.Input((len(data.numbers),), dtype="float64", name="numbers")
@@ -119,13 +118,16 @@ def features(data: Data, fitted: Fitted) -> Any:
     return keras.Model(inputs, joined, name="features")
 
 
-def _normalised(values: Any, fitted: Fitted, name: str, dtype: str) -> Any:
-    """(values - mean) / scale. Keras' Normalization would do, but divides by no less than 1e-7."""
+def _normalised(values: Any, fitted: Fitted) -> Any:
+    """(values - mean) / scale in doubles, so that a large offset costs no precision, then float32.
+
+    Keras' layers would do it in fewer digits: Normalization divides by no less than 1e-7, and Rescaling rounds what
+    it is given to float32.
+    """
     import keras
 
-    scale = [1 / scale for scale in fitted.scale]
-    offset = [-mean / scale for mean, scale in zip(fitted.mean, fitted.scale, strict=True)]
-    return keras.layers.Rescaling(scale, offset, name=name, dtype=dtype)(values)
+    shifted = keras.ops.subtract(keras.ops.cast(values, "float64"), np.asarray(fitted.mean))
+    return keras.ops.cast(keras.ops.divide(shifted, np.asarray(fitted.scale)), "float32")
 
 
 def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
@@ -134,8 +136,7 @@ def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
 
     missing = keras.ops.isnan(numbers)
     present = keras.ops.where(missing, np.asarray(fitted.mean), numbers)
-    normalised = _normalised(present, fitted, "numbers_normalised", "float64")
-    return [keras.ops.cast(normalised, "float32"), keras.ops.cast(missing, "float32")]
+    return [_normalised(present, fitted), keras.ops.cast(missing, "float32")]
 
 
 def _one_hot(words: Any, index: int, known: list[str]) -> Any:

@@ -7,6 +7,7 @@ manifest.json with the SHA-256 of each. The hash of the manifest is the model's 
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,11 @@ class Predictor:
 
     def __init__(self, folder: Path, expected: str | None = None):
         check_manifest(folder, expected)
+        self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        # The instructions it was trained with give the same bits; TensorFlow looks once, when it is imported.
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", self.about["hardware"]["instructions"])
         import keras
 
-        self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.model = keras.models.model_from_json((folder / "architecture.json").read_text(encoding="utf-8"))
         self.model.load_weights(folder / "model.weights.h5")
 
@@ -121,7 +124,8 @@ def _images(images: list[Any], shape: list[int]) -> np.ndarray:
 
 
 def _numbers(table: pd.DataFrame) -> np.ndarray:
-    values = table.to_numpy(np.float64, na_value=np.nan)
+    columns = [table[name].to_numpy(np.float64, na_value=np.nan) for name in table]
+    values = np.column_stack(columns)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise ValueError(f"row {row}, column {table.columns[column]!r}: {values[row, column]} is not a finite number")

@@ -1,9 +1,11 @@
 """Fixtures that several tests share."""
 
+import contextlib
+
 import hypothesis
 import pytest
 
-from tests.world import World
+from tests.world import STAGES, World, pets, tiles
 
 hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("ratchet")
@@ -24,3 +26,20 @@ def hardware():
     from pipelines import device
 
     return device.prepare(device.Hardware(), seed=0)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, hardware):
+    """A project folder in which all stages have run: for `pets` (two classes, text), `weights` (a regression on the
+    same table) and `tiles` (images, three classes, whole numbers)."""
+    world = World(tmp_path_factory.mktemp("made"))
+    world.declare()
+    world.declare_weights()
+    world.declare_tiles()
+    with contextlib.chdir(world.root):
+        world.pin(pets())
+        world.pin(pets(), model="weights")
+        world.pin(tiles(), "rows.parquet", model="tiles")
+        for model in ("pets", "weights", "tiles"):
+            world.run(*STAGES, model=model)
+    return world

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from pipelines import sources
 
 ROOT = Path(__file__).parent.parent
+STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
 PETS: dict[str, Any] = {  # a small table: two numbers, a category, two classes
     "format": 1,
     "data": {
@@ -50,6 +51,16 @@ def pets(rows: int = 200, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def tiles(rows: int = 240, seed: int = 0) -> pd.DataFrame:
+    """Images of 6 x 6 grey levels, bright on the left (0), on the right (1) or nowhere (2)."""
+    random = np.random.default_rng(seed)
+    tile = random.integers(0, 3, rows)
+    pixels = random.integers(0, 90, (rows, 6, 6), np.uint8)
+    pixels[tile == 0, :, :3] += 90
+    pixels[tile == 1, :, 3:] += 90
+    return pd.DataFrame({"image": [image.tobytes() for image in pixels], "tile": tile})
+
+
 @dataclass
 class World:
     """A project folder, in which models are declared, files pinned and stages run."""
@@ -66,6 +77,24 @@ class World:
         path.parent.mkdir(exist_ok=True)
         YAML().dump(content, path)
         path.with_suffix(".py").write_text('"""No code of its own."""\n')
+
+    def declare_weights(self, **changes: dict[str, Any]) -> None:
+        """The model `weights`: a regression on the table of pets."""
+        columns = {"age": "number", "colour": "category", "animal": "category"}
+        data = {"kind": "table", "task": "regression", "target": "weight", "columns": columns}
+        metrics = {"metrics": ["mean_absolute_error", "root_mean_squared_error", "r2"]}
+        gate = {"metric": "mean_absolute_error", "at_most": 9.0}
+        source = {"source": "data/incoming/weights/"}
+        check = {"overlap": 1.0}
+        sections = {"data_": data, "ingest": source, "check": check, "evaluate": metrics, "promote_": gate}
+        self.declare("weights", **sections | changes)
+
+    def declare_tiles(self, **changes: dict[str, Any]) -> None:
+        """The model `tiles`: images, with a convolution and dropout."""
+        data = {"kind": "image", "task": "classification", "target": "tile", "label": "integer", "shape": [6, 6, 1]}
+        train = {"network": "cnn", "filters": [4], "hidden": [16], "dropout": 0.2}
+        sections = {"data_": data, "ingest": {"source": "data/incoming/tiles/"}, "train": train}
+        self.declare("tiles", **sections | changes)
 
     def pin(self, frame: pd.DataFrame | bytes | str, name: str = "rows.csv", model: str = "pets") -> Path:
         """Put one file under data/<model>/source/ and pin it."""

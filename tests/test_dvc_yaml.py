@@ -1,0 +1,104 @@
+"""dvc.yaml, pipelines/ and the models' files say the same thing."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.__main__ import STAGES
+from pipelines.declaration import SECTIONS
+from tests.world import ROOT
+
+PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+DEFINITIONS = {name: stage["do"] for name, stage in PIPELINE["stages"].items()}
+READS = {  # beside modules
+    "ingest": {"pin.json"},
+    "validate": {"raw.parquet"},
+    "clean": {"raw.parquet", "quarantine.parquet"},
+    "check": {"train.parquet", "validation.parquet", "test.parquet"},
+    "train": {"train.parquet", "validation.parquet", "check.json"},
+    "evaluate": {"model", "test.parquet"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of pipelines that a module imports, anywhere in its text."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "pipelines":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipelines."):
+            found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pipelines.")}
+    return found
+
+
+def needed(module: str) -> set[str]:
+    """A module of pipelines and all that it imports, directly or not."""
+    found: set[str] = set()
+    waiting = {module}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= imported(ROOT / "pipelines" / f"{name}.py") - found
+    return found
+
+
+def paths(stage: str, key: str) -> list[str]:
+    entries = DEFINITIONS[stage].get(key, [])
+    return [path for entry in entries for path in ([entry] if isinstance(entry, str) else list(entry))]
+
+
+def test_the_stages_are_those_that_can_be_run():
+    assert tuple(DEFINITIONS) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_of_a_stage_names_it_and_the_model(stage):
+    assert DEFINITIONS[stage]["cmd"] == f"python -m pipelines {stage} ${{item}}"
+    assert PIPELINE["stages"][stage]["foreach"] == "${models}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_modules_that_it_imports_and_on_no_other(stage):
+    modules = [path for path in paths(stage, "deps") if path.startswith("pipelines/")]
+    assert modules == sorted(f"pipelines/{name}.py" for name in needed(stage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_what_it_names_and_what_an_earlier_stage_writes(stage):
+    data = {path.removeprefix("data/${item}/") for path in paths(stage, "deps") if path.startswith("data/")}
+    assert data == READS[stage]
+    text = (ROOT / "pipelines" / f"{stage}.py").read_text()
+    earlier = STAGES[: STAGES.index(stage)]
+    written = {path for name in earlier for key in ("outs", "metrics", "plots") for path in paths(name, key)}
+    assert {f"data/${{item}}/{name}" for name in data} <= written | {"data/${item}/pin.json"}
+    for name in data - {"pin.json"}:
+        assert name.split(".")[0] in text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_its_own_section_and_that_of_the_data(stage):
+    assert DEFINITIONS[stage]["params"] == [{"models/${item}.yaml": ["data", stage]}]
+    text = (ROOT / "pipelines" / f"{stage}.py").read_text()
+    assert [name for name in SECTIONS if f'settings.load(model, "{name}"' in text] == ["data", stage]
+
+
+def test_the_models_are_those_that_have_a_file_and_each_has_python_beside_it():
+    folder = ROOT / "models"
+    assert PIPELINE["vars"] == [{"models": PIPELINE["vars"][0]["models"]}]
+    assert sorted(PIPELINE["vars"][0]["models"]) == sorted(path.stem for path in folder.glob("*.yaml"))
+    assert sorted(path.stem for path in folder.glob("*.py")) == sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def test_outputs_belong_to_one_stage_and_lie_in_the_models_folder():
+    written = [path for stage in STAGES for key in ("outs", "metrics", "plots") for path in paths(stage, key)]
+    assert len(written) == len(set(written))
+    assert all(path.startswith("data/${item}/") for path in written)
+
+
+def test_the_folder_mlflow_does_not_hide_the_package():
+    assert not list((ROOT / "mlflow").rglob("*.py"))

@@ -1,0 +1,140 @@
+"""Networks: what is fitted on the training split, and the graph from raw rows to answers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import networks
+from pipelines.errors import TrainingError
+from pipelines.networks import Fitted, Network
+from pipelines.settings import Data
+
+pytestmark = pytest.mark.usefixtures("hardware")
+
+TABLE = Data(
+    kind="table",
+    task="classification",
+    target="y",
+    columns={"a": "number", "b": "number", "c": "number", "word": "category"},
+)
+IMAGE = Data(kind="image", task="classification", target="y", label="integer", shape=[4, 4, 3])
+
+
+def table(rows: int = 200, scale: float = 1.0, offset: float = 0.0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(rows, 3)) * scale + offset
+    numbers[random.random((rows, 3)) < 0.1] = np.nan
+    return {"numbers": numbers, "categories": random.choice(["", "x", "y"], (rows, 1)).astype(object)}
+
+
+def fit(data: Data, arrays: dict[str, np.ndarray]) -> tuple[Fitted, np.ndarray]:
+    """What is measured, and the features of the same rows."""
+    target = np.array([0, 1] * len(next(iter(arrays.values()))))[: len(next(iter(arrays.values())))]
+    fitted = networks.measure(data, arrays, target)
+    return fitted, np.asarray(networks.features(data, fitted)(arrays))
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(1, 0), (1e-9, 0), (1e12, 0), (10, 1.7e9), (1e-6, 1e3)], ids=lambda value: f"{value:g}"
+)
+def test_numbers_have_mean_zero_and_variance_one_whatever_their_unit(scale, offset):
+    arrays = table(scale=scale, offset=offset)
+    _, found = fit(TABLE, arrays)
+    present = np.where(np.isnan(arrays["numbers"]), np.nan, found[:, :3])
+    np.testing.assert_allclose(np.nanmean(present, axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.nanstd(present, axis=0), 1, atol=1e-5)
+
+
+def test_a_missing_number_is_the_mean_and_is_marked():
+    arrays = table()
+    _, found = fit(TABLE, arrays)
+    missing = np.isnan(arrays["numbers"])
+    np.testing.assert_allclose(found[:, :3][missing], 0, atol=1e-6)
+    np.testing.assert_array_equal(found[:, 3:6], missing.astype(np.float32))
+
+
+def test_a_category_is_one_hot_and_what_is_unknown_has_a_place_of_its_own():
+    fitted, _ = fit(TABLE, table())
+    graph = networks.features(TABLE, fitted)
+    words = np.array([["x"], ["y"], [""], ["new"]], object)
+    found = np.asarray(graph({"numbers": np.zeros((4, 3)), "categories": words}))[:, 6:]
+    assert found.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("words", [["only"], [""], ["[UNK]", "a"], ["é", "日本", "a b"]])
+def test_a_category_may_hold_any_words_one_or_none(words):
+    arrays = table(60) | {"categories": np.resize(np.array(words, object), (60, 1))}
+    _, found = fit(TABLE, arrays)
+    np.testing.assert_allclose(found[:, 6:].sum(axis=1), 1)
+    assert len({tuple(row) for row in found[:, 6:]}) == len(words)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1, np.nan])
+def test_a_constant_column_becomes_zero_and_not_nan(value):
+    arrays = table()
+    arrays["numbers"][:, 1] = value
+    _, found = fit(TABLE, arrays)
+    np.testing.assert_array_equal(found[:, 1], 0)
+
+
+@given(st.lists(st.floats(-1e12, 1e12) | st.just(np.nan), min_size=1, max_size=50))
+def test_mean_and_scale_are_numpys(values):
+    column = np.array(values)[:, None]
+    mean, scale = networks.mean_and_scale(column)
+    present = column[~np.isnan(column)]
+    if len(present) and np.ptp(present):
+        size = np.abs(present).max()
+        np.testing.assert_allclose(mean, present.mean(), atol=1e-12 * size)
+        np.testing.assert_allclose(scale, present.std(), rtol=1e-6, atol=1e-12 * size)
+    else:
+        assert scale == 1
+
+
+def test_pixels_are_normalised_by_channel():
+    random = np.random.default_rng(0)
+    images = random.integers(0, [20, 100, 255], (50, 4, 4, 3)).astype(np.uint8)
+    fitted, found = fit(IMAGE, {"image": images})
+    assert found.shape == (50, 4, 4, 3)
+    np.testing.assert_allclose(found.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std(axis=(0, 1, 2)), 1, atol=1e-5)
+    np.testing.assert_allclose(fitted.mean, images.mean(axis=(0, 1, 2)))
+
+
+def test_a_category_of_too_many_words_is_refused_by_name():
+    arrays = table(2000) | {"categories": np.array([[f"id{i}"] for i in range(2000)], object)}
+    with pytest.raises(TrainingError, match=r"'word' has 2,000 different words.*Declare it `carried`"):
+        fit(TABLE, arrays)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "names"),
+    [
+        (Network(hidden=[5, 3]), (7,), ["hidden_0", "hidden_1", "output"]),
+        (Network(hidden=[]), (7,), ["output"]),
+        (Network(hidden=[5], dropout=0.5), (7,), ["hidden_0", "dropout_0", "output"]),
+        (Network(hidden=[5]), (4, 4, 3), ["flat", "hidden_0", "output"]),
+        (
+            Network(network="cnn", filters=[2, 2, 2], hidden=[]),
+            (4, 4, 3),
+            ["convolution_0", "pooling_0", "convolution_1", "pooling_1", "convolution_2", "flat", "output"],
+        ),
+    ],
+    ids=["dense", "linear", "dropout", "image", "convolution"],
+)
+def test_the_network_is_the_declared_one_and_every_layer_has_a_name(config, shape, names):
+    model = networks.network(config, shape, 3, seed=1)
+    assert [layer.name for layer in model.layers] == ["normalised", *names]
+    answers = np.asarray(model(np.zeros((2, *shape), np.float32)))
+    np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_regression_answers_in_the_targets_own_units():
+    data = Data(kind="table", task="regression", target="y", columns={"a": "number"})
+    arrays, target = {"numbers": np.arange(50.0)[:, None]}, np.arange(50.0) * 3 + 1e6
+    fitted = networks.measure(data, arrays, target)
+    before = networks.features(data, fitted)
+    network = networks.network(Network(hidden=[]), (2,), 1, seed=0)
+    network.layers[-1].set_weights([np.array([[1.0], [0.0]]), np.zeros(1)])  # the target is the feature, both scaled
+    answers = np.asarray(networks.whole(before, network, fitted)(arrays))
+    np.testing.assert_allclose(answers[:, 0], target, rtol=1e-6)
