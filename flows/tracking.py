@@ -48,7 +48,10 @@ def experiment(project: Project, store: MlflowClient, model: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = None if project.tracking else (project.mlflow_artifacts / model).as_uri()
-    tags = {"mlflow.note.content": f"Retraining of {model}: models/{model}.yaml. Compare runs by their test/ metrics."}
+    tags = {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": f"Retraining of {model}: models/{model}.yaml. Compare runs by their test/ metrics.",
+    }
     return str(store.create_experiment(model, artifact_location=location, tags=tags))
 
 

@@ -5,13 +5,14 @@ python -m pipelines evaluate digits
 data/<model>/model/, data/<model>/test.parquet  ->  metrics.json, predictions.parquet, evaluation.png
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
@@ -21,6 +22,9 @@ from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.metrics import METRICS
 from pipelines.predictor import Predictor, check_manifest
 from pipelines.settings import FORMAT, Data, Section
+
+if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
+    import pandas as pd
 
 
 class Evaluate(Section):
@@ -62,6 +66,8 @@ def predictions_schema(predictions: pd.DataFrame, data: Data) -> pa.Schema:
 
 def predict(predictor: Predictor, path: Path, data: Data) -> pd.DataFrame:
     """row_id, actual, prediction and probabilities of every row of a split, in its order."""
+    import pandas as pd
+
     size = predictor.about["batch_size"]
     parts = []
     for piece in _even(tables.batches(path), size):

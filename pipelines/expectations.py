@@ -5,17 +5,21 @@ that can be done (smallest, largest, sum, mean, number of rows). Any other rule 
 refused above `WHOLE_ROWS`, never answered from a sample.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipelines.errors import DataError, SettingsError
 from pipelines.rules import Rule, Rules, kind
+
+if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
+    import pandas as pd
 
 WHOLE_ROWS = 1_000_000  # the largest table that is held at once
 
@@ -96,6 +100,8 @@ class Suite:
     def report(self) -> list[dict[str, Any]]:
         """For each rule: verdict, counts, observed value and examples."""
         if self._whole:
+            import pandas as pd
+
             self._run(pd.concat(self._whole, ignore_index=True), streaming=False)
             self._whole = []
         return [tally.summary() for tally in self._tallies]
@@ -137,7 +143,7 @@ class Tally:
         if all(self._verdicts):  # until one batch breaks it, the last one speaks
             self._observed = found.get("observed_value")
         self._verdicts.append(bool(result.success))
-        if self.rule.rule in COMBINED and not pd.isna(observed := found.get("observed_value")):
+        if self.rule.rule in COMBINED and _is_number(observed := found.get("observed_value")):
             self._parts.append((observed, _values(frame, self.rule)))
         failing = found.get("unexpected_index_list") or []
         self._examples += [self._example(entry) for entry in failing[: self._most - len(self._examples)]]
@@ -197,6 +203,10 @@ def _streams(rule: Rule) -> bool:
     """Whether the rule can be answered from batches. A condition would change what a part's value counts."""
     combined = rule.rule in COMBINED and "row_condition" not in rule.arguments
     return combined or rule.rule in ROWWISE or rule.rule in EVERY_BATCH
+
+
+def _is_number(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def _exception(result: Any) -> str:

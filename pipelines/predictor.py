@@ -5,14 +5,18 @@ The folder holds architecture.json, model.weights.h5, model.json (what the rows 
 manifest.json with the SHA-256 of each. The hash of the manifest is the model's name: its `model_hash`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
+    import pandas as pd
 
 FILES = ("architecture.json", "model.json", "model.weights.h5", "predictor.py")
 
@@ -76,6 +80,8 @@ class Predictor:
         in batches of the recorded size: the same rows in the same batches give the same bits. Raises ValueError for
         a column that is absent or a value that does not fit.
         """
+        import pandas as pd
+
         inputs, size = to_arrays(table, self.about), self.about["batch_size"]
         parts = [self._batch(inputs, start, size) for start in range(0, len(table), size)]
         answers = np.concatenate(parts) if parts else np.empty((0, max(1, len(self.about["classes"]))), np.float32)
@@ -136,7 +142,7 @@ def _word(value: Any) -> str:
     """Text as it is; a whole number as `1` however it is stored; empty for a missing value."""
     if isinstance(value, str):
         return value
-    if pd.isna(value):
+    if value is None or str(value) == "<NA>" or value != value:  # None, pandas.NA, NaN
         return ""
     if isinstance(value, bool):
         return str(value).lower()
