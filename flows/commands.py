@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flows import locks, progress, servers
+from flows import lifeline, locks, progress, servers, tracker
 from flows.environment import Project
 from pipelines import declaration
 from pipelines.errors import RequestError, StageError
@@ -23,6 +23,8 @@ def run(project: Project, model: str, quiet: bool) -> dict[str, Any]:
         if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
             stack.enter_context(locks.hold(project, "run", f"ratchet run {model}", notice=shown.notice))
         stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet run {model}", notice=shown.notice))
+        stack.enter_context(lifeline.held(project))
+        stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
         os.environ["PREFECT_API_URL"] = stack.enter_context(servers.for_a_run(project))
         return _retrain(model, shown) | {"next": _next(project)}
 

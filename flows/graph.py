@@ -7,8 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -19,34 +18,40 @@ from pipelines.errors import RequestError, StageError
 
 
 class Graph:
-    """The stages of one model in dvc.yaml. Raises RequestError if it has none."""
+    """The stages of one model in dvc.yaml. Raises RequestError if it has none.
+
+    with Graph(project, model) as graph: holds DVC's lock, and what DVC has read, from one stage to the next. The lock
+    is free while a stage's command runs.
+    """
 
     def __init__(self, project: Project, model: str):
-        from dvc.repo import Repo
+        self.project, self.model = project, model
+
+    def __enter__(self) -> "Graph":
+        from dvc.repo import Repo, lock_repo
 
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
-        self.project, self.model = project, model
-        self.repo: Any = Repo(str(project.root), _wait_for_lock=True)
+        self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
+        self._session = lock_repo(self.repo)
+        self._session.__enter__()
+        try:
+            self._find_stages(self.model)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        self._session.__exit__(*about)
+        self.repo.close()
+
+    def _find_stages(self, model: str) -> None:
         self._stages = {stage.addressing: stage for stage in self.repo.index.stages if _belongs(stage, model)}
         if not self._stages:
             raise RequestError(
                 f"dvc.yaml has no stage for model {model!r}.",
                 f"Add {model!r} to the list `models` under `vars` in dvc.yaml.",
             )
-
-    def __enter__(self) -> "Graph":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.repo.close()
-
-    @contextmanager
-    def session(self) -> Iterator[None]:
-        """Hold DVC's lock, and what it has read, from one stage to the next; it is free while a command runs."""
-        from dvc.repo import lock_repo
-
-        with lock_repo(self.repo):
-            yield
 
     def needs(self) -> dict[str, set[str]]:
         """Each stage, and the stages that it needs."""
@@ -101,7 +106,7 @@ class Graph:
         """Replace this model's entries, in the form that DVC writes."""
         from dvc.utils.serialize import modify_yaml
 
-        with self.session(), modify_yaml(str(self.project.root / "dvc.lock")) as content:
+        with modify_yaml(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
 
     def add(self, folder: Path) -> None:

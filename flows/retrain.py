@@ -3,7 +3,6 @@
 refresh the pin -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +14,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, environment, epochs, lockfile, made, progress, provenance, refresh, servers
+from flows import (
+    artifacts,
+    environment,
+    epochs,
+    lifeline,
+    lockfile,
+    made,
+    progress,
+    provenance,
+    refresh,
+    servers,
+    tracker,
+)
 from flows.environment import Project
 from flows.graph import Graph
 from flows.made import Made
@@ -33,7 +44,6 @@ class Run:
 
     project: Project
     declared: Declaration
-    graph: Graph
     tracker: Tracker
     logs: Path
     shown: Progress
@@ -52,32 +62,16 @@ def retrain(model: str) -> dict[str, Any]:
     project, declared = environment.find(), declaration.check(model)
     logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
     logs.mkdir(parents=True, exist_ok=True)
-    with servers.lifeline_held(logs / "lifeline") as pipe, Tracker(project, pipe, logs / "mlflow") as tracker:
-        os.environ["RATCHET_LIFELINE"] = pipe
-        with Graph(project, model) as graph:
-            run = Run(project, declared, graph, tracker, logs, progress.current(), _tags(project))
-            return _work(run) | {"seconds": round(time.monotonic() - start, 2)}
-
-
-def _work(run: Run) -> dict[str, Any]:
-    pinned = look_for_data("refresh", run, return_state=True)
-    pinned.result()  # raises what the task raised
-    with lockfile.kept(run.project, run.graph), run.graph.session():
-        needs = run.graph.needs()
-        states: dict[str, State] = {}
-        for stage in run.graph.order():
-            before = [states[needed] for needed in needs[stage]] or [pinned]
-            name = stage.partition("@")[0]
-            states[stage] = reproduce(name, run, stage, wait_for=before, return_state=True)
-            states[stage].result()
-    found = made.read(run.project, run.model, run.graph.inputs_hash())
-    published: Any = publish_version("publish", run, found, wait_for=[states[stage]])
-    answer: Any = decide_champion("decide", run, found, published)
+    with lifeline.held(project), tracker.shared(project) as mlflow:
+        run = Run(project, declared, mlflow, logs, progress.current(), _tags(project))
+        found, last = _bring_up_to_date(run)
+        published: Any = publish_version("publish", run, found, wait_for=[last])
+        answer: Any = decide_champion("decide", run, found, published)
     if published.fresh or answer["decision"] != "unchanged":
-        artifacts.show(run.project, run.model, found, published, answer)
+        artifacts.show(project, model, found, published, answer)
     return {
         "format": 1,
-        "model": run.model,
+        "model": model,
         **answer,
         "version": published.version,
         "run_id": published.run_id,
@@ -86,21 +80,38 @@ def _work(run: Run) -> dict[str, Any]:
         "test_hash": found.test_hash,
         "metrics": found.metrics,
         "stages": run.stages,
+        "seconds": round(time.monotonic() - start, 2),
     }
 
 
+def _bring_up_to_date(run: Run) -> tuple[Made, State]:
+    """Pin, then every stage in the order of the graph; returns what they made, and the last one's state."""
+    with Graph(run.project, run.model) as graph:
+        state = look_for_data("refresh", run, graph, return_state=True)
+        state.result()  # raises what the task raised
+        inputs, needs, states = graph.inputs_hash(), graph.needs(), {"refresh": state}
+        with lockfile.kept(run.project, graph):
+            for stage in graph.order():
+                before = [states[needed] for needed in needs[stage] or {"refresh"}]
+                name = stage.partition("@")[0]
+                state = reproduce(name, run, graph, stage, inputs, wait_for=before, return_state=True)
+                state.result()
+                states[stage] = state
+    return made.read(run.project, run.model, inputs), state
+
+
 @step
-def look_for_data(name: str, run: Run) -> State:
+def look_for_data(name: str, run: Run, graph: Graph) -> State:
     """Pin what the source holds now."""
-    return _timed(run, name, lambda: refresh.refresh(run.project, run.graph, run.declared))
+    return _timed(run, name, lambda: refresh.refresh(run.project, graph, run.declared))
 
 
 @step
-def reproduce(name: str, run: Run, stage: str) -> State:
+def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> State:
     """Bring one stage up to date. Raises StageError if its command fails."""
     start = time.monotonic()
-    with epochs.followed(run.project.data(run.model) / "history.csv", _watcher(run), only=name == "train"):
-        state = _timed(run, name, lambda: (run.graph.reproduce(stage, run.logs / name), ""))
+    with epochs.followed(run.project.data(run.model) / "history.csv", _watcher(run, inputs), only=name == "train"):
+        state = _timed(run, name, lambda: (graph.reproduce(stage, run.logs / name), ""))
     run.stages.append({"name": name, "state": state.name, "seconds": round(time.monotonic() - start, 2)})
     return state
 
@@ -142,10 +153,9 @@ def _timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
     return Completed(name=state, message=note or None)
 
 
-def _watcher(run: Run) -> Callable[[list[epochs.Epoch]], None]:
-    """Shows each epoch, and forwards it to MLflow while the stage trains."""
-    total = int(run.declared.raw["train"].get("epochs", 0))
-    inputs = run.graph.inputs_hash()
+def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
+    """Shows each epoch, and forwards it to MLflow while the stage trains. inputs: the hash that names the run."""
+    total = run.declared.train.epochs
 
     def report(found: list[epochs.Epoch]) -> None:
         run.shown.detail(progress.told(found[-1], total))

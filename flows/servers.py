@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from dotenv import dotenv_values
 
-from flows import locks, stores
+from flows import lifeline, locks, stores
 from flows.environment import Project
 from pipelines.errors import BusyError, RatchetError
 
@@ -92,27 +92,13 @@ def for_a_run(project: Project) -> Iterator[str]:
         yield project.prefect or running["prefect"].api
         return
     stores.ensure_prefect(project)
-    pipe = project.state / f"server-{os.getpid()}.pipe"
-    with lifeline_held(pipe):
-        process, port = _start(project, "prefect", _free_port(), str(pipe))
+    with lifeline.held(project) as pipe:
+        process, port = _start(project, "prefect", _free_port(), pipe)
         try:
             yield _ready(project, "prefect", process, port).api
         finally:
             _stop(process.pid)
             process.wait()
-
-
-@contextmanager
-def lifeline_held(path: Path) -> Iterator[str]:
-    """The path of a pipe that closes when this process ends (see pipelines/lifeline.py)."""
-    path.unlink(missing_ok=True)
-    os.mkfifo(path, 0o600)
-    end = os.open(path, os.O_RDWR)
-    try:
-        yield str(path)
-    finally:
-        os.close(end)
-        path.unlink(missing_ok=True)
 
 
 def address(project: Project, name: str) -> str:

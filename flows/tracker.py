@@ -4,32 +4,32 @@ One worker does one thing after the other. It ends with the run, however the run
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, TypeVar
 
+from flows import lifeline
 from flows.environment import Project
-from pipelines import lifeline
+from pipelines import lifeline as following
 
 T = TypeVar("T")
 
 
 class Tracker:
-    """with Tracker(project, pipe, log) as tracker: tracker.call("publish.publish", project, ...)"""
+    """The process. `shared` makes it, or gives the one that is there."""
 
-    def __init__(self, project: Project, pipe: str, log: Path):
-        """pipe: a lifeline that the run holds; log: where MLflow's own talk goes, away from the run's result."""
+    def __init__(self, project: Project, pipe: str):
+        """pipe: the lifeline that it follows."""
         self._project = project
+        log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
         self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
         self._pool.submit(_warm)
 
-    def __enter__(self) -> "Tracker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run flows.<module>.<function>, named "module.function", and wait for its answer.
@@ -43,10 +43,29 @@ class Tracker:
         self._pool.submit(_call, self._project, name, arguments)
 
 
+_current: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
+
+
+@contextmanager
+def shared(project: Project) -> Iterator[Tracker]:
+    """One for a run: a block inside another one has the same."""
+    if (there := _current.get()) is not None:
+        yield there
+        return
+    with lifeline.held(project) as pipe:
+        tracker = Tracker(project, pipe)
+        token = _current.set(tracker)
+        try:
+            yield tracker
+        finally:
+            _current.reset(token)
+            tracker.close()
+
+
 def _begin(pipe: str, log: str) -> None:
-    lifeline.redirect(log)
+    following.redirect(log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
-    lifeline.follow(pipe)
+    following.follow(pipe)
 
 
 def _warm() -> None:

@@ -94,6 +94,10 @@ class Declaration:
         return cast(Ingest, self.sections["ingest"])
 
     @property
+    def train(self) -> Train:
+        return cast(Train, self.sections["train"])
+
+    @property
     def evaluate(self) -> Evaluate:
         return cast(Evaluate, self.sections["evaluate"])
 

@@ -1,0 +1,28 @@
+"""This process's lifeline: the pipe by which servers, stages and workers notice that it has ended."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flows.environment import Project
+
+VARIABLE = "RATCHET_LIFELINE"  # stages read it (pipelines/__main__.py)
+
+
+@contextmanager
+def held(project: Project) -> Iterator[str]:
+    """The path of the pipe. A block inside another one has the same pipe."""
+    if VARIABLE in os.environ:
+        yield os.environ[VARIABLE]
+        return
+    path = project.state / f"run-{os.getpid()}.pipe"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    end = os.open(path, os.O_RDWR)
+    os.environ[VARIABLE] = str(path)
+    try:
+        yield str(path)
+    finally:
+        del os.environ[VARIABLE]
+        os.close(end)
+        path.unlink(missing_ok=True)
