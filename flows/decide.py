@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
-
 from flows import promote, registry, tracking
 from flows.environment import Project
 from flows.made import Made
 from flows.promote import Scored
 from flows.publish import Published
+from flows.registry import ModelVersion
 from flows.rescore import rescore
+from flows.tracking import MlflowClient
 from pipelines.declaration import Declaration
 
 

@@ -4,11 +4,10 @@ import json
 import time
 from typing import Any
 
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
-
 from flows import registry, tracking
 from flows.environment import Project
+from flows.registry import ModelVersion
+from flows.tracking import MlflowClient
 from pipelines import settings
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

@@ -23,6 +23,16 @@ HEAVY = {  # the modules that may import a library, and only inside functions
 NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 
+FLOWS = {  # the modules of flows/ that may import a library
+    "mlflow": {"doctor", "registry", "served", "stores", "tracking"},
+    "prefect": {"artifacts", "commands", "retrain"},
+    "dvc": {"graph"},
+    "tensorflow": set(),
+    "keras": set(),
+    "great_expectations": set(),
+}
+
+
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
     """The packages that a file imports, and whether inside a function."""
     tree = ast.parse(path.read_text())
@@ -42,6 +52,19 @@ def test_a_heavy_library_is_imported_inside_functions_of_its_modules(path):
         if package in HEAVY:
             assert inside, f"{path.name} imports {package} at its top"
             assert path.stem in HEAVY[package]
+
+
+def test_each_library_has_its_modules_in_flows():
+    paths = sorted((ROOT / "flows").glob("*.py"))
+    found = {package: {path.stem for path in paths if package in dict(imports(path))} for package in FLOWS}
+    assert found == FLOWS
+
+
+def test_the_command_line_answers_without_loading_anything_heavy():
+    code = "import sys, json, flows.cli; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {*HEAVY, *FLOWS, "pandas", "numpy", "pyarrow", "pydantic"}
+    assert set(json.loads(done.stdout)).isdisjoint(heavy)
 
 
 def test_each_module_named_here_does_import_its_library():
