@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ruamel.yaml import YAML
 
 from flows import fingerprint
 from flows.lockfile import numeric_only
-from tests.clone import ROOT, answer, clone, command, edit, git, ratchet
+from tests.clone import ROOT, answer, clone, command, edit, environment, git, ratchet
 
 STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]
 MODELS = ["digits", "breast_cancer", "diabetes"]
@@ -244,3 +246,21 @@ def test_down_refuses_while_a_run_is_active(project):
     assert done.returncode == 1
     assert "active" in done.stderr
     assert (project / ".ratchet" / "servers.json").exists()
+
+
+def test_dvc_repro_by_hand_gives_the_same_lock_on_one_core(project, first):
+    """Forced and without DVC's run cache, so that every stage really runs again."""
+    before = (project / "dvc.lock").read_bytes()
+    repro = ["dvc", "repro", "--force", "--no-run-cache", "evaluate@diabetes"]
+    script = f"import os, runpy, sys; os.sched_setaffinity(0, {{0}}); sys.argv = {repro!r}; runpy.run_module('dvc')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Running stage") == len(STAGES)
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_dvc_by_hand_keeps_its_state_inside_the_project(project, first):
+    done = command(project, "dvc", "doctor")
+    assert ".ratchet/dvc" in done.stdout
