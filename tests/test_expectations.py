@@ -90,7 +90,7 @@ def test_verdicts_are_those_of_great_expectations(one_batch):
     assert {True, False} == set(theirs.values())
 
 
-@pytest.mark.parametrize("failing", [0, 6, 7, 14, 17, 100])
+@pytest.mark.parametrize("failing", [0, 7, 34, 56, 93, 100])
 def test_the_share_that_mostly_asks_for_is_exact(failing):
     frame = FRAME.assign(y=[0.0] * failing + [1.0] * (100 - failing))
     holds = rule("column_values_to_be_between", column="y", min_value=1, mostly=(100 - failing) / 100)
