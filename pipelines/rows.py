@@ -7,6 +7,7 @@ do not depend on the order of rows or columns, on the file's format, or on any l
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +31,8 @@ def target_type(data: Data) -> pa.DataType:
 def feature_schema(data: Data) -> pa.Schema:
     """What a model is given: the raw columns without the target."""
     if data.kind == "image":
-        height, width, channels = data.shape
-        return pa.schema([pa.field("image", pa.binary(height * width * channels))])
+        shape = ",".join(map(str, data.shape))
+        return pa.schema([pa.field("image", pa.binary(math.prod(data.shape)), metadata={"shape": shape})])
     return pa.schema([pa.field(name, TYPES[data.columns[name]]) for name in data.features])
 
 

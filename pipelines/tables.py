@@ -1,7 +1,7 @@
-"""Tables on disk: Parquet, read and written one row group at a time.
+"""Tables on disk: Parquet, read and written one row group at a time, so that a stage need not hold a whole table.
 
-No stage holds a whole table. Files appear under their name only when they are complete, and carry no
-pandas metadata, whose library versions would change the bytes.
+Files appear under their name only when they are complete, and carry no pandas metadata, whose library versions
+would change the bytes.
 """
 
 import os

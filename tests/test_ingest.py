@@ -65,6 +65,7 @@ def test_an_image_is_stored_as_its_bytes(world):
     images = [bytes(range(i, i + 4)) for i in range(6)]
     world.pin(pd.DataFrame({"image": images, "animal": ["cat", "dog"] * 3}), "rows.parquet")
     assert ingested(world)["image"].tolist() == images
+    assert pq.read_schema(world.root / "data/pets/raw.parquet").field("image").metadata[b"shape"] == b"2,2,1"
 
 
 def test_declared_marks_are_missing_and_declared_columns_are_left_out(world):

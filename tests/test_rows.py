@@ -82,6 +82,25 @@ def test_a_number_has_one_id_in_every_type(kind):
     assert rows.identify(found, ["x"]) == rows.identify(expected, ["x"])
 
 
+def identify(names: list[str], *columns) -> list[str]:
+    return rows.identify(pa.record_batch([pa.array(column) for column in columns], names), names)
+
+
+def test_an_id_does_not_depend_on_the_order_in_which_columns_are_declared():
+    assert identify(["a", "b"], ["x"], [1.0]) == identify(["b", "a"], [1.0], ["x"])
+
+
+def test_zero_has_one_id_and_whole_numbers_have_that_of_the_double():
+    assert identify(["x"], [0.0]) == identify(["x"], [-0.0]) == identify(["x"], [0])
+    assert identify(["x"], [3]) == identify(["x"], [3.0])
+    assert identify(["x"], [2**53 + 1]) != identify(["x"], [2**53])
+
+
+def test_neighbouring_texts_do_not_run_into_each_other():
+    assert identify(["x", "y"], ["a"], ["tb"]) != identify(["x", "y"], ["at"], ["b"])
+    assert identify(["x", "y"], ["0"], [None]) != identify(["x", "y"], [None], ["0"])
+
+
 def cast(values: pa.Array, kind: pa.DataType, missing=("", "NA")) -> list:
     schema = pa.schema([("x", kind)])
     return rows.typed(pa.record_batch([values], ["x"]), schema, list(missing)).column(0).to_pylist()

@@ -22,6 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in [*(folder / "model").iterdir(), folder / "history.csv"]}
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot hold a process to some cores")
 def test_fresh_processes_on_one_core_and_on_all_write_the_bytes_of_this_one(made, tmp_path_factory):
     cores = os.sched_getaffinity(0)
     worlds = []

@@ -119,12 +119,13 @@ class World:
         self, stage: str, model: str = "pets", cores: set[int] | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """python -m pipelines STAGE MODEL, in a process of its own, on the given cores."""
+        code = "import os, runpy; {}runpy.run_module('pipelines', run_name='__main__', alter_sys=True)"
+        limited = code.format(f"os.sched_setaffinity(0, {cores}); " if cores else "")
         return subprocess.run(
-            [sys.executable, "-m", "pipelines", stage, model],
+            [sys.executable, "-c", limited, stage, model],
             env=dict(os.environ) | {"PYTHONPATH": str(ROOT)} | environment,
             cwd=self.root,
             capture_output=True,
             text=True,
             timeout=120,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
         )
