@@ -14,9 +14,8 @@ from typing import Any
 
 from flows import promote, registry, tracking
 from flows.environment import Project
-from flows.made import Made
+from flows.made import Made, Published
 from flows.promote import Scored
-from flows.publish import Published
 from flows.registry import ModelVersion
 from flows.rescore import rescore
 from flows.tracking import MlflowClient

@@ -1,4 +1,4 @@
-"""What the stages of a run made, read from their files."""
+"""What the stages of a run made, read from their files, and where it was published."""
 
 import json
 from dataclasses import dataclass
@@ -23,6 +23,16 @@ class Made:
     @property
     def test_hash(self) -> str:
         return str(self.splits["test"]["hash"])
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where in MLflow it is. Defined here, so that a run can receive it without importing MLflow."""
+
+    version: int
+    run_id: str
+    experiment_id: str
+    fresh: bool  # False: run and version were there already
 
 
 def read(project: Project, model: str, inputs_hash: str) -> Made:

@@ -6,7 +6,6 @@ one is completed.
 
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,12 @@ from ruamel.yaml import YAML
 
 from flows import epochs, lockfile, registry, tracking
 from flows.environment import Project
-from flows.made import Made
+from flows.made import Made, Published
 from pipelines import tables
 from pipelines.clean import SPLITS
 from pipelines.declaration import Declaration
 
 EXAMPLE_ROWS = 3
-
-
-@dataclass(frozen=True)
-class Published:
-    version: int
-    run_id: str
-    experiment_id: str
-    fresh: bool  # False: run and version were there already
 
 
 def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str]) -> Published:
