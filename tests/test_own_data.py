@@ -113,14 +113,10 @@ def test_new_rows_are_pinned_and_move_no_row_between_splits(project):
     assert {row: after[row] for row in before} == before
 
 
-BAD = {
+BAD = {  # each kind of failure once through the whole flow; tests of the stages have the others
     "missing": (None, "sales.csv does not exist", "Put the data there"),
-    "empty": ("age,city,bought\n", "no rows", ""),
     "no target": ("age,city\n1,Oslo\n", "no column 'bought'", "Correct the source"),
     "no label": ("age,city,bought\n30,Oslo,\n50,Oslo,yes\n", "bought", "expect_column_values_to_not_be_null"),
-    "words": ("age,city,bought\nold,Oslo,yes\n", "'old' is not a number", "column 'age'"),
-    "ragged": ("age,city,bought\n1,Oslo\n", "cannot be read", "sales.csv"),
-    "one class": ("age,city,bought\n" + "".join(f"{n},Oslo,yes\n" for n in range(100)), "one class", "'yes'"),
     "rule": ("age,city,bought\n300,Oslo,yes\n20,Oslo,no\n", "expect_column_values_to_be_between", "300"),
 }
 
@@ -138,11 +134,11 @@ def test_bad_data_give_one_paragraph_and_leave_the_champion(project, fault):
     assert "Traceback" not in done.stderr
     for part in told:
         assert part in done.stderr
-    champion = {entry["model"]: entry["champion"] for entry in answer(project, "status")["models"]}["shop"]
-    assert champion is not None
 
 
-def test_after_bad_data_one_command_brings_the_workspace_back(project):
+def test_after_bad_data_the_champion_is_there_and_one_command_brings_its_data_back(project):
+    champions = {entry["model"]: entry["champion"] for entry in answer(project, "status")["models"]}
+    assert champions["shop"] is not None
     answer(project, "restore", "shop")
     assert command(project, "dvc", "status", "train@shop").returncode == 0
     assert (project / "data" / "shop" / "model" / "manifest.json").exists()
