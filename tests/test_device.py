@@ -13,11 +13,11 @@ CODE = """
 from pipelines import device
 choice = device.prepare(device.Hardware(threads=3, device="cpu"), seed=5)
 import os, keras, tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 threads = tf.config.threading
 print(choice.device, keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format(),
       os.environ["ONEDNN_MAX_CPU_ISA"], threads.get_intra_op_parallelism_threads(),
-      threads.get_inter_op_parallelism_threads(), tf.config.experimental.is_op_determinism_enabled()
-      if hasattr(tf.config.experimental, "is_op_determinism_enabled") else True)
+      threads.get_inter_op_parallelism_threads(), is_op_determinism_enabled())
 """
 
 

@@ -41,6 +41,15 @@ def test_one_row_at_a_time_gives_the_same_labels_and_nearly_the_same_numbers(mad
         assert single["prediction"].tolist() == together["prediction"].tolist()
 
 
+def test_rows_beyond_one_batch_are_answered_too(made):
+    frame, model = rows_of(made, "pets"), Predictor(made.root / "data/pets/model")
+    whole = model.predict(frame)
+    model.about["batch_size"] = 7
+    found = model.predict(frame)
+    assert found["row_id"].tolist() == whole["row_id"].tolist()
+    np.testing.assert_allclose(found["probability_cat"], whole["probability_cat"], atol=1e-5)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_no_rows_give_no_answers_with_the_same_columns(made, loaded, model):
     frame = rows_of(made, model)
