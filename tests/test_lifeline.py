@@ -37,9 +37,9 @@ def test_a_child_ends_when_its_parent_lets_go(pipe):
         time.sleep(0.5)
         assert child.poll() is None
         os.close(held)
-        assert child.wait(timeout=5) == 1
+        assert child.wait(timeout=30) == 1
 
 
 def test_a_child_whose_parent_was_gone_before_it_looked_ends_too(pipe):
     with follower(pipe) as child:  # nobody ever held the other end
-        assert child.wait(timeout=5) == 1
+        assert child.wait(timeout=30) == 1
