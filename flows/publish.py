@@ -32,7 +32,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
         return Published(int(version.version), run.info.run_id, place, fresh=False)
     run = run or tracking.take_up(store, place, inputs_hash, tracking.title(declared.raw, inputs_hash))
     run_id = run.info.run_id
-    tracking.close_abandoned(store, place, except_for=run_id)
+    tracking.end_running(store, place, "KILLED", except_for=run_id)  # left by a process that died
     hashes = {
         "ratchet.model_hash": found.model_hash,
         "ratchet.data_hash": found.data_hash,

@@ -49,6 +49,7 @@ class Run:
     shown: Progress
     tags: dict[str, str]
     stages: list[dict[str, Any]] = field(default_factory=list)
+    live: bool = False  # whether MLflow has heard of this run
 
     @property
     def model(self) -> str:
@@ -64,7 +65,12 @@ def retrain(model: str) -> dict[str, Any]:
     logs.mkdir(parents=True, exist_ok=True)
     with lifeline.held(project), tracker.shared(project) as mlflow:
         run = Run(project, declared, mlflow, logs, progress.current(), _tags(project))
-        found, last = _bring_up_to_date(run)
+        try:
+            found, last = _bring_up_to_date(run)
+        except BaseException:
+            if run.live:
+                mlflow.call("tracking.fail", project, model)
+            raise
         published: Any = publish_version("publish", run, found, wait_for=[last])
         answer: Any = decide_champion("decide", run, found, published)
     if published.fresh or answer["decision"] != "unchanged":
@@ -158,6 +164,7 @@ def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
     total = run.declared.train.epochs
 
     def report(found: list[epochs.Epoch]) -> None:
+        run.live = True
         run.shown.detail(progress.told(found[-1], total))
         run.tracker.send("tracking.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found)
 

@@ -164,13 +164,17 @@ def log_files(store: MlflowClient, run_id: str, files: list[tuple[str, Path]]) -
         store.log_artifact(run_id, str(path), folder)
 
 
-def close_abandoned(store: MlflowClient, experiment_id: str, except_for: str) -> int:
-    """Mark runs that their process left RUNNING as KILLED. Only the holder of the model's lock may call this."""
-    running = store.search_runs([experiment_id], "attributes.status = 'RUNNING'")
-    abandoned = [run for run in running if run.info.run_id != except_for]
-    for run in abandoned:
-        store.set_terminated(run.info.run_id, "KILLED")
-    return len(abandoned)
+def end_running(store: MlflowClient, experiment_id: str, status: str, except_for: str = "") -> None:
+    """End the runs that still read RUNNING. Only the holder of the model's lock may call this."""
+    for run in store.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        if run.info.run_id != except_for:
+            store.set_terminated(run.info.run_id, status)
+
+
+def fail(project: Project, model: str) -> None:
+    """The run that was followed live has failed."""
+    store = client(project)
+    end_running(store, experiment(project, store, model), "FAILED")
 
 
 def forward(

@@ -228,6 +228,16 @@ class TestChanges:
         assert (found["version"], found["champion"]) == (1, 1)
         assert len(store.search_model_versions("name = 'digits'")) == 2
 
+    def test_training_that_diverges_stops_at_once_and_is_not_left_running_in_mlflow(self, project, store):
+        edit(project / "models" / "digits.yaml", "learning_rate: 0.001", "learning_rate: 1e30")
+        done = ratchet(project, "run", "digits")
+        git(project, "checkout", "--", "models/digits.yaml")
+        assert done.returncode == 1
+        assert "diverged" in done.stderr
+        experiment = store.get_experiment_by_name("digits").experiment_id
+        assert store.search_runs([experiment], "attributes.status = 'RUNNING'") == []
+        assert answer(project, "run", "digits")["champion"] == 1
+
 
 def test_status_shows_every_model(project, first):
     found = {entry["model"]: entry for entry in answer(project, "status")["models"]}
