@@ -24,22 +24,33 @@ def pipe(tmp_path):
     return tmp_path / "pipe"
 
 
-def follower(pipe) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen([sys.executable, "-c", FOLLOWER, str(pipe)], cwd=ROOT, stdout=subprocess.PIPE)
-    assert child.stdout
-    assert child.stdout.readline() == b"here\n"
-    return child
+@pytest.fixture
+def follower(pipe):
+    """Starts a process that follows the pipe."""
+    children = []
+
+    def start() -> subprocess.Popen[bytes]:
+        child = subprocess.Popen([sys.executable, "-c", FOLLOWER, str(pipe)], cwd=ROOT, stdout=subprocess.PIPE)
+        children.append(child)
+        assert child.stdout
+        assert child.stdout.readline() == b"here\n"
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
 
 
-def test_a_child_ends_when_its_parent_lets_go(pipe):
+def test_a_child_ends_when_its_parent_lets_go(pipe, follower):
     held = os.open(pipe, os.O_RDWR)
-    with follower(pipe) as child:
-        time.sleep(0.5)
-        assert child.poll() is None
-        os.close(held)
-        assert child.wait(timeout=30) == 1
+    child = follower()
+    time.sleep(0.5)
+    assert child.poll() is None
+    os.close(held)
+    assert child.wait(timeout=10) == 1
 
 
-def test_a_child_whose_parent_was_gone_before_it_looked_ends_too(pipe):
-    with follower(pipe) as child:  # nobody ever held the other end
-        assert child.wait(timeout=30) == 1
+def test_a_child_whose_parent_was_gone_before_it_looked_ends_too(follower):
+    child = follower()  # nobody ever held the other end
+    assert child.wait(timeout=10) == 1

@@ -107,8 +107,12 @@ def test_a_stage_ends_when_the_run_lets_go_of_its_lifeline(world):
     (world.root / "data/pets").mkdir(parents=True)
     os.mkfifo(world.root / "data/pets/pin.json")
     command = [sys.executable, "-m", "pipelines", "ingest", "pets"]
-    with subprocess.Popen(command, env=env(RATCHET_LIFELINE=str(pipe))) as stage:
+    stage = subprocess.Popen(command, env=env(RATCHET_LIFELINE=str(pipe)))
+    try:
         with pytest.raises(subprocess.TimeoutExpired):
             stage.wait(timeout=4)
         os.close(held)
         assert stage.wait(timeout=30) == 1
+    finally:
+        stage.kill()
+        stage.wait()
