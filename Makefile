@@ -13,7 +13,7 @@ run: $(READY)  ## retrain the default model: data, checks, training, gate, regis
 	@$(BIN)/ratchet run
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/ruff check .
