@@ -119,3 +119,13 @@ def test_a_pin_of_another_source_is_refused(world):
     world.declare(ingest={"source": "data/incoming/other/"})
     with pytest.raises(IntegrityError, match=r"reads 'data/incoming/other/', and .* pins 'data/incoming/pets/'"):
         world.run("ingest")
+
+
+def test_room_on_the_disk_is_asked_for_before_reading(world):
+    world.pin(pets())
+    path = world.root / "data/pets/pin.json"
+    pin = json.loads(path.read_text())
+    pin["files"][0]["bytes"] = 1 << 60
+    path.write_text(json.dumps(pin))
+    with pytest.raises(DataError, match=r"About 1152921504\.6 GB are to be written to data/pets"):
+        world.run("ingest")

@@ -88,6 +88,11 @@ CASES = [
         {"split": {"by": "hash", "validaton": 0.2}},
         "clean.split.validaton: unknown key (did you mean 'validation'",
     ),
+    (
+        Clean,
+        {"split": {"by": "time", "test_form": ""}},
+        "clean.split.test_form: unknown key (did you mean 'test_from'?)",
+    ),
     (Clean, {"split": {"by": "hash", "test": 2}}, "clean.split.test: input should be less than 1, got 2"),
     (Clean, {"split": {"by": "hash", "test": 0.6, "validation": 0.4}}, "0.4 and test 0.6 leave nothing to train on"),
     (
