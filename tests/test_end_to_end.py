@@ -262,7 +262,8 @@ def test_dvc_repro_by_hand_gives_the_same_lock_on_one_core(project, first):
     """Forced and without DVC's run cache, so that every stage really runs again."""
     before = (project / "dvc.lock").read_bytes()
     repro = ["dvc", "repro", "--force", "--no-run-cache", "evaluate@diabetes"]
-    script = f"import os, runpy, sys; os.sched_setaffinity(0, {{0}}); sys.argv = {repro!r}; runpy.run_module('dvc', run_name='__main__')"
+    one_core = f"import os, runpy, sys; os.sched_setaffinity(0, {{0}}); sys.argv = {repro!r}; "
+    script = one_core + "runpy.run_module('dvc', run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=project, env=environment(), capture_output=True, text=True
     )
