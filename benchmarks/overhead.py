@@ -35,7 +35,7 @@ normal = keras.layers.Normalization()
 normal.adapt(x)
 hidden, output = keras.layers.Dense(128, "relu"), keras.layers.Dense(10, "softmax")
 model = keras.Sequential([keras.Input((64,)), normal, hidden, output])
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(x, y, epochs=30, batch_size=32, validation_data=load("validation"), verbose=0)
 print(model.evaluate(*load("test"), verbose=0)[1])
 """
