@@ -32,13 +32,15 @@ def run(project: Project, model: str, quiet: bool) -> dict[str, Any]:
 def _retrain(model: str, shown: progress.Progress) -> dict[str, Any]:
     from prefect.events.worker import EventsWorker  # Prefect: 1.5 s
     from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.retrain import retrain
 
     progress.use(shown)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
-        return retrain(model)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends up to a second late
+            return retrain(model)
     except StageError as error:
         back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import environment, fingerprint, locks, servers
+from flows import environment, locks, servers
 from flows.environment import Project
+from pipelines import fingerprint
 
 FREE_BYTES = 5 << 30  # under this much free disk, doctor speaks up
 PACKAGES = ("prefect", "mlflow", "dvc", "great-expectations", "tensorflow", "keras", "pandas", "fastapi", "sqlalchemy")

@@ -72,6 +72,8 @@ class Graph:
         """
         from dvc.exceptions import DvcException
 
+        if not self._stages[stage].changed():  # asked of what was read already: dvc.lock is not parsed again
+            return "Unchanged"
         for leftover in (log, error := Path(f"{log}.error")):
             leftover.unlink(missing_ok=True)
         os.environ["RATCHET_STAGE_LOG"] = str(log)

@@ -14,9 +14,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import fingerprint
 from flows.environment import Project
 from flows.graph import Graph
+from pipelines import fingerprint
 
 Entries = dict[str, Any]
 NUMERIC = ("train", "evaluate")  # the stages whose bytes depend on the machine

@@ -7,6 +7,9 @@ stage, and tells a failure in one paragraph on standard error (a traceback too, 
 Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal, and the
 paragraph goes to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; the stage
 then ends too.
+
+The stage is sealed: should a file that it depends on change before it has ended, it fails. So nothing that it depends
+on is imported here at the top.
 """
 
 import importlib
@@ -15,9 +18,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipelines import lifeline
-from pipelines.errors import RatchetError, RequestError
-from pipelines.settings import nearest
+from pipelines import lifeline, seal
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
@@ -30,9 +31,13 @@ def main(arguments: list[str]) -> int:
             lifeline.redirect(log)
         lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
         stage, model = _parse(arguments)
+        sealed = seal.Seal(stage, model)
         if not log:  # `ratchet run` has checked it already
             importlib.import_module("pipelines.declaration").check(model)
-        importlib.import_module(f"pipelines.{stage}").run(model)
+        try:
+            importlib.import_module(f"pipelines.{stage}").run(model)
+        finally:  # a file that changed is the first thing to name, whatever came of it
+            sealed.check()
     except Exception as error:
         return _tell(error, log)
     except KeyboardInterrupt:
@@ -41,26 +46,29 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[str, str]:
+    if len(arguments) == 2 and arguments[0] in STAGES:
+        return arguments[0], arguments[1]
+    from pipelines.errors import RequestError
+    from pipelines.settings import nearest
+
     if len(arguments) != 2:
         raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
-    if arguments[0] not in STAGES:
-        raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
-    return arguments[0], arguments[1]
+    raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
 
 
 def _tell(error: Exception, log: str) -> int:
+    from pipelines.errors import RatchetError
+
     if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
         traceback.print_exc()
-    paragraph = _paragraph(error)
+    paragraph = str(error) if isinstance(error, RatchetError) else _unforeseen(error)
     if log:
         Path(f"{log}.error").write_text(paragraph, encoding="utf-8")
     print(f"error: {paragraph}", file=sys.stderr, flush=True)
     return error.status if isinstance(error, RatchetError) else 1
 
 
-def _paragraph(error: Exception) -> str:
-    if isinstance(error, RatchetError):
-        return str(error)
+def _unforeseen(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'no file named'}."
     if isinstance(error, MemoryError):

@@ -5,26 +5,44 @@
     data/<model>/train.parquet, validation.parquet, check.json  ->  data/<model>/model/, data/<model>/history.csv
 
 history.csv grows by one line with every epoch, so that a watcher can follow it: the loss as it is optimised, the
-metric in the target's own units. The order of the rows in an epoch is a function of the seed and the epoch alone.
+metric in the target's own units. The order of the rows in an epoch is a function of the seed and the epoch alone, so
+that a training which was interrupted goes on from its checkpoint as if nothing had happened.
 """
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from pipelines import device, networks, predictor, settings, tables
+from pipelines import checkpoints, device, networks, predictor, settings, tables
+from pipelines.checkpoints import Checkpoint
 from pipelines.device import Hardware
 from pipelines.errors import TrainingError
 from pipelines.networks import Fitted, Network
-from pipelines.settings import FORMAT, Data
+from pipelines.settings import FORMAT, Data, Section
 
 LOSSES = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}
 WATCHED = {"classification": "accuracy", "regression": "mean_absolute_error"}
 PREDICT_ROWS = 1024  # rows in one batch of the saved model
+
+
+class EarlyStopping(Section):
+    """End when the validation loss has not fallen for `patience` epochs, and keep the weights of the best one."""
+
+    patience: int = Field(ge=1)
+    min_delta: float = Field(0.0, ge=0)  # a smaller fall counts as none
+
+
+class ReduceOnPlateau(Section):
+    """Multiply the learning rate by `factor` when the validation loss has not fallen for `patience` epochs."""
+
+    patience: int = Field(ge=1)
+    factor: float = Field(0.1, gt=0, lt=1)
+    min_learning_rate: float = Field(0.0, ge=0)
 
 
 class Train(Network, Hardware):
@@ -33,6 +51,8 @@ class Train(Network, Hardware):
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(0.001, gt=0)
     seed: int = Field(0, ge=0, lt=2**31)
+    early_stopping: EarlyStopping | None = None
+    reduce_on_plateau: ReduceOnPlateau | None = None
 
 
 def run(model: str) -> None:
@@ -43,8 +63,10 @@ def run(model: str) -> None:
     folder = Path("data") / model
     train_split, validation_split = (load(folder / f"{name}.parquet", data) for name in ("train", "validation"))
     fitted = networks.measure(data, *train_split)
-    trained = train(data, config, fitted, train_split, validation_split, folder / "history.csv")
+    keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
+    trained = train(data, config, fitted, train_split, validation_split, folder / "history.csv", keeper)
     save(trained, data, config, fitted, folder / "model")
+    keeper.path.unlink(missing_ok=True)
 
 
 Split = tuple[dict[str, np.ndarray], np.ndarray]  # the arrays of the features, and the target [rows]
@@ -63,10 +85,27 @@ def describe_inputs(data: Data) -> dict[str, Any]:
     return {"kind": data.kind, "shape": data.shape, "numbers": data.numbers, "categories": data.categories}
 
 
-def train(data: Data, config: Train, fitted: Fitted, train_split: Split, validation_split: Split, history: Path) -> Any:
+@dataclass(frozen=True)
+class Keeper:
+    """Where a training keeps its checkpoint, and what that belongs to (checkpoints.identity)."""
+
+    path: Path
+    identity: dict[str, str]
+
+
+def train(
+    data: Data,
+    config: Train,
+    fitted: Fitted,
+    train_split: Split,
+    validation_split: Split,
+    history: Path,
+    keeper: Keeper | None = None,
+) -> Any:
     """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
 
-    Features are computed once, before the first epoch: what is fitted and constant need not be repeated.
+    Features are computed once, before the first epoch: what is fitted and constant need not be repeated. keeper: None
+    for a training that keeps no checkpoint.
     """
     import keras
 
@@ -80,15 +119,48 @@ def train(data: Data, config: Train, fitted: Fitted, train_split: Split, validat
         {"class_name": config.optimizer, "config": {"learning_rate": config.learning_rate}}
     )
     trained.compile(optimizer, LOSSES[data.task], metrics=[WATCHED[data.task]])
+    callbacks = [*rules(config), log(history, fitted.target[1])]  # what the rules write into the logs is logged
+    found: Checkpoint | None = None
+    if keeper is not None:
+        found = checkpoints.find(keeper.path, keeper.identity, _say)
+        callbacks.append(checkpoints.keep(keeper.path, keeper.identity, list(callbacks), history, found))
+    done = found.epoch if found else 0
     trained.fit(
-        shuffled(x, y, config.batch_size, config.seed),
+        shuffled(x, y, config.batch_size, config.seed, done),
         validation_data=validation,
         validation_batch_size=PREDICT_ROWS,
+        initial_epoch=config.epochs if found and found.stopped else done,
         epochs=config.epochs,
-        callbacks=[log(history, fitted.target[1])],
+        shuffle=False,  # Keras' own order of the batches depends on how often Python's random was asked before
+        callbacks=callbacks,
         verbose=0,
     )
     return networks.whole(before, trained, fitted)
+
+
+def rules(config: Train) -> list[Any]:
+    """Keras' callbacks for the keys early_stopping and reduce_on_plateau."""
+    import keras
+
+    found: list[Any] = []
+    if (plateau := config.reduce_on_plateau) is not None:
+        found.append(
+            keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=plateau.factor, patience=plateau.patience, min_lr=plateau.min_learning_rate
+            )
+        )
+    if (early := config.early_stopping) is not None:
+        found.append(
+            keras.callbacks.EarlyStopping(
+                "val_loss", min_delta=early.min_delta, patience=early.patience, restore_best_weights=True
+            )
+        )
+    return found
+
+
+def _say(text: str) -> None:
+    """A line that `ratchet run` shows to a person."""
+    print(f"note: {text}", flush=True)
 
 
 def numbers(before: Any, split: Split, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
@@ -105,12 +177,15 @@ def numbers(before: Any, split: Split, fitted: Fitted) -> tuple[np.ndarray, np.n
     return np.concatenate(parts), np.array([places[label] for label in target.tolist()], np.int32)
 
 
-def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Any:
-    """A keras.utils.PyDataset over the rows, in an order that depends on (seed, epoch) alone."""
+def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, done: int = 0) -> Any:
+    """A keras.utils.PyDataset over the rows, in an order that depends on (seed, epoch) alone.
+
+    done: the number of epochs that an earlier process has trained.
+    """
     import keras
 
     class Shuffled(keras.utils.PyDataset):
-        epoch = 0
+        epoch = done
         order = np.empty(0, int)
 
         def __len__(self) -> int:

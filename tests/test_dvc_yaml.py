@@ -1,12 +1,11 @@
 """dvc.yaml, pipelines/ and the models' files say the same thing."""
 
-import ast
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipelines import seal
 from pipelines.__main__ import STAGES
 from pipelines.declaration import SECTIONS
 from tests.world import ROOT
@@ -21,30 +20,6 @@ READS = {  # beside modules
     "train": {"train.parquet", "validation.parquet", "check.json"},
     "evaluate": {"model", "test.parquet"},
 }
-
-
-def imported(path: Path) -> set[str]:
-    """The modules of pipelines that a module imports, anywhere in its text."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "pipelines":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipelines."):
-            found.add(str(node.module).split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pipelines.")}
-    return found
-
-
-def needed(module: str) -> set[str]:
-    """A module of pipelines and all that it imports, directly or not."""
-    found: set[str] = set()
-    waiting = {module}
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting |= imported(ROOT / "pipelines" / f"{name}.py") - found
-    return found
 
 
 def paths(stage: str, key: str) -> list[str]:
@@ -65,7 +40,7 @@ def test_the_command_of_a_stage_names_it_and_the_model(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_modules_that_it_imports_and_on_no_other(stage):
     modules = [path for path in paths(stage, "deps") if path.startswith("pipelines/")]
-    assert modules == sorted(f"pipelines/{name}.py" for name in needed(stage))
+    assert modules == [str(path.relative_to(ROOT)) for path in seal.modules(stage)]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -16,8 +16,8 @@ import requests
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
-from flows import fingerprint
 from flows.lockfile import numeric_only
+from pipelines import fingerprint
 from tests.clone import ROOT, answer, clone, command, edit, environment, git, ratchet
 
 STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]

@@ -14,7 +14,7 @@ from tests.world import ROOT
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
     "tensorflow": {"device"},
-    "keras": {"device", "networks", "train", "predictor"},
+    "keras": {"checkpoints", "device", "networks", "train", "predictor"},
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},

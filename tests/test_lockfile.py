@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows import fingerprint
 from flows.lockfile import digests, numeric_only
+from pipelines import fingerprint
 from tests.clone import answer, clone, edit, git
 
 ENTRY = {

@@ -158,3 +158,33 @@ def test_extreme_values_are_no_trouble(folder):
     alter(folder / "validation.parquet", weight=lambda c: pc.multiply(c, 1e300))
     trained(folder)
     assert np.isfinite(pd.read_csv(folder / "history.csv")).all(axis=None)
+
+
+def test_the_batches_of_an_epoch_come_one_after_the_other_so_that_every_row_is_seen_once(folder, monkeypatch):
+    asked: list[int] = []
+    plain = train.shuffled
+
+    def watched(x, y, *arguments):
+        rows = plain(x, y, *arguments)
+        kind = type(rows)
+        take = kind.__getitem__
+
+        def noted(self, index):
+            asked.append(index)
+            batch = take(self, index)
+            seen.extend(map(bytes, batch[0]))
+            return batch
+
+        kind.__getitem__ = noted
+        everything.extend(map(bytes, x))
+        return rows
+
+    seen: list[bytes] = []
+    everything: list[bytes] = []
+    monkeypatch.setattr(train, "shuffled", watched)
+    trained(folder, epochs=3)
+    batches = max(asked) + 1
+    assert asked[-3 * batches :] == [*range(batches)] * 3  # before it begins Keras looks at a batch or two
+    first, second, third = (seen[-count * len(everything) :][: len(everything)] for count in (3, 2, 1))
+    assert sorted(first) == sorted(second) == sorted(third) == sorted(everything)
+    assert first != second

@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class World:
         path.parent.mkdir(exist_ok=True)
         YAML().dump(content, path)
         path.with_suffix(".py").write_text('"""No code of its own."""\n')
+        shutil.copyfile(ROOT / "dvc.yaml", self.root / "dvc.yaml")  # a stage looks up there what it depends on
 
     def declare_weights(self, **changes: dict[str, Any]) -> None:
         """The model `weights`: a regression on the table of pets."""
