@@ -29,11 +29,18 @@ State = dict[str, Any]
 
 
 @app.command()
-def run(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
+def run(
+    model: Model = "digits",
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Fail if another run is active, instead of waiting.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
     from flows.commands import run as command
 
-    _answer(lambda project: command(project, model, quiet=as_json), _told_run, as_json, debug)
+    _answer(lambda project: command(project, model, as_json, not no_wait), _told_run, as_json, debug)
 
 
 @app.command()

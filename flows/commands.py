@@ -15,14 +15,17 @@ from pipelines import declaration
 from pipelines.errors import RequestError, StageError
 
 
-def run(project: Project, model: str, quiet: bool) -> dict[str, Any]:
-    """Retrain one model. Raises RatchetError with the paragraph that says what to do."""
+def run(project: Project, model: str, quiet: bool, wait: bool = True) -> dict[str, Any]:
+    """Retrain one model. Raises RatchetError with the paragraph that says what to do.
+
+    wait: whether to wait for another run that holds what this one needs, or to raise BusyError.
+    """
     declaration.check(model)  # before any lock, server or stage
     shown = _watched(quiet)
     with ExitStack() as stack:
         if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
-            stack.enter_context(locks.hold(project, "run", f"ratchet run {model}", notice=shown.notice))
-        stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet run {model}", notice=shown.notice))
+            stack.enter_context(locks.hold(project, "run", f"ratchet run {model}", wait, shown.notice))
+        stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet run {model}", wait, shown.notice))
         stack.enter_context(lifeline.held(project))
         stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
         os.environ["PREFECT_API_URL"] = stack.enter_context(servers.for_a_run(project))

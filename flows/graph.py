@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Graph:
         from dvc.repo import Repo, lock_repo
 
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
+        _mend_rwlock(self.project.root / ".dvc" / "tmp")
         self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
         self._session = lock_repo(self.repo)
         self._session.__enter__()
@@ -85,24 +87,29 @@ class Graph:
             del os.environ["RATCHET_STAGE_LOG"]
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
 
+    def sources(self) -> list[Path]:
+        """The files that stages read and no stage makes, without the model's YAML: code, and the pin."""
+        return [self.project.root / path for path in sorted({p for files in self._sources().values() for p in files})]
+
+    def _sources(self) -> dict[str, list[str]]:
+        made = {str(out) for stage in self._stages.values() for out in stage.outs}
+        return {
+            name: sorted({str(dep) for dep in stage.deps if not hasattr(dep, "params")} - made)
+            for name, stage in self._stages.items()
+        }
+
     def inputs(self) -> dict[str, Any]:
         """All that decides the result, known before anything runs: commands, parameters, and what no stage makes."""
         declared = settings.read(self.model)
-        made = {str(out) for stage in self._stages.values() for out in stage.outs}
-        content = {}
+        content, sources = {}, self._sources()
         for name, stage in self._stages.items():
             sections = sorted({key for dep in stage.deps for key in getattr(dep, "params", [])})
-            files = sorted({str(dep) for dep in stage.deps if not hasattr(dep, "params")} - made)
             content[name] = {
                 "command": stage.cmd,
                 "parameters": {key: declared[key] for key in sections},
-                "files": {path: _hash(self.project.root / path) for path in files},
+                "files": {path: _hash(self.project.root / path) for path in sources[name]},
             }
         return content
-
-    def inputs_hash(self) -> str:
-        text = json.dumps(self.inputs(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
@@ -110,6 +117,8 @@ class Graph:
 
         with modify_yaml(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
+        self.repo._reset()
+        self._find_stages(self.model)
 
     def add(self, folder: Path) -> None:
         """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
@@ -123,6 +132,41 @@ class Graph:
         source = self.project.data(self.model) / "source.dvc"
         files = [str(source.relative_to(self.project.root))] if source.exists() else []
         self.repo.checkout(targets=[*files, *sorted(entries)], force=True)
+
+
+def inputs_hash(inputs: dict[str, Any]) -> str:
+    """The name of a run (FORMATS.md, the three keys)."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _mend_rwlock(folder: Path) -> None:
+    """Make DVC's table of readers and writers usable again.
+
+    It is not written by rename: a kill leaves it empty or cut short, and then every command fails until it is removed.
+    And it names processes by their number alone, which another process may have by now.
+    """
+    from dvc.lock import make_lock
+
+    path = folder / "rwlock"
+    if not path.exists():
+        return
+    with make_lock(str(folder / "rwlock.lock"), tmp_dir=str(folder), wait=True):
+        with suppress(ValueError):
+            if not _held_by_strangers(json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime):
+                return
+        path.unlink()
+
+
+def _held_by_strangers(table: dict[str, Any], written: float) -> bool:
+    """Whether an entry's process began after the table was last written: then it never was DVC."""
+    import psutil
+
+    holders = [*table.get("write", {}).values(), *(one for many in table.get("read", {}).values() for one in many)]
+    for holder in holders:
+        with suppress(psutil.Error):
+            if psutil.Process(int(holder["pid"])).create_time() > written + 1:
+                return True
+    return False
 
 
 def _belongs(stage: Any, model: str) -> bool:

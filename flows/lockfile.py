@@ -60,6 +60,13 @@ def digests(found: Entries) -> dict[str, str]:
     return {out["path"]: out["md5"] for entry in found.values() for out in entry.get("outs", [])}
 
 
+def torn(found: Entries) -> list[str]:
+    """Files that a stage has read in another state than the stage before it had made."""
+    made = digests(found)
+    read = [dep for entry in found.values() for dep in entry.get("deps", [])]
+    return sorted({dep["path"] for dep in read if made.get(dep["path"], dep["md5"]) != dep["md5"]})
+
+
 def restore(project: Project, graph: Graph, definition: Path) -> None:
     """Bring pin, entries and outputs back to what a run recorded. definition: the folder of its artifacts."""
     recorded = YAML(typ="safe").load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]

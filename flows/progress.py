@@ -6,6 +6,7 @@ error: standard output belongs to the result.
 
 import time
 from contextvars import ContextVar
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -56,7 +57,8 @@ class Shown(Progress):
     def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
         self.close()
         line = Text.assemble(f"  {name:<10}", (f"{state:<10}", STYLES.get(state, "")), f"{seconds:6.1f} s  ")
-        self._console.print(line.append(note or self._detail, style="dim"), soft_wrap=True)
+        said = "; ".join(filter(None, [self._detail, note]))
+        self._console.print(line.append(said, style="dim"), soft_wrap=True)
 
     def notice(self, text: str) -> None:
         self._console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
@@ -89,6 +91,12 @@ def current() -> Progress:
 
 def use(progress: Progress) -> None:
     _current.set(progress)
+
+
+def notes(log: Path) -> str:
+    """What a stage wants a person to know: the lines of its log that begin with "note:"."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return "; ".join(line.removeprefix("note: ") for line in lines if line.startswith("note: "))
 
 
 def told(epoch: Epoch, epochs: int) -> str:

@@ -1,16 +1,37 @@
-"""Where a run comes from: the git commit, and whether code or settings differ from it."""
+"""Where a run comes from: the exact tree as a git commit, and the machine and packages it ran on.
+
+The tree is recorded through an index of our own: the user's branch, index and files are untouched. It is kept under
+refs/ratchet/<model>/<n>, which no garbage collection removes. Data stay out of it: they are DVC's.
+"""
 
 import getpass
+import json
+import os
+import platform
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
 
 from flows.environment import Project
+from pipelines import fingerprint
+from pipelines.errors import RatchetError
 
 DEFINING = ("pipelines", "flows", "models", "data", "dvc.yaml", "requirements.lock", "pyproject.toml")
+MOST_BYTES = 5_000_000  # of an untracked file; a larger one is no code
+DATA = {".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".npz", ".npy", ".h5", ".keras", ".gz", ".zip", ".db", ".pkl"}
+SECRET = {".env", ".pem", ".key"}  # beginnings and endings of names
+NAMED = {"GIT_AUTHOR_NAME": "ratchet", "GIT_AUTHOR_EMAIL": "ratchet@localhost"}
+IDENTITY = NAMED | {key.replace("AUTHOR", "COMMITTER"): value for key, value in NAMED.items()}
 
 
 def commit(project: Project) -> dict[str, str]:
     """As MLflow tags; {} outside of git."""
-    head = _git(project, "rev-parse", "HEAD")
+    head = _git(project, "rev-parse", "-q", "--verify", "HEAD")
     if not head:
         return {}
     return {
@@ -22,9 +43,108 @@ def commit(project: Project) -> dict[str, str]:
     }
 
 
+def tree(project: Project) -> str:
+    """Write the files as they are now to git's store; returns the tree's hash, or "" outside of git."""
+    index = _git(project, "rev-parse", "--git-path", "index")
+    if not index:
+        return ""
+    with _index() as variables:
+        if (project.root / index).exists():  # with what git knows of each file: only what changed is read
+            shutil.copyfile(project.root / index, variables["GIT_INDEX_FILE"])
+        left_out = [f":(exclude,top,literal){path}" for path in _no_code(project)]
+        _write(project, variables, "add", "--all", "--", ".", *left_out)
+        return _write(project, variables, "write-tree")
+
+
+def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
+    """Keep a tree, with dvc.lock and fingerprint as the run has left them; returns tags: the commit, and its ref.
+
+    The commit has the date of its parent, so that the same tree gives the same commit and is not kept twice.
+    """
+    if not recorded:
+        return {}
+    with _index() as variables:
+        _write(project, variables, "read-tree", recorded)
+        made = [path for path in ("dvc.lock", str(fingerprint.path(model))) if (project.root / path).exists()]
+        _write(project, variables, "add", "--force", "--", *made)
+        final = _write(project, variables, "write-tree")
+    head = _git(project, "rev-parse", "-q", "--verify", "HEAD")
+    if head and _git(project, "rev-parse", f"{head}^{{tree}}") == final:
+        made_by = head
+    else:
+        date = _git(project, "show", "-s", "--format=%cI", head) if head else "1970-01-01T00:00:00+00:00"
+        dated = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        parents = ["-p", head] if head else []
+        message = f"The tree of a run of {model}"
+        made_by = _write(project, IDENTITY | dated, "commit-tree", final, *parents, "-m", message)
+    refs = _refs(project, model)
+    if made_by not in refs:
+        number = 1 + max((int(name.rpartition("/")[2]) for name in refs.values()), default=0)
+        refs[made_by] = f"refs/ratchet/{model}/{number}"
+        _write(project, {}, "update-ref", refs[made_by], made_by, "0" * 40)  # fails if the name is taken meanwhile
+    return {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
+
+
+def machine(project: Project, model_folder: Path) -> dict[str, Any]:
+    """What a run was made on and with: for definition/environment.json."""
+    about = json.loads((model_folder / "model.json").read_text(encoding="utf-8"))
+    return {
+        "format": 1,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": fingerprint.processor(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "instructions": fingerprint.present()["instructions"],
+        "device": about["device"],
+        "hardware": about["hardware"],
+        "packages": {found.name.lower(): found.version for found in sorted(distributions(), key=lambda d: d.name)},
+    }
+
+
+def _no_code(project: Project) -> list[str]:
+    """Untracked files that git does not ignore and that are data, secrets by their name, or large."""
+    listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    found = [(name, project.root / name) for name in filter(None, listed)]
+    return [name for name, path in found if _kind(path) in DATA | SECRET or _size(path) > MOST_BYTES]
+
+
+def _kind(path: Path) -> str:
+    return ".env" if path.name.startswith(".env") else path.suffix.lower()
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.exists() else 0
+
+
+def _refs(project: Project, model: str) -> dict[str, str]:
+    """Commits kept for a model, and the ref of each."""
+    listed = _git(project, "for-each-ref", "--format=%(objectname) %(refname)", f"refs/ratchet/{model}/")
+    return dict(reversed([line.split() for line in listed.splitlines()]))  # of two refs to one commit, the first
+
+
+@contextmanager
+def _index() -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="ratchet-index-") as folder:
+        yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+
+
 def _git(project: Project, *arguments: str) -> str:
+    """What git answers, or "" if it has no answer."""
     try:
         done = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True, text=True)
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _write(project: Project, variables: dict[str, str], *arguments: str) -> str:
+    """A command that must succeed. Raises RatchetError."""
+    environment = os.environ | variables
+    done = subprocess.run(["git", *arguments], cwd=project.root, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RatchetError(
+            f"git could not record the tree of this run: git {arguments[0]}: {done.stderr.strip()[:300]}.",
+            "Look at the repository with `git status`, and run again.",
+        )
+    return done.stdout.strip()

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import epochs, lockfile, registry, tracking
+from flows import epochs, lockfile, provenance, registry, tracking
 from flows.environment import Project
 from flows.made import Made, Published
 from pipelines import tables
@@ -21,8 +21,11 @@ from pipelines.declaration import Declaration
 EXAMPLE_ROWS = 3
 
 
-def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str]) -> Published:
-    """One MLflow run and one registered version for what the stages made."""
+def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str], tree: str) -> Published:
+    """One MLflow run and one registered version for what the stages made.
+
+    tags: where the run comes from; tree: the files that the stages ran from, in git's store ("" outside of git).
+    """
     model, inputs_hash = declared.model, found.inputs_hash
     store = tracking.client(project)
     place = tracking.experiment(project, store, model)
@@ -51,7 +54,8 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key != "schedule"}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
-    tracking.log_facts(store, run_id, parameters, metrics, hashes | tags, registry.logged_model(version), test)
+    tags = hashes | tags | provenance.keep(project, model, tree)
+    tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
     tracking.finish(store, run_id)
@@ -69,12 +73,14 @@ def files(
 ) -> list[tuple[str, Path]]:
     """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
     draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")
-    lock, settings = temporary / "dvc.lock", temporary / "model.yaml"
+    lock, settings, machine = (temporary / name for name in ("dvc.lock", "model.yaml", "environment.json"))
+    content = provenance.machine(project, found.folder / "model")
+    machine.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     with lock.open("w", encoding="utf-8") as file:
         YAML().dump({"schema": "2.0", "stages": entries}, file)
     settings.write_bytes((project.root / "models" / f"{model}.yaml").read_bytes())
     pins = [found.folder / name for name in ("pin.json", "source.dvc")]
-    definition = [lock, settings, *pins, project.root / "requirements.lock"]
+    definition = [lock, settings, machine, *pins, project.root / "requirements.lock"]
     reports = [found.folder / name for name in ("validation.json", "clean.json", "check.json", "metrics.json")]
     figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]
     named = {"definition": definition, "reports": reports, "figures": figures}

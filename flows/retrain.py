@@ -4,7 +4,8 @@ refresh the pin -> every stage of dvc.yaml as a task -> publish to MLflow -> dec
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from flows import (
     artifacts,
     environment,
     epochs,
+    graph,
+    journal,
     lifeline,
     lockfile,
     made,
@@ -25,6 +28,7 @@ from flows import (
     provenance,
     refresh,
     servers,
+    times,
     tracker,
 )
 from flows.environment import Project
@@ -32,8 +36,9 @@ from flows.graph import Graph
 from flows.made import Made
 from flows.progress import Progress
 from flows.tracker import Tracker
-from pipelines import declaration
+from pipelines import declaration, seal
 from pipelines.declaration import Declaration
+from pipelines.errors import IntegrityError
 
 step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
 
@@ -48,6 +53,7 @@ class Run:
     logs: Path
     shown: Progress
     tags: dict[str, str]
+    tree: str = ""  # what the stages ran from, in git's store
     stages: list[dict[str, Any]] = field(default_factory=list)
     live: bool = False  # whether MLflow has heard of this run
 
@@ -63,13 +69,17 @@ def retrain(model: str) -> dict[str, Any]:
     project, declared = environment.find(), declaration.check(model)
     logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
     logs.mkdir(parents=True, exist_ok=True)
-    with lifeline.held(project), tracker.shared(project) as mlflow:
+    with (
+        lifeline.held(project),
+        tracker.shared(project) as mlflow,
+        journal.kept(project, model, str(runtime.flow_run.id), mlflow),
+    ):
         run = Run(project, declared, mlflow, logs, progress.current(), _tags(project))
         try:
             found, last = _bring_up_to_date(run)
         except BaseException:
             if run.live:
-                mlflow.call("tracking.fail", project, model)
+                mlflow.call("tracking.end", project, model, "FAILED")
             raise
         published: Any = publish_version("publish", run, found, wait_for=[last])
         answer: Any = decide_champion("decide", run, found, published)
@@ -95,8 +105,8 @@ def _bring_up_to_date(run: Run) -> tuple[Made, State]:
     with Graph(run.project, run.model) as graph:
         state = look_for_data("refresh", run, graph, return_state=True)
         state.result()  # raises what the task raised
-        inputs, needs, states = graph.inputs_hash(), graph.needs(), {"refresh": state}
-        with lockfile.kept(run.project, graph):
+        with _of_one_tree(run, graph) as inputs, lockfile.kept(run.project, graph):
+            needs, states = graph.needs(), {"refresh": state}
             for stage in graph.order():
                 before = [states[needed] for needed in needs[stage] or {"refresh"}]
                 name = stage.partition("@")[0]
@@ -104,6 +114,27 @@ def _bring_up_to_date(run: Run) -> tuple[Made, State]:
                 state.result()
                 states[stage] = state
     return made.read(run.project, run.model, inputs), state
+
+
+@contextmanager
+def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
+    """Around the stages; gives the hash of their inputs. Raises IntegrityError if these changed from first to last.
+
+    Each stage is sealed while it runs (pipelines/seal.py). This is about the time between stages, and about files that
+    a stage has made: without it a run could be of two trees, and be named after one.
+    """
+    inputs, signed = opened.inputs(), seal.sign(opened.sources())
+    run.tree = provenance.tree(run.project)
+    yield graph.inputs_hash(inputs)
+    moved = [str(path.relative_to(run.project.root)) for path in seal.changed(signed)]
+    if opened.inputs() != inputs:
+        moved.append(f"models/{run.model}.yaml")
+    if found := [*moved, *lockfile.torn(lockfile.effective(run.project, run.model))]:
+        raise IntegrityError(
+            f"{found[0]} changed while {run.model} was being made, so it is not known what it was made of: nothing is "
+            "published.",
+            "Run again when nothing edits the project's files.",
+        )
 
 
 @step
@@ -115,10 +146,13 @@ def look_for_data(name: str, run: Run, graph: Graph) -> State:
 @step
 def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> State:
     """Bring one stage up to date. Raises StageError if its command fails."""
-    start = time.monotonic()
+    start, log = time.monotonic(), run.logs / name
     with epochs.followed(run.project.data(run.model) / "history.csv", _watcher(run, inputs), only=name == "train"):
-        state = _timed(run, name, lambda: (graph.reproduce(stage, run.logs / name), ""))
-    run.stages.append({"name": name, "state": state.name, "seconds": round(time.monotonic() - start, 2)})
+        state = _timed(run, name, lambda: (graph.reproduce(stage, log), progress.notes(log)))
+    seconds = round(time.monotonic() - start, 2)
+    run.stages.append({"name": name, "state": state.name, "seconds": seconds})
+    if state.name == "Ran":
+        times.note(run.project, run.model, name, seconds)
     return state
 
 
@@ -127,7 +161,7 @@ def publish_version(name: str, run: Run, found: Made) -> Any:
     """One MLflow run and one registered version. Raises RatchetError if the tracking store cannot be used."""
 
     def work() -> tuple[str, str]:
-        answer.append(run.tracker.call("publish.publish", run.project, run.declared, found, run.tags))
+        answer.append(run.tracker.call("publish.publish", run.project, run.declared, found, run.tags, run.tree))
         return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
 
     answer: list[Any] = []

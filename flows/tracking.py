@@ -171,10 +171,10 @@ def end_running(store: MlflowClient, experiment_id: str, status: str, except_for
             store.set_terminated(run.info.run_id, status)
 
 
-def fail(project: Project, model: str) -> None:
-    """The run that was followed live has failed."""
+def end(project: Project, model: str, status: str) -> None:
+    """The run that was followed live has FAILED, or its process was KILLED."""
     store = client(project)
-    end_running(store, experiment(project, store, model), "FAILED")
+    end_running(store, experiment(project, store, model), status)
 
 
 def forward(

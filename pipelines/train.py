@@ -65,7 +65,7 @@ def run(model: str) -> None:
     fitted = networks.measure(data, *train_split)
     keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
     trained = train(data, config, fitted, train_split, validation_split, folder / "history.csv", keeper)
-    save(trained, data, config, fitted, folder / "model")
+    save(trained, data, config, fitted, folder / "model", choice.device)
     keeper.path.unlink(missing_ok=True)
 
 
@@ -247,8 +247,11 @@ def _named(key: str) -> str:
     return f"validation/{key.removeprefix('val_')}" if key.startswith("val_") else f"train/{key}"
 
 
-def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:
-    """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number."""
+def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path, used: str = "cpu") -> str:
+    """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number.
+
+    used: the device that it was trained on.
+    """
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
         raise TrainingError(
@@ -271,6 +274,7 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) ->
         "classes": fitted.classes,
         "batch_size": PREDICT_ROWS,
         "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
+        "device": used,
         **describe_inputs(data),
     }
     (partial / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
