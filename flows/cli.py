@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,14 @@ def run(
     from flows.commands import run as command
 
     _answer(lambda project: command(project, model, as_json, not no_wait), _told_run, as_json, debug)
+
+
+@app.command()
+def plan(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
+    """What `ratchet run` would do, stage by stage, and why."""
+    from flows.plan import plan as command
+
+    _answer(lambda project: command(project, model), _told_plan, as_json, debug)
 
 
 @app.command()
@@ -79,6 +88,42 @@ def doctor(
     _answer(lambda project: command(project, fix), _told_doctor, as_json, debug)
 
 
+class Accept(StrEnum):
+    identical = "identical"
+    tolerance = "equal within tolerance"
+    different = "different"
+
+
+@app.command()
+def verify(
+    model: Annotated[str, typer.Argument(help="A model of models/, or `all` for every champion.")] = "digits",
+    version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
+    accept: Annotated[Accept, typer.Option(help="The worst verdict that still exits with 0.")] = Accept.identical,
+    tolerance: Annotated[float, typer.Option(min=0, help="Of a probability, or a share of a target's spread.")] = 0.01,
+    recreate_env: Annotated[bool, typer.Option(help="Install the recorded packages first.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Rebuild a version from its recorded commit, data and settings, and compare it byte for byte."""
+    from flows.commands import verify as command
+
+    def failed(found: State) -> bool:
+        verdicts = list(Accept)
+        return any(verdicts.index(Accept(one["verdict"])) > verdicts.index(accept) for one in _certificates(found))
+
+    _answer(
+        lambda project: command(project, model, version, accept.value, tolerance, recreate_env, as_json),
+        _told_verify,
+        as_json,
+        debug,
+        failed,
+    )
+
+
+def _certificates(found: State) -> list[State]:
+    return list(found.get("certificates", [found]))
+
+
 @app.command()
 def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """Bring data/MODEL and its entries in dvc.lock back to what the champion was made of."""
@@ -87,8 +132,17 @@ def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     _answer(lambda project: command(project, model), lambda found: found["restored"], as_json, debug)
 
 
-def _answer(command: Callable[[Any], State], told: Callable[[State], str], as_json: bool, debug: bool) -> None:
-    """Run a command in its project, print its answer, and leave with the right status."""
+def _answer(
+    command: Callable[[Any], State],
+    told: Callable[[State], str],
+    as_json: bool,
+    debug: bool,
+    failed: Callable[[State], bool] = lambda found: False,
+) -> None:
+    """Run a command in its project, print its answer, and leave with the right status.
+
+    failed: whether an answer, though it is one, is not what was asked for.
+    """
     from flows import environment
 
     try:
@@ -102,6 +156,8 @@ def _answer(command: Callable[[Any], State], told: Callable[[State], str], as_js
         text = str(error) if expected else f"{type(error).__name__}: {error}. Run with --debug to see where."
         _fail(text, error.status if isinstance(error, RatchetError) else 1, as_json)
     print(json.dumps(answer, allow_nan=False) if as_json else told(answer), flush=True)
+    if failed(answer):
+        raise typer.Exit(1)
 
 
 def _fail(text: str, status: int, as_json: bool) -> None:
@@ -127,6 +183,20 @@ def _told_run(found: State) -> str:
             f"  next      {found['next']}",
         ]
     )
+
+
+def _told_plan(found: State) -> str:
+    lines = [f"{found['model']}: {found['source']}"]
+    for stage in found["stages"]:
+        seconds = f"{stage['seconds']:6.1f} s last time" if stage["seconds"] is not None else "never timed here"
+        lines.append(f"  {stage['name']:<10}{stage['state']:<9}{seconds:<20}{'; '.join(stage['reasons'])}".rstrip())
+    return "\n".join(lines)
+
+
+def _told_verify(found: State) -> str:
+    from flows import certificate
+
+    return "\n".join(certificate.page(one) for one in _certificates(found)).rstrip()
 
 
 def _told_servers(found: State) -> str:

@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,35 +23,65 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True) -> dict[st
     """
     declaration.check(model)  # before any lock, server or stage
     shown = _watched(quiet)
+    what = f"ratchet run {model}"
     with ExitStack() as stack:
         if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
-            stack.enter_context(locks.hold(project, "run", f"ratchet run {model}", wait, shown.notice))
-        stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet run {model}", wait, shown.notice))
+            stack.enter_context(locks.hold(project, "run", what, wait, shown.notice))
+        stack.enter_context(locks.hold(project, f"model-{model}", what, wait, shown.notice))
         stack.enter_context(lifeline.held(project))
         stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
-        os.environ["PREFECT_API_URL"] = stack.enter_context(servers.for_a_run(project))
-        return _retrain(model, shown) | {"next": _next(project)}
+        with _prefect(project, shown):
+            return _retrain(model) | {"next": _next(project)}
 
 
-def _retrain(model: str, shown: progress.Progress) -> dict[str, Any]:
-    from prefect.events.worker import EventsWorker  # Prefect: 1.5 s
-    from prefect.logging.handlers import APILogWorker
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
+def _retrain(model: str) -> dict[str, Any]:
     from flows.retrain import retrain
 
-    progress.use(shown)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends up to a second late
-            return retrain(model)
+        return retrain(model)
     except StageError as error:
         back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error
-    finally:
-        shown.close()
-        for worker in (APILogWorker, EventsWorker):  # while the server still listens
-            worker.drain_all(timeout=10)
+
+
+def verify(
+    project: Project, model: str, version: int | None, accept: str, tolerance: float, recreate: bool, quiet: bool
+) -> dict[str, Any]:
+    """Rebuild one version, or for "all" every champion as a Prefect flow. Raises RatchetError."""
+    shown = _watched(quiet)
+    if model != "all":
+        from flows.verify import verify as one
+
+        return one(project, model, version, tolerance, recreate, shown)
+    if version is not None:
+        raise RequestError("`ratchet verify all` takes the champions: --version belongs to one model.")
+    with ExitStack() as stack:
+        if not _shared_server(project):
+            stack.enter_context(locks.hold(project, "run", "ratchet verify all", notice=shown.notice))
+        stack.enter_context(_prefect(project, shown))
+        from flows.nightly import verify_champions
+
+        return verify_champions(accept, tolerance, recreate)
+
+
+@contextmanager
+def _prefect(project: Project, shown: progress.Progress) -> Iterator[None]:
+    """Around a flow: a Prefect server to talk to, progress for people, an end for SIGTERM as for Ctrl-C."""
+    with servers.for_a_run(project) as url:
+        os.environ["PREFECT_API_URL"] = url
+        from prefect.events.worker import EventsWorker  # Prefect: 1.5 s
+        from prefect.logging.handlers import APILogWorker
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        progress.use(shown)
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        try:
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends up to a second late
+                yield
+        finally:
+            shown.close()
+            for worker in (APILogWorker, EventsWorker):  # while the server still listens
+                worker.drain_all(timeout=10)
 
 
 def _watched(quiet: bool) -> progress.Progress:

@@ -111,6 +111,32 @@ class Graph:
             }
         return content
 
+    def state(self, stage: str) -> dict[str, Any]:
+        """A stage as it is now, in the form of an entry of dvc.lock: cmd, params by file, deps and outs by path.
+
+        A path has DVC's hash of what lies there, or "" for nothing; a parameter that is not declared is left out.
+        """
+        found = self._stages[stage]
+        params = {dep.def_path: dep.read_params() for dep in found.deps if hasattr(dep, "params")}
+        files = [dep for dep in found.deps if not hasattr(dep, "params")]
+        return {
+            "cmd": found.cmd,
+            "params": {path: _plain(values) for path, values in params.items()},
+            "deps": {str(dep): _content(dep) for dep in files},
+            "outs": {str(out): _content(out) for out in found.outs},
+        }
+
+    def in_run_cache(self, stage: str) -> bool:
+        """Whether DVC could bring the outputs of an earlier run of the same stage on the same inputs back."""
+        found, runs = self._stages[stage], self.repo.stage_cache
+        if not found.changed_stage() and not found.changed_deps():
+            return bool(found.outs_cached())
+        if any(not dep.exists for dep in found.deps):
+            return False
+        found.save_deps()
+        earlier = runs._load(found)
+        return bool(earlier and runs._create_stage(earlier, found.wdir).outs_cached())
+
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
         from dvc.utils.serialize import modify_yaml
@@ -134,9 +160,32 @@ class Graph:
         self.repo.checkout(targets=[*files, *sorted(entries)], force=True)
 
 
+def cache_folder(project: Project) -> Path:
+    """Where DVC keeps what was made."""
+    from dvc.repo import Repo
+
+    with Repo(str(project.root)) as repo:
+        return Path(repo.cache.legacy.path)
+
+
+def cached(project: Project, digest: str) -> Path | None:
+    """The file in DVC's cache that has this hash of DVC's."""
+    path = cache_folder(project) / "files" / "md5" / digest[:2] / digest[2:]
+    return path if path.is_file() else None
+
+
 def inputs_hash(inputs: dict[str, Any]) -> str:
     """The name of a run (FORMATS.md, the three keys)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _content(entry: Any) -> str:
+    return str(entry.get_hash().value) if entry.exists else ""
+
+
+def _plain(values: Any) -> Any:
+    """DVC's own kinds of mapping and list as plain ones."""
+    return json.loads(json.dumps(values))
 
 
 def _mend_rwlock(folder: Path) -> None:

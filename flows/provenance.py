@@ -85,8 +85,8 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
     return {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
 
 
-def machine(project: Project, model_folder: Path) -> dict[str, Any]:
-    """What a run was made on and with: for definition/environment.json."""
+def machine(model_folder: Path, packages: dict[str, str]) -> dict[str, Any]:
+    """What a model folder was made on and with: for definition/environment.json."""
     about = json.loads((model_folder / "model.json").read_text(encoding="utf-8"))
     return {
         "format": 1,
@@ -98,8 +98,13 @@ def machine(project: Project, model_folder: Path) -> dict[str, Any]:
         "instructions": fingerprint.present()["instructions"],
         "device": about["device"],
         "hardware": about["hardware"],
-        "packages": {found.name.lower(): found.version for found in sorted(distributions(), key=lambda d: d.name)},
+        "packages": packages,
     }
+
+
+def packages() -> dict[str, str]:
+    """name -> version of what is installed here."""
+    return dict(sorted((found.name.lower(), found.version) for found in distributions()))
 
 
 def _no_code(project: Project) -> list[str]:

@@ -74,7 +74,7 @@ def files(
     """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
     draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")
     lock, settings, machine = (temporary / name for name in ("dvc.lock", "model.yaml", "environment.json"))
-    content = provenance.machine(project, found.folder / "model")
+    content = provenance.machine(found.folder / "model", provenance.packages())
     machine.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     with lock.open("w", encoding="utf-8") as file:
         YAML().dump({"schema": "2.0", "stages": entries}, file)

@@ -26,21 +26,40 @@ def refresh(project: Project, graph: Graph, declared: Declaration) -> tuple[str,
     Raises DataError if the source is missing.
     """
     model, source = declared.model, declared.ingest.source
-    old = _pinned(model)
-    if source.startswith("builtin:"):
-        if old and old["source"] == source:
-            return "Unchanged", f"{source} is pinned"
-        _write_pin(model, _builtin_pin(source))
+    pin, files = _look(declared)
+    if pin is None:
+        return "Unchanged", f"{source} is pinned" if source.startswith("builtin:") else f"{source}: nothing new"
+    if not files:
+        _write_pin(model, pin)
         return "Ran", f"{source} pinned"
-    files = _files(source)
-    entries = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sources.file_hash(path)} for path in files]
-    pin = {"format": FORMAT, "source": source, "kind": "files", "files": entries}
-    if old == pin and _in_place(model, pin):
-        return "Unchanged", f"{source}: nothing new"
-    _copy(files, entries, sources.source_folder(model))
+    _copy(files, pin["files"], sources.source_folder(model))
     graph.add(project.root / sources.source_folder(model))
     _write_pin(model, pin)
     return "Ran", f"{source} pinned: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes"
+
+
+def news(declared: Declaration) -> str:
+    """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
+    pin, files = _look(declared)
+    if pin is None:
+        return ""
+    before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (_pinned(declared.model), pin))
+    words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
+    words += [f"{name} is gone" for name in before if name not in now]
+    rest = "the pinned copy is not whole" if files else "not pinned yet"
+    return f"{declared.ingest.source}: {', '.join(words) or rest}"
+
+
+def _look(declared: Declaration) -> tuple[dict[str, Any] | None, list[Path]]:
+    """The pin of what the source holds, or None if it is in place already; and the files that it names."""
+    model, source = declared.model, declared.ingest.source
+    old = _pinned(model)
+    if source.startswith("builtin:"):
+        return (None if old and old["source"] == source else _builtin_pin(source)), []
+    files = _files(source)
+    entries = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sources.file_hash(path)} for path in files]
+    pin = {"format": FORMAT, "source": source, "kind": "files", "files": entries}
+    return (None if old == pin and _in_place(model, pin) else pin), files
 
 
 def _pinned(model: str) -> dict[str, Any] | None:

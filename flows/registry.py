@@ -43,6 +43,15 @@ def champion(store: MlflowClient, model: str) -> ModelVersion | None:
         raise
 
 
+def version(store: MlflowClient, model: str, number: int) -> ModelVersion | None:
+    try:
+        return store.get_model_version(model, str(number))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
 def register(
     store: MlflowClient, model: str, folder: Path, run_id: str, experiment_id: str, example: Any, tags: dict[str, str]
 ) -> ModelVersion:

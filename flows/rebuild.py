@@ -1,0 +1,175 @@
+"""Rebuild: the recorded tree of a run in a clone of its own, with its data, and every stage run again.
+
+The clone lies in the state folder and shares git's objects with the project. Its DVC cache is its own; the project's
+is only read, as a remote. What an interrupted rebuild leaves behind is removed by the next one.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ruamel.yaml import YAML
+
+from flows import graph, lifeline
+from flows.environment import Project
+from flows.progress import Progress
+from pipelines.errors import RequestError
+
+RUNNING = re.compile(r"^Running stage '(.+)@.+':$")  # what DVC prints before it runs a stage
+FETCH = "git fetch origin 'refs/ratchet/*:refs/ratchet/*'"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """entries: what dvc.lock says afterwards; failure: what the stage that failed said, if one did."""
+
+    entries: dict[str, Any]
+    failure: str
+    failed: str  # the stage
+
+
+@contextmanager
+def clone(project: Project, commit: str) -> Iterator[Path]:
+    """A folder with the files of a recorded commit. Raises RequestError if git does not have it."""
+    base = project.state / "verify"
+    base.mkdir(exist_ok=True)
+    _sweep(base)
+    folder = base / str(os.getpid())
+    with FileLock(f"{folder}.lock"):
+        try:
+            quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
+            _git("clone", "--quiet", "--shared", "--no-checkout", *quiet, str(project.root), str(folder))
+            try:
+                _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit)
+            except subprocess.CalledProcessError as error:
+                raise RequestError(
+                    f"The recorded commit {commit[:12]} is not in this clone.", f"Fetch it and verify again: {FETCH}"
+                ) from error
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    Path(f"{folder}.lock").unlink(missing_ok=True)
+
+
+def _sweep(base: Path) -> None:
+    """Remove what verifications that died have left; one that lives holds its lock."""
+    for path in base.glob("*.lock"):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+def _git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+
+
+def interpreter(folder: Path, recreate: bool, shown: Progress) -> Path:
+    """The Python to rebuild with: this one, or (recreate) one with the packages of the recorded lock."""
+    if not recreate:
+        return Path(sys.executable)
+    shown.notice("installing the recorded packages")
+    done = subprocess.run(
+        ["make", f"PYTHON={getattr(sys, '_base_executable', sys.executable)}", ".venv/.ready"],
+        cwd=folder,
+        env=_without_venv(),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RequestError(f"The recorded packages cannot be installed: {done.stderr.strip()[-500:]}")
+    return folder / ".venv" / "bin" / "python"
+
+
+def _without_venv() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+
+
+def packages(python: Path) -> dict[str, str]:
+    """name -> version of what is installed for an interpreter."""
+    code = (
+        "import json; from importlib.metadata import distributions as d; "
+        "print(json.dumps({p.name.lower(): p.version for p in d()}))"
+    )
+    done = subprocess.run([python, "-c", code], env=_without_venv(), capture_output=True, text=True, check=True)
+    return dict(sorted(json.loads(done.stdout).items()))
+
+
+def run(project: Project, folder: Path, model: str, leaves: list[str], python: Path, shown: Progress) -> Rebuilt:
+    """Bring the pinned data, and run every stage again, nothing taken from a cache. leaves: the last stages."""
+    environment = os.environ | {
+        "DVC_SITE_CACHE_DIR": str(folder / ".ratchet" / "dvc"),
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
+    }
+    for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG", "PYTHONPATH"):
+        environment.pop(name, None)
+    local = ["config", "--local", "--quiet"]
+    with lifeline.held(project) as pipe:
+        environment["RATCHET_LIFELINE"] = pipe
+
+        def dvc(*arguments: str) -> tuple[int, str]:
+            return _follow([str(python), "-m", "dvc", *arguments], folder, environment, shown)
+
+        dvc(*local, "cache.dir", str(folder / ".dvc" / "cache"))
+        dvc(*local, "remote.recorded.url", str(graph.cache_folder(project)))
+        source = folder / "data" / model / "source.dvc"
+        if source.exists():
+            _bring(dvc, str(source.relative_to(folder)))
+        status, said = dvc("repro", "--force", "--no-run-cache", *leaves)
+    entries = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    ours = {name: entry for name, entry in entries.items() if name.partition("@")[2] == model}
+    running = [match[1] for line in said.splitlines() if (match := RUNNING.match(line))]
+    told = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+    failed = running[-1] if status and running else "refresh" if status else ""
+    return Rebuilt(ours, "; ".join(told) or said[-500:] if status else "", failed)
+
+
+def _bring(dvc: Any, target: str) -> None:
+    """The pinned files, from the project's cache or else from its own remote. Raises RequestError."""
+    if dvc("fetch", "--remote", "recorded", target)[0] and dvc("fetch", target)[0]:
+        raise RequestError(
+            f"The data that {target} names are neither in DVC's cache nor in its remote.",
+            "Bring them back with `dvc pull`, or from a backup, and verify again.",
+        )
+    dvc("checkout", target)
+
+
+def _follow(command: list[str], folder: Path, environment: dict[str, str], shown: Progress) -> tuple[int, str]:
+    """Run a command in a group of its own, show the stages as they begin; returns status and output."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if match := RUNNING.match(line.rstrip()):
+                shown.begin(match[1])
+        return process.wait(), "".join(lines)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        shown.close()

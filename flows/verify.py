@@ -1,0 +1,161 @@
+"""Verify: rebuild a registered version from what was recorded of it, and compare byte for byte.
+
+What was recorded lies in MLflow: the commit of the tree, the model's entries of dvc.lock, the machine and its packages.
+Nothing of the user's is written but the certificate: their files, cache and dvc.lock are only read.
+"""
+
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from flows import certificate, differences, graph, provenance, rebuild, registry, tracking
+from flows.environment import Project
+from flows.progress import Progress
+from flows.registry import ModelVersion
+from flows.tracking import MlflowClient
+from pipelines import settings
+from pipelines.errors import RequestError
+from pipelines.predictor import model_hash
+
+VERDICTS = ("identical", "equal within tolerance", "different")  # from the best to the worst
+TOLERANCE = 0.01  # of a probability; for a regression of the target's standard deviation
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What MLflow knows of a version: the tags of its run, the entries of dvc.lock, environment.json."""
+
+    version: ModelVersion
+    tags: dict[str, str]
+    entries: dict[str, Any]
+    machine: dict[str, Any]
+
+
+def verify(
+    project: Project, model: str, number: int | None, tolerance: float, recreate: bool, shown: Progress
+) -> dict[str, Any]:
+    """Rebuild a version (None: the champion), compare, leave the certificate in MLflow, and return it.
+
+    recreate: install the recorded packages first. Raises RequestError if there is no such version or nothing to
+    rebuild it from, IntegrityError if the registered files are not those that were registered.
+    """
+    start, name = time.monotonic(), settings.check_name(model)
+    with tempfile.TemporaryDirectory(prefix="ratchet-verify-") as temporary:
+        with tracking.reachable(project):
+            store = tracking.client(project)
+            recorded = _recorded(store, name, number, Path(temporary))
+            registered = registry.fetch(store, recorded.version, Path(temporary) / "registered")
+        with rebuild.clone(project, recorded.tags["ratchet.commit"]) as folder:
+            python = rebuild.interpreter(folder, recreate, shown)
+            last = differences.leaves(recorded.entries)
+            rebuilt = rebuild.run(project, folder, name, last, python, shown)
+            found = _compared(project, recorded, rebuilt, folder / "data" / name, registered, tolerance, python)
+        found |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
+        with tracking.reachable(project):
+            _leave(store, recorded.version, found, Path(temporary) / "verification")
+    return found
+
+
+def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Path) -> Recorded:
+    version = registry.champion(store, model) if number is None else registry.version(store, model, number)
+    if version is None:
+        wanted = "no champion" if number is None else f"no version {number}"
+        raise RequestError(f"{model} has {wanted} to verify.", "`ratchet status` shows what there is.")
+    run = store.get_run(str(version.run_id))
+    names = [entry.path for entry in store.list_artifacts(run.info.run_id, "definition")]
+    if "ratchet.commit" not in run.data.tags or "definition/environment.json" not in names:
+        raise RequestError(
+            f"Version {version.version} of {model} was published without its tree: outside of git, or by an older "
+            "Ratchet.",
+            "It cannot be verified. A version that is published inside a git repository can.",
+        )
+    folder = Path(store.download_artifacts(run.info.run_id, "definition", str(temporary)))
+    entries = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    machine = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    return Recorded(version, run.data.tags, entries, machine)
+
+
+def _compared(
+    project: Project,
+    recorded: Recorded,
+    rebuilt: rebuild.Rebuilt,
+    data: Path,
+    registered: Path,
+    tolerance: float,
+    python: Path,
+) -> dict[str, Any]:
+    """The certificate, without its time. data: data/<model>/ of the rebuild; registered: the model folder as it was."""
+    outputs = differences.outputs(recorded.entries, rebuilt.entries)
+    model = data / "model"
+    present = (
+        provenance.machine(model, rebuild.packages(python)) if (model / "model.json").exists() else recorded.machine
+    )
+    causes = differences.causes(recorded.entries, rebuilt.entries, recorded.machine, present)
+    differing = [output for output in outputs if not output.equal]
+    apart = _apart(project, recorded, data) if differing and not rebuilt.failure else {}
+    first: dict[str, str] | None = None
+    if rebuilt.failure:
+        first = {"stage": rebuilt.failed, "path": "nothing, because it failed"}
+    elif differing:
+        first = {"stage": differing[0].stage, "path": differing[0].path}
+        if differing[0].path.endswith("/model"):
+            first["path"] += f"/{next(iter(differences.files(registered, model)), '')}"
+    return {
+        "format": 1,
+        "model": recorded.version.name,
+        "version": int(recorded.version.version),
+        "verdict": _verdict(outputs, rebuilt.failure, causes, apart, tolerance),
+        "first": first,
+        "failure": rebuilt.failure,
+        "causes": causes,
+        "differences": apart,
+        "tolerance": tolerance,
+        "model_hash": recorded.version.tags["ratchet.model_hash"],
+        "rebuilt_model_hash": model_hash(model) if model.is_dir() and not rebuilt.failure else "",
+        "commit": recorded.tags["ratchet.commit"],
+        "dirty": recorded.tags.get("ratchet.dirty") == "true",
+        "outputs": [asdict(output) for output in outputs],
+        "recorded": recorded.machine,
+        "present": present,
+    }
+
+
+def _apart(project: Project, recorded: Recorded, data: Path) -> dict[str, float]:
+    """How far the predictions lie apart, if the recorded ones are still in DVC's cache and about the same rows."""
+    path = f"data/{recorded.version.name}/predictions.parquet"
+    outs = [out for entry in recorded.entries.values() for out in entry.get("outs", []) if out["path"] == path]
+    kept = graph.cached(project, outs[0]["md5"]) if outs else None
+    if kept is None or not (data / "predictions.parquet").exists():
+        return {}
+    try:
+        return differences.largest(kept, data / "predictions.parquet")
+    except ValueError:
+        return {}
+
+
+def _verdict(
+    outputs: list[differences.Output], failure: str, causes: dict[str, list[str]], apart: dict[str, float], most: float
+) -> str:
+    """Bytes may differ within the tolerance only for a reason: another kind of hardware, or other packages."""
+    if not failure and all(output.equal for output in outputs):
+        return VERDICTS[0]
+    excused = {"hardware", "packages", "python"} & set(causes) and not {"code", "data", "parameters"} & set(causes)
+    near = bool(apart) and apart["largest"] <= most
+    return VERDICTS[1] if excused and near and not failure and differences.only_numeric(outputs) else VERDICTS[2]
+
+
+def _leave(store: MlflowClient, version: ModelVersion, found: dict[str, Any], folder: Path) -> None:
+    """The certificate with the version, and its result as tags."""
+    (folder / "verification").mkdir(parents=True)
+    text = json.dumps(found, indent=2, allow_nan=False)
+    (folder / "verification" / "certificate.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "verification" / "certificate.md").write_text(certificate.page(found), encoding="utf-8")
+    store.log_model_artifacts(registry.logged_model(version), str(folder))
+    for tag, value in (("verified", found["verdict"]), ("verified_at", found["at"])):
+        store.set_model_version_tag(version.name, str(version.version), f"ratchet.{tag}", value)
