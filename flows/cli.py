@@ -196,7 +196,13 @@ def _told_plan(found: State) -> str:
 def _told_verify(found: State) -> str:
     from flows import certificate
 
-    return "\n".join(certificate.page(one) for one in _certificates(found)).rstrip()
+    return "\n".join(
+        f"{one['model']} version {one['version']}: {one['verdict']}. {certificate.sentence(one)}\n"
+        f"  commit    {one['commit'][:12]}{', a tree that differed from its branch' if one['dirty'] else ''}\n"
+        f"  took      {one['seconds']:.1f} s\n"
+        f"  next      the certificate lies with the version in MLflow, as verification/certificate.md"
+        for one in _certificates(found)
+    )
 
 
 def _told_servers(found: State) -> str:

@@ -129,9 +129,7 @@ def largest(recorded: Path, rebuilt: Path) -> dict[str, float]:
     names = [name for name in before if str(name).startswith("probability_")]
     changed = int((before["prediction"] != after["prediction"]).sum())
     if names:
-        return {
-            "answers_changed": changed,
-            "largest": float(np.abs(before[names].to_numpy() - after[names].to_numpy()).max()),
-        }
+        apart = np.abs(before[names].to_numpy() - after[names].to_numpy())
+        return {"answers_changed": changed, "largest": float(apart.max())}
     spread = float(before["actual"].std()) or 1.0
     return {"largest": float(np.abs(before["prediction"] - after["prediction"]).max()) / spread}

@@ -129,13 +129,14 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
         source = folder / "data" / model / "source.dvc"
         if source.exists():
             _bring(dvc, str(source.relative_to(folder)))
+        lock = folder / "dvc.lock"
+        lock.unlink(missing_ok=True)  # what it says afterwards was made here
         status, said = dvc("repro", "--force", "--no-run-cache", *leaves)
-    entries = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    ours = {name: entry for name, entry in entries.items() if name.partition("@")[2] == model}
+    entries = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
     running = [match[1] for line in said.splitlines() if (match := RUNNING.match(line))]
     told = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
     failed = running[-1] if status and running else "refresh" if status else ""
-    return Rebuilt(ours, "; ".join(told) or said[-500:] if status else "", failed)
+    return Rebuilt(entries, "; ".join(told) or said[-500:] if status else "", failed)
 
 
 def _bring(dvc: Any, target: str) -> None:
@@ -150,7 +151,8 @@ def _bring(dvc: Any, target: str) -> None:
 
 def _follow(command: list[str], folder: Path, environment: dict[str, str], shown: Progress) -> tuple[int, str]:
     """Run a command in a group of its own, show the stages as they begin; returns status and output."""
-    process = subprocess.Popen(
+    lines: list[str] = []
+    with subprocess.Popen(
         command,
         cwd=folder,
         env=environment,
@@ -159,17 +161,16 @@ def _follow(command: list[str], folder: Path, environment: dict[str, str], shown
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    lines: list[str] = []
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if match := RUNNING.match(line.rstrip()):
-                shown.begin(match[1])
-        return process.wait(), "".join(lines)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    finally:
-        shown.close()
+    ) as process:
+        try:
+            for line in process.stdout or []:
+                lines.append(line)
+                if match := RUNNING.match(line.rstrip()):
+                    shown.close()
+                    shown.begin(match[1])
+            return process.wait(), "".join(lines)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            shown.close()

@@ -92,10 +92,9 @@ def _compared(
 ) -> dict[str, Any]:
     """The certificate, without its time. data: data/<model>/ of the rebuild; registered: the model folder as it was."""
     outputs = differences.outputs(recorded.entries, rebuilt.entries)
-    model = data / "model"
-    present = (
-        provenance.machine(model, rebuild.packages(python)) if (model / "model.json").exists() else recorded.machine
-    )
+    model, packages = data / "model", rebuild.packages(python)
+    whole = (model / "model.json").exists()
+    present = provenance.machine(model, packages) if whole else recorded.machine | {"packages": packages}
     causes = differences.causes(recorded.entries, rebuilt.entries, recorded.machine, present)
     differing = [output for output in outputs if not output.equal]
     apart = _apart(project, recorded, data) if differing and not rebuilt.failure else {}
@@ -145,7 +144,7 @@ def _verdict(
     """Bytes may differ within the tolerance only for a reason: another kind of hardware, or other packages."""
     if not failure and all(output.equal for output in outputs):
         return VERDICTS[0]
-    excused = {"hardware", "packages", "python"} & set(causes) and not {"code", "data", "parameters"} & set(causes)
+    excused = {"hardware", "packages", "python"} & set(causes) and not {"code", "data", "settings"} & set(causes)
     near = bool(apart) and apart["largest"] <= most
     return VERDICTS[1] if excused and near and not failure and differences.only_numeric(outputs) else VERDICTS[2]
 
