@@ -115,7 +115,7 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
         "DVC_SITE_CACHE_DIR": str(folder / ".ratchet" / "dvc"),
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
     }
-    for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG", "PYTHONPATH"):
+    for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG"):
         environment.pop(name, None)
     local = ["config", "--local", "--quiet"]
     with lifeline.held(project) as pipe:

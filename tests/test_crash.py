@@ -1,0 +1,195 @@
+"""A run that is killed, one beside another, one whose files are edited: nothing is lost, mixed or left behind."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.clone import answer, clone, command, edit, environment, git
+from tests.test_end_to_end import entries
+from tests.test_seal import swap
+
+RUN = ["flows.cli", "run", "diabetes", "--json"]
+REPRO = ["dvc", "repro", "evaluate@diabetes"]
+FINISHED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A clone whose training of diabetes takes some seconds, with early stopping and a falling learning rate."""
+    folder = clone(tmp_path_factory.mktemp("crash"))
+    rules = "early_stopping: {patience: 150}, reduce_on_plateau: {patience: 20, factor: 0.5}"
+    edit(folder / "models" / "diabetes.yaml", "epochs: 25", f"epochs: 250, {rules}")
+    git(folder, "commit", "-qam", "a longer training")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(project, tmp_path_factory):
+    """The entries of dvc.lock after a run that nothing interrupts, in another clone."""
+    folder = tmp_path_factory.mktemp("reference")
+    git(project, "clone", "-q", str(project), str(folder))
+    done = command(folder, *REPRO)
+    assert done.returncode == 0, done.stderr
+    return entries(folder, "diabetes")
+
+
+@pytest.fixture(scope="module")
+def killed(project, reference):
+    """The clone, after a run that was killed when it had trained some epochs."""
+    running = start(project, RUN)
+    in_training(project, running, 60)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    return project
+
+
+def start(project: Path, arguments: list[str]) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", *arguments], cwd=project, env=environment(), **pipes)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not (found := true()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
+
+
+def in_training(project: Path, running: subprocess.Popen[str], epochs: int) -> None:
+    """Wait until a run has trained some epochs that an earlier one had not."""
+    path = project / "data" / "diabetes" / "history.csv"
+    old = path.stat().st_mtime if path.exists() else 0.0
+
+    def far_enough() -> bool:
+        assert running.poll() is None, running.communicate()
+        return path.exists() and path.stat().st_mtime > old and path.read_text().count("\n") > epochs
+
+    assert until(far_enough)
+
+
+def store(project: Path) -> MlflowClient:
+    uri = f"sqlite:///{project}/mlflow/mlflow.db"
+    return MlflowClient(uri, uri)
+
+
+def statuses(project: Path) -> list[str]:
+    client = store(project)
+    place = client.get_experiment_by_name("diabetes")
+    return [run.info.status for run in client.search_runs([place.experiment_id])]
+
+
+def unfinished(project: Path, table: str) -> list[str]:
+    with closing(sqlite3.connect(project / ".ratchet" / "prefect" / "prefect.db")) as database:
+        rows = database.execute(f"SELECT state_type FROM {table}").fetchall()
+    assert rows
+    return [state for (state,) in rows if state not in FINISHED]
+
+
+def test_the_children_of_a_killed_run_end_with_it(killed):
+    def children() -> list[str]:
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        return [line for line in listed.splitlines() if str(killed) in line or "pipelines train diabetes" in line]
+
+    assert until(lambda: not children(), 20), children()
+
+
+def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_the_same_bytes(killed, reference):
+    assert unfinished(killed, "flow_run") == ["RUNNING"]
+    assert statuses(killed) == ["RUNNING"]
+    found = answer(killed, "run", "diabetes")
+    states = {stage["name"]: stage["state"] for stage in found["stages"]}
+    assert [name for name, state in states.items() if state != "Unchanged"] == ["train", "evaluate"]
+    assert entries(killed, "diabetes") == reference
+    logs = sorted((killed / ".ratchet" / "logs" / "runs").glob("*/train"), key=lambda path: path.stat().st_mtime)
+    assert "note: training goes on after epoch" in logs[-1].read_text()
+    assert (found["version"], found["champion"]) == (1, 1)
+
+
+def test_nothing_is_left_running_in_prefect_or_mlflow(killed):
+    assert unfinished(killed, "flow_run") == unfinished(killed, "task_run") == []
+    assert statuses(killed) == ["FINISHED"]
+    client = store(killed)
+    run = client.search_runs([client.get_experiment_by_name("diabetes").experiment_id])[0]
+    steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "train/loss")]
+    assert sorted(steps) == list(range(1, len(steps) + 1))
+    assert not (killed / "data" / "diabetes" / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("table", ["", '{"write": {"data/diabetes/raw.parquet": {"pid": %d, "cmd": "another"}}}'])
+def test_a_damaged_or_foreign_table_of_dvcs_locks_does_not_block(killed, table):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    path = killed / ".dvc" / "tmp" / "rwlock"
+    path.write_text(table % child.pid if table else "")
+    old = time.time() - 3600
+    os.utime(path, (old, old))
+    try:
+        assert answer(killed, "run", "diabetes")["decision"] == "unchanged"
+    finally:
+        child.communicate(b"\n")
+
+
+class TestBesideOthers:
+    """In order: each changes a setting, so that the training runs again."""
+
+    def test_a_second_run_waits_or_is_refused_as_asked(self, killed):
+        edit(killed / "models" / "diabetes.yaml", "seed: 7", "seed: 8")
+        first = start(killed, RUN)
+        in_training(killed, first, 5)
+        refused = start(killed, [*RUN, "--no-wait"])
+        out, error = refused.communicate(timeout=60)
+        assert refused.returncode == 1
+        assert "ratchet run diabetes" in error
+        assert "is active" in json.loads(out)["error"]
+        waiting = start(killed, RUN)
+        answers = [json.loads(running.communicate(timeout=120)[0]) for running in (first, waiting)]
+        assert [found["version"] for found in answers] == [2, 2]
+        assert answers[1]["decision"] == "unchanged"
+        assert {stage["state"] for stage in answers[1]["stages"]} == {"Unchanged"}
+
+    @pytest.mark.parametrize("arguments", [RUN, REPRO], ids=["ratchet run", "dvc repro"])
+    def test_a_module_changed_and_changed_back_while_its_stage_runs_fails_the_stage(self, killed, arguments):
+        edit(killed / "models" / "diabetes.yaml", "dropout: 0.5", "dropout: 0.4")
+        before = entries(killed, "diabetes")
+        running = start(killed, arguments)
+        in_training(killed, running, 5)
+        swap(killed / "pipelines" / "networks.py")
+        out, error = running.communicate(timeout=120)
+        edit(killed / "models" / "diabetes.yaml", "dropout: 0.4", "dropout: 0.5")
+        assert running.returncode != 0
+        assert "pipelines/networks.py changed while the stage train was running" in error + out
+        assert entries(killed, "diabetes") == before
+
+    def test_a_file_of_a_later_stage_edited_meanwhile_fails_the_run_and_nothing_is_published(self, killed):
+        edit(killed / "models" / "diabetes.yaml", "seed: 8", "seed: 9")
+        versions = len(store(killed).search_model_versions("name = 'diabetes'"))
+        code = killed / "pipelines" / "metrics.py"
+        text = code.read_text()
+        running = start(killed, RUN)
+        in_training(killed, running, 5)
+        code.write_text(text + "# edited\n")
+        _, error = running.communicate(timeout=120)
+        code.write_text(text)
+        assert running.returncode == 1
+        assert "pipelines/metrics.py changed while diabetes was being made" in error
+        assert "Traceback" not in error
+        assert len(store(killed).search_model_versions("name = 'diabetes'")) == versions
+        assert "RUNNING" not in statuses(killed)
+        assert answer(killed, "run", "diabetes")["version"] == versions + 1
+
+    def test_a_change_of_the_gate_while_a_model_trains_does_no_harm(self, killed):
+        edit(killed / "models" / "diabetes.yaml", "seed: 9", "seed: 10")
+        running = start(killed, RUN)
+        in_training(killed, running, 5)
+        edit(killed / "models" / "diabetes.yaml", "margin: 3", "margin: 4")
+        _, error = running.communicate(timeout=120)
+        assert running.returncode == 0, error
