@@ -156,5 +156,5 @@ def _leave(store: MlflowClient, version: ModelVersion, found: dict[str, Any], fo
     (folder / "verification" / "certificate.json").write_text(text + "\n", encoding="utf-8")
     (folder / "verification" / "certificate.md").write_text(certificate.page(found), encoding="utf-8")
     store.log_model_artifacts(registry.logged_model(version), str(folder))
-    for tag, value in (("verified", found["verdict"]), ("verified_at", found["at"])):
-        store.set_model_version_tag(version.name, str(version.version), f"ratchet.{tag}", value)
+    for tag, value in (("ratchet.verified", found["verdict"]), ("ratchet.verified_at", found["at"])):
+        store.set_model_version_tag(version.name, str(version.version), tag, value)
