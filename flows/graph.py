@@ -168,6 +168,18 @@ def cache_folder(project: Project) -> Path:
         return Path(repo.cache.legacy.path)
 
 
+def lend(project: Project, clone: Path) -> None:
+    """Let DVC in a clone read what the project's cache and remotes hold, and write into a cache of the clone's own."""
+    from dvc.config import Config
+
+    ours = Config(str(project.root / ".dvc"))
+    with Config(str(clone / ".dvc")).edit("local") as local:
+        local["cache"] = {"dir": str(clone / ".dvc" / "cache")}
+        local["remote"] = {**ours["remote"], "recorded": {"url": str(cache_folder(project))}}
+        if ours["core"].get("remote"):
+            local["core"] = {"remote": ours["core"]["remote"]}
+
+
 def cached(project: Project, digest: str) -> Path | None:
     """The file in DVC's cache that has this hash of DVC's."""
     path = cache_folder(project) / "files" / "md5" / digest[:2] / digest[2:]

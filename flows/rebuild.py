@@ -117,15 +117,13 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
     }
     for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG"):
         environment.pop(name, None)
-    local = ["config", "--local", "--quiet"]
     with lifeline.held(project) as pipe:
         environment["RATCHET_LIFELINE"] = pipe
 
         def dvc(*arguments: str) -> tuple[int, str]:
             return _follow([str(python), "-m", "dvc", *arguments], folder, environment, shown)
 
-        dvc(*local, "cache.dir", str(folder / ".dvc" / "cache"))
-        dvc(*local, "remote.recorded.url", str(graph.cache_folder(project)))
+        graph.lend(project, folder)
         source = folder / "data" / model / "source.dvc"
         if source.exists():
             _bring(dvc, str(source.relative_to(folder)))
@@ -141,12 +139,14 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
 
 def _bring(dvc: Any, target: str) -> None:
     """The pinned files, from the project's cache or else from its own remote. Raises RequestError."""
-    if dvc("fetch", "--remote", "recorded", target)[0] and dvc("fetch", target)[0]:
-        raise RequestError(
-            f"The data that {target} names are neither in DVC's cache nor in its remote.",
-            "Bring them back with `dvc pull`, or from a backup, and verify again.",
-        )
-    dvc("checkout", target)
+    for remote in (["--remote", "recorded"], []):
+        dvc("fetch", *remote, target)  # its status does not tell whether all was there
+        if not dvc("checkout", target)[0]:
+            return
+    raise RequestError(
+        f"The data that {target} names are neither in DVC's cache nor in its remote.",
+        "Bring them back with `dvc pull`, or from a backup, and verify again.",
+    )
 
 
 def _follow(command: list[str], folder: Path, environment: dict[str, str], shown: Progress) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from flows import served
 from pipelines import predictor
@@ -73,7 +74,12 @@ def register(
     store.finalize_logged_model(logged.model_id, "READY")
     _ensure_registered(store, model, about)
     uri = f"models:/{logged.model_id}"
-    return store.create_model_version(model, uri, run_id=run_id, tags=tags, model_id=logged.model_id)
+    version = store.create_model_version(model, uri, run_id=run_id, tags=tags, model_id=logged.model_id)
+    link = [
+        {"name": model, "version": version.version}
+    ]  # MLflow's page of the logged model says where it is registered
+    store.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(link)})
+    return version
 
 
 def _ensure_registered(store: MlflowClient, model: str, about: dict[str, Any]) -> None:

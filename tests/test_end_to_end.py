@@ -258,6 +258,19 @@ def test_down_refuses_while_a_run_is_active(project):
     assert (project / ".ratchet" / "servers.json").exists()
 
 
+def test_two_models_at_once_both_succeed(project, first):
+    for model in ("breast_cancer", "diabetes"):
+        edit(project / "models" / f"{model}.yaml", "seed: 7", "seed: 8")
+    run = [sys.executable, "-m", "flows.cli", "run", "--json"]
+    running = [
+        subprocess.Popen([*run, model], cwd=project, env=environment(), stdout=subprocess.PIPE, text=True)
+        for model in ("breast_cancer", "diabetes")
+    ]
+    found = [json.loads(process.communicate()[0]) for process in running]
+    assert [answer["version"] for answer in found] == [2, 2]
+    assert {stage["state"] for one in found for stage in one["stages"][4:]} == {"Ran"}
+
+
 def test_dvc_repro_by_hand_gives_the_same_lock_on_one_core(project, first):
     """Forced and without DVC's run cache, so that every stage really runs again."""
     before = (project / "dvc.lock").read_bytes()

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +146,39 @@ def test_what_cannot_be_made_again_is_different_and_the_first_stage_is_named(pro
     accepted = ratchet(project, "verify", "shop", "--accept", "different", PYTHONPATH=str(tmp_path))
     assert accepted.returncode == 0
     assert f"The first difference is in the stage {stage}" in accepted.stdout
+
+
+def test_the_nightly_check_fails_loudly_and_names_the_champion(project, tmp_path):
+    module, patch, stage, _ = PATCHES["arithmetic"]
+    (tmp_path / "sitecustomize.py").write_text(HOOK.format(module=module, patch=patch))
+    done = ratchet(project, "verify", "all", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "1 of 1 champions were not made again as they were. shop version 1 is different." in done.stderr
+    assert stage in done.stderr
+    assert "Traceback" not in done.stderr
+    with closing(sqlite3.connect(project / ".ratchet" / "prefect" / "prefect.db")) as database:
+        assert database.execute("SELECT state_type FROM flow_run WHERE name = 'verify champions'").fetchall() == [
+            ("FAILED",)
+        ]
+
+
+def test_data_that_have_left_the_cache_come_from_the_remote_or_the_way_to_get_them_is_told(project, tmp_path):
+    cache = project / ".dvc" / "cache"
+    cache.rename(tmp_path / "cache")
+    try:
+        done = ratchet(project, "verify", "shop")
+        assert done.returncode == 2
+        assert "neither in DVC's cache nor in its remote" in done.stderr
+        (project / ".dvc" / "config.local").write_text(
+            "[core]\n    remote = team\n['remote \"team\"']\n    url = ../../team\n"
+        )
+        (tmp_path / "cache").rename(project.parent / "team")
+        assert answer(project, "verify", "shop")["verdict"] == "identical"
+    finally:
+        (project / ".dvc" / "config.local").unlink(missing_ok=True)
+        kept = tmp_path / "cache" if (tmp_path / "cache").exists() else project.parent / "team"
+        shutil.rmtree(cache, ignore_errors=True)
+        kept.rename(cache)
 
 
 def test_a_verification_that_is_killed_leaves_no_process_and_nothing_that_the_next_one_keeps(project):
