@@ -39,22 +39,15 @@ class Rebuilt:
 
 
 @contextmanager
-def clone(project: Project, commit: str) -> Iterator[Path]:
-    """A folder with the files of a recorded commit. Raises RequestError if git does not have it."""
+def workspace(project: Project) -> Iterator[Path]:
+    """An empty folder for one verification, gone when it ends."""
     base = project.state / "verify"
     base.mkdir(exist_ok=True)
     _sweep(base)
     folder = base / str(os.getpid())
     with FileLock(f"{folder}.lock"):
+        folder.mkdir()
         try:
-            quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
-            _git("clone", "--quiet", "--shared", "--no-checkout", *quiet, str(project.root), str(folder))
-            try:
-                _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit)
-            except subprocess.CalledProcessError as error:
-                raise RequestError(
-                    f"The recorded commit {commit[:12]} is not in this clone.", f"Fetch it and verify again: {FETCH}"
-                ) from error
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -72,6 +65,18 @@ def _sweep(base: Path) -> None:
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         lock.release()
         path.unlink(missing_ok=True)
+
+
+def clone(project: Project, commit: str, folder: Path) -> None:
+    """The files of a recorded commit, in a new folder. Raises RequestError if git does not have it."""
+    quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
+    _git("clone", "--quiet", "--shared", "--no-checkout", *quiet, str(project.root), str(folder))
+    try:
+        _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit)
+    except subprocess.CalledProcessError as error:
+        raise RequestError(
+            f"The recorded commit {commit[:12]} is not in this clone.", f"Fetch it and verify again: {FETCH}"
+        ) from error
 
 
 def _git(*arguments: str) -> None:

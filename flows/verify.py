@@ -5,7 +5,6 @@ Nothing of the user's is written but the certificate: their files, cache and dvc
 """
 
 import json
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -46,19 +45,20 @@ def verify(
     rebuild it from, IntegrityError if the registered files are not those that were registered.
     """
     start, name = time.monotonic(), settings.check_name(model)
-    with tempfile.TemporaryDirectory(prefix="ratchet-verify-") as temporary:
+    with rebuild.workspace(project) as folder:
         with tracking.reachable(project):
             store = tracking.client(project)
-            recorded = _recorded(store, name, number, Path(temporary))
-            registered = registry.fetch(store, recorded.version, Path(temporary) / "registered")
-        with rebuild.clone(project, recorded.tags["ratchet.commit"]) as folder:
-            python = rebuild.interpreter(folder, recreate, shown)
-            last = differences.leaves(recorded.entries)
-            rebuilt = rebuild.run(project, folder, name, last, python, shown)
-            found = _compared(project, recorded, rebuilt, folder / "data" / name, registered, tolerance, python)
+            recorded = _recorded(store, name, number, folder)
+            registered = registry.fetch(store, recorded.version, folder / "registered")
+        tree = folder / "tree"
+        rebuild.clone(project, recorded.tags["ratchet.commit"], tree)
+        python = rebuild.interpreter(tree, recreate, shown)
+        last = differences.leaves(recorded.entries)
+        rebuilt = rebuild.run(project, tree, name, last, python, shown)
+        found = _compared(project, recorded, rebuilt, tree / "data" / name, registered, tolerance, python)
         found |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
         with tracking.reachable(project):
-            _leave(store, recorded.version, found, Path(temporary) / "verification")
+            _leave(store, recorded.version, found, folder / "certificate")
     return found
 
 

@@ -188,7 +188,7 @@ def test_a_verification_that_is_killed_leaves_no_process_and_nothing_that_the_ne
         cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     base, until = project / ".ratchet" / "verify", time.monotonic() + 60
-    while not list(base.glob("*/data/shop/raw.parquet")) and time.monotonic() < until:
+    while not list(base.glob("*/tree/data/shop/raw.parquet")) and time.monotonic() < until:
         time.sleep(0.05)
     left = next(path for path in base.iterdir() if path.is_dir())
     os.kill(running.pid, signal.SIGKILL)
