@@ -31,14 +31,17 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True) -> dict[st
         stack.enter_context(lifeline.held(project))
         stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
         with _prefect(project, shown):
-            return _retrain(model) | {"next": _next(project)}
+            return _retrain(project, model) | {"next": _next(project)}
 
 
-def _retrain(model: str) -> dict[str, Any]:
+def _retrain(project: Project, model: str) -> dict[str, Any]:
+    from prefect import tags
+
     from flows.retrain import retrain
 
     try:
-        return retrain(model)
+        with tags(project.clone):
+            return retrain(model)
     except StageError as error:
         back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error
@@ -58,10 +61,14 @@ def verify(
     with ExitStack() as stack:
         if not _shared_server(project):
             stack.enter_context(locks.hold(project, "run", "ratchet verify all", notice=shown.notice))
+        stack.enter_context(locks.hold(project, "verify", "ratchet verify all", notice=shown.notice))
         stack.enter_context(_prefect(project, shown))
+        from prefect import tags
+
         from flows.nightly import verify_champions
 
-        return verify_champions(accept, tolerance, recreate)
+        with tags(project.clone):
+            return verify_champions(accept, tolerance, recreate)
 
 
 @contextmanager

@@ -5,7 +5,9 @@ What the machine decides is read from RATCHET_* variables; nothing in the user's
 but logins reaches a run, so no other project's server is joined by accident.
 """
 
+import hashlib
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,11 @@ class Project:
     @property
     def prefect_home(self) -> Path:
         return self.state / "prefect"
+
+    @property
+    def clone(self) -> str:
+        """A word for this clone's state folder on this machine, to tell its runs from those of others."""
+        return f"clone-{hashlib.sha256(f'{platform.node()}:{self.state}'.encode()).hexdigest()[:8]}"
 
     def data(self, model: str) -> Path:
         return self.root / "data" / model

@@ -7,15 +7,17 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from flows.environment import Project
 from pipelines import settings
-from pipelines.errors import RequestError, StageError
+from pipelines.errors import RatchetError, RequestError, StageError
 
 
 class Graph:
@@ -29,8 +31,10 @@ class Graph:
         self.project, self.model = project, model
 
     def __enter__(self) -> "Graph":
+        from dvc import dvcfile
         from dvc.repo import Repo, lock_repo
 
+        dvcfile.modify_yaml = _modified_by_rename
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
         _mend_rwlock(self.project.root / ".dvc" / "tmp")
         self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
@@ -38,8 +42,13 @@ class Graph:
         self._session.__enter__()
         try:
             self._find_stages(self.model)
-        except BaseException:
+        except BaseException as error:
             self.__exit__(*sys.exc_info())
+            if "YAML" in type(error).__name__:
+                raise RatchetError(
+                    f"DVC cannot read {getattr(error, 'path', 'its files')}: {' '.join(str(error).split())[:300]}.",
+                    "Correct dvc.yaml, or bring dvc.lock back with `git checkout -- dvc.lock`, and run again.",
+                ) from error
             raise
         return self
 
@@ -139,9 +148,7 @@ class Graph:
 
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
-        from dvc.utils.serialize import modify_yaml
-
-        with modify_yaml(str(self.project.root / "dvc.lock")) as content:
+        with _modified_by_rename(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
         self.repo._reset()
         self._find_stages(self.model)
@@ -198,6 +205,20 @@ def _content(entry: Any) -> str:
 def _plain(values: Any) -> Any:
     """DVC's own kinds of mapping and list as plain ones."""
     return json.loads(json.dumps(values))
+
+
+@contextmanager
+def _modified_by_rename(path: str, fs: Any = None) -> Iterator[Any]:
+    """In place of DVC's own function for dvc.lock: that writes the file where it lies, and a kill leaves half of it."""
+    from dvc.utils.serialize import modify_yaml
+
+    partial = Path(path).parent / ".dvc" / "tmp" / f"{Path(path).name}.partial"  # DVC's lock is held: one at a time
+    partial.unlink(missing_ok=True)
+    if Path(path).exists():
+        shutil.copyfile(path, partial)
+    with modify_yaml(str(partial)) as content:
+        yield content
+    os.replace(partial, path)
 
 
 def _mend_rwlock(folder: Path) -> None:

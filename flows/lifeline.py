@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from flows.environment import Project
 
 VARIABLE = "RATCHET_LIFELINE"  # stages read it (pipelines/__main__.py)
@@ -15,6 +17,9 @@ def held(project: Project) -> Iterator[str]:
     if VARIABLE in os.environ:
         yield os.environ[VARIABLE]
         return
+    for left in project.state.glob("run-*.pipe"):
+        if not psutil.pid_exists(int(left.stem.partition("-")[2])):
+            left.unlink(missing_ok=True)
     path = project.state / f"run-{os.getpid()}.pipe"
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)

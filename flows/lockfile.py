@@ -6,6 +6,7 @@ committed ones put back at its end.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from flows import provenance
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import fingerprint
@@ -38,15 +40,23 @@ def kept(project: Project, graph: Graph) -> Iterator[None]:
     if recorded == fingerprint.present():
         yield
         return
-    committed = _lend(project, graph, entries(project, model))
+    if recorded is None:
+        yield
+        fingerprint.record(model)
+        return
+    saved = _saved(project, model)
+    committed = _lend(project, graph, saved)
+    _save(project, model, committed, entries(project, model), provenance.head(project))
     try:
         yield
     finally:
         found = entries(project, model)
-        if found != committed and recorded is not None:
+        if found != committed:
             _take_back(project, graph, committed, found)
-    if recorded is None:
-        fingerprint.record(model)
+        elif saved and not saved.get("lent"):
+            _save(project, model, saved["committed"], saved["local"])
+        else:
+            _path(project, model).unlink()
 
 
 def effective(project: Project, model: str) -> Entries:
@@ -79,13 +89,13 @@ def restore(project: Project, graph: Graph, definition: Path) -> None:
         graph.write_lock_entries(committed)
 
 
-def _lend(project: Project, graph: Graph, current: Entries) -> Entries:
+def _lend(project: Project, graph: Graph, saved: dict[str, Any] | None) -> Entries:
     """Put this machine's entries in place, if they belong to the committed ones; returns the committed ones."""
-    saved = _saved(project, graph.model)
+    current = entries(project, graph.model)
     if not saved:
         return current
-    if current == saved["local"]:  # an earlier run died before it could put the committed ones back
-        return dict(saved["committed"])
+    if saved.get("lent") == provenance.head(project) or current == saved["local"]:
+        return dict(saved["committed"])  # an earlier run died before it could put them back
     if current == saved["committed"]:
         graph.write_lock_entries(saved["local"])
     return current
@@ -93,12 +103,19 @@ def _lend(project: Project, graph: Graph, current: Entries) -> Entries:
 
 def _take_back(project: Project, graph: Graph, committed: Entries, found: Entries) -> None:
     if numeric_only(committed, found):
-        content = {"format": 1, "committed": committed, "local": found}
-        _path(project, graph.model).write_text(json.dumps(content), encoding="utf-8")
+        _save(project, graph.model, committed, found)
         graph.write_lock_entries(committed)
     else:
         _path(project, graph.model).unlink(missing_ok=True)
         fingerprint.record(graph.model)
+
+
+def _save(project: Project, model: str, committed: Entries, local: Entries, lent: str = "") -> None:
+    """lent: the commit on which dvc.lock holds this machine's entries for a run; "" when they are not in it."""
+    content = {"format": 1, "committed": committed, "local": local} | ({"lent": lent} if lent else {})
+    partial = _path(project, model).with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(partial, _path(project, model))
 
 
 def numeric_only(before: Entries, after: Entries) -> bool:

@@ -1,15 +1,18 @@
 """The nightly check: every champion is rebuilt, and the run fails if one cannot be made again as it was."""
 
 from typing import Any
+from uuid import UUID
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows import certificate, environment, progress, registry, tracking
+from flows import abandoned, certificate, environment, progress, registry, tracking
 from flows.verify import VERDICTS, verify
 from pipelines import settings
 from pipelines.errors import IntegrityError, RatchetError
+
+NAME = "verify champions"
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{model}")
@@ -24,10 +27,11 @@ def verify_champion(model: str, accept: str, tolerance: float, recreate: bool) -
     return found
 
 
-@flow(name="verify", flow_run_name="verify champions")
+@flow(name="verify", flow_run_name=NAME)
 def verify_champions(accept: str, tolerance: float, recreate: bool) -> dict[str, Any]:
     """Verify every model that has a champion. Raises IntegrityError, naming all that failed, after all were tried."""
     project = environment.find()
+    abandoned.end(project, "verify", NAME, UUID(str(runtime.flow_run.id)))
     with tracking.reachable(project):
         store = tracking.client(project)
         models = [model for model in settings.models() if registry.champion(store, model) is not None]

@@ -31,16 +31,20 @@ IDENTITY = NAMED | {key.replace("AUTHOR", "COMMITTER"): value for key, value in 
 
 def commit(project: Project) -> dict[str, str]:
     """As MLflow tags; {} outside of git."""
-    head = _git(project, "rev-parse", "-q", "--verify", "HEAD")
-    if not head:
+    if not (found := head(project)):
         return {}
     return {
         "mlflow.source.name": "ratchet run",
-        "mlflow.source.git.commit": head,
+        "mlflow.source.git.commit": found,
         "mlflow.source.git.branch": _git(project, "rev-parse", "--abbrev-ref", "HEAD"),
         "mlflow.user": getpass.getuser(),
         "ratchet.dirty": "true" if _git(project, "status", "--porcelain", "--", *DEFINING) else "false",
     }
+
+
+def head(project: Project) -> str:
+    """The commit that the user's branch is at, or "" if there is none."""
+    return _git(project, "rev-parse", "-q", "--verify", "HEAD")
 
 
 def tree(project: Project) -> str:
@@ -68,13 +72,13 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
         made = [path for path in ("dvc.lock", str(fingerprint.path(model))) if (project.root / path).exists()]
         _write(project, variables, "add", "--force", "--", *made)
         final = _write(project, variables, "write-tree")
-    head = _git(project, "rev-parse", "-q", "--verify", "HEAD")
-    if head and _git(project, "rev-parse", f"{head}^{{tree}}") == final:
-        made_by = head
+    parent = head(project)
+    if parent and _git(project, "rev-parse", f"{parent}^{{tree}}") == final:
+        made_by = parent
     else:
-        date = _git(project, "show", "-s", "--format=%cI", head) if head else "1970-01-01T00:00:00+00:00"
+        date = _git(project, "show", "-s", "--format=%cI", parent) if parent else "1970-01-01T00:00:00+00:00"
         dated = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-        parents = ["-p", head] if head else []
+        parents = ["-p", parent] if parent else []
         message = f"The tree of a run of {model}"
         made_by = _write(project, IDENTITY | dated, "commit-tree", final, *parents, "-m", message)
     refs = _refs(project, model)

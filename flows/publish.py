@@ -33,9 +33,9 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     version = registry.find(store, model, found.model_hash)
     if run is not None and version is not None:
         return Published(int(version.version), run.info.run_id, place, fresh=False)
-    run = run or tracking.take_up(store, place, inputs_hash, tracking.title(declared.raw, inputs_hash))
+    run = run or tracking.take_up(store, place, inputs_hash, tracking.title(declared.raw, inputs_hash), project.clone)
     run_id = run.info.run_id
-    tracking.end_running(store, place, "KILLED", except_for=run_id)  # left by a process that died
+    tracking.end_running(store, place, "KILLED", project.clone, except_for=run_id)  # left by a process that died
     hashes = {
         "ratchet.model_hash": found.model_hash,
         "ratchet.data_hash": found.data_hash,

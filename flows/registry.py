@@ -58,6 +58,8 @@ def register(
 ) -> ModelVersion:
     """Log a model folder with its run and register it as the next version of `model`; the tags come with it."""
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    for left in store.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):  # by an attempt that died
+        store.delete_logged_model(left.model_id)
     logged = store.create_logged_model(experiment_id, name=model, source_run_id=run_id, model_type=about["task"])
     with tempfile.TemporaryDirectory(prefix="ratchet-model-") as temporary:
         target = Path(temporary) / "model"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
@@ -16,11 +17,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import (
+    abandoned,
     artifacts,
     environment,
     epochs,
     graph,
-    journal,
     lifeline,
     lockfile,
     made,
@@ -72,8 +73,9 @@ def retrain(model: str) -> dict[str, Any]:
     with (
         lifeline.held(project),
         tracker.shared(project) as mlflow,
-        journal.kept(project, model, str(runtime.flow_run.id), mlflow),
     ):
+        if abandoned.end(project, "retrain", model, UUID(str(runtime.flow_run.id))):
+            mlflow.send("tracking.end", project, model, "KILLED")
         run = Run(project, declared, mlflow, logs, progress.current(), _tags(project))
         try:
             found, last = _bring_up_to_date(run)

@@ -62,15 +62,15 @@ def find(store: MlflowClient, experiment_id: str, **tags: str) -> Run | None:
     return runs[0] if runs else None
 
 
-def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, name: str) -> Run:
-    """The unpublished run of these inputs, or a new one; running from now on."""
-    found = find(store, experiment_id, inputs_hash=inputs_hash, published="false")
+def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, name: str, clone: str) -> Run:
+    """This clone's unpublished run of these inputs, or a new one; running from now on."""
+    found = find(store, experiment_id, inputs_hash=inputs_hash, published="false", clone=clone)
     if found is not None:
         if found.info.status != "RUNNING":
             store.update_run(found.info.run_id, status="RUNNING")
         return found
-    tags = {"ratchet.inputs_hash": inputs_hash, "ratchet.published": "false", "mlflow.source.type": "PROJECT"}
-    return store.create_run(experiment_id, run_name=name, tags=tags)
+    own = {"ratchet.inputs_hash": inputs_hash, "ratchet.published": "false", "ratchet.clone": clone}
+    return store.create_run(experiment_id, run_name=name, tags=own | {"mlflow.source.type": "PROJECT"})
 
 
 def title(declared: dict[str, Any], inputs_hash: str) -> str:
@@ -111,19 +111,22 @@ def log_facts(
     params = [Param(key, text) for key, text in sorted(flat(parameters).items())]
     for start in range(0, len(params), BATCH):
         store.log_batch(run_id, params=params[start : start + BATCH])
+    known = store.get_run(run_id).data.metrics  # by an earlier attempt: MLflow would keep them twice
     now, (name, digest) = get_current_time_millis(), dataset
     linked = {"model_id": model_id, "dataset_name": name, "dataset_digest": digest} if model_id else {}
     store.log_batch(
         run_id,
-        metrics=[Metric(key, value, now, 0, run_id=run_id, **linked) for key, value in metrics.items()],
+        metrics=[
+            Metric(key, value, now, 0, run_id=run_id, **linked) for key, value in metrics.items() if key not in known
+        ],
         tags=[RunTag(key, value[:5000]) for key, value in tags.items()],
     )
 
 
 def finish(store: MlflowClient, run_id: str) -> None:
-    """The last word on a run: published, and FINISHED."""
-    store.set_tag(run_id, "ratchet.published", "true")
+    """The last word on a run: FINISHED, and then published, so that what is published has ended."""
     store.set_terminated(run_id, "FINISHED")
+    store.set_tag(run_id, "ratchet.published", "true")
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -164,9 +167,10 @@ def log_files(store: MlflowClient, run_id: str, files: list[tuple[str, Path]]) -
         store.log_artifact(run_id, str(path), folder)
 
 
-def end_running(store: MlflowClient, experiment_id: str, status: str, except_for: str = "") -> None:
-    """End the runs that still read RUNNING. Only the holder of the model's lock may call this."""
-    for run in store.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+def end_running(store: MlflowClient, experiment_id: str, status: str, clone: str, except_for: str = "") -> None:
+    """End this clone's runs that still read RUNNING. Only the holder of the model's lock may call this."""
+    ours = f"attributes.status = 'RUNNING' and tags.`ratchet.clone` = '{clone}'"
+    for run in store.search_runs([experiment_id], ours):
         if run.info.run_id != except_for:
             store.set_terminated(run.info.run_id, status)
 
@@ -174,7 +178,7 @@ def end_running(store: MlflowClient, experiment_id: str, status: str, except_for
 def end(project: Project, model: str, status: str) -> None:
     """The run that was followed live has FAILED, or its process was KILLED."""
     store = client(project)
-    end_running(store, experiment(project, store, model), status)
+    end_running(store, experiment(project, store, model), status, project.clone)
 
 
 def forward(
@@ -191,7 +195,7 @@ def forward(
         place = experiment(project, store, model)
         if find(store, place, inputs_hash=inputs_hash, published="true"):
             return
-        run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash)).info.run_id
+        run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash), project.clone).info.run_id
         store.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         log_epochs(store, run_id, found)
 

@@ -25,7 +25,7 @@ NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 FLOWS = {  # the modules of flows/ that may import a library
     "mlflow": {"doctor", "registry", "served", "stores", "tracking"},
-    "prefect": {"artifacts", "commands", "journal", "nightly", "retrain"},
+    "prefect": {"abandoned", "artifacts", "commands", "nightly", "retrain"},
     "dvc": {"graph"},
     "tensorflow": set(),
     "keras": set(),
