@@ -5,15 +5,18 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check lock help
+.PHONY: run test long check lock help
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(READY)  ## retrain the default model: data, checks, training, gate, registry
 	@$(BIN)/ratchet run
 
-test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## the tests, in under ten minutes on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+long: $(READY)  ## the tests that take a minute or so each
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/ruff check .

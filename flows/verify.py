@@ -65,6 +65,7 @@ def verify(
 def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Path) -> Recorded:
     version = registry.champion(store, model) if number is None else registry.version(store, model, number)
     if version is None:
+        settings.read(model)  # says so if there is no such model at all, and which one may be meant
         wanted = "no champion" if number is None else f"no version {number}"
         raise RequestError(f"{model} has {wanted} to verify.", "`ratchet status` shows what there is.")
     run = store.get_run(str(version.run_id))

@@ -138,6 +138,7 @@ def test_a_damaged_or_foreign_table_of_dvcs_locks_does_not_block(killed, table):
         child.communicate(b"\n")
 
 
+@pytest.mark.long
 class TestBesideOthers:
     """In order: each changes a setting, so that the training runs again."""
 

@@ -59,7 +59,7 @@ def test_digests_are_those_of_the_outputs():
     assert digests(ENTRY) == {"data/m/model": "b", "data/m/metrics.json": "c"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_another_machine_a_run_leaves_git_clean_and_a_second_run_finds_nothing_to_do(tmp_path):
     """The committed fingerprint and hashes are somebody else's: to this clone, that is another machine."""
     folder = clone(tmp_path)

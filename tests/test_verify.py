@@ -132,6 +132,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", PATCHES)
 def test_what_cannot_be_made_again_is_different_and_the_first_stage_is_named(project, store, tmp_path, kind):
     module, patch, stage, told = PATCHES[kind]
@@ -148,6 +149,7 @@ def test_what_cannot_be_made_again_is_different_and_the_first_stage_is_named(pro
     assert f"The first difference is in the stage {stage}" in accepted.stdout
 
 
+@pytest.mark.long
 def test_the_nightly_check_fails_loudly_and_names_the_champion(project, tmp_path):
     module, patch, stage, _ = PATCHES["arithmetic"]
     (tmp_path / "sitecustomize.py").write_text(HOOK.format(module=module, patch=patch))
@@ -162,6 +164,7 @@ def test_the_nightly_check_fails_loudly_and_names_the_champion(project, tmp_path
         ]
 
 
+@pytest.mark.long
 def test_data_that_have_left_the_cache_come_from_the_remote_or_the_way_to_get_them_is_told(project, tmp_path):
     cache = project / ".dvc" / "cache"
     cache.rename(tmp_path / "cache")
@@ -181,6 +184,7 @@ def test_data_that_have_left_the_cache_come_from_the_remote_or_the_way_to_get_th
         kept.rename(cache)
 
 
+@pytest.mark.long
 def test_a_verification_that_is_killed_leaves_no_process_and_nothing_that_the_next_one_keeps(project):
     before = contents(project)
     running = subprocess.Popen(
@@ -232,6 +236,7 @@ def test_a_registered_file_that_was_changed_is_refused_before_anything_is_rebuil
     [
         (["shop", "--version", "9"], "shop has no version 9 to verify"),
         (["diabetes"], "diabetes has no champion to verify"),
+        (["shp"], "There is no model 'shp': models/shp.yaml does not exist. Did you mean 'shop'?"),
         (["../shop"], "cannot be a model's name"),
         (["all", "--version", "1"], "--version belongs to one model"),
     ],
