@@ -24,7 +24,7 @@ EXAMPLE_ROWS = 3
 def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str], tree: str) -> Published:
     """One MLflow run and one registered version for what the stages made.
 
-    tags: where the run comes from; tree: the files that the stages ran from, in git's store ("" outside of git).
+    tags: where the run comes from; tree: the files that the stages ran from, in git's store, or "" for those of now.
     """
     model, inputs_hash = declared.model, found.inputs_hash
     store = tracking.client(project)
@@ -54,7 +54,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key != "schedule"}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
-    tags = hashes | tags | provenance.keep(project, model, tree)
+    tags = hashes | tags | provenance.keep(project, model, tree or provenance.tree(project))
     tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))

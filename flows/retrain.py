@@ -54,7 +54,7 @@ class Run:
     logs: Path
     shown: Progress
     tags: dict[str, str]
-    tree: str = ""  # what the stages ran from, in git's store
+    tree: str = ""  # what the stages ran from, in git's store; "" if none ran
     stages: list[dict[str, Any]] = field(default_factory=list)
     live: bool = False  # whether MLflow has heard of this run
 
@@ -126,8 +126,9 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
     a stage has made: without it a run could be of two trees, and be named after one.
     """
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
-    run.tree = provenance.tree(run.project)
     yield graph.inputs_hash(inputs)
+    if any(stage["state"] != "Unchanged" for stage in run.stages):
+        run.tree = provenance.tree(run.project)
     moved = [str(path.relative_to(run.project.root)) for path in seal.changed(signed)]
     if opened.inputs() != inputs:
         moved.append(f"models/{run.model}.yaml")
