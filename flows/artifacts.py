@@ -11,6 +11,11 @@ from flows.environment import Project
 def show(project: Project, model: str, made: Any, published: Any, answer: dict[str, Any]) -> None:
     """Artifacts keep a history under their key, so a key belongs to one model."""
     key = model.replace("_", "-")
+    looks = [
+        {"looked at": look["what"], "verdict": look["verdict"], "rows": look["rows"], "what was found": look["said"]}
+        for look in answer["looks"]
+    ]
+    create_table_artifact(looks, key=f"{key}-gate", description=f"{model}: {answer['decision']}: {answer['reason']}")
     rows = [
         {"what": "decision", "value": answer["decision"]},
         {"what": "reason", "value": answer["reason"]},

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import told
 from pipelines.errors import RatchetError
 
 app = typer.Typer(
@@ -41,7 +42,7 @@ def run(
     """Retrain a model: refresh, stages, publish, gate, promote."""
     from flows.commands import run as command
 
-    _answer(lambda project: command(project, model, as_json, not no_wait), _told_run, as_json, debug)
+    _answer(lambda project: command(project, model, as_json, not no_wait), told.run, as_json, debug)
 
 
 @app.command()
@@ -49,7 +50,7 @@ def plan(model: Model = "digits", as_json: Json = False, debug: Debug = False) -
     """What `ratchet run` would do, stage by stage, and why."""
     from flows.plan import plan as command
 
-    _answer(lambda project: command(project, model), _told_plan, as_json, debug)
+    _answer(lambda project: command(project, model), told.plan, as_json, debug)
 
 
 @app.command()
@@ -57,7 +58,7 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
     """Models, champions, their metrics and age, data versions, last decisions."""
     from flows.status import status as command
 
-    _answer(command, _told_status, as_json, debug)
+    _answer(command, told.status, as_json, debug)
 
 
 @app.command()
@@ -65,7 +66,7 @@ def up(as_json: Json = False, debug: Debug = False) -> None:
     """Start the Prefect and MLflow servers in the background, and print their addresses."""
     from flows.commands import up as command
 
-    _answer(command, _told_servers, as_json, debug)
+    _answer(command, told.servers, as_json, debug)
 
 
 @app.command()
@@ -85,7 +86,7 @@ def doctor(
     """Versions, devices, servers, telemetry switches, free disk; says what to fix."""
     from flows.doctor import doctor as command
 
-    _answer(lambda project: command(project, fix), _told_doctor, as_json, debug)
+    _answer(lambda project: command(project, fix), told.doctor, as_json, debug)
 
 
 class Accept(StrEnum):
@@ -109,19 +110,57 @@ def verify(
 
     def failed(found: State) -> bool:
         verdicts = list(Accept)
-        return any(verdicts.index(Accept(one["verdict"])) > verdicts.index(accept) for one in _certificates(found))
+        return any(verdicts.index(Accept(one["verdict"])) > verdicts.index(accept) for one in told.certificates(found))
 
     _answer(
         lambda project: command(project, model, version, accept.value, tolerance, recreate_env, as_json),
-        _told_verify,
+        told.verify,
         as_json,
         debug,
         failed,
     )
 
 
-def _certificates(found: State) -> list[State]:
-    return list(found.get("certificates", [found]))
+@app.command()
+def history(
+    model: Model = "digits",
+    at: Annotated[str, typer.Option(help="Who was champion at an instant, such as 2026-11-01T12:00Z.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Every decision about a model's champion, from the ledger; or who was champion at an instant."""
+    from flows.history import history as command
+
+    _answer(lambda project: command(project, model, at), told.history, as_json, debug)
+
+
+@app.command()
+def rollback(
+    model: Model,
+    hold: Annotated[bool, typer.Option("--hold", help="Promote nothing more until a person does.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make the champion before this one champion again; the version that is left is vetoed."""
+    from flows.commands import rollback as command
+
+    _answer(lambda project: command(project, model, reason, hold), told.move, as_json, debug)
+
+
+@app.command()
+def promote(
+    model: Model,
+    version: Annotated[int | None, typer.Argument(help="A version of the registry.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over an alias that was moved from outside.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a version champion by hand; the gate is not asked, and the ledger says so."""
+    from flows.commands import promote as command
+
+    _answer(lambda project: command(project, model, version, reason, adopt), told.move, as_json, debug)
 
 
 @app.command()
@@ -134,7 +173,7 @@ def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 def _answer(
     command: Callable[[Any], State],
-    told: Callable[[State], str],
+    words: Callable[[State], str],
     as_json: bool,
     debug: bool,
     failed: Callable[[State], bool] = lambda found: False,
@@ -155,7 +194,7 @@ def _answer(
         expected = isinstance(error, RatchetError)
         text = str(error) if expected else f"{type(error).__name__}: {error}. Run with --debug to see where."
         _fail(text, error.status if isinstance(error, RatchetError) else 1, as_json)
-    print(json.dumps(answer, allow_nan=False) if as_json else told(answer), flush=True)
+    print(json.dumps(answer, allow_nan=False) if as_json else words(answer), flush=True)
     if failed(answer):
         raise typer.Exit(1)
 
@@ -165,73 +204,6 @@ def _fail(text: str, status: int, as_json: bool) -> None:
         print(json.dumps({"format": 1, "error": text, "status": status}), flush=True)
     print(f"error: {text}", file=sys.stderr, flush=True)
     raise typer.Exit(status)
-
-
-# ------------------------------------------------------------------ the same answers, for people
-
-
-def _told_run(found: State) -> str:
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in found["metrics"].items())
-    champion = f"version {found['champion']}" if found["champion"] else "none"
-    return "\n".join(
-        [
-            "",
-            f"{found['model']}: {found['decision']}: {found['reason']}.",
-            f"  version   {found['version']}, champion: {champion}",
-            f"  test      {metrics}",
-            f"  took      {found['seconds']:.1f} s",
-            f"  next      {found['next']}",
-        ]
-    )
-
-
-def _told_plan(found: State) -> str:
-    lines = [f"{found['model']}: {found['source']}"]
-    for stage in found["stages"]:
-        seconds = f"{stage['seconds']:6.1f} s last time" if stage["seconds"] is not None else "never timed here"
-        lines.append(f"  {stage['name']:<10}{stage['state']:<9}{seconds:<20}{'; '.join(stage['reasons'])}".rstrip())
-    return "\n".join(lines)
-
-
-def _told_verify(found: State) -> str:
-    from flows import certificate
-
-    return "\n".join(
-        f"{one['model']} version {one['version']}: {one['verdict']}. {certificate.sentence(one)}\n"
-        f"  commit    {one['commit'][:12]}{', a tree that differed from its branch' if one['dirty'] else ''}\n"
-        f"  took      {one['seconds']:.1f} s\n"
-        f"  next      the certificate lies with the version in MLflow, as verification/certificate.md"
-        for one in _certificates(found)
-    )
-
-
-def _told_servers(found: State) -> str:
-    lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
-    return "\n".join([*lines, "stop them with: ratchet down"])
-
-
-def _told_status(found: State) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("model", "champion", "metrics", "age", "data", "last decision", "schedule"):
-        table.add_column(name, no_wrap=True)
-    for entry in found["models"]:
-        champion = f"version {entry['champion']}" if entry["champion"] else "none"
-        metrics = "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
-        last = f"{entry['decision']}: version {entry['version']}" if entry["decision"] else "never run"
-        table.add_row(entry["model"], champion, metrics, entry["age"], entry["data_hash"][:8], last, entry["schedule"])
-    console = Console(width=max(120, Console().width))
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
-
-
-def _told_doctor(found: State) -> str:
-    lines = [f"{'ok ' if check['ok'] else '!! '} {check['name']:<12} {check['found']}" for check in found["checks"]]
-    fixes = [f"   fix {check['name']}: {check['fix']}" for check in found["checks"] if not check["ok"]]
-    return "\n".join([*lines, *fixes])
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from flows import lifeline, locks, progress, servers, tracker
 from flows.environment import Project
-from pipelines import declaration
+from pipelines import declaration, settings
 from pipelines.errors import RequestError, StageError
 
 
@@ -113,6 +113,30 @@ def up(project: Project) -> dict[str, Any]:
 
 def down(project: Project) -> dict[str, Any]:
     return {"format": 1, "stopped": servers.down(project)}
+
+
+def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
+    """The champion before this one is champion again. Raises RequestError if there is none."""
+    from flows import moves
+
+    settings.check_name(model)
+    return moves.rollback(project, model, reason, hold)
+
+
+def promote(project: Project, model: str, version: int | None, reason: str, adopt: bool) -> dict[str, Any]:
+    """A person's decision. Raises RequestError if it says neither why, nor which version or `adopt`."""
+    from flows import moves
+
+    settings.check_name(model)
+    if not reason.strip():
+        raise RequestError(f"Promoting {model} by hand needs a reason for the ledger.", "Add --reason '...'.")
+    if adopt == (version is not None):
+        raise RequestError(
+            "Say which version to promote, or --adopt to take over an alias that was moved: one of them."
+        )
+    if version is not None:
+        return moves.promote(project, model, version, reason)
+    return moves.adopt(project, model, reason)
 
 
 def restore(project: Project, model: str) -> dict[str, Any]:

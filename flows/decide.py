@@ -1,98 +1,131 @@
-"""Decide: judge a published version, move the alias or say why not, and keep the decision.
+"""Decide: judge a published version, write the decision into the ledger, and let the alias and MLflow follow.
 
-A decision is known by what it was about: candidate, champion, test rows and the promote section. Made once, it is
-not made again; an alias that a crash kept from following is moved by the next run.
+A decision is known by its key: candidate, champion, reference, test rows, the promote section, and whether a veto or a
+hold stands. Made once, it is not made again. What a crash kept from following is done by the next run.
 """
 
 import hashlib
 import json
-import tempfile
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from flows import promote, registry, tracking
+from flows import evidence, gate, ledger, moves, registry, tracking
 from flows.environment import Project
+from flows.ledger import Conflict, Ledger, Line
 from flows.made import Made, Published
-from flows.promote import Scored
 from flows.registry import ModelVersion
-from flows.rescore import rescore
+from flows.standing import Standing
 from flows.tracking import MlflowClient
 from pipelines.declaration import Declaration
+from pipelines.errors import RatchetError
+
+ATTEMPTS = 5  # how often the gate runs again because somebody else moved the champion meanwhile
 
 
 def decide(project: Project, declared: Declaration, found: Made, published: Published) -> dict[str, Any]:
-    """Returns decision (accepted, rejected or unchanged), reason, and the champion's version afterwards."""
-    store, model = tracking.client(project), declared.model
-    version, champion = store.get_model_version(model, str(published.version)), registry.champion(store, model)
-    candidate = Scored(f"version {version.version}", found.model_hash, found.test_hash, found.metrics)
-    key = _key(declared, found, champion)
-    if version.tags.get("ratchet.decision_key") == key:
-        return _made_before(store, version, champion)
-    verdict = promote.decide(declared.promote, candidate, _scored(store, declared, found, champion))
-    itself = champion is not None and champion.tags.get("ratchet.model_hash") == found.model_hash
-    if itself and verdict.accepted:
-        answer = _answer("unchanged", f"{candidate.name} is the champion already", champion)
-        if published.fresh:
-            _note(store, published.run_id, answer, candidate)
-        return answer
-    answer = _answer("accepted" if verdict.accepted else "rejected", verdict.reason, champion)
-    _note(store, published.run_id, answer, candidate)
-    _record(store, version, answer, key)
-    if verdict.accepted:
-        store.set_registered_model_alias(model, registry.CHAMPION, str(version.version))
-        return answer | {"champion": int(version.version)}
-    return answer
+    """Returns decision (accepted, rejected, undecided or unchanged), reason, champion (version afterwards), looks.
 
-
-def _made_before(store: MlflowClient, version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
-    """The decision that is on record; an alias that did not follow it is moved now."""
-    decision, reason = version.tags["ratchet.decision"], version.tags["ratchet.reason"]
-    if decision == "rejected":
-        return _answer(
-            "unchanged", f"nothing has changed since version {version.version} was rejected: {reason}", champion
+    Raises IntegrityError if the ledger is broken or the alias was moved behind its back: nothing is promoted then.
+    """
+    store, book = tracking.client(project), ledger.of(project)
+    version = store.get_model_version(declared.model, str(published.version))
+    for _ in range(ATTEMPTS):
+        standing = moves.settle(store, book, declared.model)
+        if answer := _known(store, declared, found, published, version, standing):
+            if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
+                for name in ("decision", "reason"):
+                    store.set_tag(published.run_id, f"ratchet.{name}", answer[name][:5000])
+            return answer
+        judged = evidence.gather(store, declared, found, version, standing)
+        decision, reason = gate.decide(judged.looks)
+        number = int(version.version)
+        line = Line(
+            model=declared.model,
+            sequence=0,
+            action=decision,
+            version=number,
+            from_version=standing.champion,
+            to_version=number if decision == "accepted" else standing.champion,
+            reference=number if decision == "accepted" and judged.better else standing.reference,
+            reason=reason,
+            evidence=json.dumps(judged.content() | {"run_id": published.run_id}, allow_nan=False),
+            decision_key=_key(store, declared, found, version, standing),
+            actor=f"gate, run {published.run_id}",
         )
-    store.set_registered_model_alias(version.name, registry.CHAMPION, str(version.version))
-    return _answer(decision, reason, version)
+        if (written := _write(store, book, standing, line)) is not None:
+            standing.read(written)
+            moves.follow(store, standing)
+            _note(store, version, written)
+            return _answer(decision, reason, standing, written)
+    raise RatchetError(
+        f"Somebody else moved the champion of {declared.model} {ATTEMPTS} times while version {number} was judged.",
+        "Nothing was promoted. Run again.",
+    )
 
 
-def _answer(decision: str, reason: str, champion: ModelVersion | None) -> dict[str, Any]:
-    return {"decision": decision, "reason": reason, "champion": int(champion.version) if champion else None}
+def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) -> Line | None:
+    """The line as written; None if the champion is no longer the one it was judged against: the gate runs again."""
+    moves.settle(store, book, line.model)  # raises if the alias was moved meanwhile
+    last = standing.last
+    while True:
+        try:
+            return book.append(last, line)
+        except Conflict:
+            now = moves.settle(store, book, line.model)
+            if (now.seats, now.held, now.vetoed) != (standing.seats, standing.held, standing.vetoed):
+                moves.refuse(book, line)
+                return None
+            last = now.last  # somebody's decision that moved nothing
 
 
-def _key(declared: Declaration, found: Made, champion: ModelVersion | None) -> str:
-    against = champion.tags.get("ratchet.model_hash") if champion else None
-    about = [against, found.model_hash, found.test_hash, declared.raw["promote"]]
+def _known(
+    store: MlflowClient,
+    declared: Declaration,
+    found: Made,
+    published: Published,
+    version: ModelVersion,
+    standing: Standing,
+) -> dict[str, Any] | None:
+    """The answer if there is nothing to decide: the version is champion, or this very decision is on record."""
+    number = int(version.version)
+    before = standing.verdicts.get(number)
+    if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
+        _note(store, version, before)  # a crash came between the decision and its note
+        return _answer(before.action, before.reason, standing, before)
+    if standing.champion == number and (failed := gate.floor(declared.promote, found.metrics[declared.promote.metric])):
+        if failed.passed is False:
+            return None
+        return _answer("unchanged", f"version {number} is the champion already", standing)
+    if before is None or before.decision_key != _key(store, declared, found, version, standing):
+        return None
+    reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
+    return _answer("unchanged", reason, standing)
+
+
+def _key(store: MlflowClient, declared: Declaration, found: Made, version: ModelVersion, standing: Standing) -> str:
+    def model_hash(number: int | None) -> str | None:
+        there = registry.version(store, declared.model, number) if number else None
+        return there.tags.get("ratchet.model_hash") if there else None
+
+    stands = [look.what for look in evidence.against_it(standing, int(version.version))]
+    rivals = [model_hash(standing.champion), model_hash(standing.reference)]
+    about = [*rivals, found.model_hash, found.test_hash, declared.raw["promote"], stands]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _scored(store: MlflowClient, declared: Declaration, found: Made, champion: ModelVersion | None) -> Scored | None:
-    """The champion on the candidate's test rows: its recorded metrics if they are of these rows, else scored again."""
-    if champion is None:
-        return None
-    name, model_hash = f"version {champion.version}", champion.tags.get("ratchet.model_hash", "")
-    metrics = json.loads(champion.tags.get("ratchet.metrics", "{}"))
-    if champion.tags.get("ratchet.test_hash") != found.test_hash or declared.promote.metric not in metrics:
-        with tempfile.TemporaryDirectory(prefix="ratchet-champion-") as temporary:
-            metrics = rescore(registry.fetch(store, champion, Path(temporary)), declared.model)
-    return Scored(name, model_hash, found.test_hash, metrics)
+def _answer(decision: str, reason: str, standing: Standing, line: Line | None = None) -> dict[str, Any]:
+    looks = line.facts["looks"] if line else []
+    return {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
 
 
-def _note(store: MlflowClient, run_id: str, answer: dict[str, Any], candidate: Scored) -> None:
-    """The decision on the run: tags for the table, decision.json for whoever wants to know more."""
-    content = {"format": 1, **answer, "candidate": asdict(candidate), "at": _now()}
-    store.log_dict(run_id, content, "decision.json")
-    for name in ("decision", "reason"):
-        store.set_tag(run_id, f"ratchet.{name}", answer[name])
-
-
-def _record(store: MlflowClient, version: ModelVersion, answer: dict[str, Any], key: str) -> None:
-    """The decision on the version. The key goes last: with it the decision counts as made."""
-    tags = {"decision": answer["decision"], "reason": answer["reason"], "decided_at": _now(), "decision_key": key}
+def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
+    """The decision on run and version: decision.json, and tags for the tables. The number of the line goes last."""
+    facts = line.facts
+    content = {key: getattr(line, key) for key in ("format", "at", "reason", "version", "reference", "decision_key")}
+    content |= {"decision": line.action, "line": line.sequence, "line_hash": line.hash}
+    content |= {"champion_before": line.from_version, "champion": line.to_version}
+    store.log_dict(facts["run_id"], content | facts, "decision.json")
+    tags = {"decision": line.action, "reason": line.reason[:5000]}
     for name, value in tags.items():
-        store.set_model_version_tag(version.name, str(version.version), f"ratchet.{name}", value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        store.set_tag(facts["run_id"], f"ratchet.{name}", value)
+    for name, value in (tags | {"decided_at": line.at, "decision_line": str(line.sequence)}).items():
+        store.set_model_version_tag(version.name, version.version, f"ratchet.{name}", value)

@@ -14,7 +14,8 @@ from typing import Any
 
 from flows import environment, locks, servers
 from flows.environment import Project
-from pipelines import fingerprint
+from pipelines import fingerprint, settings
+from pipelines.errors import RatchetError
 
 FREE_BYTES = 5 << 30  # under this much free disk, doctor speaks up
 PACKAGES = ("prefect", "mlflow", "dvc", "great-expectations", "tensorflow", "keras", "pandas", "fastapi", "sqlalchemy")
@@ -39,7 +40,7 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
     if fix:
         _move_locations(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _device, _disk, _git, _dvc, _store, _servers, _quiet,
+        _python, _packages, _device, _disk, _git, _dvc, _store, _ledger, _servers, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -107,6 +108,29 @@ def _store(project: Project) -> Iterator[Check]:
     elsewhere = _foreign_locations(project)
     found = f"artifacts recorded under {elsewhere}" if elsewhere else "artifacts lie where they are recorded"
     yield Check("artifacts", not elsewhere, found, "the folder was moved: ratchet doctor --fix")
+
+
+def _ledger(project: Project) -> Iterator[Check]:
+    """The chain of every model holds, and its alias is where the ledger says."""
+    from flows import ledger, moves, tracking
+
+    if project.tracking and not project.ledger:
+        alone = "the registry is shared, and the ledger is a file of this clone"
+        yield Check("ledger", False, alone, "set RATCHET_LEDGER_URL to a database that all clones use")
+    if not project.tracking and not project.mlflow_database.exists():
+        return
+    try:
+        with tracking.reachable(project):
+            store, book = tracking.client(project), ledger.of(project)
+            found = {model: moves.problem(store, model, book.lines(model)) for model in settings.models()}
+    except RatchetError as error:
+        yield Check("ledger", False, error.what, error.do)
+        return
+    for model, wrong in found.items():
+        if wrong:
+            yield Check("ledger", False, wrong, moves.BY_HAND.format(model))
+    if not any(found.values()):
+        yield Check("ledger", True, f"{book.told()}: every line follows the one before, every alias is where it says")
 
 
 def _servers(project: Project) -> Iterator[Check]:

@@ -56,6 +56,7 @@ class Project:
     state: Path  # RATCHET_STATE, or .ratchet/: locks, logs, Prefect's home
     tracking: str  # RATCHET_TRACKING_URI, or "": the SQLite store under mlflow/
     prefect: str  # RATCHET_PREFECT_API_URL, or "": our own server
+    ledger: str = ""  # RATCHET_LEDGER_URL, or "": a SQLite file beside MLflow's
 
     @property
     def mlflow_database(self) -> Path:
@@ -89,6 +90,7 @@ def find() -> Project:
                 state=(folder / state).resolve(),
                 tracking=os.environ.get("RATCHET_TRACKING_URI", ""),
                 prefect=os.environ.get("RATCHET_PREFECT_API_URL", ""),
+                ledger=os.environ.get("RATCHET_LEDGER_URL", ""),
             )
     raise RequestError(
         f"{here} is not inside a Ratchet project: no folder above it has dvc.yaml and models/.",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import epochs, lockfile, provenance, registry, tracking
+from flows import epochs, kept, lockfile, provenance, registry, tracking
 from flows.environment import Project
 from flows.made import Made, Published
 from pipelines import tables
@@ -44,7 +44,14 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     if version is None:
         extra = {"ratchet.metrics": json.dumps(found.metrics), "ratchet.inputs_hash": inputs_hash}
         version = registry.register(
-            store, model, found.folder / "model", run_id, place, example(found, declared), hashes | extra
+            store,
+            model,
+            found.folder / "model",
+            lambda target: kept.write(found, declared.data, target),
+            run_id,
+            place,
+            example(found, declared),
+            hashes | extra,
         )
     tracking.log_epochs(store, run_id, epochs.read(found.folder / "history.csv"))
     lock = lockfile.effective(project, model)

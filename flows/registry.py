@@ -1,7 +1,9 @@
 """The MLflow registry: one version for each model_hash, and the alias `champion`."""
 
+import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pipelines import predictor
 from pipelines.errors import IntegrityError
 
 CHAMPION = "champion"
+ADDED = ("verification/", "registered_model_meta")  # to a version after it was registered
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "tensorflow")  # what a served model imports
 
 
@@ -53,10 +56,30 @@ def version(store: MlflowClient, model: str, number: int) -> ModelVersion | None
         raise
 
 
+def tags(store: MlflowClient, model: str) -> dict[str, str]:
+    """Of the registered model, {} if there is none yet."""
+    try:
+        return dict(store.get_registered_model(model).tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+
+
 def register(
-    store: MlflowClient, model: str, folder: Path, run_id: str, experiment_id: str, example: Any, tags: dict[str, str]
+    store: MlflowClient,
+    model: str,
+    folder: Path,
+    evidence: Callable[[Path], object],
+    run_id: str,
+    experiment_id: str,
+    example: Any,
+    tags: dict[str, str],
 ) -> ModelVersion:
-    """Log a model folder with its run and register it as the next version of `model`; the tags come with it."""
+    """Log a model folder with its run and register it as the next version of `model`; the tags come with it.
+
+    evidence: adds to the folder that is registered what shall be kept with the model (flows/kept.py).
+    """
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     for left in store.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):  # by an attempt that died
         store.delete_logged_model(left.model_id)
@@ -72,6 +95,8 @@ def register(
             input_example=example,
             pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         )
+        evidence(target)
+        tags = tags | {"ratchet.artifact_hash": artifact_hash(target)}
         store.log_model_artifacts(logged.model_id, str(target))
     store.finalize_logged_model(logged.model_id, "READY")
     _ensure_registered(store, model, about)
@@ -111,12 +136,42 @@ def _label(about: dict[str, Any]) -> DataType:
 def fetch(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
     """The model folder of a version, checked. Raises IntegrityError if it is not the model that was registered."""
     uri = f"models:/{version.name}/{version.version}"
-    folder = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(into)))
     try:
+        folder = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(into)))
         predictor.check_manifest(folder, version.tags.get("ratchet.model_hash"))
-    except (ValueError, OSError, KeyError) as error:
-        raise IntegrityError(
-            f"Version {version.version} of {version.name} is not what was registered: {error}.",
-            "It is not loaded. Bring the artifact store back from a backup.",
-        ) from error
+    except (ValueError, OSError, KeyError, MlflowException) as error:
+        raise _not_as_registered(version, error) from error
     return folder
+
+
+def fetch_all(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
+    """All that was registered as a version, checked: what MLflow loads, the model folder, the evidence.
+
+    Raises IntegrityError if it is not what was registered.
+    """
+    target = into / f"version-{version.version}"
+    if not target.exists():
+        target.mkdir()
+        try:
+            mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(target))
+        except (OSError, MlflowException) as error:
+            raise _not_as_registered(version, error) from error
+    if (found := artifact_hash(target)) != version.tags.get("ratchet.artifact_hash"):
+        raise _not_as_registered(version, ValueError(f"the hash of its files is {found[:12]}"))
+    return target
+
+
+def artifact_hash(folder: Path) -> str:
+    """SHA-256 over the names and hashes of all that is registered, but what is added later."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = [(path.relative_to(folder).as_posix(), predictor.file_hash(path)) for path in files]
+    counted = [entry for entry in named if not entry[0].startswith(ADDED)]
+    return hashlib.sha256(json.dumps(counted).encode()).hexdigest()
+
+
+def _not_as_registered(version: ModelVersion, error: Exception) -> IntegrityError:
+    told = " ".join(str(error).split())[:300]
+    return IntegrityError(
+        f"Version {version.version} of {version.name} is not what was registered: {told}.",
+        "It is not loaded. Bring the artifact store back from a backup.",
+    )

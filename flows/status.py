@@ -4,9 +4,11 @@ import json
 import time
 from typing import Any
 
-from flows import registry, tracking
+from flows import ledger, moves, registry, tracking
 from flows.environment import Project
+from flows.ledger import Ledger
 from flows.registry import ModelVersion
+from flows.standing import JUDGED, stand
 from flows.tracking import MlflowClient
 from pipelines import settings
 
@@ -16,25 +18,28 @@ UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 def status(project: Project) -> dict[str, Any]:
     """One entry for each model of models/, by name."""
     with tracking.reachable(project):
-        store = tracking.client(project)
-        return {"format": 1, "models": [_entry(store, model) for model in settings.models()]}
+        store, book = tracking.client(project), ledger.of(project)
+        return {"format": 1, "models": [_entry(store, book, model) for model in settings.models()]}
 
 
-def _entry(store: MlflowClient, model: str) -> dict[str, Any]:
-    champion = registry.champion(store, model)
-    versions = [v for v in store.search_model_versions(f"name = '{model}'") if "ratchet.decided_at" in v.tags]
-    last = max(versions, key=lambda version: version.tags["ratchet.decided_at"], default=None)
-    tags = champion.tags if champion else {}
+def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
+    """The champion is the registry's, which is what is served; `problem` says if the ledger has another."""
+    champion, lines = registry.champion(store, model), book.lines(model)
+    last = next((line for line in reversed(lines) if line.action in JUDGED), None)
+    tags, standing = champion.tags if champion else {}, stand(lines)
     return {
         "model": model,
         "champion": int(champion.version) if champion else None,
         "metrics": json.loads(tags.get("ratchet.metrics", "{}")),
         "age": age(champion) if champion else "",
         "data_hash": tags.get("ratchet.data_hash", ""),
-        "version": int(last.version) if last else None,
-        "decision": last.tags["ratchet.decision"] if last else "",
-        "reason": last.tags["ratchet.reason"] if last else "",
-        "decided_at": last.tags["ratchet.decided_at"] if last else "",
+        "version": last.version if last else None,
+        "decision": last.action if last else "",
+        "reason": last.reason if last else "",
+        "decided_at": last.at if last else "",
+        "reference": standing.reference,
+        "held": standing.held is not None,
+        "problem": moves.problem(store, model, lines),
         "schedule": _schedule(model),
     }
 

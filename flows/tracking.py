@@ -27,6 +27,7 @@ from flows import epochs, servers, stores
 from flows.environment import Project
 from pipelines.errors import RatchetError
 
+MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
 
 
@@ -205,7 +206,7 @@ def reachable(project: Project) -> Iterator[None]:
     """Turn the failure of a store that is away, locked or broken into an error that says what to do."""
     try:
         yield
-    except RatchetError:
+    except (RatchetError, *MISTAKES):
         raise
     except Exception as error:
         where = project.tracking or str(project.mlflow_database)

@@ -6,10 +6,10 @@ Each section is declared where it is used; this page only puts them together and
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines import settings, sources
 from pipelines.check import Check
@@ -24,6 +24,23 @@ from pipelines.train import Train
 from pipelines.validate import Validate
 
 
+class Slice(Section):
+    """Some of the test rows, by one column: those with one of `values`, or those from `at_least` to `below`."""
+
+    column: str  # a feature, a carried column, or the target
+    values: list[str | int | float] = []
+    at_least: float | None = None
+    below: float | None = None
+    margin: float | None = Field(None, ge=0)  # in place of the model's own
+
+    @model_validator(mode="after")
+    def _chooses_rows(self) -> "Slice":
+        edges = self.at_least is not None or self.below is not None
+        if bool(self.values) == edges:
+            raise ValueError("a slice has either `values`, or `at_least` and/or `below`")
+        return self
+
+
 class Promote(Section):
     """When a candidate becomes champion."""
 
@@ -31,6 +48,10 @@ class Promote(Section):
     at_least: float | None = None  # the floor, for a metric where more is better
     at_most: float | None = None  # the same, where less is better
     margin: float = Field(0.0, ge=0)  # how much worse than the champion still counts as not worse, in the metric's unit
+    require: Literal["not_worse", "better"] = "not_worse"
+    slices: dict[str, Slice] = {}  # groups of rows on which it must not be worse either
+    largest_mb: float | None = Field(None, gt=0)  # of the model folder
+    slowdown: float | None = Field(None, gt=0)  # most of the champion's time for a prediction, as a ratio
 
 
 CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
@@ -140,6 +161,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_columns(found),
         *_of_network(found),
         *_of_metrics(found),
+        *_of_slices(found),
     ]
 
 
@@ -194,3 +216,17 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
     if getattr(promote, wrong) is not None or getattr(promote, right) is None:
         return [(f"promote.{right}", f"the floor of {promote.metric} is written as `{right}`")]
     return []
+
+
+def _of_slices(found: Declaration) -> list[tuple[str, str]]:
+    data, words = found.data, {*found.data.categories, *found.data.carried}
+    if data.task == "classification" and data.label == "text":
+        words.add(data.target)
+    problems = []
+    for name, part in found.promote.slices.items():
+        where, known = f"promote.slices.{name}", [*data.columns, data.target]
+        if part.column not in known:
+            problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
+        elif part.column in words and not part.values:
+            problems.append((where, f"{part.column!r} holds text: choose its rows by `values`"))
+    return problems

@@ -19,7 +19,7 @@ from pydantic import Field
 from pipelines import device, rows, settings, tables
 from pipelines.device import Hardware
 from pipelines.errors import DataError, IntegrityError, TrainingError
-from pipelines.metrics import METRICS
+from pipelines.metrics import Answers
 from pipelines.predictor import Predictor, check_manifest
 from pipelines.settings import FORMAT, Data, Section
 
@@ -96,29 +96,21 @@ def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, 
 
     Raises TrainingError for predictions that are no numbers, DataError for rows that a metric cannot score.
     """
-    columns = [name for name in predictions if str(name).startswith("probability_")]
-    probabilities = predictions[columns].to_numpy() if columns else None
-    classes = sorted(_label(name, data) for name in columns)
-    actual, predicted = predictions["actual"].to_numpy(), predictions["prediction"].to_numpy()
-    if not np.isfinite(probabilities if probabilities is not None else predicted).all():
+    found = Answers.read(predictions, data.label)
+    if not np.isfinite(found.predicted if found.probabilities is None else found.probabilities).all():
         raise TrainingError("The model's predictions are not finite numbers.", "Look at the training's learning curve.")
-    if unknown := set(actual.tolist()) - set(classes) if columns else None:
+    if unknown := set(found.actual.tolist()) - set(found.classes) if found.classes else None:
         raise DataError(
             f"The test split has classes that the model does not know: {sorted(unknown)}.",
             "Train again on data that have them.",
         )
-    scores = {name: round(METRICS[name].score(actual, predicted, probabilities, classes), 9) for name in names}
+    scores = {name: round(found.score(name), 9) for name in names}
     if broken := [name for name, value in scores.items() if not np.isfinite(value)]:
         raise DataError(
-            f"The metric {broken[0]} has no value on these {len(actual)} test rows.",
+            f"The metric {broken[0]} has no value on these {len(found.actual)} test rows.",
             "Take more test rows, or another of evaluate.metrics.",
         )
     return scores
-
-
-def _label(column: Any, data: Data) -> Any:
-    text = str(column).removeprefix("probability_")
-    return int(text) if data.label == "integer" else text
 
 
 def draw(predictions: pd.DataFrame, data: Data, path: Path) -> None:

@@ -1,10 +1,56 @@
-"""Metrics by scikit-learn's names, and which way is better."""
+"""Metrics by scikit-learn's names, which way is better, and the loss of a single row where the metric is a mean."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered to some rows, and what is true.
+
+    row_ids, actual, predicted: [rows]. probabilities: [rows, classes], or None for a regression. classes: in order.
+    """
+
+    row_ids: np.ndarray
+    actual: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    classes: list
+
+    @classmethod
+    def read(cls, predictions: pd.DataFrame, label: str) -> Answers:
+        """From a table of predictions; label: integer or text, the type of a class."""
+        columns = [str(name) for name in predictions if str(name).startswith("probability_")]
+        names = [name.removeprefix("probability_") for name in columns]
+        return cls(
+            row_ids=predictions["row_id"].to_numpy(),
+            actual=predictions["actual"].to_numpy(),
+            predicted=predictions["prediction"].to_numpy(),
+            probabilities=predictions[columns].to_numpy() if columns else None,
+            classes=sorted(int(name) if label == "integer" else name for name in names),
+        )
+
+    def take(self, rows: np.ndarray) -> Answers:
+        """Some of the rows, by position or by a mask."""
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        return Answers(self.row_ids[rows], self.actual[rows], self.predicted[rows], probabilities, self.classes)
+
+    def score(self, name: str) -> float:
+        """One of METRICS. May be NaN, or raise ValueError, where the rows cannot be scored by it."""
+        return METRICS[name].score(self.actual, self.predicted, self.probabilities, self.classes)
+
+    def losses(self, name: str) -> np.ndarray | None:
+        """The loss of each row [rows], less being better, or None for a metric that is no mean over rows."""
+        loss = METRICS[name].loss
+        return None if loss is None else loss(self)
 
 
 @dataclass(frozen=True)
@@ -13,6 +59,8 @@ class Metric:
     greater_is_better: bool
     score: Callable[[np.ndarray, np.ndarray, np.ndarray | None, list], float]
     """score(actual [rows], predicted [rows], probabilities [rows, classes] or None, classes)"""
+    loss: Callable[[Answers], np.ndarray] | None = None
+    """The metric is the mean of these, or 1 minus it."""
 
 
 def _of_labels(name: str, **options: object) -> Callable[..., float]:
@@ -44,14 +92,29 @@ def _sure(probabilities: np.ndarray) -> np.ndarray:
     return doubles / doubles.sum(axis=1, keepdims=True)
 
 
+def _wrong(found: Answers) -> np.ndarray:
+    return (found.actual != found.predicted).astype(np.float64)
+
+
+def _error(found: Answers) -> np.ndarray:
+    return np.abs(found.actual - found.predicted)
+
+
+def _surprise(found: Answers) -> np.ndarray:
+    """-log of the probability of the true class, cut off as scikit-learn's log_loss does."""
+    sure = _sure(np.asarray(found.probabilities))
+    given = sure[np.arange(len(sure)), np.searchsorted(found.classes, found.actual)]
+    return -np.log(np.maximum(given, np.finfo(np.float64).eps))
+
+
 CLASSIFY, REGRESS = "classification", "regression"
 METRICS = {
-    "accuracy": Metric(CLASSIFY, True, _of_labels("accuracy_score")),
+    "accuracy": Metric(CLASSIFY, True, _of_labels("accuracy_score"), _wrong),
     "balanced_accuracy": Metric(CLASSIFY, True, _of_labels("balanced_accuracy_score")),
     "f1_macro": Metric(CLASSIFY, True, _of_labels("f1_score", average="macro")),
-    "log_loss": Metric(CLASSIFY, False, _log_loss),
+    "log_loss": Metric(CLASSIFY, False, _log_loss, _surprise),
     "roc_auc": Metric(CLASSIFY, True, _roc_auc),
-    "mean_absolute_error": Metric(REGRESS, False, _of_labels("mean_absolute_error")),
+    "mean_absolute_error": Metric(REGRESS, False, _of_labels("mean_absolute_error"), _error),
     "root_mean_squared_error": Metric(REGRESS, False, _of_labels("root_mean_squared_error")),
     "r2": Metric(REGRESS, True, _of_labels("r2_score")),
 }

@@ -113,7 +113,8 @@ def test_a_damaged_model_is_told_with_what_to_do(made, world):
 
 
 def scored(actual, prediction, cat, names=("accuracy",)) -> dict[str, float]:
-    frame = pd.DataFrame({"actual": actual, "prediction": prediction, "probability_cat": cat})
+    frame = pd.DataFrame({"row_id": range(len(actual)), "actual": actual, "prediction": prediction})
+    frame["probability_cat"] = cat
     frame["probability_dog"] = 1 - frame["probability_cat"]
     return evaluate.score(frame, DATA, list(names))
 
@@ -128,7 +129,7 @@ def test_what_cannot_be_scored_is_told():
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
 def test_a_metric_without_a_value_is_told():
     regression = Data(kind="table", task="regression", target="y", columns={"x": "number"})
-    frame = pd.DataFrame({"actual": [1.0], "prediction": [2.0]})
+    frame = pd.DataFrame({"row_id": ["a"], "actual": [1.0], "prediction": [2.0]})
     with pytest.raises(DataError, match="The metric r2 has no value on these 1 test rows"):
         evaluate.score(frame, regression, ["mean_absolute_error", "r2"])
 

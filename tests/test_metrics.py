@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pipelines.metrics import METRICS
+from pipelines.metrics import METRICS, Answers
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(60, 3))
@@ -51,3 +51,15 @@ def test_two_classes_of_any_label_score_the_second_of_the_sorted(labels):
     found = METRICS["roc_auc"].score(actual, actual, PAIR, classes)
     assert found == pytest.approx(metrics.roc_auc_score(actual == classes[1], PAIR[:, 1]))
     assert found > 0.7
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.loss])
+def test_the_mean_of_the_row_losses_is_the_metric(name):
+    classify = METRICS[name].task == "classification"
+    found = (
+        Answers(np.arange(60), ACTUAL, PREDICTED, PROBABILITIES, [0, 1, 2])
+        if classify
+        else Answers(np.arange(60), NUMBERS, GUESSES, None, [])
+    )
+    mean = found.losses(name).mean()
+    assert found.score(name) == pytest.approx(1 - mean if METRICS[name].greater_is_better else mean)

@@ -1,0 +1,258 @@
+"""Evidence: what the gate looks at, gathered from the stages' files, the registry and a trial in a fresh process.
+
+The candidate is compared with the champion and with the reference, only on test rows that neither of the two was
+trained or tuned on. Rows of the champion's own test set and rows that came later are judged separately.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from flows import gate, kept, registry, trial
+from flows.gain import gain
+from flows.gate import Look
+from flows.kept import Kept
+from flows.made import Made
+from flows.registry import ModelVersion
+from flows.standing import Standing
+from flows.tracking import MlflowClient
+from pipelines.declaration import Declaration, Slice
+from pipelines.errors import IntegrityError, RatchetError
+from pipelines.metrics import Answers
+from pipelines.settings import Data
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """better: than champion and reference, so that it becomes the reference itself."""
+
+    looks: list[Look]
+    better: bool
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """As JSON, for the ledger and decision.json."""
+        return self.facts | {"better": self.better, "looks": [look.row() for look in self.looks]}
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A version that the candidate is compared with; failure: why it cannot be."""
+
+    role: str  # champion or reference
+    version: ModelVersion
+    folder: Path = Path()
+    kept: Kept | None = None
+    predictions: pd.DataFrame | None = None  # for all present test rows
+    failure: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"version {self.version.version}"
+
+
+def against_it(standing: Standing, version: int) -> list[Look]:
+    """What stands against a version whatever it predicts: a veto, a hold."""
+    if left := standing.vetoed.get(version):
+        said = (
+            f"version {version} was left by a rollback on {left.at[:10]} ({left.reason}): only a person can promote it"
+        )
+        return [Look("veto", False, said)]
+    if held := standing.held:
+        said = f"promotion is held since the rollback of {held.at[:10]} ({held.reason}): a person's `promote` lifts it"
+        return [Look("hold", False, said)]
+    return []
+
+
+def gather(
+    store: MlflowClient, declared: Declaration, found: Made, version: ModelVersion, standing: Standing
+) -> Evidence:
+    """Everything that the gate looks at, the telling look last. The candidate is what the stages made, as `version`."""
+    rules, uses = declared.promote, standing.tests.get(found.test_hash, 0)
+    facts = {"metric": rules.metric, "margin": rules.margin, "test_hash": found.test_hash, "test_set_used": uses + 1}
+    if looks := against_it(standing, int(version.version)):
+        return Evidence(looks, False, facts)
+    with tempfile.TemporaryDirectory(prefix="ratchet-gate-") as temporary:
+        place = Path(temporary)
+        artifact = registry.fetch_all(store, version, place)
+        mine = pd.read_parquet(found.folder / "predictions.parquet")
+        rivals, tried = _tried(store, declared, artifact, _rivals(store, declared.model, standing, place), mine, place)
+        looks = [
+            gate.floor(rules, found.metrics[rules.metric]),
+            gate.golden(tried["golden"], trial.TOLERANCE),
+            *_limits(declared, artifact, rivals, tried),
+            gate.baseline(rules.metric, gain(rules.metric, *_with_baseline(found, declared.data, mine))),
+        ]
+    alpha = gate.spent(standing.comparisons.get(standing.reference or 0, 0))
+    if rivals:
+        facts |= {
+            "reference": standing.reference,
+            "comparisons": standing.comparisons.get(standing.reference or 0, 0) + 1,
+        }
+        facts |= {"confidence": 1 - 2 * alpha}
+    mains = []
+    for rival in rivals:
+        more, left_out = _compared(declared, found, mine, rival, alpha)
+        looks += more
+        mains.append(more[-1])
+        facts[f"left_out_{rival.role}"] = left_out
+    better = not rivals or all(look.low is not None and look.low > 0 for look in mains)
+    if not rivals:
+        looks.append(Look("champion", True, f"{looks[0].said}, and there is no champion yet"))
+    return Evidence(looks, better, facts)
+
+
+def _rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> Iterator[Rival]:
+    """The reference, if it is another, and the champion, each with what was kept with it."""
+    roles = {"reference": standing.reference, "champion": standing.champion}
+    if standing.reference == standing.champion:
+        del roles["reference"]
+    for role, number in roles.items():
+        if number is None:
+            continue
+        version = registry.version(store, model, number)
+        if version is None:
+            raise IntegrityError(
+                f"Version {number} of {model}, the {role}, is no longer in the registry.",
+                f"`ratchet promote {model} VERSION --reason ...` names another champion.",
+            )
+        try:
+            known = kept.read(store, version, place)
+            folder = registry.fetch_all(store, version, place) / "artifacts" / "model"
+            yield Rival(role, version, folder, known)
+        except (RatchetError, OSError) as error:
+            yield Rival(role, version, failure=str(error))
+
+
+def _tried(
+    store: MlflowClient, declared: Declaration, artifact: Path, rivals: Iterator[Rival], mine: pd.DataFrame, place: Path
+) -> tuple[list[Rival], dict[str, Any]]:
+    """The rivals with their predictions for the present test rows, and the answer of the trial."""
+    found = list(rivals)
+    known = {rival.role for rival in found if rival.kept and _covers(rival.kept, mine)}
+    score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
+    timed = {}
+    if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
+        timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
+    tried = trial.run(trial.Request(declared.model, str(artifact), score, timed), place)
+    result = []
+    for rival in found:
+        failure, predictions = rival.failure or tried["failed"].get(rival.role, ""), None
+        if not failure and rival.kept:
+            predictions = rival.kept.predictions
+            if rival.role in score:
+                predictions = pd.read_parquet(place / f"{rival.role}.parquet")
+        result.append(Rival(rival.role, rival.version, rival.folder, rival.kept, predictions, failure))
+    return result, tried
+
+
+def _covers(rival: Kept, mine: pd.DataFrame) -> bool:
+    return bool(mine["row_id"].isin(rival.predictions["row_id"]).all())
+
+
+def _compared(
+    declared: Declaration, found: Made, mine: pd.DataFrame, rival: Rival, alpha: float
+) -> tuple[list[Look], int]:
+    """The looks at one rival, that at its own test rows last; and how many rows were left out."""
+    rules, ids = declared.promote, mine["row_id"]
+    if rival.kept is None or rival.predictions is None:
+        said = f"{rival.name}, the {rival.role}, cannot be scored any more: {rival.failure}"
+        return [Look(rival.role, None, said)], 0
+    used = (rival.kept.fitted(ids) | ids.isin(_fitted(found))).to_numpy()
+    own = rival.kept.tested(ids).to_numpy() & ~used
+    later = ~own & ~used
+    one, other = paired(mine, rival.predictions, declared.data)
+    better = rules.require == "better" and rival.role == "champion"
+
+    def on(rows: np.ndarray) -> Any:
+        return gain(rules.metric, one.take(rows), other.take(rows), alpha)
+
+    looks = [
+        gate.no_worse(f"slice {name}", rival.name, rules.metric, rules.margin if part.margin is None else part.margin,
+                      on(chosen(part, found.folder / "test.parquet") & ~used))
+        for name, part in rules.slices.items()
+    ]  # fmt: skip
+    if later.any():
+        looks.append(gate.newer(rival.name, rules.metric, rules.margin, on(later), int(later.sum()), better))
+    against = f"the {rival.role} ({rival.name})"
+    looks.append(gate.no_worse(rival.role, against, rules.metric, rules.margin, on(own), better))
+    return looks, int(used.sum())
+
+
+def _fitted(found: Made) -> pd.Series:
+    """The row ids that the candidate was trained or tuned on."""
+    parts = [
+        pq.read_table(found.folder / f"{name}.parquet", columns=["row_id"]).to_pandas()
+        for name in ("train", "validation")
+    ]
+    return pd.concat(parts)["row_id"]
+
+
+def paired(one: pd.DataFrame, other: pd.DataFrame, data: Data) -> tuple[Answers, Answers]:
+    """Two tables of predictions as answers to the same rows, those of `one`, with the same classes in the same order.
+
+    Raises IntegrityError if the other one lacks rows.
+    """
+    aligned = other.drop_duplicates("row_id").set_index("row_id").reindex(one["row_id"])
+    if aligned["prediction"].isna().any():
+        raise IntegrityError("The two models were scored on different rows: they cannot be compared.")
+    classes = sorted({str(name) for table in (one, other) for name in table if str(name).startswith("probability_")})
+    target = one["actual"].dtype
+    tables = []
+    for table in (one.set_index("row_id"), aligned):
+        known = table.reindex(columns=["actual", "prediction", *classes]).fillna(dict.fromkeys(classes, 0.0))
+        tables.append(known.astype({"actual": target, "prediction": target}).reset_index())
+    first, second = (Answers.read(_ordered(table, classes, data), data.label) for table in tables)
+    return first, Answers(first.row_ids, first.actual, second.predicted, second.probabilities, second.classes)
+
+
+def _ordered(table: pd.DataFrame, classes: list[str], data: Data) -> pd.DataFrame:
+    """The columns of the classes in the order of the classes: 10 comes after 9."""
+    names = [name.removeprefix("probability_") for name in classes]
+    ordered = sorted(names, key=int if data.label == "integer" else str)
+    return table[["row_id", "actual", "prediction", *(f"probability_{name}" for name in ordered)]]
+
+
+def chosen(part: Slice, path: Path) -> np.ndarray:
+    """Which rows of a split lie in a slice [rows, bool]."""
+    values = pq.read_table(path, columns=[part.column])[part.column].to_pandas()
+    if part.values:
+        return np.asarray(values.astype(str).isin([str(value) for value in part.values]))
+    low, high = part.at_least, part.below
+    inside = values.notna()
+    inside &= values >= low if low is not None else True
+    inside &= values < high if high is not None else True
+    return np.asarray(inside)
+
+
+def _with_baseline(found: Made, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
+    """The candidate's answers, and those of a model that only knows the training targets."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    answers = Answers.read(mine, data.label)
+    targets = pq.read_table(found.folder / "train.parquet", columns=[data.target])[data.target].to_numpy()
+    nothing = np.zeros((len(answers.actual), 1))
+    dummy = DummyClassifier(strategy="prior") if data.task == "classification" else DummyRegressor()
+    dummy.fit(np.zeros((len(targets), 1)), targets)
+    probabilities = dummy.predict_proba(nothing) if data.task == "classification" else None
+    theirs = Answers(answers.row_ids, answers.actual, dummy.predict(nothing), probabilities, answers.classes)
+    return answers, theirs
+
+
+def _limits(declared: Declaration, artifact: Path, rivals: list[Rival], tried: dict[str, Any]) -> Iterator[Look]:
+    rules = declared.promote
+    if rules.largest_mb is not None:
+        yield gate.size(rules.largest_mb, megabytes(artifact / "artifacts" / "model"))
+    if rules.slowdown is not None and tried["seconds"]:
+        mine, theirs = tried["seconds"]["candidate"], tried["seconds"]["champion"]
+        yield gate.latency(rules.slowdown, {kind: mine[kind] / theirs[kind] for kind in mine})
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6

@@ -1,0 +1,157 @@
+"""The gain of one model over another on the same rows, with an interval: what the gate and `ratchet compare` stand on.
+
+The rows are resampled 2,000 times (scipy.stats.bootstrap, seeded) for the standard error of the difference. Where few
+rows disagree a bootstrap sees too little: an exact bound (scipy.stats.binomtest) widens the interval, so that no
+disagreement in n rows still allows 3/n. benchmarks/gate.py measures how often an interval misses.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.errors import IntegrityError
+from pipelines.metrics import CLASSIFY, METRICS, Answers
+
+RESAMPLES = 2000
+ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
+FEW = 10  # with fewer rows that differ, what was not seen is allowed for
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better the first model is, in the metric's unit (of an error: how much smaller), and the interval."""
+
+    rows: int
+    value: float
+    low: float
+    high: float
+
+    @property
+    def better(self) -> bool:
+        return self.low > 0
+
+    @property
+    def worse(self) -> bool:
+        return self.high < 0
+
+    def not_worse(self, margin: float) -> bool:
+        return self.low > -margin
+
+    def rows_to_decide(self, margin: float) -> int:
+        """About how many rows would show whether the loss stays within `margin`, if the gain stayed what it is."""
+        distance, half = abs(self.value + margin), max(self.high - self.value, self.value - self.low)
+        if not distance:
+            distance = half / 10  # it lies on the very margin: a hundred times the rows would not hurt
+        return math.ceil(self.rows * max(1.0, half / distance) ** 2)
+
+
+def gain(metric: str, one: Answers, other: Answers, alpha: float = ALPHA) -> Gain | None:
+    """`one` against `other`, or None if the rows are too few, or of one class, for the metric to have a value.
+
+    Raises IntegrityError if the two did not answer the same rows in the same order: such numbers are never compared.
+    """
+    from scipy import stats
+
+    if not np.array_equal(one.row_ids, other.row_ids):
+        raise IntegrityError("The two models were scored on different rows: they cannot be compared.")
+    mine, theirs = one.losses(metric), other.losses(metric)
+    if len(one.row_ids) < 2:
+        return None
+    if mine is None or theirs is None:
+        return _of_pairs(metric, one, other, alpha)
+    gains = theirs - mine
+    value, error = float(gains.mean()), _standard_error((gains,), np.mean, batch=max(1, 10**7 // len(gains)))
+    half = float(stats.t.isf(alpha, len(gains) - 1)) * error
+    low, high = value - half, value + half
+    if set(np.unique(np.concatenate([mine, theirs]))) <= {0.0, 1.0}:
+        below, above = _exact(gains, alpha)
+        return Gain(len(gains), value, min(low, below), max(high, above))
+    unseen = _unseen(int(np.count_nonzero(gains)), len(gains), alpha) * float(max(mine.max(), theirs.max()))
+    return Gain(len(gains), value, low - unseen, high + unseen)
+
+
+def _exact(gains: np.ndarray, alpha: float) -> tuple[float, float]:
+    """The interval of right and wrong answers by the exact bound of a proportion, at twice the bootstrap's alpha."""
+    rows, won, lost = len(gains), int((gains > 0).sum()), int((gains < 0).sum())
+    return won / rows - _most(lost, rows, 2 * alpha), _most(won, rows, 2 * alpha) - lost / rows
+
+
+def _most(seen: int, rows: int, alpha: float) -> float:
+    """The largest share that `seen` of `rows` allows (Clopper and Pearson)."""
+    from scipy import stats
+
+    interval = stats.binomtest(seen, rows).proportion_ci(confidence_level=1 - 2 * alpha, method="exact")
+    return float(interval.high)
+
+
+def _unseen(differing: int, rows: int, alpha: float) -> float:
+    """The share of rows that may differ though none was seen, where too few were seen to judge by them."""
+    return _most(0, rows, 2 * alpha) if differing < FEW else 0.0
+
+
+def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float) -> Gain | None:
+    """For a metric that is no mean over rows: both are scored on the same resampled rows, class by class."""
+    from scipy import stats
+
+    rows = np.arange(len(one.actual))
+    groups = [rows]
+    if METRICS[metric].task == CLASSIFY:
+        groups = [rows[one.actual == name] for name in np.unique(one.actual)]
+    sign = 1 if METRICS[metric].greater_is_better else -1
+
+    def difference(*chosen: np.ndarray) -> float:
+        taken = np.concatenate(chosen)
+        return sign * (one.take(taken).score(metric) - other.take(taken).score(metric))
+
+    if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(difference, groups)):
+        return None
+    error = _standard_error(tuple(groups), difference, vectorized=False)
+    if not math.isfinite(error):
+        return None
+    fewest = min(map(len, groups))
+    half = float(stats.t.isf(alpha, fewest - 1)) * error
+    half += _unseen(int(_differ(one, other).sum()), fewest, alpha) * _widest(metric, one, other)
+    return Gain(len(rows), value, value - half, value + half)
+
+
+def _widest(metric: str, one: Answers, other: Answers) -> float:
+    """What a row that was not seen may cost: the worst row that was seen, or the whole range of the metric."""
+    if metric != "root_mean_squared_error":
+        return 1.0
+    return float(max(np.abs(found.actual - found.predicted).max() for found in (one, other)))
+
+
+def _or_nan(difference: object, groups: list[np.ndarray]) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, about what it cannot score: told by the caller
+        try:
+            return float(difference(*groups))  # type: ignore[operator]
+        except ValueError:
+            return math.nan
+
+
+def _differ(one: Answers, other: Answers) -> np.ndarray:
+    """Which rows the two answer differently [rows]."""
+    if one.probabilities is None or other.probabilities is None:
+        return np.asarray(one.predicted != other.predicted)
+    return np.asarray((one.probabilities != other.probabilities).any(axis=1))
+
+
+def _standard_error(samples: tuple[np.ndarray, ...], statistic: object, **options: object) -> float:
+    """Of a statistic of some samples, each resampled by itself."""
+    from scipy import stats
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy's, about samples without any spread: their error is 0
+        found = stats.bootstrap(
+            samples,
+            statistic,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(SEED),
+            **options,
+        )
+    return float(found.standard_error)

@@ -1,0 +1,75 @@
+"""What is kept with a registered version so that it can be judged later: its rows, its predictions, golden rows.
+
+evidence/rows.parquet         row_id and split of every row that it was trained, tuned and tested on
+evidence/predictions.parquet  what it predicted for its test rows
+evidence/golden.parquet       raw rows of the test split, to be predicted again before it is promoted
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows import registry
+from flows.made import Made
+from flows.registry import ModelVersion
+from flows.tracking import MlflowClient
+from pipelines import tables
+from pipelines.clean import SPLITS
+from pipelines.errors import IntegrityError
+from pipelines.metrics import Answers
+from pipelines.settings import Data
+
+GOLDEN_ROWS = 200
+FOLDER = "evidence"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """rows: row_id -> split; predictions: as evaluate wrote them."""
+
+    rows: pd.Series
+    predictions: pd.DataFrame
+
+    def fitted(self, row_ids: pd.Series) -> pd.Series:
+        """Which of some rows the model was trained or tuned on [rows, bool]."""
+        return row_ids.isin(self.rows.index[self.rows != "test"])
+
+    def tested(self, row_ids: pd.Series) -> pd.Series:
+        """Which of some rows were among its own test rows [rows, bool]."""
+        return row_ids.isin(self.rows.index[self.rows == "test"])
+
+    def answers(self, data: Data) -> Answers:
+        return Answers.read(self.predictions, data.label)
+
+
+def write(found: Made, data: Data, into: Path) -> Path:
+    """The folder of what is kept, made under `into`."""
+    folder = into / FOLDER
+    folder.mkdir()
+    schema = pa.schema([("row_id", pa.string()), ("split", pa.string())])
+    with tables.Writer(folder / "rows.parquet", schema) as out:
+        for split in SPLITS:
+            for batch in tables.batches(found.folder / f"{split}.parquet", ["row_id"]):
+                names = pa.array([split] * batch.num_rows)
+                out.write(pa.RecordBatch.from_arrays([batch["row_id"], names], schema=schema))
+    shutil.copyfile(found.folder / "predictions.parquet", folder / "predictions.parquet")
+    first = next(tables.batches(found.folder / "test.parquet", ["row_id", *data.features])).slice(0, GOLDEN_ROWS)
+    tables.write(folder / "golden.parquet", first.schema, [first])
+    return folder
+
+
+def read(store: MlflowClient, version: ModelVersion, into: Path) -> Kept:
+    """Raises IntegrityError if it is not there, or is not what was registered."""
+    folder = registry.fetch_all(store, version, into) / FOLDER
+    try:
+        rows = pq.read_table(folder / "rows.parquet").to_pandas()
+        return Kept(rows.set_index("row_id")["split"], pq.read_table(folder / "predictions.parquet").to_pandas())
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise IntegrityError(
+            f"What was kept with version {version.version} of {version.name} cannot be read: {error}.",
+            "It is not known which rows it was trained on. Bring the artifact store back from a backup.",
+        ) from error

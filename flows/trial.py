@@ -1,0 +1,121 @@
+"""Try registered models in a process of its own: python -m flows.trial REQUEST
+
+What only a fresh process can say: whether a registered artifact, loaded as a user would load it, gives the predictions
+that were evaluated (the skew proof); what an older model predicts for the present test rows; how long each takes.
+REQUEST is a JSON file; the answer is written beside it.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines import device, evaluate, settings, tables
+from pipelines.device import Hardware
+from pipelines.errors import RatchetError
+from pipelines.lifeline import follow
+from pipelines.predictor import Predictor
+from pipelines.settings import Data
+
+TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits
+SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
+
+
+@dataclass(frozen=True)
+class Request:
+    """artifact: a registered version as downloaded, or "" for no skew proof; score, time: name -> model folder."""
+
+    model: str
+    artifact: str = ""
+    score: dict[str, str] = field(default_factory=dict)
+    time: dict[str, str] = field(default_factory=dict)
+
+
+def run(request: Request, folder: Path) -> dict[str, Any]:
+    """Start the process and read its answer; a table of predictions lies in `folder` for each name in `score`.
+
+    golden: rows, largest (difference), changed (labels); failed: name -> why it cannot be scored; seconds: name ->
+    single, batch. Raises RatchetError if the process itself fails.
+    """
+    path = folder / "request.json"
+    path.write_text(json.dumps(vars(request)), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "flows.trial", str(path)], capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise RatchetError(f"The models of {request.model} cannot be tried in a process of their own: {reason[0]}.")
+    return dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
+
+
+def main(path: Path) -> None:
+    follow(os.environ.get("RATCHET_LIFELINE"))
+    request, folder = Request(**json.loads(path.read_text(encoding="utf-8"))), path.parent
+    data = settings.load(request.model, "data", Data)
+    _prepare(request)
+    rows = Path("data") / request.model / "test.parquet"
+    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}}
+    if request.artifact:
+        answer["golden"] = _golden(Path(request.artifact))
+    for name, place in request.score.items():
+        try:
+            evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
+        except Exception as error:  # whatever is wrong with an old model, it is told and decided about
+            answer["failed"][name] = f"{type(error).__name__}: {error}"
+    if request.time:
+        answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, rows)
+    (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _prepare(request: Request) -> None:
+    """The arithmetic of the first model; on whatever device there is."""
+    folders = [Path(request.artifact) / "artifacts" / "model"] if request.artifact else []
+    folders += [Path(place) for place in (*request.score.values(), *request.time.values())]
+    recorded = json.loads((folders[0] / "model.json").read_text(encoding="utf-8"))["hardware"]
+    device.prepare(Hardware(**recorded | {"device": "auto"}), seed=0)
+
+
+def _golden(artifact: Path) -> dict[str, Any]:
+    """Load the artifact with MLflow and predict the golden rows; against what was evaluated."""
+    import mlflow.pyfunc
+    import numpy as np
+    import pandas as pd
+
+    rows = pd.read_parquet(artifact / "evidence" / "golden.parquet")
+    expected = pd.read_parquet(artifact / "evidence" / "predictions.parquet").head(len(rows))
+    try:
+        found = mlflow.pyfunc.load_model(str(artifact)).predict(rows.drop(columns="row_id"))
+        numbers = [name for name in found if found[name].dtype.kind == "f"]
+        apart = [
+            np.abs(found[name].to_numpy() - expected[name].to_numpy())
+            / np.maximum(1, np.abs(expected[name].to_numpy()))
+            for name in numbers
+        ]
+        words = [name for name in found if name not in numbers]
+        changed = sum(int((found[name].to_numpy() != expected[name].to_numpy()).sum()) for name in words)
+        same = rows["row_id"].tolist() == expected["row_id"].tolist()
+        return {"rows": len(rows), "largest": float(np.max(apart, initial=0)), "changed": changed, "same_rows": same}
+    except Exception as error:
+        return {"rows": len(rows), "failed": f"{type(error).__name__}: {error}"}
+
+
+def _seconds(predictors: dict[str, Predictor], path: Path) -> dict[str, dict[str, float]]:
+    """Medians of repeated calls with one row and with many, the models taking turns."""
+    table = next(tables.batches(path)).slice(0, BATCH_ROWS).to_pandas()
+    found = {}
+    for kind, rows, times in (("single", table.head(1), SINGLES), ("batch", table, BATCHES)):
+        taken: dict[str, list[float]] = {name: [] for name in predictors}
+        for _ in range(times):
+            for name, predictor in predictors.items():
+                start = time.perf_counter()
+                predictor.predict(rows)
+                taken[name].append(time.perf_counter() - start)
+        found[kind] = {name: statistics.median(values[1:]) for name, values in taken.items()}  # the first one warms up
+    return {name: {kind: found[kind][name] for kind in found} for name in predictors}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
