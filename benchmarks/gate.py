@@ -6,6 +6,8 @@ bundled. Prints Markdown tables; rates are in per cent. Two processes, about 40 
 """
 
 import argparse
+import contextlib
+import io
 import itertools
 import platform
 import subprocess
@@ -58,7 +60,7 @@ def verdict(found: Gain | None, margin: float) -> str:
 
 
 def planted_trials(rows: int, size: float, trials: int) -> dict[str, float]:
-    """The share of trials in which a candidate is promoted: by the plain comparison, and by the gate for each margin."""
+    """The share of trials in which a candidate is promoted: by the plain comparison, by the gate for each margin."""
     random, promoted = np.random.default_rng([SEED, rows, round(1e4 * (1 + size))]), Counter[str]()
     for _ in range(trials):
         right = random.random(rows) < ACCURACY
@@ -95,7 +97,7 @@ def planted(pool: ProcessPoolExecutor, trials: int) -> None:
 
 
 def slip(rows: int, margin: float, rule: str, random: Random) -> float:
-    """How much truly worse the champion is after 50 candidates, each 0.3 points worse than the champion of its night."""
+    """How much worse the champion truly is after 50 candidates, each 0.3 points worse than that of its night."""
     accuracy = start = ACCURACY
     champion = reference = random.random(rows) < accuracy
     compared = 0
@@ -300,7 +302,8 @@ def trained(model: str, folder: str) -> tuple[str, float, list[tuple[bool, bool]
     for seed in SEEDS:
         path.write_text(text.replace(f"seed: {declared.train.seed}", f"seed: {seed}"), encoding="utf-8")
         assert settings.read(model)["train"]["seed"] == seed
-        train.run(model)
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells the device each time
+            train.run(model)
         test = Path("data") / model / "test.parquet"
         predicted = evaluate.predict(evaluate.load(test.with_name("model")), test, declared.data)
         made.append(Answers.read(predicted, declared.data.label))
