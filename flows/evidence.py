@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from flows import gate, kept, registry, trial
+from flows import gate, registry, rivals, trial
 from flows.gain import gain
 from flows.gate import Look
-from flows.kept import Kept
 from flows.made import Made
 from flows.registry import ModelVersion
+from flows.rivals import Rival
 from flows.standing import Standing
 from flows.tracking import MlflowClient
 from pipelines.declaration import Declaration, Slice
-from pipelines.errors import IntegrityError, RatchetError
+from pipelines.errors import IntegrityError
 from pipelines.metrics import Answers
 from pipelines.settings import Data
 
@@ -39,22 +39,6 @@ class Evidence:
     def content(self) -> dict[str, Any]:
         """As JSON, for the ledger and decision.json."""
         return self.facts | {"better": self.better, "looks": [look.row() for look in self.looks]}
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A version that the candidate is compared with; failure: why it cannot be."""
-
-    role: str  # champion or reference
-    version: ModelVersion
-    folder: Path = Path()
-    kept: Kept | None = None
-    predictions: pd.DataFrame | None = None  # for all present test rows
-    failure: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"version {self.version.version}"
 
 
 def against_it(standing: Standing, version: int) -> list[Look]:
@@ -82,78 +66,24 @@ def gather(
         place = Path(temporary)
         artifact = registry.fetch_all(store, version, place)
         mine = pd.read_parquet(found.folder / "predictions.parquet")
-        rivals, tried = _tried(store, declared, artifact, _rivals(store, declared.model, standing, place), mine, place)
-        looks = [
+        there = rivals.rivals(store, declared.model, standing, place)
+        there, tried = rivals.tried(declared, artifact, there, mine, place)
+        alone = [
             gate.floor(rules, found.metrics[rules.metric]),
             gate.golden(tried["golden"], trial.TOLERANCE),
-            *_limits(declared, artifact, rivals, tried),
+            *_limits(declared, artifact, tried),
             gate.baseline(rules.metric, gain(rules.metric, *_with_baseline(found, declared.data, mine))),
         ]
-    alpha = gate.spent(standing.comparisons.get(standing.reference or 0, 0))
-    if rivals:
-        facts |= {
-            "reference": standing.reference,
-            "comparisons": standing.comparisons.get(standing.reference or 0, 0) + 1,
-        }
-        facts |= {"confidence": 1 - 2 * alpha}
-    mains = []
-    for rival in rivals:
-        more, left_out = _compared(declared, found, mine, rival, alpha)
-        looks += more
-        mains.append(more[-1])
-        facts[f"left_out_{rival.role}"] = left_out
-    better = not rivals or all(look.low is not None and look.low > 0 for look in mains)
-    if not rivals:
-        looks.append(Look("champion", True, f"{looks[0].said}, and there is no champion yet"))
-    return Evidence(looks, better, facts)
-
-
-def _rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> Iterator[Rival]:
-    """The reference, if it is another, and the champion, each with what was kept with it."""
-    roles = {"reference": standing.reference, "champion": standing.champion}
-    if standing.reference == standing.champion:
-        del roles["reference"]
-    for role, number in roles.items():
-        if number is None:
-            continue
-        version = registry.version(store, model, number)
-        if version is None:
-            raise IntegrityError(
-                f"Version {number} of {model}, the {role}, is no longer in the registry.",
-                f"`ratchet promote {model} VERSION --reason ...` names another champion.",
-            )
-        try:
-            known = kept.read(store, version, place)
-            folder = registry.fetch_all(store, version, place) / "artifacts" / "model"
-            yield Rival(role, version, folder, known)
-        except (RatchetError, OSError) as error:
-            yield Rival(role, version, failure=str(error))
-
-
-def _tried(
-    store: MlflowClient, declared: Declaration, artifact: Path, rivals: Iterator[Rival], mine: pd.DataFrame, place: Path
-) -> tuple[list[Rival], dict[str, Any]]:
-    """The rivals with their predictions for the present test rows, and the answer of the trial."""
-    found = list(rivals)
-    known = {rival.role for rival in found if rival.kept and _covers(rival.kept, mine)}
-    score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
-    timed = {}
-    if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
-        timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
-    tried = trial.run(trial.Request(declared.model, str(artifact), score, timed), place)
-    result = []
-    for rival in found:
-        failure, predictions = rival.failure or tried["failed"].get(rival.role, ""), None
-        if not failure and rival.kept:
-            predictions = rival.kept.predictions
-            if rival.role in score:
-                predictions = pd.read_parquet(place / f"{rival.role}.parquet")
-        result.append(Rival(rival.role, rival.version, rival.folder, rival.kept, predictions, failure))
-    return result, tried
-
-
-def _covers(rival: Kept, mine: pd.DataFrame) -> bool:
-    return bool(mine["row_id"].isin(rival.predictions["row_id"]).all())
+    if not there:
+        first = Look("champion", True, f"{alone[0].said}, and there is no champion yet")
+        return Evidence([*alone, first], True, facts)
+    before = standing.comparisons.get(standing.reference or 0, 0)
+    alpha = gate.spent(before)
+    facts |= {"compared_with": standing.reference, "comparisons": before + 1, "confidence": 1 - 2 * alpha}
+    against = [_compared(declared, found, mine, rival, alpha) for rival in there]
+    facts["left_out"] = {rival.role: count for rival, (_, count) in zip(there, against, strict=True)}
+    better = all((looks[-1].low or 0.0) > 0 for looks, _ in against)
+    return Evidence([*alone, *(look for looks, _ in against for look in looks)], better, facts)
 
 
 def _compared(
@@ -163,6 +93,7 @@ def _compared(
     rules, ids = declared.promote, mine["row_id"]
     if rival.kept is None or rival.predictions is None:
         said = f"{rival.name}, the {rival.role}, cannot be scored any more: {rival.failure}"
+        said += f" `ratchet rollback {declared.model}` or `ratchet promote` names another."
         return [Look(rival.role, None, said)], 0
     used = (rival.kept.fitted(ids) | ids.isin(_fitted(found))).to_numpy()
     own = rival.kept.tested(ids).to_numpy() & ~used
@@ -245,7 +176,7 @@ def _with_baseline(found: Made, data: Data, mine: pd.DataFrame) -> tuple[Answers
     return answers, theirs
 
 
-def _limits(declared: Declaration, artifact: Path, rivals: list[Rival], tried: dict[str, Any]) -> Iterator[Look]:
+def _limits(declared: Declaration, artifact: Path, tried: dict[str, Any]) -> Iterator[Look]:
     rules = declared.promote
     if rules.largest_mb is not None:
         yield gate.size(rules.largest_mb, megabytes(artifact / "artifacts" / "model"))

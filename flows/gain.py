@@ -16,18 +16,24 @@ from pipelines.metrics import CLASSIFY, METRICS, Answers
 
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
+SHOWN = 500  # resamples where an interval is only looked at: its ends are then within about 3 % of its width
 FEW = 10  # with fewer rows that differ, what was not seen is allowed for
 SEED = 0
 
 
 @dataclass(frozen=True)
-class Gain:
-    """How much better the first model is, in the metric's unit (of an error: how much smaller), and the interval."""
+class Estimate:
+    """A metric of one model on some rows, in the metric's unit, and the interval that the truth is expected in."""
 
     rows: int
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Gain(Estimate):
+    """How much better the first model is, in the metric's unit (of an error: how much smaller), and the interval."""
 
     @property
     def better(self) -> bool:
@@ -69,7 +75,8 @@ def gain(metric: str, one: Answers, other: Answers, alpha: float = ALPHA) -> Gai
     if set(np.unique(np.concatenate([mine, theirs]))) <= {0.0, 1.0}:
         below, above = _exact(gains, alpha)
         return Gain(len(gains), value, min(low, below), max(high, above))
-    unseen = _unseen(int(np.count_nonzero(gains)), len(gains), alpha) * float(max(mine.max(), theirs.max()))
+    differing = int((~np.isclose(gains, np.median(gains))).sum())
+    unseen = _unseen(differing, len(gains), alpha) * float(max(mine.max(), theirs.max()))
     return Gain(len(gains), value, low - unseen, high + unseen)
 
 
@@ -100,10 +107,7 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float) -> Gain |
     """For a metric that is no mean over rows: both are scored on the same resampled rows, class by class."""
     from scipy import stats
 
-    rows = np.arange(len(one.actual))
-    groups = [rows]
-    if METRICS[metric].task == CLASSIFY:
-        groups = [rows[one.actual == name] for name in np.unique(one.actual)]
+    groups = _groups(metric, one)
     sign = 1 if METRICS[metric].greater_is_better else -1
 
     def difference(*chosen: np.ndarray) -> float:
@@ -118,7 +122,15 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float) -> Gain |
     fewest = min(map(len, groups))
     half = float(stats.t.isf(alpha, fewest - 1)) * error
     half += _unseen(int(_differ(one, other).sum()), fewest, alpha) * _widest(metric, one, other)
-    return Gain(len(rows), value, value - half, value + half)
+    return Gain(len(one.actual), value, value - half, value + half)
+
+
+def _groups(metric: str, answers: Answers) -> list[np.ndarray]:
+    """The rows that are resampled together, by position: those of each class, or all."""
+    rows = np.arange(len(answers.actual))
+    if METRICS[metric].task != CLASSIFY:
+        return [rows]
+    return [rows[answers.actual == name] for name in np.unique(answers.actual)]
 
 
 def _widest(metric: str, one: Answers, other: Answers) -> float:
@@ -153,9 +165,60 @@ def _standard_error(samples: tuple[np.ndarray, ...], statistic: object, **option
         found = stats.bootstrap(
             samples,
             statistic,
-            n_resamples=RESAMPLES,
             method="percentile",
             rng=np.random.default_rng(SEED),
-            **options,
+            **({"n_resamples": RESAMPLES} | options),
         )
     return float(found.standard_error)
+
+
+def interval(metric: str, answers: Answers, alpha: float = ALPHA) -> Estimate | None:
+    """A metric of one model, or None if the rows are too few, or of one class, for it to have a value.
+
+    For people to look at: two of these say less about a difference than `gain`, which sees both models on each row.
+    """
+    from scipy import stats
+
+    rows, losses = len(answers.actual), answers.losses(metric)
+    if rows < 2:
+        return None
+    if losses is None:
+        return _of_one(metric, answers, alpha)
+    value = float(losses.mean())
+    if set(np.unique(losses)) <= {0.0, 1.0}:
+        wrong = int(losses.sum())
+        low, high = 1 - _most(rows - wrong, rows, alpha), _most(wrong, rows, alpha)
+    else:
+        error = _standard_error((losses,), np.mean, batch=max(1, 10**7 // rows))
+        low, high = _of_error(value, float(stats.t.isf(alpha, rows - 1)) * error)
+    if METRICS[metric].greater_is_better:
+        value, low, high = 1 - value, 1 - high, 1 - low
+    return Estimate(rows, value, low, high)
+
+
+def _of_one(metric: str, answers: Answers, alpha: float) -> Estimate | None:
+    """For a metric that is no mean over rows: it is scored on resampled rows, class by class."""
+    from scipy import stats
+
+    groups, about = _groups(metric, answers), METRICS[metric]
+
+    def score(*chosen: np.ndarray) -> float:
+        return answers.take(np.concatenate(chosen)).score(metric)
+
+    if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(score, groups)):
+        return None
+    error = _standard_error(tuple(groups), score, vectorized=False, n_resamples=SHOWN)
+    if not math.isfinite(error):
+        return None
+    fewest = min(map(len, groups))
+    half = float(stats.t.isf(alpha, fewest - 1)) * error
+    low, high = (value - half, min(1.0, value + half)) if about.greater_is_better else _of_error(value, half)
+    if about.task == CLASSIFY:  # where there is no mistake to resample, as many as were not seen are allowed for
+        low = max(0.0, low - (0.0 if error else _unseen(0, fewest, alpha)))
+    return Estimate(len(answers.actual), value, low, high)
+
+
+def _of_error(value: float, half: float) -> tuple[float, float]:
+    """The interval of an error, which is never below 0: its logarithm is nearer to a bell curve than it is itself."""
+    factor = math.exp(min(half / value, 100.0)) if value else 1.0
+    return value / factor, value * factor

@@ -87,7 +87,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         alias = _alias(store, model)
-        seats = standing.seats if alias != standing.champion else standing.seats[:-1]
+        seats = standing.seats if wrong else standing.seats[:-1]
         if not seats:
             raise RequestError(
                 f"{model} has no earlier champion to go back to.",
@@ -134,7 +134,15 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
         store, book = tracking.client(project), ledger.of(project)
         seen = _sound(book, model)
         standing = stand(seen)
-        entry = decide(store, standing, problem(store, model, seen))
+        wrong = problem(store, model, seen)
+        if not wrong:
+            follow(store, standing)  # where a crash kept it from it
+        entry = decide(store, standing, wrong)
+        if entry.to_version in standing.pruned:
+            raise RequestError(
+                f"Version {entry.to_version} of {model} was pruned: it is gone, or going.",
+                f"`ratchet history {model}` shows those that it has had; the same inputs make a new version of it.",
+            )
         _check(store, model, entry.to_version)
         try:
             written = book.append(standing.last, entry)

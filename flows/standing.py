@@ -26,6 +26,7 @@ class Standing:
     seats: list[Seat] = field(default_factory=list)  # the last one is champion
     vetoed: dict[int, Line] = field(default_factory=dict)  # version -> the rollback that left it
     held: Line | None = None  # the rollback that stopped automatic promotion
+    pruned: dict[int, Line] = field(default_factory=dict)  # version -> the line that named it for deletion
     last: Line | None = None
     moved: Line | None = None  # the last line after which the alias had to follow
     verdicts: dict[int, Line] = field(default_factory=dict)  # version -> what the gate last said of it
@@ -47,9 +48,11 @@ class Standing:
         if line.action in JUDGED and line.version is not None:
             self.verdicts[line.version] = line
             facts = line.facts
-            for counts, key in ((self.comparisons, facts.get("reference")), (self.tests, facts.get("test_hash"))):
+            for counts, key in ((self.comparisons, facts.get("compared_with")), (self.tests, facts.get("test_hash"))):
                 if key is not None:
                     counts[key] = counts.get(key, 0) + 1
+        if line.action == "pruned":
+            self.pruned |= dict.fromkeys(line.facts.get("versions", []), line)
         if line.action not in MOVES:
             return
         self.moved = line
@@ -69,9 +72,9 @@ class Standing:
         self.seats.append(seat)
 
     def _back(self, line: Line) -> None:
-        if line.from_version is not None:
+        if line.from_version not in (None, line.to_version):
             self.vetoed[line.from_version] = line
-        if self.champion == line.from_version:
+        if self.champion == line.from_version != line.to_version:
             self.seats.pop()
         if line.facts.get("hold"):
             self.held = line
