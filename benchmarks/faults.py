@@ -149,15 +149,19 @@ def named() -> list[Case]:
         digits("in log_facts", f"{CLIENT}.log_batch", "after", caller="log_facts", process=TRACKER),
         digits("after log_files", "flows.tracking:log_files", "after", process=TRACKER),
         digits("in finish", f"{CLIENT}.set_terminated", "before", caller="finish", process=TRACKER),
-        digits("before decide's _record", "flows.decide:_record", process=TRACKER),
-        digits("in decide's _record", f"{CLIENT}.set_model_version_tag", "before", 3, process=TRACKER),
-        digits("after decide's _record", "flows.decide:_record", "after", process=TRACKER),
+        digits("before the trial", "flows.trial:run", process=TRACKER),
+        digits("in the trial", "flows.trial:_golden", "after", process="flows.trial"),
+        digits("before the ledger", "flows.ledger:Ledger.append", process=TRACKER),
+        digits("after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER),
         digits("after the alias", f"{CLIENT}.set_registered_model_alias", "after", process=TRACKER),
+        digits("after the alias's tag", f"{CLIENT}.set_registered_model_tag", "after", process=TRACKER),
+        digits("before the note of the decision", "flows.decide:_note", process=TRACKER),
+        digits("in the note of the decision", f"{CLIENT}.set_model_version_tag", "before", 3, process=TRACKER),
         digits("before the Prefect artifacts", "flows.artifacts:show"),
         case("elsewhere", "before dvc.lock is put back", "flows.lockfile:_take_back"),
         case("elsewhere", "between the two dvc.lock", "flows.graph:Graph.write_lock_entries"),
         digits("after create_model_version", f"{CLIENT}.create_model_version", "after", process=TRACKER, up=True),
-        digits("after decide's _record", "flows.decide:_record", "after", process=TRACKER, up=True),
+        digits("after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER, up=True),
         Case("digits", crashed),
     ]
 
@@ -306,6 +310,7 @@ class State:
     refs: list[str]
     versions: list[Any]
     champion: list[Any]
+    ledger: list[Any]
     runs: list[Any]
     params: list[Any]
     metrics: list[Any]
@@ -333,7 +338,12 @@ def look(folder: Path) -> State:
         versions=rows(
             store,
             "select v.version, t.key, t.value from model_versions v left join model_version_tags t "
-            "on t.version = v.version and t.name = v.name and t.key <> 'ratchet.decided_at'",
+            "on t.version = v.version and t.name = v.name "
+            "and t.key not in ('ratchet.decided_at', 'ratchet.artifact_hash')",  # of a time, and of ids
+        ),
+        ledger=rows(
+            store.with_name("ledger.db"),
+            "select sequence, action, version, from_version, to_version, reference, reason from ratchet_ledger",
         ),
         champion=rows(store, "select name, alias, version from registered_model_aliases"),
         runs=rows(

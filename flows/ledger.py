@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +100,11 @@ class Ledger:
         with self._opened() as engine, engine.connect() as connection:
             return [Line(**row._mapping) for row in connection.execute(query)]
 
+    def models(self) -> list[str]:
+        """The models that it has lines of, by name. Raises RatchetError if it cannot be read."""
+        with self._opened() as engine, engine.connect() as connection:
+            return sorted(connection.execute(select(LINES.c.model).distinct()).scalars())
+
     def append(self, last: Line | None, line: Line) -> Line:
         """Write a line after `last`, the newest that the caller has seen; returns it as written.
 
@@ -128,7 +133,7 @@ class Ledger:
         waits = {"timeout": 60} if url.get_backend_name() == "sqlite" else {}  # seconds, for another writer
         try:
             engine = create_engine(url, poolclass=NullPool, connect_args=waits)
-            with engine.begin() as connection:
+            with suppress(Taken), engine.begin() as connection:  # PostgreSQL says so when two make it at once
                 connection.execute(CreateTable(LINES, if_not_exists=True))
             yield engine
         except SQLAlchemyError as error:

@@ -57,7 +57,7 @@ def register(
     store = tracking.client(found)
     place = tracking.experiment(found, store, MODEL)
     run = tracking.take_up(store, place, f"inputs of {words}", words, found.clone)
-    tracking.finish(store, run.info.run_id)
+    store.set_terminated(run.info.run_id)
     folder = model_folder(temporary / words / "model", words)
     rows = pd.DataFrame({"row_id": ["a"], "split": ["train"]}) if rows is None else rows
     predictions = (

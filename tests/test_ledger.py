@@ -1,14 +1,16 @@
 """The ledger: only added to, every line chained to the one before, and one number given once."""
 
 import json
-import sqlite3
+import os
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from flows.ledger import FIRST, Conflict, Ledger, Line, broken
 from flows.standing import stand
@@ -16,9 +18,23 @@ from pipelines.errors import RatchetError
 from tests.clone import ROOT, environment
 
 
-@pytest.fixture
-def book(tmp_path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def book(request, tmp_path) -> Iterator[Ledger]:
+    """An empty ledger. The one on PostgreSQL needs a database that may be emptied."""
+    if request.param == "sqlite":
+        yield Ledger(f"sqlite:///{tmp_path}/ledger.db")
+        return
+    if not (url := os.environ.get("RATCHET_TEST_POSTGRES")):
+        pytest.skip("RATCHET_TEST_POSTGRES names no database, such as postgresql+psycopg://me@127.0.0.1/test")
+    alter(url, "DROP TABLE IF EXISTS ratchet_ledger")
+    yield Ledger(url)
+    alter(url, "DROP TABLE IF EXISTS ratchet_ledger")
+
+
+def alter(url: str, statement: str) -> None:
+    """What nobody may do to a ledger."""
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(statement))
 
 
 def line(
@@ -79,8 +95,7 @@ def test_a_number_is_given_once(book):
 )
 def test_a_line_that_was_changed_or_taken_out_is_noticed(book, statement, words):
     write(book, *TWO, line("rejected", 3, 2, 2))
-    with closing(sqlite3.connect(book.url.removeprefix("sqlite:///"))) as database, database:
-        database.execute(statement)
+    alter(book.url, statement)
     assert words in broken(book.lines("pets"))
 
 

@@ -1,0 +1,140 @@
+"""The trial: a registered model in a fresh process predicts what was evaluated, or is found out."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows import kept, registry, tracking, trial
+from flows.environment import Project
+from flows.made import Made
+from pipelines import declaration
+from pipelines.errors import IntegrityError
+from pipelines.predictor import model_hash
+from tests.test_evaluate import predictions
+
+MODELS = ["pets", "weights", "tiles"]
+
+
+@pytest.fixture(scope="module")
+def project(made) -> Project:
+    (made.root / "mlflow").mkdir(exist_ok=True)
+    return Project(root=made.root, state=made.root / ".ratchet", tracking="", prefect="")
+
+
+@pytest.fixture(scope="module")
+def registered(made, project) -> dict[str, registry.ModelVersion]:
+    """Each model as a version, with what is kept with it."""
+    found = {}
+    (project.state / "locks").mkdir(parents=True, exist_ok=True)
+    store = tracking.client(project)
+    for model in MODELS:
+        folder = project.data(model)
+        with contextlib.chdir(made.root):
+            data = declaration.check(model).data
+        what = Made(folder, {}, {}, "", "", "")
+        place = tracking.experiment(project, store, model)
+        run = tracking.take_up(store, place, "inputs", "a run", project.clone)
+        tags = {"ratchet.model_hash": model_hash(folder / "model")}
+        add = lambda target, what=what, data=data: kept.write(what, data, target)  # noqa: E731
+        found[model] = registry.register(store, model, folder / "model", add, run.info.run_id, place, None, tags)
+    return found
+
+
+def tried(made, folder: Path, request: trial.Request) -> dict:
+    """What the process does, in this one: TensorFlow is loaded here already."""
+    with contextlib.chdir(made.root):
+        return trial_here(request, folder)
+
+
+def trial_here(request: trial.Request, folder: Path) -> dict:
+    """In place of trial.run."""
+    (folder / "request.json").write_text(json.dumps(vars(request)))
+    trial.main(folder / "request.json")
+    return dict(json.loads((folder / "answer.json").read_text()))
+
+
+@pytest.fixture
+def artifact(project, registered, tmp_path):
+    """The whole of a registered version, downloaded and checked."""
+    return lambda model: registry.fetch_all(tracking.client(project), registered[model], tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_registered_model_predicts_its_golden_rows_as_they_were_evaluated(made, artifact, tmp_path, model):
+    found = tried(made, tmp_path, trial.Request(model, str(artifact(model))))["golden"]
+    expected = predictions(made, model)
+    assert (found["rows"], found["changed"], found["same_rows"]) == (min(200, len(expected)), 0, True)
+    assert found["largest"] <= trial.TOLERANCE
+
+
+def test_in_a_process_of_its_own_it_says_the_same(made, artifact, tmp_path):
+    request = trial.Request("pets", str(artifact("pets")))
+    with contextlib.chdir(made.root):
+        assert trial.run(request, tmp_path)["golden"] == trial_here(request, tmp_path)["golden"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("answers = np.concatenate(parts)", "answers = np.concatenate(parts) + 0.01", {"changed": 0}),
+        ("answers.argmax(axis=1)", "answers.argmin(axis=1)", {"largest": 0.0}),
+        ("self._batch(inputs, start, size)", "1 / 0", {"rows": 40}),
+    ],
+)
+def test_preprocessing_that_serving_does_otherwise_is_found_out(made, artifact, tmp_path, old, new, told):
+    """The code that serves differs from the code that was evaluated: what a copy for serving always ends in."""
+    from pipelines.predictor import write_manifest
+
+    folder = artifact("pets")
+    code = folder / "artifacts" / "model" / "predictor.py"
+    assert old in code.read_text()
+    code.write_text(code.read_text().replace(old, new))
+    write_manifest(code.parent)
+    found = tried(made, tmp_path, trial.Request("pets", str(folder)))["golden"]
+    assert told.items() <= {**found, "rows": 40}.items()
+    assert found.get("failed") or found["changed"] or found["largest"] > trial.TOLERANCE
+
+
+def test_an_older_model_is_scored_on_the_present_rows_and_one_that_cannot_be_is_told(made, artifact, tmp_path):
+    folder = artifact("pets") / "artifacts" / "model"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    request = trial.Request("pets", score={"champion": str(folder), "reference": str(gone)})
+    found = tried(made, tmp_path, request)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "champion.parquet"), predictions(made, "pets"))
+    assert "manifest.json is missing" in found["failed"]["reference"]
+    assert not (tmp_path / "reference.parquet").exists()
+
+
+def test_the_times_of_two_models_are_medians_of_single_and_batch_calls(made, artifact, tmp_path):
+    folder = str(artifact("pets") / "artifacts" / "model")
+    found = tried(made, tmp_path, trial.Request("pets", time={"candidate": folder, "champion": folder}))["seconds"]
+    for kind in ("single", "batch"):
+        assert 0.3 < found["candidate"][kind] / found["champion"][kind] < 3
+        assert 0 < found["champion"][kind] < 5
+
+
+def test_what_is_kept_with_a_version_comes_back(made, project, registered, tmp_path):
+    found = kept.read(tracking.client(project), registered["pets"], tmp_path)
+    pd.testing.assert_frame_equal(found.predictions, predictions(made, "pets"))
+    for split, count in found.rows.value_counts().items():
+        assert count == len(pd.read_parquet(project.data("pets") / f"{split}.parquet"))
+    golden = pd.read_parquet(tmp_path / "version-1" / "evidence" / "golden.parquet")
+    assert set(golden) == {"row_id", "weight", "age", "colour"}
+
+
+def test_evidence_that_was_changed_in_the_store_is_not_believed(project, registered, tmp_path):
+    version = registered["tiles"]
+    store = tracking.client(project)
+    logged = store.get_logged_model(registry.logged_model(version))
+    path = Path(logged.artifact_location.removeprefix("file://"), "evidence", "predictions.parquet")
+    before = path.read_bytes()
+    pd.read_parquet(path).assign(prediction=0).to_parquet(path, index=False)
+    try:
+        with pytest.raises(IntegrityError, match="Version 1 of tiles is not what was registered"):
+            kept.read(store, version, tmp_path)
+    finally:
+        path.write_bytes(before)
