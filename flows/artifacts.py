@@ -12,7 +12,13 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
     """Artifacts keep a history under their key, so a key belongs to one model."""
     key = model.replace("_", "-")
     looks = [
-        {"looked at": look["what"], "verdict": look["verdict"], "rows": look["rows"], "what was found": look["said"]}
+        {
+            "looked at": look["what"],
+            "verdict": look["verdict"],
+            "gain": _interval(look),
+            "rows": look["rows"],
+            "what was found": look["said"],
+        }
         for look in answer["looks"]
     ]
     create_table_artifact(looks, key=f"{key}-gate", description=f"{model}: {answer['decision']}: {answer['reason']}")
@@ -27,3 +33,8 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
     create_table_artifact(rows, key=f"{key}-decision", description=f"{model}: {answer['decision']}")
     page = f"{servers.address(project, 'mlflow')}/#/experiments/{published.experiment_id}/runs/{published.run_id}"
     create_link_artifact(page, link_text=f"{model} in MLflow", key=f"{key}-mlflow")
+
+
+def _interval(look: dict[str, Any]) -> str:
+    """The gain and its interval, or "" where no rows were compared."""
+    return "" if look["gain"] is None else f"{look['gain']:+.4f} [{look['low']:+.4f}, {look['high']:+.4f}]"

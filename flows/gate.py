@@ -84,7 +84,8 @@ def golden(found: dict[str, Any], tolerance: float) -> Look:
     if reason := found.get("failed"):
         return Look("golden rows", False, f"the registered model does not predict its golden rows: {reason}")
     if found["same_rows"] and not found["changed"] and found["largest"] <= tolerance:
-        said = f"the registered model predicts its golden rows as evaluated, within {found['largest']:.1g}"
+        near = f"within {found['largest']:.1g}" if found["largest"] else "bit for bit"
+        said = f"the registered model predicts its golden rows as evaluated, {near}"
         return Look("golden rows", True, said, rows=found["rows"])
     said = (
         f"the registered model predicts its golden rows otherwise than it was evaluated: {found['changed']} labels "
