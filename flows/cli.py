@@ -122,6 +122,22 @@ def verify(
 
 
 @app.command()
+def compare(
+    model: Model,
+    one: Annotated[str, typer.Argument(metavar="A", help="A version number, `champion` or `latest`.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another: what it gains over A is shown.")],
+    output: Annotated[str, typer.Option(help="Write the same as a Markdown page: FILE.md.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Two versions side by side: metrics on the same rows, slices, parameters, data, size, time."""
+    from flows.commands import compare as command
+
+    here = os.getcwd()  # before the project's folder becomes the working directory
+    _answer(lambda project: command(project, model, (one, other), output, here), told.compare, as_json, debug)
+
+
+@app.command()
 def history(
     model: Model = "digits",
     at: Annotated[str, typer.Option(help="Who was champion at an instant, such as 2026-11-01T12:00Z.")] = "",
@@ -169,6 +185,19 @@ def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     from flows.commands import restore as command
 
     _answer(lambda project: command(project, model), lambda found: found["restored"], as_json, debug)
+
+
+@app.command()
+def prune(
+    model: Annotated[str | None, typer.Argument(help="A model of models/. Default: every model.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would go.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Delete old versions and the data that only they need; what can be verified or rolled back to stays."""
+    from flows.commands import prune as command
+
+    _answer(lambda project: command(project, model, dry_run, as_json), told.prune, as_json, debug)
 
 
 def _answer(

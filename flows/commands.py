@@ -115,6 +115,13 @@ def down(project: Project) -> dict[str, Any]:
     return {"format": 1, "stopped": servers.down(project)}
 
 
+def compare(project: Project, model: str, words: tuple[str, str], output: str, here: str) -> dict[str, Any]:
+    """Two versions side by side; nothing is changed. Raises RequestError, IntegrityError."""
+    from flows import compare as comparing
+
+    return comparing.compare(project, model, words, output, Path(here))
+
+
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
     """The champion before this one is champion again. Raises RequestError if there is none."""
     from flows import moves
@@ -137,6 +144,13 @@ def promote(project: Project, model: str, version: int | None, reason: str, adop
     if version is not None:
         return moves.promote(project, model, version, reason)
     return moves.adopt(project, model, reason)
+
+
+def prune(project: Project, model: str | None, dry_run: bool, quiet: bool) -> dict[str, Any]:
+    """Delete old versions, and the data that only they need. Raises IntegrityError, RequestError."""
+    from flows.prune import prune as work
+
+    return work(project, model, dry_run, _watched(quiet).notice)
 
 
 def restore(project: Project, model: str) -> dict[str, Any]:

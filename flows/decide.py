@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from flows import evidence, gate, ledger, moves, registry, tracking
+from flows import evidence, gate, ledger, moves, noted, registry, tracking
 from flows.environment import Project
 from flows.ledger import Conflict, Ledger, Line
 from flows.made import Made, Published
@@ -30,10 +30,16 @@ def decide(project: Project, declared: Declaration, found: Made, published: Publ
     version = store.get_model_version(declared.model, str(published.version))
     for _ in range(ATTEMPTS):
         standing = moves.settle(store, book, declared.model)
+        if int(version.version) in standing.pruned:
+            raise RatchetError(
+                f"Version {version.version} of {declared.model} is being pruned, and this run has made it again.",
+                f"Run `ratchet prune {declared.model}` to the end, then run again: it becomes a new version.",
+            )
         if answer := _known(store, declared, found, published, version, standing):
             if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
                 for name in ("decision", "reason"):
                     store.set_tag(published.run_id, f"ratchet.{name}", answer[name][:5000])
+                noted.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
         judged = evidence.gather(store, declared, found, version, standing)
         decision, reason = gate.decide(judged.looks)
@@ -71,7 +77,8 @@ def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) ->
             return book.append(last, line)
         except Conflict:
             now = moves.settle(store, book, line.model)
-            if (now.seats, now.held, now.vetoed) != (standing.seats, standing.held, standing.vetoed):
+            moved = (now.seats, now.held, now.vetoed) != (standing.seats, standing.held, standing.vetoed)
+            if moved or line.version in now.pruned:
                 moves.refuse(book, line)
                 return None
             last = now.last  # somebody's decision that moved nothing
@@ -124,8 +131,12 @@ def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
     content |= {"decision": line.action, "line": line.sequence, "line_hash": line.hash}
     content |= {"champion_before": line.from_version, "champion": line.to_version}
     store.log_dict(facts["run_id"], content | facts, "decision.json")
-    tags = {"decision": line.action, "reason": line.reason[:5000]}
+    noted.numbers(store, facts["run_id"], line)
+    judged = {"decision": line.action, "reason": line.reason, "looks": facts["looks"], "against": line.from_version}
+    noted.on_run(store, facts["run_id"], version.name, int(version.version), judged)
+    noted.on_version(store, version, line)
+    tags = {"ratchet.decision": line.action, "ratchet.reason": line.reason[:5000]}
     for name, value in tags.items():
-        store.set_tag(facts["run_id"], f"ratchet.{name}", value)
-    for name, value in (tags | {"decided_at": line.at, "decision_line": str(line.sequence)}).items():
-        store.set_model_version_tag(version.name, version.version, f"ratchet.{name}", value)
+        store.set_tag(facts["run_id"], name, value)
+    for name, value in (tags | {"ratchet.decided_at": line.at, "ratchet.decision_line": str(line.sequence)}).items():
+        store.set_model_version_tag(version.name, version.version, name, value)

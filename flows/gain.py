@@ -212,9 +212,11 @@ def _of_one(metric: str, answers: Answers, alpha: float) -> Estimate | None:
         return None
     fewest = min(map(len, groups))
     half = float(stats.t.isf(alpha, fewest - 1)) * error
-    low, high = (value - half, min(1.0, value + half)) if about.greater_is_better else _of_error(value, half)
+    low, high = _of_error(1 - value if about.greater_is_better else value, half)
+    if about.greater_is_better:
+        low, high = 1 - high, 1 - low
     if about.task == CLASSIFY:  # where there is no mistake to resample, as many as were not seen are allowed for
-        low = max(0.0, low - (0.0 if error else _unseen(0, fewest, alpha)))
+        low = max(0.0, low - (_unseen(0, fewest, alpha) if error < 1e-12 else 0.0))
     return Estimate(len(answers.actual), value, low, high)
 
 

@@ -167,6 +167,16 @@ class Graph:
         self.repo.checkout(targets=[*files, *sorted(entries)], force=True)
 
 
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """DVC's lock: while it is held nothing comes into the cache. A stage whose command runs does not hold it."""
+    from dvc.repo import Repo, lock_repo
+
+    _mend_rwlock(project.root / ".dvc" / "tmp")
+    with Repo(str(project.root), _wait_for_lock=True) as repo, lock_repo(repo):
+        yield
+
+
 def cache_folder(project: Project) -> Path:
     """Where DVC keeps what was made."""
     from dvc.repo import Repo

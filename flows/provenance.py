@@ -89,6 +89,21 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
     return {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
 
 
+def trees(project: Project, model: str) -> dict[str, str]:
+    """The refs of the trees that are kept for a model, and the commit of each."""
+    listed = _git(project, "for-each-ref", "--format=%(refname) %(objectname)", f"refs/ratchet/{model}/")
+    return dict(line.split() for line in listed.splitlines())
+
+
+def forget(project: Project, ref: str, commit: str) -> None:
+    """Delete a ref, if it still names this commit; git may then remove the tree. Raises RatchetError."""
+    if trees(project, ref.split("/")[2]).get(ref) != commit:
+        return
+    _git(project, "update-ref", "-d", ref, commit)
+    if _git(project, "rev-parse", "-q", "--verify", ref) == commit:
+        raise RatchetError(f"git could not delete {ref}.", "Look at the repository with `git status`, and prune again.")
+
+
 def machine(model_folder: Path, packages: dict[str, str]) -> dict[str, Any]:
     """What a model folder was made on and with: for definition/environment.json."""
     about = json.loads((model_folder / "model.json").read_text(encoding="utf-8"))

@@ -11,9 +11,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import epochs, kept, lockfile, provenance, registry, tracking
+from flows import epochs, kept, lockfile, provenance, registry, tracking, views
 from flows.environment import Project
 from flows.made import Made, Published
+from flows.registry import ModelVersion
 from pipelines import tables
 from pipelines.clean import SPLITS
 from pipelines.declaration import Declaration
@@ -56,7 +57,9 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     tracking.log_epochs(store, run_id, epochs.read(found.folder / "history.csv"))
     lock = lockfile.effective(project, model)
     digests = lockfile.digests(lock)
-    splits = {name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in SPLITS}
+    splits = {  # the test split first: that is the one which MLflow's list of runs shows
+        name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in reversed(SPLITS)
+    }
     tracking.log_datasets(store, run, declared.ingest.source, splits)
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key != "schedule"}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
@@ -65,8 +68,18 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
+    tracking.log_model(store, run_id, registry.logged_model(version))
+    views.ensure(store, place, model, declared.evaluate.metrics)
+    store.update_run(run_id, name=run_name(declared, version, inputs_hash))
     tracking.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
+
+
+def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:
+    """Of a published run: its version, network, layers, and the beginning of the hash of its inputs."""
+    train = declared.train
+    layers = "-".join(str(units) for units in (*train.filters, *train.hidden))
+    return f"v{version.version} {train.network} {layers} {inputs_hash[:7]}"
 
 
 def example(found: Made, declared: Declaration) -> Any:

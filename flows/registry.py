@@ -66,6 +66,16 @@ def tags(store: MlflowClient, model: str) -> dict[str, str]:
         raise
 
 
+def aliased(store: MlflowClient, model: str) -> set[int]:
+    """The versions that an alias names, whichever it is."""
+    try:
+        return {int(number) for number in store.get_registered_model(model).aliases.values()}
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return set()
+        raise
+
+
 def register(
     store: MlflowClient,
     model: str,

@@ -1,5 +1,6 @@
 """What people read: the answers of the commands in words. `--json` prints the same answers as they are."""
 
+import textwrap
 from typing import Any
 
 State = dict[str, Any]
@@ -43,6 +44,18 @@ def verify(found: State) -> str:
         f"  next      the certificate lies with the version in MLflow, as verification/certificate.md"
         for one in certificates(found)
     )
+
+
+def compare(found: State) -> str:
+    from flows import comparison
+
+    parts = [f"{comparison.title(found)}\n{textwrap.fill(comparison.sentence(found), 118)}"]
+    for table in comparison.tables(found):
+        shown = _table(table.rows, table.grey) if table.rows else ""
+        note = textwrap.fill(table.note, 118, initial_indent="  ", subsequent_indent="  ")
+        parts.append("\n".join(filter(None, [table.title, shown, note])))
+    parts += [f"written to {found['page']}"] if found["page"] else []
+    return "\n\n".join(parts)
 
 
 def servers(found: State) -> str:
@@ -90,6 +103,17 @@ def move(found: State) -> str:
     )
 
 
+def prune(found: State) -> str:
+    lines = []
+    for one in found["models"]:
+        verb = "would prune" if found["dry_run"] else "pruned"
+        gone = f"{verb} {_versions(one['versions'])}" if one["versions"] else "nothing to prune"
+        freed = f", {one['bytes'] / 1e6:.1f} MB" if one["versions"] or one["bytes"] else ""
+        kept = _versions(one["kept"]) if one["kept"] else "no version"
+        lines += [f"{one['model']}: {gone}{freed}; kept {kept}", *(f"!! {left}" for left in one["left"])]
+    return "\n".join([*lines, "Of data only this clone's cache is pruned: DVC's remotes are left alone."])
+
+
 def history(found: State) -> str:
     if "at" in found:
         return f"{found['model']} at {found['at']}: {_version(found['champion'])}"
@@ -113,12 +137,17 @@ def _moved(line: State) -> str:
     return f"{before or 'none'} -> {after or 'none'}" if before != after else f"{after or 'none'}"
 
 
+def _versions(numbers: list[int]) -> str:
+    """ "version 3", "versions 3, 4"."""
+    return f"version{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
 def _version(number: int | None) -> str:
     return f"version {number}" if number else "no champion"
 
 
-def _table(rows: list[dict[str, str]]) -> str:
-    """Columns side by side, the last one wrapped."""
+def _table(rows: list[dict[str, str]], grey: frozenset[int] = frozenset()) -> str:
+    """Columns side by side, the last one wrapped. grey: the numbers of rows that are shown dim."""
     from rich.console import Console
     from rich.table import Table
 
@@ -127,8 +156,8 @@ def _table(rows: list[dict[str, str]]) -> str:
     for name in names:
         table.add_column(name, no_wrap=True)
     table.add_column(last, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
+    for number, row in enumerate(rows):
+        table.add_row(*row.values(), style="dim" if number in grey else "")
     console = Console(width=max(120, Console().width))
     with console.capture() as capture:
         console.print(table, markup=False)

@@ -15,6 +15,7 @@ from mlflow.entities import (
     Dataset,
     DatasetInput,
     InputTag,
+    LoggedModelOutput,
     Metric,
     Param,
     Run,
@@ -28,6 +29,7 @@ from flows.environment import Project
 from pipelines.errors import RatchetError
 
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
+RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
 
 
@@ -75,7 +77,7 @@ def take_up(store: MlflowClient, experiment_id: str, inputs_hash: str, name: str
 
 
 def title(declared: dict[str, Any], inputs_hash: str) -> str:
-    """The name of a run: its network, and the beginning of the hash of its inputs."""
+    """The name of a run while it trains: its network, and the beginning of the hash of its inputs."""
     return f"{declared['train'].get('network', 'mlp')} {inputs_hash[:7]}"
 
 
@@ -122,6 +124,21 @@ def log_facts(
         ],
         tags=[RunTag(key, value[:5000]) for key, value in tags.items()],
     )
+
+
+def log_step(store: MlflowClient, run_id: str, metrics: dict[str, float], step: int) -> None:
+    """Metrics of one step, unless the run has them already."""
+    name = next(iter(metrics))
+    if step not in {metric.step for metric in store.get_metric_history(run_id, name)}:
+        now = get_current_time_millis()
+        store.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in metrics.items()])
+
+
+def log_model(store: MlflowClient, run_id: str, model_id: str) -> None:
+    """The logged model as what the run gave: MLflow's page of the run links to it."""
+    outputs = store.get_run(run_id).outputs
+    if model_id and model_id not in {model.model_id for model in (outputs.model_outputs if outputs else [])}:
+        store.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
 def finish(store: MlflowClient, run_id: str) -> None:
@@ -202,7 +219,7 @@ def forward(
 
 
 @contextmanager
-def reachable(project: Project) -> Iterator[None]:
+def reachable(project: Project, do: str = RESUMED) -> Iterator[None]:
     """Turn the failure of a store that is away, locked or broken into an error that says what to do."""
     try:
         yield
@@ -212,5 +229,5 @@ def reachable(project: Project) -> Iterator[None]:
         where = project.tracking or str(project.mlflow_database)
         raise RatchetError(
             f"The tracking store {where} cannot be used now: {' '.join(str(error).split())[:300]}.",
-            "The stages are done and kept: `ratchet run` publishes them when the store is back.",
+            do,
         ) from error

@@ -28,19 +28,23 @@ SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
 
 @dataclass(frozen=True)
 class Request:
-    """artifact: a registered version as downloaded, or "" for no skew proof; score, time: name -> model folder."""
+    """artifact: a registered version as downloaded, or "" for no skew proof; score, time: name -> model folder.
+
+    rows: a table of raw rows to time them with, or "" for the test split.
+    """
 
     model: str
     artifact: str = ""
     score: dict[str, str] = field(default_factory=dict)
     time: dict[str, str] = field(default_factory=dict)
+    rows: str = ""
 
 
 def run(request: Request, folder: Path) -> dict[str, Any]:
     """Start the process and read its answer; a table of predictions lies in `folder` for each name in `score`.
 
     golden: rows, largest (difference), changed (labels); failed: name -> why it cannot be scored; seconds: name ->
-    single, batch. Raises RatchetError if the process itself fails.
+    single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
     """
     path = folder / "request.json"
     path.write_text(json.dumps(vars(request)), encoding="utf-8")
@@ -66,7 +70,9 @@ def main(path: Path) -> None:
         except Exception as error:  # whatever is wrong with an old model, it is told and decided about
             answer["failed"][name] = f"{type(error).__name__}: {error}"
     if request.time:
-        answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, rows)
+        table = next(tables.batches(Path(request.rows) if request.rows else rows)).slice(0, BATCH_ROWS).to_pandas()
+        answer["timed_rows"] = len(table)
+        answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, table)
     (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
@@ -102,9 +108,8 @@ def _golden(artifact: Path) -> dict[str, Any]:
         return {"rows": len(rows), "failed": f"{type(error).__name__}: {error}"}
 
 
-def _seconds(predictors: dict[str, Predictor], path: Path) -> dict[str, dict[str, float]]:
-    """Medians of repeated calls with one row and with many, the models taking turns."""
-    table = next(tables.batches(path)).slice(0, BATCH_ROWS).to_pandas()
+def _seconds(predictors: dict[str, Predictor], table: Any) -> dict[str, dict[str, float]]:
+    """Medians of repeated calls with one row of a data frame and with all, the models taking turns."""
     found = {}
     for kind, rows, times in (("single", table.head(1), SINGLES), ("batch", table, BATCHES)):
         taken: dict[str, list[float]] = {name: [] for name in predictors}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows import decide, kept, ledger, moves, registry, tracking, trial
+from flows import decide, gain, kept, ledger, moves, registry, tracking, trial
 from flows.environment import Project
 from flows.made import Made, Published
 from pipelines import declaration
@@ -28,7 +28,6 @@ class Shop:
     def __init__(self, root: Path, model: str):
         self.project = Project(root=root, state=root / ".ratchet", tracking="", prefect="")
         (self.project.state / "locks").mkdir(parents=True)
-        (root / "mlflow").mkdir()
         self.model, self.store, self.book = model, tracking.client(self.project), ledger.of(self.project)
         self.folder = self.project.data(model)
         self.declared = declaration.check(model)
@@ -86,8 +85,19 @@ def spoil(table: pd.DataFrame, wrong: int) -> None:
     table.loc[right, "prediction"] = table.loc[right, "actual"].map({"cat": "dog", "dog": "cat"})
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory) -> Path:
+    """MLflow's database before anything is in it: to make one takes seconds."""
+    root = tmp_path_factory.mktemp("store")
+    (root / "mlflow").mkdir()
+    project = Project(root=root, state=root / ".ratchet", tracking="", prefect="")
+    (project.state / "locks").mkdir(parents=True)
+    tracking.client(project)
+    return project.mlflow_database
+
+
 @pytest.fixture
-def shop(made, tmp_path, monkeypatch):
+def shop(made, empty_store, tmp_path, monkeypatch):
     """model -> a fresh project; the trial runs in this process; golden rows are believed, where answers are made up."""
 
     def believed(request: trial.Request, folder: Path) -> dict:
@@ -100,6 +110,8 @@ def shop(made, tmp_path, monkeypatch):
             shutil.copytree(made.root / name, tmp_path / name)
         shutil.copyfile(made.root / "dvc.yaml", tmp_path / "dvc.yaml")
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "mlflow").mkdir()
+        shutil.copyfile(empty_store, tmp_path / "mlflow" / "mlflow.db")
         path = tmp_path / "data" / model / "predictions.parquet"
         table = pd.read_parquet(path)
         table["prediction"] = table["actual"]  # a champion that is always right
@@ -179,7 +191,8 @@ def test_a_regression_where_less_is_better(shop):
     assert it.book.lines("weights")[-1].reference == 3
 
 
-def test_a_slice_of_one_class_is_not_enough_evidence_for_the_area_under_a_curve(shop):
+def test_a_slice_of_one_class_is_not_enough_evidence_for_the_area_under_a_curve(shop, monkeypatch):
+    monkeypatch.setattr(gain, "RESAMPLES", 50)  # each takes scikit-learn a millisecond
     it = shop()
     it.decide(it.candidate("one"))
     two = it.candidate("two")
