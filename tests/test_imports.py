@@ -24,7 +24,7 @@ NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 
 FLOWS = {  # the modules of flows/ that may import a library
-    "mlflow": {"discard", "doctor", "inventory", "registry", "served", "stores", "tracking"},
+    "mlflow": {"discard", "doctor", "inventory", "registry", "served", "stores", "tracking", "trial"},
     "prefect": {"abandoned", "artifacts", "commands", "nightly", "retrain"},
     "dvc": {"graph"},
     "tensorflow": set(),
