@@ -53,8 +53,9 @@ def tree(project: Project) -> str:
     if not index:
         return ""
     with _index() as variables:
-        if (project.root / index).exists():  # with what git knows of each file: only what changed is read
-            shutil.copyfile(project.root / index, variables["GIT_INDEX_FILE"])
+        if (project.root / index).exists():  # with what git knows of each file: only what changed is read. The time of
+            # the index comes along: by it git tells which files may have changed in the very moment they were added
+            shutil.copy2(project.root / index, variables["GIT_INDEX_FILE"])
         left_out = [f":(exclude,top,literal){path}" for path in _no_code(project)]
         _write(project, variables, "add", "--all", "--", ".", *left_out)
         return _write(project, variables, "write-tree")

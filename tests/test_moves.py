@@ -211,6 +211,7 @@ def test_two_people_at_once_both_are_on_record_and_one_wins(project):
 CLIENT = "mlflow.tracking.client:MlflowClient"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("point", "when", "written"),
     [

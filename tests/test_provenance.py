@@ -1,5 +1,6 @@
 """Provenance: the tree of a run is a commit, made without touching the user's branch, index or files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,18 @@ def test_the_same_tree_is_kept_once_and_another_one_gets_the_next_number(project
     (project.root / "edited.py").write_text("three\n")
     assert kept(project)["ratchet.ref"] == "refs/ratchet/pets/2"
     assert kept(project, "other")["ratchet.ref"] == "refs/ratchet/other/1"
+
+
+def test_a_change_in_the_very_moment_of_the_commit_is_seen(project):
+    """Of the same size and with the same time: git looks at such a file again because the index is no younger."""
+    git(project.root, "config", "core.trustctime", "false")  # the time of the inode cannot be set
+    edited = project.root / "edited.py"
+    at = edited.stat().st_mtime_ns
+    edited.write_text("two\n")
+    for path in (edited, project.root / ".git" / "index"):
+        os.utime(path, ns=(at, at))
+    commit = kept(project)["ratchet.commit"]
+    assert git(project.root, "show", f"{commit}:edited.py") == "two"
 
 
 def test_a_repository_without_a_commit_and_a_folder_without_a_repository(tmp_path, project):
