@@ -88,7 +88,9 @@ def test_a_change_in_the_very_moment_of_the_commit_is_seen(project):
     """Of the same size and with the same time: git looks at such a file again because the index is no younger."""
     git(project.root, "config", "core.trustctime", "false")  # the time of the inode cannot be set
     edited = project.root / "edited.py"
-    at = edited.stat().st_mtime_ns
+    at = 1_700_000_000_000_000_000
+    os.utime(edited, ns=(at, at))
+    git(project.root, "add", "edited.py")
     edited.write_text("two\n")
     for path in (edited, project.root / ".git" / "index"):
         os.utime(path, ns=(at, at))
