@@ -258,6 +258,7 @@ def test_down_refuses_while_a_run_is_active(project):
     assert (project / ".ratchet" / "servers.json").exists()
 
 
+@pytest.mark.long
 def test_two_models_at_once_both_succeed(project, first):
     for model in ("breast_cancer", "diabetes"):
         edit(project / "models" / f"{model}.yaml", "seed: 7", "seed: 8")
@@ -271,6 +272,7 @@ def test_two_models_at_once_both_succeed(project, first):
     assert {stage["state"] for one in found for stage in one["stages"][4:]} == {"Ran"}
 
 
+@pytest.mark.long
 def test_dvc_repro_by_hand_gives_the_same_lock_on_one_core(project, first):
     """Forced and without DVC's run cache, so that every stage really runs again."""
     before = (project / "dvc.lock").read_bytes()
