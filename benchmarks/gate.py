@@ -187,8 +187,13 @@ def metric_trials(name: str, rows: int, size: float, margin: float, trials: int)
     )
 
 
-def of_metric(pool: ProcessPoolExecutor, trials: int, name: str, cases: list[tuple[int, float]]) -> None:
-    sizes = (-2, -1.1, -1, 0)  # in margins
+def of_metric(
+    pool: ProcessPoolExecutor,
+    trials: int,
+    name: str,
+    cases: list[tuple[int, float]],
+    sizes: tuple[float, ...] = (-2, -1.1, -1, 0),  # in margins
+) -> None:
     asked = [(rows, margin, size) for rows, margin in cases for size in sizes]
     work = {
         (rows, margin, size): pool.submit(metric_trials, name, rows, size * margin, margin, trials)
@@ -202,7 +207,7 @@ def of_metric(pool: ProcessPoolExecutor, trials: int, name: str, cases: list[tup
 
 
 def auc(pool: ProcessPoolExecutor, trials: int) -> None:
-    of_metric(pool, trials // 5, "roc_auc", [(126, 0.05)])  # each takes seconds
+    of_metric(pool, trials // 5, "roc_auc", [(126, 0.05)], (-1.1, 0))  # each takes seconds
 
 
 def regression(pool: ProcessPoolExecutor, trials: int) -> None:
