@@ -98,9 +98,7 @@ def _known(
     if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
         _note(store, version, before)  # a crash came between the decision and its note
         return _answer(before.action, before.reason, standing, before)
-    if standing.champion == number and (failed := gate.floor(declared.promote, found.metrics[declared.promote.metric])):
-        if failed.passed is False:
-            return None
+    if standing.champion == number and gate.floor(declared.promote, found.metrics[declared.promote.metric]).passed:
         return _answer("unchanged", f"version {number} is the champion already", standing)
     if before is None or before.decision_key != _key(store, declared, found, version, standing):
         return None

@@ -154,6 +154,16 @@ def test_the_same_again_is_unchanged_and_leaves_no_line(shop):
     assert it.actions() == ["accepted"]
 
 
+def test_a_champion_that_misses_an_edited_floor_is_said_once_and_stays(shop):
+    it = shop()
+    one = it.candidate("one")
+    it.decide(one)
+    found = it.decide(one, at_least=0.99)
+    assert (found["decision"], found["champion"]) == ("rejected", 1)
+    assert it.decide(one, at_least=0.99)["decision"] == "unchanged"
+    assert it.actions() == ["accepted", "rejected"]
+
+
 def test_a_tie_is_undecided_on_few_rows_and_accepted_under_a_wide_margin(shop):
     it = shop()
     it.decide(it.candidate("one"))
