@@ -7,7 +7,7 @@ run of it lives. Runs of other clones, which may share the servers, are not touc
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowRunFilter, TaskRunFilter
+from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import State
 from prefect.states import Crashed
 
@@ -29,6 +29,23 @@ def end(project: Project, flow: str, name: str, living: UUID) -> int:
         for run_id in died:
             _crash(client, run_id, is_open)
     return len(died)
+
+
+def end_of_deployment(project: Project, model: str) -> int:
+    """Set what a scheduler that died has left open of a model to Crashed; returns how many.
+
+    Only for the start of a scheduler, with the model's lock held: later, a run that is pending is about to begin.
+    """
+    is_open = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+    wanted = {"tags": {"all_": [project.clone]}, "state": is_open}
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [model]}}),
+            flow_run_filter=FlowRunFilter.model_validate(wanted),
+        )
+        for run in found:
+            _crash(client, run.id, is_open)
+    return len(found)
 
 
 def _crash(client: SyncPrefectClient, run_id: UUID, is_open: dict[str, dict[str, list[str]]]) -> None:

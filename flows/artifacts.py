@@ -1,16 +1,95 @@
-"""What people read on the Prefect page of a run: the decision, the metrics, a link to MLflow."""
+"""What people read on the Prefect page of a run: its log, the data, the training, the decision, a link to MLflow."""
 
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
 
-from flows import servers
+from flows import progress, servers
 from flows.environment import Project
+from flows.epochs import Epoch
+
+EVERY = 1.0  # seconds between two movements of a bar
+
+
+class Logged(progress.Progress):
+    """The progress of a run that Prefect has started: lines of its log."""
+
+    def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
+        self.notice(f"{name}: {state}, {seconds:.1f} s{f', {note}' if note else ''}")
+
+    def notice(self, text: str) -> None:
+        with suppress(MissingContextError):
+            get_run_logger().info(text)
+
+
+class Bar:
+    """How far a training is, as a bar. Made at its first movement, so that no stage that trains nothing has one."""
+
+    def __init__(self, model: str):
+        self._key, self._moved = f"{_key(model)}-training", 0.0
+        self._bar: Any = None
+
+    def move(self, epoch: Epoch, epochs: int) -> None:
+        """To an epoch. What cannot be shown now is left out: training never waits or fails."""
+        done = 100 * epoch["epoch"] / epochs
+        if done < 100 and time.monotonic() - self._moved < EVERY:
+            return
+        with suppress(Exception):
+            told: Any = progress.told(epoch, epochs)
+            if self._bar is None:
+                self._bar = create_progress_artifact(done, key=self._key, description=told)
+            else:
+                update_progress_artifact(self._bar, done, description=told)
+        self._moved = time.monotonic()
+
+
+def data(project: Project, model: str, refreshed: str) -> None:
+    """The rules of `validate` and `check` and what they found, also those of a stage that failed. refreshed: what
+    changed in the source."""
+    folder, rules = project.data(model), []
+    for stage in ("validation", "check"):
+        rules += [_rule(stage, entry) for entry in _report(folder, stage).get("rules", [])]
+    rows = _report(folder, "validation").get("rows", "unknown")
+    told = f"{model}: {rows} rows. {refreshed}"
+    create_table_artifact(rules or [{"rule": "none declared"}], key=f"{_key(model)}-data", description=told)
+
+
+def _report(folder: Path, stage: str) -> dict[str, Any]:
+    """Of the stage that failed, if it did; {} if it has not run."""
+    for path in (folder / "failed" / f"{stage}.json", folder / f"{stage}.json"):
+        if path.exists():
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
+
+
+def _rule(stage: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "verdict": "pass" if entry["success"] else f"FAIL ({entry['level']})",
+        "rule": entry["rule"],
+        "of": ", ".join(f"{name} {value}" for name, value in entry["arguments"].items()),
+        "failing": f"{entry['failing']} of {entry['rows']}" if entry.get("rows") else str(entry.get("observed", "")),
+        "stage": stage,
+    }
+
+
+def _key(model: str) -> str:
+    return model.replace("_", "-")
 
 
 def show(project: Project, model: str, made: Any, published: Any, answer: dict[str, Any]) -> None:
     """Artifacts keep a history under their key, so a key belongs to one model."""
-    key = model.replace("_", "-")
+    key = _key(model)
     looks = [
         {
             "looked at": look["what"],

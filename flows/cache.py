@@ -51,7 +51,7 @@ def unneeded(project: Project, unwanted: set[str], kept: set[str]) -> Unneeded:
     kept: hashes that are still named. Whoever calls this holds DVC's lock until it is removed.
     """
     folder = graph.cache_folder(project)
-    if not folder.resolve().is_relative_to(project.root.resolve()):
+    if not folder.resolve().is_relative_to(project.home.resolve()):
         return Unneeded(elsewhere=folder)
     unwanted = unwanted - kept
     lists = {digest for digest in unwanted if digest.endswith(".dir")}

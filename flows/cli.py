@@ -36,13 +36,16 @@ def run(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Fail if another run is active, instead of waiting.")
     ] = False,
+    data: Annotated[str, typer.Option(metavar="HASH", help="Retrain on an earlier version of the data.")] = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
+    from flows.asked import Asked
     from flows.commands import run as command
 
-    _answer(lambda project: command(project, model, as_json, not no_wait), told.run, as_json, debug)
+    wanted = Asked(data=data)
+    _answer(lambda project: command(project, model, as_json, not no_wait, wanted), told.run, as_json, debug)
 
 
 @app.command()
@@ -62,11 +65,43 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command()
-def up(as_json: Json = False, debug: Debug = False) -> None:
-    """Start the Prefect and MLflow servers in the background, and print their addresses."""
+def data(
+    model: Model = "digits",
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Compare two: the beginnings of their hashes, `champion` or `latest`."),
+    ] = None,
+    changed: Annotated[bool, typer.Option("--changed", help="Let the scheduler look for new data now.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The versions of a model's data, and what was trained on each; or two of them side by side."""
+    from flows.commands import data as command
+
+    _answer(lambda project: command(project, model, diff, changed), told.data, as_json, debug)
+
+
+@app.command()
+def schedule(
+    parallel: Annotated[int | None, typer.Option(min=1, help="Runs at once. Default: half the cores.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Run every model's schedule in this terminal, until it is stopped; `ratchet up` does it in the background."""
+    from flows.commands import schedule as command
+
+    _answer(lambda project: command(project, parallel), str, False, debug)
+
+
+@app.command()
+def up(
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="The servers alone.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Start the servers of Prefect and MLflow and the scheduler in the background, and print their addresses."""
     from flows.commands import up as command
 
-    _answer(command, told.servers, as_json, debug)
+    _answer(lambda project: command(project, not no_schedule), told.servers, as_json, debug)
 
 
 @app.command()

@@ -7,20 +7,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from flows import lifeline, locks, progress, servers, tracker
+from flows import asked, lifeline, locks, progress, scheduler, servers, tracker
+from flows.asked import Asked
 from flows.environment import Project
 from pipelines import declaration, settings
 from pipelines.errors import RequestError, StageError
 
 
-def run(project: Project, model: str, quiet: bool, wait: bool = True) -> dict[str, Any]:
+def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: Asked | None = None) -> dict[str, Any]:
     """Retrain one model. Raises RatchetError with the paragraph that says what to do.
 
     wait: whether to wait for another run that holds what this one needs, or to raise BusyError.
     """
+    asked.by_hand(wanted or Asked())
     declaration.check(model)  # before any lock, server or stage
     shown = _watched(quiet)
     what = f"ratchet run {model}"
@@ -41,7 +45,7 @@ def _retrain(project: Project, model: str) -> dict[str, Any]:
 
     try:
         with tags(project.clone):
-            return retrain(model)
+            return dict(retrain(model))
     except StageError as error:
         back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error
@@ -107,12 +111,48 @@ def _next(project: Project) -> str:
     return "`ratchet up` opens the pages of MLflow and Prefect, `ratchet status` shows every model"
 
 
-def up(project: Project) -> dict[str, Any]:
-    return {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+def up(project: Project, schedule: bool = True) -> dict[str, Any]:
+    """Both servers and the scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
+    answer: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+    try:
+        return answer | {"schedule": scheduler.start(project) if schedule else {}, "problem": ""}
+    except RequestError as error:  # without git there is nothing to run from: the servers are up all the same
+        return answer | {"schedule": {}, "problem": str(error)}
 
 
 def down(project: Project) -> dict[str, Any]:
-    return {"format": 1, "stopped": servers.down(project)}
+    """The scheduler first, so that it starts nothing more. Raises BusyError while a run is active."""
+    servers.check_idle(project)
+    stopped = ["schedule"] if scheduler.stop(project) else []
+    return {"format": 1, "stopped": stopped + servers.down(project)}
+
+
+def schedule(project: Project, parallel: int | None) -> dict[str, Any]:
+    """Serve every model's schedule in this terminal, until it is stopped."""
+    scheduler.here(project, parallel)
+    return {}
+
+
+def data(project: Project, model: str, words: tuple[str, str] | None, changed: bool) -> dict[str, Any]:
+    """The versions of a model's data, or two compared, or an event that says that they changed. Raises RequestError."""
+    if changed:
+        return _tell_of_data(project, model)
+    from flows.data import data as work
+
+    return work(project, model, words)
+
+
+def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
+    """The event that the automation of a model's deployment acts on. Raises RequestError if nobody listens."""
+    declaration.check(model)
+    if not _shared_server(project):
+        raise RequestError("No server of Prefect's is up, so nobody would learn of it.", "Run `ratchet up` first.")
+    import requests
+
+    event = {"id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": asked.CHANGED}
+    with servers.for_a_run(project) as url:
+        requests.post(f"{url}/events", json=[event | {"resource": asked.about(model)}], timeout=10).raise_for_status()
+    return {"format": 1, "model": model, "event": asked.CHANGED}
 
 
 def compare(project: Project, model: str, words: tuple[str, str], output: str, here: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _foreign_locations(project: Project) -> str:
         rows = database.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'")
         for (location,) in rows:
             base = location.partition("/mlflow/artifacts")[0].removeprefix("file://")
-            if base != str(project.root) and not Path(base).exists():
+            if base != str(project.home) and not Path(base).exists():
                 return str(base)
     return ""
 
@@ -165,5 +165,5 @@ def _move_locations(project: Project) -> None:
         for table, column in LOCATIONS.items():
             database.execute(  # the names come from LOCATIONS, the values are bound
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
-                (f"file://{old}/", f"file://{project.root}/"),
+                (f"file://{old}/", f"file://{project.home}/"),
             )

@@ -27,6 +27,7 @@ SETTLED = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # its default is pickle
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # a schedule of minutes makes many
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -50,21 +51,32 @@ LOGINS = (  # of the servers that RATCHET_TRACKING_URI and RATCHET_PREFECT_API_U
 
 @dataclass(frozen=True)
 class Project:
-    """One clone: every path is absolute."""
+    """One working tree: every path is absolute. All trees of a clone share its stores, state and arrivals."""
 
     root: Path
-    state: Path  # RATCHET_STATE, or .ratchet/: locks, logs, Prefect's home
+    state: Path  # RATCHET_STATE, or .ratchet/ of the clone: locks, logs, Prefect's home
     tracking: str  # RATCHET_TRACKING_URI, or "": the SQLite store under mlflow/
     prefect: str  # RATCHET_PREFECT_API_URL, or "": our own server
     ledger: str = ""  # RATCHET_LEDGER_URL, or "": a SQLite file beside MLflow's
+    clone_root: Path | None = None  # where this is a worktree of another folder: that folder
+
+    @property
+    def home(self) -> Path:
+        """The folder of the clone: `root`, unless that is a worktree of it, as that of scheduled runs is."""
+        return self.clone_root or self.root
+
+    @property
+    def worktree(self) -> Path:
+        """The folder of scheduled runs, whether it is there or not."""
+        return self.state / "schedule"
 
     @property
     def mlflow_database(self) -> Path:
-        return self.root / "mlflow" / "mlflow.db"
+        return self.home / "mlflow" / "mlflow.db"
 
     @property
     def mlflow_artifacts(self) -> Path:
-        return self.root / "mlflow" / "artifacts"
+        return self.home / "mlflow" / "artifacts"
 
     @property
     def prefect_home(self) -> Path:
@@ -84,13 +96,14 @@ def find() -> Project:
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").is_file() and (folder / "models").is_dir():
-            state = Path(os.environ.get("RATCHET_STATE", folder / ".ratchet"))
+            home = clone_of(folder)
             return Project(
                 root=folder,
-                state=(folder / state).resolve(),
+                state=(home / os.environ.get("RATCHET_STATE", ".ratchet")).resolve(),
                 tracking=os.environ.get("RATCHET_TRACKING_URI", ""),
                 prefect=os.environ.get("RATCHET_PREFECT_API_URL", ""),
                 ledger=os.environ.get("RATCHET_LEDGER_URL", ""),
+                clone_root=home if home != folder else None,
             )
     raise RequestError(
         f"{here} is not inside a Ratchet project: no folder above it has dvc.yaml and models/.",
@@ -98,16 +111,46 @@ def find() -> Project:
     )
 
 
+def clone_of(folder: Path) -> Path:
+    """The folder of the clone that `folder` is a worktree of; `folder` itself if it is none.
+
+    git writes a file `.git` into a worktree: it names a folder of the clone's repository, whose `commondir` names that.
+    """
+    marker = folder / ".git"
+    if not marker.is_file():
+        return folder
+    own = (folder / marker.read_text(encoding="utf-8").partition("gitdir:")[2].strip()).resolve()
+    common = own / "commondir"
+    if not common.is_file():  # a submodule
+        return folder
+    home = (own / common.read_text(encoding="utf-8").strip()).resolve().parent
+    return home if (home / "dvc.yaml").is_file() else folder
+
+
 def prepare() -> Project:
     """Enter the project: its folder becomes the working directory, its variables those of every child."""
+    project = _entered(FOREIGN)
+    os.environ.update(QUIET | SETTLED)
+    os.environ["PREFECT_HOME"] = str(project.prefect_home)
+    return project
+
+
+def join() -> Project:
+    """Enter the project in a process that Prefect has started: Prefect's own variables are as it has set them."""
+    project = _entered(tuple(prefix for prefix in FOREIGN if prefix != "PREFECT_"))
+    os.environ.update({name: value for name, value in (QUIET | SETTLED).items() if not name.startswith("PREFECT_")})
+    return project
+
+
+def _entered(foreign: tuple[str, ...]) -> Project:
     project = find()
     os.chdir(project.root)
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in [name for name in os.environ if name.startswith(FOREIGN) and name not in LOGINS]:
+    for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:
         del os.environ[name]
-    os.environ.update(QUIET | SETTLED)
-    os.environ["PREFECT_HOME"] = str(project.prefect_home)
     os.environ["DVC_SITE_CACHE_DIR"] = str(project.state / "dvc")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    binaries, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != binaries:
+        os.environ["PATH"] = os.pathsep.join([binaries, path])
     return project

@@ -10,14 +10,14 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from flows.environment import Project
 from pipelines import settings
-from pipelines.errors import RatchetError, RequestError, StageError
+from pipelines.errors import DataError, RatchetError, RequestError, StageError, UnreachableError
 
 
 class Graph:
@@ -91,7 +91,8 @@ class Graph:
         try:
             changed = self.repo.reproduce(stage, single_item=True)
         except DvcException as problem:
-            raise StageError(stage, _reason(problem, error)) from problem
+            kind, reason = _reason(problem, error)
+            raise StageError(stage, reason, kind=kind) from problem
         finally:
             del os.environ["RATCHET_STAGE_LOG"]
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
@@ -156,8 +157,60 @@ class Graph:
     def add(self, folder: Path) -> None:
         """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
         path = str(folder.relative_to(self.project.root))
+        if self._imported() is not None:
+            Path(f"{path}.dvc").unlink()
+            self.repo._reset()
         self.repo.add(path)
         self.repo.freeze(f"{path}.dvc")
+        self._find_stages(self.model)
+
+    def moved(self, address: str) -> bool:
+        """Whether a path or URL outside of the project holds anything else than what was imported from it last.
+
+        Nothing is fetched. Raises DataError if it holds nothing, UnreachableError if it cannot be asked.
+        """
+        stage = self._imported()
+        if stage is None or _address(stage) != address:
+            return True
+        with _asked(address):
+            return bool(stage.deps[0].changed())
+
+    def follow(self, address: str, out: Path) -> None:
+        """Import what a path or URL outside of the project holds now to `out`, as `dvc import-url` and `dvc update` do.
+
+        Raises DataError if it holds nothing, UnreachableError if it cannot be fetched.
+        """
+        folder = self.project.data(self.model)
+        with _asked(address):
+            stage = self._imported()
+            if stage is not None and _address(stage) == address:
+                stage.update()
+            else:
+                about = {"fname": str(folder / "source.dvc"), "wdir": str(folder), "deps": [address]}
+                stage = self.repo.stage.create(single_stage=True, validate=False, outs=[str(out)], **about)
+                stage.run()
+                stage.frozen = True
+            stage.dump()
+        self.repo._reset()
+        self._find_stages(self.model)
+
+    def _imported(self) -> Any:
+        """DVC's record of what was imported for this model, or None if nothing was."""
+        path = str(self.project.data(self.model) / "source.dvc")
+        return next((s for s in self.repo.index.stages if s.is_import and str(s.path) == path), None)
+
+    def put_back(self, pin: str, source: str) -> None:
+        """Bring pin.json and source.dvc ("" for none) back to these texts, and the pinned files with them."""
+        folder = self.project.data(self.model)
+        if not source:
+            (folder / "source.dvc").unlink(missing_ok=True)
+        else:
+            _write(folder / "source.dvc", source)
+            self.repo._reset()
+            self.repo.checkout(targets=[str(folder / "source.dvc")], force=True)
+        _write(folder / "pin.json", pin)
+        self.repo._reset()
+        self._find_stages(self.model)
 
     def checkout(self, entries: dict[str, Any]) -> None:
         """Bring the outputs that lock entries name, and the pinned source, back from DVC's cache."""
@@ -169,11 +222,14 @@ class Graph:
 
 @contextmanager
 def locked(project: Project) -> Iterator[None]:
-    """DVC's lock: while it is held nothing comes into the cache. A stage whose command runs does not hold it."""
+    """DVC's locks: while they are held nothing comes into the cache. A stage whose command runs does not hold one."""
     from dvc.repo import Repo, lock_repo
 
-    _mend_rwlock(project.root / ".dvc" / "tmp")
-    with Repo(str(project.root), _wait_for_lock=True) as repo, lock_repo(repo):
+    trees = [project.home, project.worktree] if (project.worktree / ".dvc").is_dir() else [project.home]
+    with ExitStack() as stack:
+        for tree in trees:
+            _mend_rwlock(tree / ".dvc" / "tmp")
+            stack.enter_context(lock_repo(stack.enter_context(Repo(str(tree), _wait_for_lock=True))))
         yield
 
 
@@ -197,6 +253,18 @@ def lend(project: Project, clone: Path) -> None:
             local["core"] = {"remote": ours["core"]["remote"]}
 
 
+def share(project: Project, tree: Path) -> None:
+    """Let DVC in a worktree use the cache and the remotes of the clone."""
+    from dvc.config import Config
+
+    ours = Config(str(project.home / ".dvc"))
+    with Config(str(tree / ".dvc")).edit("local") as local:
+        local["cache"] = {"dir": str(cache_folder(project))}
+        local["remote"] = dict(ours["remote"])
+        if ours["core"].get("remote"):
+            local["core"] = {"remote": ours["core"]["remote"]}
+
+
 def cached(project: Project, digest: str) -> Path | None:
     """The file in DVC's cache that has this hash of DVC's."""
     path = cache_folder(project) / "files" / "md5" / digest[:2] / digest[2:]
@@ -206,6 +274,35 @@ def cached(project: Project, digest: str) -> Path | None:
 def inputs_hash(inputs: dict[str, Any]) -> str:
     """The name of a run (FORMATS.md, the three keys)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _address(imported: Any) -> str:
+    """The path or URL that an import follows, as a model's YAML has it."""
+    found = str(imported.deps[0].def_path)
+    return found if "://" in found else str(imported.deps[0].fs_path)
+
+
+@contextmanager
+def _asked(address: str) -> Iterator[None]:
+    """Around a question to a place outside of the project: what goes wrong there, in words."""
+    try:
+        yield
+    except RatchetError:
+        raise
+    except Exception as error:
+        gone = "DoesNotExist" in type(error).__name__ or isinstance(error, FileNotFoundError)
+        if gone and "://" not in address:  # of a server that is away DVC says the same as of a file that is gone
+            raise DataError(f"The source {address} does not exist.", "Correct `ingest: source:`.") from error
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UnreachableError(
+            f"The source {address} cannot be read now: {told}.", "The pinned version stays; run again later."
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def _content(entry: Any) -> str:
@@ -269,10 +366,11 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
-def _reason(problem: Exception, error: Path) -> str:
-    """What the stage itself said, else the innermost cause that DVC gives."""
+def _reason(problem: Exception, error: Path) -> tuple[str, str]:
+    """The kind of error and what the stage itself said, else "" and the innermost cause that DVC gives."""
     if error.exists():
-        return error.read_text(encoding="utf-8")
+        kind, _, paragraph = error.read_text(encoding="utf-8").partition("\n")
+        return kind, paragraph
     while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
         problem = problem.__cause__
-    return str(problem)
+    return "", str(problem)

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
 from flows.environment import Project
-from pipelines.errors import RatchetError
+from pipelines.errors import UnreachableError
 
 FIRST = "0" * 64  # what the first line has for the hash of the one before
 ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned")
@@ -139,7 +139,7 @@ class Ledger:
         except SQLAlchemyError as error:
             if isinstance(error, Taken):
                 raise
-            raise RatchetError(
+            raise UnreachableError(
                 f"The ledger {self.told()} cannot be used now: {' '.join(str(error).split())[:300]}.",
                 "Nothing was decided. Run again when it is back.",
             ) from error
@@ -147,7 +147,7 @@ class Ledger:
 
 def of(project: Project) -> Ledger:
     """RATCHET_LEDGER_URL, or a SQLite file beside MLflow's."""
-    return Ledger(project.ledger or f"sqlite:///{project.root / 'mlflow' / 'ledger.db'}")
+    return Ledger(project.ledger or f"sqlite:///{project.home / 'mlflow' / 'ledger.db'}")
 
 
 def broken(lines: list[Line]) -> str:

@@ -141,7 +141,9 @@ def _stage(name: str) -> str:
 
 
 def _path(project: Project, model: str) -> Path:
-    return project.state / f"dvc-lock-{model}.json"
+    """Of each working tree its own: what they hold belongs to their dvc.lock."""
+    tree = "" if project.root == project.home else f"-{project.root.name}"
+    return project.state / f"dvc-lock-{model}{tree}.json"
 
 
 def _saved(project: Project, model: str) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from flows.environment import Project
 from pipelines.errors import BusyError
 
 Notice = Callable[[str], None]
+LOOK = 0.3  # seconds: for so long another process may hold a lock only to see whether it is held
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def hold(
     note = path.with_suffix(".json")
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK)
     except Timeout:
         holder = describe(project, name)
         if not wait:
@@ -63,3 +64,11 @@ def describe(project: Project, name: str) -> str:
         return f"another process ({name})"
     since = datetime.fromtimestamp(note["since"], UTC).strftime("%H:%M:%S UTC")
     return f"{note['what']} (process {note['pid']}, since {since})"
+
+
+def holder(project: Project, name: str) -> int:
+    """The process that holds a lock. Raises ValueError if it has not said so yet."""
+    try:
+        return int(json.loads((project.state / "locks" / f"{name}.json").read_text())["pid"])
+    except OSError as error:
+        raise ValueError(f"nobody has signed the lock {name}") from error

@@ -27,11 +27,11 @@ class Step:
 def plan(project: Project, model: str) -> dict[str, Any]:
     """What would happen to each stage. Raises RequestError for a model that there is not."""
     declared = declaration.check(model)
-    try:
-        news, failure = refresh.news(declared), ""
-    except RatchetError as error:
-        news, failure = "", error.what
     with Graph(project, model) as graph:
+        try:
+            news, failure = refresh.news(project, graph, declared), ""
+        except RatchetError as error:
+            news, failure = "", error.what
         steps = _steps(project, graph, news, failure)
     stages = [{key: value for key, value in asdict(step).items() if key != "anew"} for step in steps]
     return {"format": 1, "model": model, "source": news or failure or "nothing new", "stages": stages}

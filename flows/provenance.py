@@ -21,7 +21,7 @@ from flows.environment import Project
 from pipelines import fingerprint
 from pipelines.errors import RatchetError
 
-DEFINING = ("pipelines", "flows", "models", "data", "dvc.yaml", "requirements.lock", "pyproject.toml")
+DEFINING = ("pipelines", "flows", "models", "dvc.yaml", "requirements.lock", "pyproject.toml")
 MOST_BYTES = 5_000_000  # of an untracked file; a larger one is no code
 DATA = {".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".npz", ".npy", ".h5", ".keras", ".gz", ".zip", ".db", ".pkl"}
 SECRET = {".env", ".pem", ".key"}  # beginnings and endings of names

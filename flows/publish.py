@@ -64,7 +64,8 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key != "schedule"}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
-    tags = hashes | tags | provenance.keep(project, model, tree or provenance.tree(project))
+    data = of_data(declared, found.folder, digests)
+    tags = hashes | data | tags | provenance.keep(project, model, tree or provenance.tree(project))
     tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
@@ -73,6 +74,15 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     store.update_run(run_id, name=run_name(declared, version, inputs_hash))
     tracking.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
+
+
+def of_data(declared: Declaration, folder: Path, digests: dict[str, str]) -> dict[str, str]:
+    """Tags of what a run was made of. digests: DVC's hash of each output, by its path."""
+    return {
+        "ratchet.source": declared.ingest.source,
+        "ratchet.data_rows": str(tables.rows(folder / "raw.parquet")),
+        "ratchet.data_digest": digests[f"data/{declared.model}/raw.parquet"],
+    }
 
 
 def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:

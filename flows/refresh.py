@@ -1,116 +1,260 @@
 """Refresh: look at the source, and pin what is there now.
 
 The only writer of data/<model>/pin.json and data/<model>/source/. Stages read what is pinned; `dvc repro` never
-comes here.
+comes here. What lies inside the project is copied and added to DVC; a path or URL outside is followed with DVC's
+import. Whatever goes wrong, the version that was pinned stays.
 """
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from flows import arrivals
+from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import sources
 from pipelines.declaration import Declaration
-from pipelines.errors import DataError, IntegrityError
+from pipelines.errors import DataError, RequestError
 from pipelines.settings import FORMAT
 
-READABLE = (".csv", ".parquet")
+Pin = dict[str, Any]
 
 
-def refresh(project: Project, graph: Graph, declared: Declaration) -> tuple[str, str]:
+def refresh(project: Project, graph: Graph, declared: Declaration, refused: str = "") -> tuple[str, str]:
     """Bring the pin up to date; returns "Ran" or "Unchanged", and what happened, in words.
 
-    Raises DataError if the source is missing.
+    refused: the version that a run has refused, and would refuse again: it is not pinned.
+    Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away.
     """
-    model, source = declared.model, declared.ingest.source
-    pin, files = _look(declared)
-    if pin is None:
-        return "Unchanged", f"{source} is pinned" if source.startswith("builtin:") else f"{source}: nothing new"
-    if not files:
-        _write_pin(model, pin)
-        return "Ran", f"{source} pinned"
-    _copy(files, pin["files"], sources.source_folder(model))
-    graph.add(project.root / sources.source_folder(model))
-    _write_pin(model, pin)
-    return "Ran", f"{source} pinned: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes"
-
-
-def news(declared: Declaration) -> str:
-    """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
-    pin, files = _look(declared)
-    if pin is None:
-        return ""
-    before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (_pinned(declared.model), pin))
-    words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
-    words += [f"{name} is gone" for name in before if name not in now]
-    rest = "the pinned copy is not whole" if files else "not pinned yet"
-    return f"{declared.ingest.source}: {', '.join(words) or rest}"
-
-
-def _look(declared: Declaration) -> tuple[dict[str, Any] | None, list[Path]]:
-    """The pin of what the source holds, or None if it is in place already; and the files that it names."""
-    model, source = declared.model, declared.ingest.source
-    old = _pinned(model)
+    model, source, old = declared.model, declared.ingest.source, pinned(declared.model)
+    if sources.followed(source):
+        return _follow(project, graph, declared, old, refused)
     if source.startswith("builtin:"):
-        return (None if old and old["source"] == source else _builtin_pin(source)), []
-    files = _files(source)
-    entries = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sources.file_hash(path)} for path in files]
-    pin = {"format": FORMAT, "source": source, "kind": "files", "files": entries}
-    return (None if old == pin and _in_place(model, pin) else pin), files
+        if old and old["source"] == source:
+            return "Unchanged", f"{source} is pinned"
+        _write_pin(model, _builtin_pin(source))
+        return "Ran", f"{source} pinned"
+    found, waiting = arrivals.look(project, declared)
+    pin = _pin(source, found)
+    if old == pin and _in_place(project, declared, pin):
+        return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
+    if version(pin) == refused:
+        return "Unchanged", "; ".join([_stays(source, refused), *waiting])
+    if not found:
+        raise DataError(f"The source {source} holds no complete file: {'; '.join(waiting)}.", "Run again later.")
+    if old and old["source"] == source and arrivals.only_grows(source):
+        _check_growth(project, declared, old, found)
+    with unless_it_fails(graph):
+        _copy(found, sources.source_folder(model))
+        graph.add(project.root / sources.source_folder(model))
+        _write_pin(model, pin)
+    return "Ran", "; ".join([told(old, pin), *waiting])
 
 
-def _pinned(model: str) -> dict[str, Any] | None:
+def news(project: Project, graph: Graph, declared: Declaration) -> str:
+    """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
+    source, old = declared.ingest.source, pinned(declared.model)
+    if source.startswith("builtin:"):
+        return "" if old and old["source"] == source else f"{source}: not pinned yet"
+    if sources.followed(source):
+        return f"{source}: another version" if graph.moved(source) or not old or old["source"] != source else ""
+    found, waiting = arrivals.look(project, declared)
+    pin = _pin(source, found)
+    if old == pin and _in_place(project, declared, pin):
+        return ""
+    before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
+    words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
+    words += [f"{name} is gone" for name in before if name not in now] + waiting
+    return f"{source}: {', '.join(words) or 'the pinned copy is not whole'}"
+
+
+def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tuple[str, str]:
+    """Pin an earlier version of the data again: the texts of its pin.json and source.dvc ("" if it had none)."""
+    wanted = json.loads(pin)
+    if wanted["source"] != declared.ingest.source:
+        raise RequestError(
+            f"That version was read from {wanted['source']}, and models/{declared.model}.yaml reads "
+            f"{declared.ingest.source}.",
+            "Bring the YAML of then back first, or choose another version.",
+        )
+    with unless_it_fails(graph):
+        graph.put_back(pin, source)
+    return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
+
+
+def pinned(model: str) -> Pin | None:
     return sources.read_pin(model) if sources.pin_path(model).exists() else None
 
 
-def _builtin_pin(source: str) -> dict[str, Any]:
+def version(pin: Pin) -> str:
+    """The hash of what a pin names: of a built-in set's rows, or of the names and hashes of its files."""
+    if pin["kind"] == "builtin":
+        return str(pin["sha256"])
+    return hashlib.sha256(json.dumps([[f["name"], f["sha256"]] for f in pin["files"]]).encode()).hexdigest()
+
+
+def rows(pin: Pin) -> int:
+    """How many rows a pin names."""
+    return int(pin["rows"]) if pin["kind"] == "builtin" else sum(int(file.get("rows", 0)) for file in pin["files"])
+
+
+def told(old: Pin | None, pin: Pin) -> str:
+    """What changed from one pin to the next: rows, bytes, hash."""
+    size = sum(file["bytes"] for file in pin["files"])
+    if old is None or old["kind"] != "files":
+        return f"{pin['source']} pinned: {rows(pin):,} rows, {size:,} bytes, pin {version(pin)[:8]}"
+    before = sum(file["bytes"] for file in old["files"])
+    return (
+        f"{pin['source']} pinned: {rows(pin) - rows(old):+,} rows, {size - before:+,} bytes, "
+        f"pin {version(old)[:8]} -> {version(pin)[:8]}"
+    )
+
+
+@contextmanager
+def unless_it_fails(graph: Graph) -> Iterator[None]:
+    """Should the block fail, the version that was pinned before it is pinned again."""
+    saved = records(graph)
+    try:
+        yield
+    except BaseException:
+        restore(graph, saved)
+        raise
+
+
+def records(graph: Graph) -> dict[Path, str]:
+    """What says which version is pinned, pin.json and source.dvc: their texts, "" for none."""
+    return {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in _paths(graph)}
+
+
+def restore(graph: Graph, saved: dict[Path, str]) -> None:
+    """Pin again what was pinned when `records` read it."""
+    pin, source = (saved[path] for path in _paths(graph))
+    if pin:
+        graph.put_back(pin, source)
+    else:
+        for path in _paths(graph):
+            path.unlink(missing_ok=True)
+
+
+def _paths(graph: Graph) -> list[Path]:
+    folder = graph.project.data(graph.model)
+    return [folder / "pin.json", folder / "source.dvc"]
+
+
+class _Refused(Exception):
+    """What was fetched is the version that a run has refused."""
+
+
+def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
+    """Import what is at a path or URL outside of the project, if it is not what was imported last."""
+    model, source = declared.model, declared.ingest.source
+    here = old is not None and old["source"] == source and _in_place(project, declared, old)
+    if here and not graph.moved(source):
+        return "Unchanged", f"{source}: nothing new"
+    folder = project.root / sources.source_folder(model)
+    name = Path(urlsplit(source).path).name
+    with suppress(_Refused), unless_it_fails(graph):
+        if old is None or old["source"] != source:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        graph.follow(source, folder if source.endswith("/") else folder / name)
+        pin = _pin(source, arrivals.read(project, declared, _files(folder, source)))
+        if version(pin) == refused:
+            raise _Refused
+        if pin != old:
+            _write_pin(model, pin)
+        return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
+    return "Unchanged", _stays(source, refused)
+
+
+def _stays(source: str, refused: str) -> str:
+    return f"{source}: pin {refused[:8]} was refused, the one before it stays"
+
+
+def _files(folder: Path, source: str) -> list[Path]:
+    found = sorted(path for path in folder.glob("*") if path.name != ".gitignore")
+    if nested := [path.name for path in found if path.is_dir()]:
+        raise DataError(f"The source {source} holds a folder, {nested[0]}.", "Follow one folder of files.")
+    if not found:
+        raise DataError(f"The source {source} holds no file.", "Put the data there, or correct `ingest: source:`.")
+    return found
+
+
+def _check_growth(project: Project, declared: Declaration, old: Pin, found: list[Arrival]) -> None:
+    """Raises DataError if a file that was pinned is gone and was not withdrawn, or no longer begins as it was."""
+    source = declared.ingest.source
+    now = {arrival.path.name: arrival for arrival in found}
+    for entry in old["files"]:
+        name, there = entry["name"], now.get(entry["name"])
+        if there and (there.sha256 == entry["sha256"] or _begins(there.path, entry)):
+            continue
+        if not there and arrivals.withdrawn(arrivals.place(project, source) / name):
+            continue
+        raise DataError(
+            f"{source} only grows, and {name}, which is pinned, {'has changed' if there else 'is gone'}. The pinned "
+            "version stays.",
+            f"Put it back (a copy lies in {sources.source_folder(declared.model)}), or withdraw it: put an empty file "
+            f"{name}.withdrawn beside it, and send what is right under another name.",
+        )
+
+
+def _begins(path: Path, entry: dict[str, Any]) -> bool:
+    """Whether a file begins with what was pinned of it."""
+    digest, left = hashlib.sha256(), int(entry["bytes"])
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    return not left and digest.hexdigest() == entry["sha256"]
+
+
+def _pin(source: str, found: list[Arrival]) -> Pin:
+    return {"format": FORMAT, "source": source, "kind": "files", "files": [arrival.entry() for arrival in found]}
+
+
+def _builtin_pin(source: str) -> Pin:
     name = source.removeprefix("builtin:")
     table = sources.builtin(name)
-    digest = sources.builtin_hash(table)
     return {
         "format": FORMAT,
         "source": source,
         "kind": "builtin",
         "name": name,
         "rows": table.num_rows,
-        "sha256": digest,
+        "sha256": sources.builtin_hash(table),
     }
 
 
-def _files(source: str) -> list[Path]:
-    path = Path(source)
-    found = sorted(p for p in path.glob("*") if p.suffix.lower() in READABLE) if path.is_dir() else [path]
-    if not found or not found[0].is_file():
-        wanted = f"holds no file ending in {' or '.join(READABLE)}" if path.is_dir() else "does not exist"
-        raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
-    return found
-
-
-def _in_place(model: str, pin: dict[str, Any]) -> bool:
+def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
+    """Whether the pinned files lie where stages read them. `ingest` looks again, at every byte."""
+    folder = project.root / sources.source_folder(declared.model)
     try:
-        sources.check_files(model, pin)
-    except IntegrityError:
+        return [one.entry() for one in arrivals.read(project, declared, _files(folder, ""))] == pin["files"]
+    except DataError:
         return False
-    return True
 
 
-def _copy(files: list[Path], entries: list[dict[str, Any]], folder: Path) -> None:
+def _copy(found: list[Arrival], folder: Path) -> None:
     """Copy into a fresh folder, check what arrived, and swap it in. Raises DataError if a file changed meanwhile."""
     partial = folder.with_name(".source.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for path, entry in zip(files, entries, strict=True):
-        shutil.copyfile(path, partial / path.name)
-        if sources.file_hash(partial / path.name) != entry["sha256"]:
-            raise DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
+    for arrival in found:
+        shutil.copyfile(arrival.path, partial / arrival.path.name)
+        if sources.file_hash(partial / arrival.path.name) != arrival.sha256:
+            raise DataError(f"{arrival.path} changed while it was being read.", "Run again when it has been written.")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
 
-def _write_pin(model: str, pin: dict[str, Any]) -> None:
+def _write_pin(model: str, pin: Pin) -> None:
     path = sources.pin_path(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

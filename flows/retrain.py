@@ -1,91 +1,131 @@
 """Retrain: the main job, in order.
 
-refresh the pin -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
+refresh the pin -> is it due? -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
 """
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import (
     abandoned,
     artifacts,
+    asked,
     environment,
-    epochs,
-    graph,
+    hooks,
     lifeline,
     lockfile,
+    locks,
     made,
     progress,
     provenance,
     refresh,
     servers,
-    times,
+    steps,
+    ticks,
     tracker,
+    worktree,
 )
+from flows.asked import Asked
 from flows.environment import Project
-from flows.graph import Graph
+from flows.graph import Graph, inputs_hash
 from flows.made import Made
-from flows.progress import Progress
-from flows.tracker import Tracker
+from flows.steps import Run
 from pipelines import declaration, seal
-from pipelines.declaration import Declaration
-from pipelines.errors import IntegrityError
+from pipelines.errors import BusyError, IntegrityError, StageError
 
-step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
-
-
-@dataclass
-class Run:
-    """What the tasks of one run share."""
-
-    project: Project
-    declared: Declaration
-    tracker: Tracker
-    logs: Path
-    shown: Progress
-    tags: dict[str, str]
-    tree: str = ""  # what the stages ran from, in git's store; "" if none ran
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    live: bool = False  # whether MLflow has heard of this run
-
-    @property
-    def model(self) -> str:
-        return self.declared.model
+KEPT_LOGS = 200  # of runs
+STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
 
 
 @flow(name="retrain", flow_run_name="{model}")
-def retrain(model: str) -> dict[str, Any]:
-    """Retrain one model; returns the summary that `ratchet run --json` prints. The flow fails if a stage does."""
-    start = time.monotonic()
-    project, declared = environment.find(), declaration.check(model)
-    logs = project.state / "logs" / "runs" / str(runtime.flow_run.id)
-    logs.mkdir(parents=True, exist_ok=True)
-    with (
-        lifeline.held(project),
-        tracker.shared(project) as mlflow,
-    ):
-        if abandoned.end(project, "retrain", model, UUID(str(runtime.flow_run.id))):
-            mlflow.send("tracking.end", project, model, "KILLED")
-        run = Run(project, declared, mlflow, logs, progress.current(), _tags(project))
+def retrain(model: str, force: bool = False, reason: str = "") -> State:
+    """Look for new data, and retrain one model if there is reason to.
+
+    Hyperparameters are no parameters: models/<model>.yaml defines the model.
+
+    Args:
+        model: A model of models/, by its file's name.
+        force: Retrain though nothing is new.
+        reason: Why, for the record.
+    """
+    wanted = asked.current(force, reason)
+    project = environment.find() if wanted.by_hand else environment.join()
+    if not wanted.by_hand:
+        progress.use(artifacts.Logged())
+    with ExitStack() as stack:
         try:
-            found, last = _bring_up_to_date(run)
-        except BaseException:
-            if run.live:
-                mlflow.call("tracking.end", project, model, "FAILED")
-            raise
-        published: Any = publish_version("publish", run, found, wait_for=[last])
-        answer: Any = decide_champion("decide", run, found, published)
+            if not wanted.by_hand:  # a command holds it already, having waited for it if that was asked for
+                stack.enter_context(locks.hold(project, f"model-{model}", f"retraining of {model}", wait=False))
+            run = _begin(project, model, wanted)
+        except BusyError as error:
+            return _busy(project, model, wanted, error)
+        stack.enter_context(lifeline.held(project))
+        answer = _noted(run, stack)
+    return _ended(model, answer["decision"], answer["reason"], answer)
+
+
+def _begin(project: Project, model: str, wanted: Asked) -> Run:
+    flow_run = str(runtime.flow_run.id)
+    logs = project.state / "logs" / "runs" / flow_run
+    return Run(project, declaration.check(model), wanted, flow_run, logs, progress.current())
+
+
+def _busy(project: Project, model: str, wanted: Asked, error: BusyError) -> State:
+    """One run per model: a tick during another run is skipped, since that one began by looking for news too."""
+    reason, flow_run = f"another run has not ended: {error.what}", str(runtime.flow_run.id)
+    ticks.write(project, ticks.Tick(model, "skipped", reason, wanted.trigger, flow_run, str(project.root)))
+    return _ended(model, "skipped", reason)
+
+
+def _ended(model: str, decision: str, reason: str, answer: dict[str, Any] | None = None) -> State:
+    """The state in which Prefect shows the run, with what `ratchet run --json` prints."""
+    data = answer or {"format": 1, "model": model, "decision": decision, "reason": reason}
+    return Completed(name=STATES.get(decision, decision.capitalize()), message=reason, data=data)
+
+
+def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
+    """Do it; what came of it is written down, committed and told, however it ends."""
+    try:
+        answer = _work(run, stack)
+    except BaseException as error:
+        outcome, reason = "refused" if steps.refusal(error) else "failed", str(error) or type(error).__name__
+        told = {"model": run.model, "outcome": outcome, "reason": reason}
+        if run.note(outcome, reason):  # once, not at every tick until somebody has time for it
+            hooks.tell(run.project, told, run.shown.notice)
+        raise
+    run.note(answer["decision"], answer["reason"])
+    if answer["decision"] != "skipped":
+        worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
+    told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
+    hooks.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
+    return answer
+
+
+def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
+    start, project, model = time.monotonic(), run.project, run.model
+    if run.asked.by_hand:
+        run.tracker = stack.enter_context(tracker.shared(project))
+    died = abandoned.end(project, "retrain", model, UUID(run.flow_run))
+    if died:
+        told = {"model": model, "outcome": "failed", "reason": "the process of the last run died"}
+        hooks.tell(project, told, run.shown.notice)
+    with Graph(project, model) as graph:
+        found, last = _bring_up_to_date(run, graph, stack, died)
+    if found is None:
+        return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}
+    published: Any = steps.persistent(steps.publish_version, run)("publish", run, found, wait_for=[last])
+    answer: Any = steps.persistent(steps.decide_champion, run)("decide", run, found, published)
     if published.fresh or answer["decision"] != "unchanged":
+        artifacts.data(project, model, run.refreshed)
         artifacts.show(project, model, found, published, answer)
     return {
         "format": 1,
@@ -102,20 +142,55 @@ def retrain(model: str) -> dict[str, Any]:
     }
 
 
-def _bring_up_to_date(run: Run) -> tuple[Made, State]:
-    """Pin, then every stage in the order of the graph; returns what they made, and the last one's state."""
-    with Graph(run.project, run.model) as graph:
-        state = look_for_data("refresh", run, graph, return_state=True)
-        state.result()  # raises what the task raised
-        with _of_one_tree(run, graph) as inputs, lockfile.kept(run.project, graph):
-            needs, states = graph.needs(), {"refresh": state}
-            for stage in graph.order():
-                before = [states[needed] for needed in needs[stage] or {"refresh"}]
-                name = stage.partition("@")[0]
-                state = reproduce(name, run, graph, stage, inputs, wait_for=before, return_state=True)
-                state.result()
-                states[stage] = state
+def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack, died: int) -> tuple[Made | None, State]:
+    """Pin, decide whether, then every stage; returns what they made (None: not due), and the last one's state."""
+    project = run.project
+    saved = refresh.records(graph)
+    state: Any = steps.persistent(steps.look_for_data, run)("refresh", run, graph, return_state=True)
+    state.result()  # raises what the task raised
+    run.refreshed = state.message or ""
+    if run.asked.by_hand:
+        steps.look(run, graph)
+    else:
+        state = steps.persistent(steps.decide_whether, run)("due", run, graph, wait_for=[state], return_state=True)
+        state.result()
+    if state.name == "Skipped":
+        return None, state
+    run.note("began", state.message or "")
+    _make_room(run.logs)
+    run.tracker = run.tracker or stack.enter_context(tracker.shared(project))
+    if died:
+        run.tracker.send("tracking.end", project, run.model, "KILLED")
+    run.tags = _tags(run)
+    try:
+        return _stages(run, graph, state)
+    except BaseException as error:
+        artifacts.data(project, run.model, run.refreshed)
+        if run.live:
+            run.call("tracking.end", project, run.model, "FAILED")
+        if isinstance(error, StageError) and error.stage.partition("@")[0] in steps.OF_DATA and steps.refusal(error):
+            refresh.restore(graph, saved)
+        raise
+
+
+def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:
+    """Every stage, in the order of the graph."""
+    with _of_one_tree(run, graph) as inputs, lockfile.kept(run.project, graph):
+        needs, states, state = graph.needs(), {"": before}, before
+        for stage in graph.order():
+            waits = [states[needed] for needed in needs[stage] or {""}]
+            name = stage.partition("@")[0]
+            state = steps.reproduce(name, run, graph, stage, inputs, wait_for=waits, return_state=True)
+            state.result()
+            states[stage] = state
     return made.read(run.project, run.model, inputs), state
+
+
+def _make_room(logs: Path) -> None:
+    """The folder of a run's logs; the oldest ones go."""
+    logs.mkdir(parents=True, exist_ok=True)
+    for old in sorted(logs.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-KEPT_LOGS]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -126,7 +201,7 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
     a stage has made: without it a run could be of two trees, and be named after one.
     """
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
-    yield graph.inputs_hash(inputs)
+    yield inputs_hash(inputs)
     if any(stage["state"] != "Unchanged" for stage in run.stages):
         run.tree = provenance.tree(run.project)
     moved = [str(path.relative_to(run.project.root)) for path in seal.changed(signed)]
@@ -140,79 +215,17 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
         )
 
 
-@step
-def look_for_data(name: str, run: Run, graph: Graph) -> State:
-    """Pin what the source holds now."""
-    return _timed(run, name, lambda: refresh.refresh(run.project, graph, run.declared))
-
-
-@step
-def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> State:
-    """Bring one stage up to date. Raises StageError if its command fails."""
-    start, log = time.monotonic(), run.logs / name
-    with epochs.followed(run.project.data(run.model) / "history.csv", _watcher(run, inputs), only=name == "train"):
-        state = _timed(run, name, lambda: (graph.reproduce(stage, log), progress.notes(log)))
-    seconds = round(time.monotonic() - start, 2)
-    run.stages.append({"name": name, "state": state.name, "seconds": seconds})
-    if state.name == "Ran":
-        times.note(run.project, run.model, name, seconds)
-    return state
-
-
-@step
-def publish_version(name: str, run: Run, found: Made) -> Any:
-    """One MLflow run and one registered version. Raises RatchetError if the tracking store cannot be used."""
-
-    def work() -> tuple[str, str]:
-        answer.append(run.tracker.call("publish.publish", run.project, run.declared, found, run.tags, run.tree))
-        return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
-
-    answer: list[Any] = []
-    _timed(run, name, work)
-    return answer[0]
-
-
-@step
-def decide_champion(name: str, run: Run, found: Made, published: Any) -> dict[str, Any]:
-    """Judge the version, and move the alias or say why not."""
-
-    def work() -> tuple[str, str]:
-        answer.update(run.tracker.call("decide.decide", run.project, run.declared, found, published))
-        return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
-
-    answer: dict[str, Any] = {}
-    _timed(run, name, work)
-    return answer
-
-
-def _timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
-    """Do one step and show it; returns a state with the name of what happened. work() returns (name, note)."""
-    start, state, note = time.monotonic(), "Failed", ""
-    run.shown.begin(name)
-    try:
-        state, note = work()
-    finally:
-        run.shown.end(name, state, time.monotonic() - start, note)
-    return Completed(name=state, message=note or None)
-
-
-def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
-    """Shows each epoch, and forwards it to MLflow while the stage trains. inputs: the hash that names the run."""
-    total = run.declared.train.epochs
-
-    def report(found: list[epochs.Epoch]) -> None:
-        run.live = True
-        run.shown.detail(progress.told(found[-1], total))
-        run.tracker.send("tracking.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found)
-
-    return report
-
-
-def _tags(project: Project) -> dict[str, str]:
-    """Where a run comes from: git, Prefect, what started it."""
-    page = f"{servers.address(project, 'prefect')}/runs/flow-run/{runtime.flow_run.id}"
-    return provenance.commit(project) | {
-        "prefect.flow_run_id": str(runtime.flow_run.id),
-        "prefect.flow_run_url": page,
-        "ratchet.trigger": "command",
-    }
+def _tags(run: Run) -> dict[str, str]:
+    """Where a run comes from: git, Prefect, what started it, and on which data."""
+    page = f"{servers.address(run.project, 'prefect')}/runs/flow-run/{run.flow_run}"
+    rhythm = {"ratchet.schedule": run.declared.schedule.words} if run.asked.trigger == "schedule" else {}
+    return (
+        provenance.commit(run.project)
+        | rhythm
+        | {
+            "prefect.flow_run_id": run.flow_run,
+            "prefect.flow_run_url": page,
+            "ratchet.trigger": run.asked.trigger,
+            "ratchet.pin": run.data,
+        }
+    )

@@ -60,13 +60,18 @@ def up(project: Project) -> dict[str, Server]:
     return running
 
 
-def down(project: Project) -> list[str]:
-    """Stop what is running; returns the names. Raises BusyError while a run is active."""
-    active = [name for name in locks.held(project) if name not in ("servers", "stores")]
+def check_idle(project: Project) -> None:
+    """Raises BusyError while a run is active."""
+    active = [name for name in locks.held(project) if name not in ("stores", "schedule")]
     if active:
         raise BusyError(
             f"{locks.describe(project, active[0])} is active, and its servers stay up.", "Wait until it has ended."
         )
+
+
+def down(project: Project) -> list[str]:
+    """Stop what is running; returns the names. Raises BusyError while a run is active."""
+    check_idle(project)
     running = recorded(project)
     for server in running.values():
         _stop(server.pid)
@@ -144,7 +149,7 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
     }  # fmt: skip
     environment = os.environ | {"PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     if name == "mlflow":
-        declared = dotenv_values(project.root / "mlflow" / "server.env")
+        declared = dotenv_values(project.home / "mlflow" / "server.env")
         environment |= {key: value or "" for key, value in declared.items()}
     with _log(project, name).open("wb") as log:
         process = subprocess.Popen(
@@ -187,12 +192,12 @@ def _stop(pid: int) -> None:
     except psutil.NoSuchProcess:
         return
     for process in group:
-        _signal(process, signal.SIGTERM)
+        send(process, signal.SIGTERM)
     for process in psutil.wait_procs(group, timeout=10)[1]:
-        _signal(process, signal.SIGKILL)
+        send(process, signal.SIGKILL)
 
 
-def _signal(process: psutil.Process, number: int) -> None:
+def send(process: psutil.Process, number: int) -> None:
     with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
 

@@ -4,22 +4,27 @@ import json
 import time
 from typing import Any
 
-from flows import ledger, moves, registry, tracking
+import requests
+
+from flows import ledger, locks, moves, registry, scheduler, servers, ticks, tracking
 from flows.environment import Project
 from flows.ledger import Ledger
 from flows.registry import ModelVersion
 from flows.standing import JUDGED, stand
 from flows.tracking import MlflowClient
 from pipelines import settings
+from pipelines.declaration import Schedule
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def status(project: Project) -> dict[str, Any]:
     """One entry for each model of models/, by name."""
+    served, coming = scheduler.running(project), _coming(project)
     with tracking.reachable(project):
         store, book = tracking.client(project), ledger.of(project)
-        return {"format": 1, "models": [_entry(store, book, model) for model in settings.models()]}
+        models = [_entry(store, book, model) | _ticking(project, model, served, coming) for model in settings.models()]
+    return {"format": 1, "scheduler": served, "models": models}
 
 
 def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
@@ -40,8 +45,39 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "reference": standing.reference,
         "held": standing.held is not None,
         "problem": moves.problem(store, model, lines),
-        "schedule": _schedule(model),
     }
+
+
+def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[str, str]) -> dict[str, Any]:
+    """The schedule, the next run, and the last tick; the schedule is the one that is served, if one is."""
+    lines = ticks.read(project, model)
+    last = ticks.last(lines, lambda tick: tick.outcome != "began")
+    declared = Schedule.model_validate(settings.read(model).get("schedule") or {}).words
+    return {
+        "schedule": served["models"].get(model, "") if served else declared,
+        "next_run": coming.get(model, "") if served else "",
+        "tick": last.outcome if last else "",
+        "tick_reason": last.reason if last else "",
+        "tick_at": last.at if last else "",
+        "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
+    }
+
+
+def _coming(project: Project) -> dict[str, str]:
+    """When each model's next run is due, as Prefect has it; {} if its server is not up."""
+    running = servers.recorded(project)
+    if not project.prefect and "prefect" not in running:
+        return {}
+    wanted = {"tags": {"all_": [project.clone]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    body: Any = {"flow_runs": wanted, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": 200}
+    found: dict[str, str] = {}
+    try:
+        api = project.prefect or running["prefect"].api
+        for run in requests.post(f"{api}/flow_runs/filter", json=body, timeout=10).json():
+            found.setdefault(run["parameters"].get("model", ""), run["next_scheduled_start_time"])
+    except (requests.RequestException, ValueError, KeyError):
+        return {}
+    return found
 
 
 def age(version: ModelVersion) -> str:
@@ -49,8 +85,3 @@ def age(version: ModelVersion) -> str:
     seconds = max(0.0, time.time() - version.creation_timestamp / 1000)
     unit, size = next((entry for entry in UNITS if seconds >= entry[1]), UNITS[-1])
     return f"{seconds // size:.0f} {unit}"
-
-
-def _schedule(model: str) -> str:
-    schedule = settings.read(model).get("schedule") or {}
-    return f"{schedule['cron']} {schedule.get('timezone', 'UTC')}" if schedule.get("cron") else "none"

@@ -1,6 +1,7 @@
 """What people read: the answers of the commands in words. `--json` prints the same answers as they are."""
 
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 State = dict[str, Any]
@@ -60,6 +61,10 @@ def compare(found: State) -> str:
 
 def servers(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    served = found["schedule"]
+    for model, words in served.get("models", {}).items():
+        lines.append(f"{'schedule':<9} {model}: {words or 'none'} (branch {served['branch']})")
+    lines += [f"{'schedule':<9} {found['problem'] or 'not started'}"] if not served else []
     return "\n".join([*lines, "stop them with: ratchet down"])
 
 
@@ -76,11 +81,93 @@ def status(found: State) -> str:
                 "age": entry["age"],
                 "data": entry["data_hash"][:8],
                 "last decision": last + (", held" if entry["held"] else ""),
-                "schedule": entry["schedule"],
+                "next run": _next(found, entry),
             }
         )
         problems += [f"!! {entry['problem']}"] if entry["problem"] else []
-    return "\n".join([_table(rows), *problems])
+    ticks = [
+        f"{entry['model']}: last tick {_instant(entry['tick_at'])} {entry['tick']}: {entry['tick_reason']}"
+        for entry in found["models"]
+        if entry["tick"]
+    ]
+    return "\n".join([_table(rows), *problems, *(["", *ticks] if ticks else [])])
+
+
+def data(found: State) -> str:
+    if "event" in found:
+        return f"{found['model']}: the scheduler was told ({found['event']})"
+    if "data" not in found:
+        return _two_data(found)
+    rows = [
+        {
+            "data": one["data_hash"][:8],
+            "first used": _instant(one["first_used"]),
+            "rows": _count(one["rows"]),
+            "versions": ", ".join(map(str, one["versions"])) or "none",
+            "champion": "yes" if one["champion"] else "",
+            "cached": "yes" if one["cached"] else "no",
+            "source": one["source"] or "not known",
+        }
+        for one in found["data"]
+    ]
+    return _table(rows) if rows else f"{found['model']}: no run has been published yet"
+
+
+def _two_data(found: State) -> str:
+    a, b, rows = found["a"], found["b"], found["rows"]
+    lines = [f"{found['model']}: data {b['data_hash'][:8]} beside {a['data_hash'][:8]}"]
+    lines += [f"  {key}         {_used(found[key])}" for key in "ab"]
+    lines += [f"  rows      only in a {rows['only_a']:,}, only in b {rows['only_b']:,}, in both {rows['both']:,}"]
+    lone = [entry for entry in found["columns"] if not (entry["a"] and entry["b"])]
+    for key in "ab":
+        if names := ", ".join(entry["column"] for entry in lone if entry[key]):
+            lines += [f"  columns   only in {key}: {names}"]
+    if lone:
+        lines += ["            so no row can be in both: the same row has the same columns"]
+    tables = [_columns(found, ("number", "image"), _of_numbers), _columns(found, ("integer", "text"), _of_values)]
+    return "\n\n".join(filter(None, ["\n".join(lines), *tables]))
+
+
+def _used(one: State) -> str:
+    champion = ", the champion's" if one["champion"] else ""
+    parts = [f"{one['data_hash'][:8]}{champion}: {_count(one['rows'])} rows"]
+    parts += [f"first used {_instant(one['first_used'])}", _versions(one["versions"]) if one["versions"] else ""]
+    return ", ".join(filter(None, [*parts, one["source"]]))
+
+
+def _columns(found: State, kinds: tuple[str, ...], cells: Callable[[State], dict[str, str]]) -> str:
+    """The statistics of the columns of these kinds: a line for a and one for b where they differ, else one, dim."""
+    rows: list[dict[str, str]] = []
+    grey: set[int] = set()
+    for entry in found["columns"]:
+        for side in ("a", "b") if entry["differs"] else ("a, b",):
+            if (of := entry[side[0]]) and of["kind"] in kinds:
+                grey |= set() if entry["differs"] else {len(rows)}
+                head = {"column": entry["column"], "in": side, "differs": "yes" if entry["differs"] else ""}
+                kind = of["kind"].replace("image", "brightness")  # of an image that is what the numbers are about
+                rows.append(head | {"kind": kind, "missing": f"{of['missing']:,}"} | cells(of))
+    return _table(rows, frozenset(grey)) if rows else ""
+
+
+def _of_numbers(of: State) -> dict[str, str]:
+    names = {"mean": "mean", "deviation": "standard_deviation", "smallest": "smallest", "largest": "largest"}
+    return {name: "none" if of[key] is None else f"{of[key]:.4g}" for name, key in names.items()}
+
+
+def _of_values(of: State) -> dict[str, str]:
+    named = [(" ".join(str(entry["value"]).split()), entry["share"]) for entry in of["frequent"]]
+    shown = [f"{text if len(text) <= 24 else text[:21] + '...'} {share:.1%}" for text, share in named]
+    return {"distinct": f"{of['distinct']:,}", "most frequent": ", ".join(shown) or "none"}
+
+
+def _next(found: State, entry: State) -> str:
+    """When, and by which schedule."""
+    schedule = entry["schedule"] or "no schedule"
+    if entry["running"]:
+        return f"running now\n{schedule}"
+    if not found["scheduler"]:
+        return f"{schedule}\n(scheduler not up)" if entry["schedule"] else schedule
+    return f"{_instant(entry['next_run'])}\n{schedule}" if entry["next_run"] else schedule
 
 
 def doctor(found: State) -> str:
@@ -120,7 +207,7 @@ def history(found: State) -> str:
     rows = [
         {
             "line": str(line["sequence"]),
-            "when": line["at"][:19].replace("T", " "),
+            "when": _instant(line["at"]),
             "who": line["actor"] if not line["actor"].startswith("gate") else "gate",
             "what": f"{line['action']} {line['version'] or ''}".rstrip(),
             "champion": _moved(line),
@@ -140,6 +227,15 @@ def _moved(line: State) -> str:
 def _versions(numbers: list[int]) -> str:
     """ "version 3", "versions 3, 4"."""
     return f"version{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _instant(text: str) -> str:
+    """ "2026-11-24T10:00:00+00:00" -> "2026-11-24 10:00:00"."""
+    return text[:19].replace("T", " ")
+
+
+def _count(number: int | None) -> str:
+    return "not known" if number is None else f"{number:,}"
 
 
 def _version(number: int | None) -> str:

@@ -26,7 +26,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from flows import epochs, servers, stores
 from flows.environment import Project
-from pipelines.errors import RatchetError
+from pipelines.errors import RatchetError, UnreachableError
 
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
@@ -227,7 +227,7 @@ def reachable(project: Project, do: str = RESUMED) -> Iterator[None]:
         raise
     except Exception as error:
         where = project.tracking or str(project.mlflow_database)
-        raise RatchetError(
+        raise UnreachableError(
             f"The tracking store {where} cannot be used now: {' '.join(str(error).split())[:300]}.",
             do,
         ) from error

@@ -4,9 +4,9 @@ This is the command of every stage in dvc.yaml, whoever runs it. It checks the w
 stage, and tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status:
 0 done, 1 failed, 2 the request was wrong.
 
-Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal, and the
-paragraph goes to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; the stage
-then ends too.
+Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal; the kind of an
+error and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run
+dies; the stage then ends too.
 
 The stage is sealed: should a file that it depends on change before it has ended, it fails. So nothing that it depends
 on is imported here at the top.
@@ -63,7 +63,7 @@ def _tell(error: Exception, log: str) -> int:
         traceback.print_exc()
     paragraph = str(error) if isinstance(error, RatchetError) else _unforeseen(error)
     if log:
-        Path(f"{log}.error").write_text(paragraph, encoding="utf-8")
+        Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
     print(f"error: {paragraph}", file=sys.stderr, flush=True)
     return error.status if isinstance(error, RatchetError) else 1
 

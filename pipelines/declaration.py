@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -58,10 +59,15 @@ CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "w
 
 
 class Schedule(Section):
-    """When the model is retrained; {} for never."""
+    """When a tick comes, and when a tick retrains; {} for never."""
 
-    cron: str | None = None
+    cron: str | None = None  # five fields
+    every_seconds: int | None = Field(None, ge=1)
+    rrule: str | None = None  # of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO
     timezone: str = "UTC"
+    new_rows: int | None = Field(None, ge=1)  # a tick retrains when at least so many rows are new,
+    new_percent: float | None = Field(None, gt=0)  # or so many per cent of those that were there (neither: any row),
+    champion_days: float | None = Field(None, gt=0)  # or with any news, when the champion is older
 
     @field_validator("cron")
     @classmethod
@@ -75,6 +81,18 @@ class Schedule(Section):
                 raise ValueError(f"{text!r}: the {name} {field!r} is not between {low} and {high}")
         return text
 
+    @field_validator("rrule")
+    @classmethod
+    def _known_rule(cls, text: str | None) -> str | None:
+        from dateutil.rrule import rrulestr
+
+        try:
+            if text is not None:
+                rrulestr(text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{text!r} is not a rule such as FREQ=WEEKLY;BYDAY=MO;BYHOUR=3: {error}") from error
+        return text
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -83,6 +101,19 @@ class Schedule(Section):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is not a time zone: write one such as UTC or Europe/Berlin") from error
         return name
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> "Schedule":
+        if sum(value is not None for value in (self.cron, self.every_seconds, self.rrule)) > 1:
+            raise ValueError("a schedule has one of `cron`, `every_seconds` and `rrule`")
+        return self
+
+    @property
+    def words(self) -> str:
+        """As people read it; "" for none."""
+        every = f"every {self.every_seconds} s" if self.every_seconds else ""
+        found = self.cron or every or self.rrule
+        return f"{found} {self.timezone}" if found and not every else found or ""
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -171,9 +202,24 @@ def _of_source(found: Declaration) -> list[tuple[str, str]]:
     if name != source:
         known = list(sources.BUILTIN)
         return [] if name in known else [("ingest.source", f"no built-in set {name!r}{settings.nearest(name, known)}")]
+    if sources.followed(source):
+        return [("ingest.source", problem)] if (problem := _of_address(source)) else []
     if not Path(source).resolve().is_relative_to(project):
-        return [("ingest.source", f"{source!r} lies outside the project; copy it into data/incoming/{found.model}/")]
+        hint = f"write its whole path, or copy it into data/incoming/{found.model}/"
+        return [("ingest.source", f"{source!r} lies outside the project; {hint}")]
     return []
+
+
+def _of_address(source: str) -> str:
+    """What is wrong with a path or URL to follow, or ""."""
+    address = urlsplit(source)
+    if address.scheme not in ("", "https", "s3") and address.hostname not in ("127.0.0.1", "localhost"):
+        return f"{address.scheme}:// is not followed: write https://, s3://, or the whole path of a file or folder"
+    if address.password or address.username:
+        return "a login does not belong into a file: give it to DVC or to the environment (README, Sources)"
+    if address.scheme.startswith("http") and address.path.endswith("/"):
+        return f"{source!r} is a folder, which the web does not list: name one file"
+    return ""
 
 
 def _of_columns(found: Declaration) -> list[tuple[str, str]]:

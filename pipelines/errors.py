@@ -8,6 +8,7 @@ RatchetError                what happened, where, what to do: one paragraph, exi
 ├── TrainingError           training cannot go on (a loss that is not a number, a missing device)
 ├── StageError              a stage failed under the flow; carries the stage's own paragraph
 ├── IntegrityError          a file is not the one that was recorded
+├── UnreachableError        a server, a database or the network is away: the same may work later
 └── BusyError               another process holds what is needed
 """
 
@@ -43,12 +44,17 @@ class TrainingError(RatchetError):
 
 
 class StageError(RatchetError):
-    def __init__(self, stage: str, what: str, status: int = 1):
+    def __init__(self, stage: str, what: str, status: int = 1, kind: str = ""):
+        """kind: the name of the error that the stage met; "" if it was killed or could not be started."""
         super().__init__(what)
-        self.stage, self.status = stage, status
+        self.stage, self.status, self.kind = stage, status, kind
 
 
 class IntegrityError(RatchetError):
+    pass
+
+
+class UnreachableError(RatchetError):
     pass
 
 

@@ -8,6 +8,7 @@ rows, or files under data/<model>/source/ with their sizes and hashes. Only `rat
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ from pipelines import rows
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
-BATCH_ROWS = 16_384  # of a Parquet file
+BATCH_ROWS = 16_384  # of a Parquet file or of JSON lines
 BLOCK_BYTES = 4 << 20  # of a CSV file
+
+
+def followed(source: str) -> bool:
+    """Whether it is a path or URL outside of the project, which DVC's import follows."""
+    return "://" in source or (Path(source).is_absolute() and not Path(source).is_relative_to(Path.cwd()))
 
 
 def pin_path(model: str) -> Path:
@@ -91,10 +97,15 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
 
 
 def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
-    """A file's rows as they are: text for CSV, its own types for Parquet. Raises DataError if unreadable."""
+    """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet.
+
+    Raises DataError if it cannot be read to its end.
+    """
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
         ".csv": lambda: _read_csv(path, delimiter, encoding),
         ".parquet": lambda: _read_parquet(path),
+        ".jsonl": lambda: _read_lines(path, encoding),
+        ".ndjson": lambda: _read_lines(path, encoding),
     }
     if path.suffix.lower() not in readers:
         raise DataError(
@@ -113,6 +124,44 @@ def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
 def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
     with pyarrow.parquet.ParquetFile(path) as file:
         yield from file.iter_batches(BATCH_ROWS)
+
+
+def _read_lines(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
+    """JSON lines, every value as the text that stands there, so that a row is the same row as in a CSV.
+
+    A key that a line lacks is a missing value. Two passes: the columns are all keys of all lines.
+    """
+    names = list(dict.fromkeys(name for line in _lines(path, encoding) for name in line))
+    lines = _lines(path, encoding)
+    while batch := list(islice(lines, BATCH_ROWS)):
+        columns = {name: pa.array([line.get(name) for line in batch], pa.string()) for name in names}
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def _lines(path: Path, encoding: str) -> Iterator[dict[str, str | None]]:
+    with path.open(encoding=encoding, newline="\n") as file:
+        for number, text in enumerate(file, 1):
+            if text.isspace():
+                continue
+            try:
+                found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+            except ValueError as error:
+                raise DataError(f"{path}: line {number} is not JSON: {error}.", "Correct the file.") from error
+            if not isinstance(found, dict):
+                raise DataError(f"{path}: line {number} is no JSON object.", "Write one object in each line.")
+            yield {name: _cell(path, number, name, value) for name, value in found.items()}
+
+
+def _cell(path: Path, number: int, name: str, value: Any) -> str | None:
+    """A value as text. Raises DataError for a list or an object."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    raise DataError(
+        f"{path}: line {number}, key {name!r} holds a {type(value).__name__}, and a cell is one value.",
+        "Flatten it before it arrives.",
+    )
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:

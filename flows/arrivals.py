@@ -1,0 +1,150 @@
+"""Arrivals: the files of a source as they lie there now, each one whole, hashed and counted.
+
+A file that is still being written is left for the next look. One that cannot be read to its end is refused, and the
+whole arrival with it: half of what was sent is not what was sent.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from flows.environment import Project
+from pipelines import sources
+from pipelines.declaration import Declaration
+from pipelines.errors import DataError
+
+READABLE = (".csv", ".parquet", ".jsonl", ".ndjson")
+QUIET = 1.0  # seconds for which a file must not have changed
+INCOMING = Path("data") / "incoming"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    path: Path
+    bytes: int
+    sha256: str
+    rows: int
+
+    def entry(self) -> dict[str, Any]:
+        """Its entry in a pin."""
+        return {"name": self.path.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
+
+
+def only_grows(source: str) -> bool:
+    """Whether it is a folder of data/incoming/: what once was pinned there must stay."""
+    return Path(source).is_relative_to(INCOMING) and Path(source) != INCOMING and not Path(source).suffix
+
+
+def place(project: Project, source: str) -> Path:
+    """Where a source inside the project lies: in this tree, or in the clone whose worktree this is."""
+    here = project.root / source
+    return here if here.exists() else project.home / source
+
+
+def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[str]]:
+    """What has arrived, and in words what is not picked up yet. Raises DataError if nothing is there, or unreadable."""
+    source = declared.ingest.source
+    path = place(project, source)
+    found = _listed(path) if path.is_dir() else [path]
+    if not found or not found[0].is_file():
+        wanted = f"holds no file ending in {' or '.join(READABLE)}" if path.is_dir() else "does not exist"
+        raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
+    waiting = _unfinished(found, whole_lines=only_grows(source))
+    return read(project, declared, [path for path in found if path not in waiting]), [*waiting.values()]
+
+
+def read(project: Project, declared: Declaration, paths: list[Path]) -> list[Arrival]:
+    """Each file hashed and counted. Raises DataError for one that cannot be read to its end.
+
+    What is known of a file is kept in the state folder, so that a look at a large source costs little.
+    """
+    memo = project.state / f"seen-{declared.model}.json"
+    settings = [declared.ingest.delimiter, declared.ingest.encoding]
+    known = _load(memo)
+    now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
+    for path in paths:
+        status = path.stat()
+        mark = [*settings, status.st_size, status.st_mtime_ns, status.st_ino]
+        there = known.get(str(path))
+        if not there or there["mark"] != mark:
+            there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
+        now[str(path)] = there
+        found.append(Arrival(path, status.st_size, there["sha256"], there["rows"]))
+    if now != known:
+        _save(memo, now)
+    return found
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Hidden files are those that a copying program has not finished."""
+    found = [p for p in folder.glob("*") if p.suffix.lower() in READABLE and not p.name.startswith(".")]
+    return sorted(path for path in found if not withdrawn(path))
+
+
+def withdrawn(path: Path) -> bool:
+    """Whether somebody has taken a file out of a folder that only grows, and says so by a file beside it."""
+    return path.with_name(f"{path.name}.withdrawn").exists()
+
+
+def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
+    """The files that are not complete yet, and why.
+
+    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does.
+    """
+    before = {path: path.stat() for path in paths}
+    if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
+        time.sleep(QUIET)
+    found = {}
+    for path, status in before.items():
+        now = path.stat()
+        if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            found[path] = f"{path.name} is still being written"
+        elif (sums := path.with_name(f"{path.name}.sha256")).exists() and not _agrees(path, sums):
+            found[path] = f"{path.name} is not what {sums.name} promises"
+        elif whole_lines and path.suffix.lower() != ".parquet" and not _ends(path):
+            found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
+    return found
+
+
+def _agrees(path: Path, sums: Path) -> bool:
+    """Whether a file is the one of which somebody left the sum beside it, as `sha256sum` writes it."""
+    promised = sums.read_text(encoding="utf-8", errors="replace").split()
+    return bool(promised) and promised[0].lower() == sources.file_hash(path)
+
+
+def _ends(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _rows(path: Path, declared: Declaration) -> int:
+    """How many rows it has. A Parquet file says so at its end, which one that was cut off has lost."""
+    if path.suffix.lower() == ".parquet":
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except Exception as error:
+            raise DataError(
+                f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."
+            ) from error
+    return sum(batch.num_rows for batch in sources.read(path, declared.ingest.delimiter, declared.ingest.encoding))
+
+
+def _load(memo: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(memo.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _save(memo: Path, files: dict[str, Any]) -> None:
+    partial = memo.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps({"format": 1, "files": files}), encoding="utf-8")
+    os.replace(partial, memo)

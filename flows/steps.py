@@ -1,0 +1,204 @@
+"""The tasks of a run: each does one thing, shows it, and ends in a state named after what happened."""
+
+import contextvars
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import artifacts, due, epochs, ledger, progress, refresh, ticks, times
+from flows.asked import Asked
+from flows.environment import Project
+from flows.graph import Graph
+from flows.made import Made
+from flows.progress import Progress
+from flows.tracker import Tracker
+from pipelines.declaration import Declaration
+from pipelines.errors import RatchetError, StageError, UnreachableError
+
+DELAYS = [5.0, 20.0, 60.0, 180.0]  # seconds before a task is tried again because something was away
+OF_DATA = ("ingest", "validate", "clean", "check")  # the stages that refuse data
+REFUSALS = ("RequestError", "SettingsError", "DataError", "ExpectationError", "TrainingError")  # the same would happen
+
+step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
+
+
+@dataclass
+class Run:
+    """What the tasks of one run share."""
+
+    project: Project
+    declared: Declaration
+    asked: Asked
+    flow_run: str
+    logs: Path
+    shown: Progress
+    tags: dict[str, str] = field(default_factory=dict)
+    tracker: Tracker | None = None  # from the moment that it is known to be needed
+    tree: str = ""  # what the stages ran from, in git's store; "" if none ran
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    live: bool = False  # whether MLflow has heard of this run
+    refreshed: str = ""  # what `refresh` found, in words
+    data: str = ""  # the version that is pinned
+    rows: int = 0
+    definition: str = ""
+
+    @property
+    def model(self) -> str:
+        return self.declared.model
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """A function in the process that has MLflow."""
+        return cast(Tracker, self.tracker).call(name, *arguments)
+
+    def note(self, outcome: str, reason: str) -> bool:
+        """Add a line about this run to the list of ticks; returns whether it says what the one before did not."""
+        before = ticks.last(ticks.read(self.project, self.model), lambda tick: tick.outcome != "began")
+        line = ticks.Tick(
+            self.model,
+            outcome,
+            reason[:2000],
+            trigger=self.asked.trigger,
+            flow_run=self.flow_run,
+            tree=str(self.project.root),
+            data=self.data,
+            rows=self.rows,
+            definition=self.definition,
+        )
+        ticks.write(self.project, line)
+        return before is None or (before.outcome, before.reason) != (line.outcome, line.reason)
+
+
+def refusal(error: BaseException) -> bool:
+    """Whether the same inputs would fail in the same way again."""
+    kind = error.kind if isinstance(error, StageError) else type(error).__name__
+    return isinstance(error, RatchetError) and kind in REFUSALS
+
+
+def persistent(work: Task[Any, Any], run: Run) -> Task[Any, Any]:
+    """The task, tried again with growing delays while something is away. A person at a terminal is told at once."""
+    if run.asked.by_hand:
+        return work
+
+    def may_work_later(task: Any, task_run: Any, state: State) -> bool:
+        return isinstance(state.result(raise_on_failure=False), UnreachableError)
+
+    return work.with_options(retries=len(DELAYS), retry_delay_seconds=DELAYS, retry_condition_fn=may_work_later)
+
+
+@step
+def look_for_data(name: str, run: Run, graph: Graph) -> State:
+    """Pin what the source holds now, or the version that was asked for."""
+
+    def work() -> tuple[str, str]:
+        if run.asked.data:
+            earlier = run.call("data.pinned", run.project, run.model, run.asked.data)
+            return refresh.bring_back(graph, run.declared, *earlier)
+        refused = _refused(run, graph)
+        return refresh.refresh(run.project, graph, run.declared, refused)
+
+    return timed(run, name, work)
+
+
+def _refused(run: Run, graph: Graph) -> str:
+    """The version of the data that the last tick refused under the same definition, or ""; nobody is to be asked."""
+    if run.asked.force:
+        return ""
+    here = [tick for tick in ticks.read(run.project, run.model) if tick.tree == str(run.project.root)]
+    before = ticks.last(here, lambda tick: tick.outcome not in ("skipped", "began"))
+    same = before and before.outcome == "refused" and before.definition == due.definition(graph, run.declared)
+    return before.data if before and same else ""
+
+
+def look(run: Run, graph: Graph) -> due.Case:
+    """What the run finds: data, definition, and what was before."""
+    case = due.gather(run.project, graph, run.declared, ledger.of(run.project).lines(run.model), run.flow_run)
+    run.data, run.rows, run.definition = case.data, case.rows, case.definition
+    return case
+
+
+@step
+def decide_whether(name: str, run: Run, graph: Graph) -> State:
+    """Whether this tick retrains. The state is named Due or Skipped."""
+
+    def work() -> tuple[str, str]:
+        case = look(run, graph)
+        if run.asked.force:
+            return "Due", run.asked.words
+        wanted, reason = due.due(case)
+        return ("Due", reason) if wanted else ("Skipped", f"{reason}; {run.refreshed}")
+
+    return timed(run, name, work)
+
+
+@step
+def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> State:
+    """Bring one stage up to date. Raises StageError if its command fails."""
+    start, log = time.monotonic(), run.logs / name
+    history = run.project.data(run.model) / "history.csv"
+    with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
+        state = timed(run, name, lambda: (graph.reproduce(stage, log), progress.notes(log)))
+    seconds = round(time.monotonic() - start, 2)
+    run.stages.append({"name": name, "state": state.name, "seconds": seconds})
+    if state.name == "Ran":
+        times.note(run.project, run.model, name, seconds)
+    return state
+
+
+@step
+def publish_version(name: str, run: Run, found: Made) -> Any:
+    """One MLflow run and one registered version. Raises UnreachableError if the tracking store is away."""
+
+    def work() -> tuple[str, str]:
+        answer.append(run.call("publish.publish", run.project, run.declared, found, run.tags, run.tree))
+        return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
+
+    answer: list[Any] = []
+    timed(run, name, work)
+    return answer[0]
+
+
+@step
+def decide_champion(name: str, run: Run, found: Made, published: Any) -> dict[str, Any]:
+    """Judge the version, and move the alias or say why not."""
+
+    def work() -> tuple[str, str]:
+        answer.update(run.call("decide.decide", run.project, run.declared, found, published))
+        return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
+
+    answer: dict[str, Any] = {}
+    timed(run, name, work)
+    return answer
+
+
+def timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
+    """Do one step and show it; returns a state with the name of what happened. work() returns (name, note)."""
+    start, state, note = time.monotonic(), "Failed", ""
+    run.shown.begin(name)
+    try:
+        state, note = work()
+    finally:
+        run.shown.end(name, state, time.monotonic() - start, note)
+    return Completed(name=state, message=note or None)
+
+
+def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
+    """Shows each epoch, and forwards it to MLflow while the stage trains. inputs: the hash that names the run."""
+    total = run.declared.train.epochs
+    bar = artifacts.Bar(run.model)
+    here = contextvars.copy_context()  # by which Prefect knows the task, in the thread that watches
+
+    def report(found: list[epochs.Epoch]) -> None:
+        run.live = True
+        run.shown.detail(progress.told(found[-1], total))
+        if run.tracker is not None:
+            run.tracker.send("tracking.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found)
+        here.run(bar.move, found[-1], total)
+
+    return report
