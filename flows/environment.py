@@ -111,6 +111,17 @@ def find() -> Project:
     )
 
 
+def branch() -> str:
+    """RATCHET_BRANCH: what scheduled runs follow; "" for the usual one."""
+    return os.environ.get("RATCHET_BRANCH", "")
+
+
+def hooks() -> dict[str, str]:
+    """RATCHET_WEBHOOK and RATCHET_HOOK, where they are set: an address and a command, both often secret."""
+    found = {"RATCHET_WEBHOOK": os.environ.get("RATCHET_WEBHOOK"), "RATCHET_HOOK": os.environ.get("RATCHET_HOOK")}
+    return {name: value for name, value in found.items() if value}
+
+
 def clone_of(folder: Path) -> Path:
     """The folder of the clone that `folder` is a worktree of; `folder` itself if it is none.
 

@@ -6,7 +6,6 @@ an address is often a secret, and no parameter, log or file of the project holds
 """
 
 import json
-import os
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from prefect.events import emit_event
 
+from flows import environment
 from flows.environment import Project
 
 TOLD = {"accepted": "promoted", "rejected": "rejected", "failed": "failed", "refused": "failed"}
@@ -30,12 +30,11 @@ def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None
     body = {"format": 1, "what": what, **content}
     resource = {"prefect.resource.id": f"ratchet.model.{content['model']}", "prefect.resource.name": content["model"]}
     emit_event(f"ratchet.run.{what}", resource=resource, payload=body)
-    for name, send in (("RATCHET_WEBHOOK", _post), ("RATCHET_HOOK", _run)):
-        if target := os.environ.get(name):
-            try:
-                send(project, target, body)
-            except Exception as error:  # whatever it is: the run has ended well or badly without it
-                notice(f"{name} was not told: {_without(target, str(error))[:300]}")
+    for name, target in environment.hooks().items():
+        try:
+            (_post if name == "RATCHET_WEBHOOK" else _run)(project, target, body)
+        except Exception as error:  # whatever it is: the run has ended well or badly without it
+            notice(f"{name} was not told: {_without(target, str(error))[:300]}")
 
 
 def _post(project: Project, address: str, body: dict[str, Any]) -> None:

@@ -114,12 +114,9 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
     start, project, model = time.monotonic(), run.project, run.model
     if run.asked.by_hand:
         run.tracker = stack.enter_context(tracker.shared(project))
-    died = abandoned.end(project, "retrain", model, UUID(run.flow_run))
-    if died:
-        told = {"model": model, "outcome": "failed", "reason": "the process of the last run died"}
-        hooks.tell(project, told, run.shown.notice)
+    run.died = abandoned.end(project, "retrain", model, UUID(run.flow_run)) > 0
     with Graph(project, model) as graph:
-        found, last = _bring_up_to_date(run, graph, stack, died)
+        found, last = _bring_up_to_date(run, graph, stack)
     if found is None:
         return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}
     published: Any = steps.persistent(steps.publish_version, run)("publish", run, found, wait_for=[last])
@@ -142,7 +139,7 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
     }
 
 
-def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack, died: int) -> tuple[Made | None, State]:
+def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | None, State]:
     """Pin, decide whether, then every stage; returns what they made (None: not due), and the last one's state."""
     project = run.project
     saved = refresh.records(graph)
@@ -159,8 +156,10 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack, died: int) -> tu
     run.note("began", state.message or "")
     _make_room(run.logs)
     run.tracker = run.tracker or stack.enter_context(tracker.shared(project))
-    if died:
+    if run.died:
         run.tracker.send("tracking.end", project, run.model, "KILLED")
+        told = {"model": run.model, "outcome": "failed", "reason": "the process of the last run died"}
+        hooks.tell(project, told, run.shown.notice)
     run.tags = _tags(run)
     try:
         return _stages(run, graph, state)

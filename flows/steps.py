@@ -44,6 +44,7 @@ class Run:
     tree: str = ""  # what the stages ran from, in git's store; "" if none ran
     stages: list[dict[str, Any]] = field(default_factory=list)
     live: bool = False  # whether MLflow has heard of this run
+    died: bool = False  # whether the last run of this model was killed
     refreshed: str = ""  # what `refresh` found, in words
     data: str = ""  # the version that is pinned
     rows: int = 0
@@ -120,6 +121,7 @@ def look(run: Run, graph: Graph) -> due.Case:
     """What the run finds: data, definition, and what was before."""
     case = due.gather(run.project, graph, run.declared, ledger.of(run.project).lines(run.model), run.flow_run)
     run.data, run.rows, run.definition = case.data, case.rows, case.definition
+    run.died = run.died or (case.before is not None and case.before.outcome == "began")
     return case
 
 

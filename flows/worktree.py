@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from flows import graph, locks
+from flows import environment, graph, locks
 from flows.environment import Project
 from flows.provenance import IDENTITY
 from pipelines.errors import RatchetError, RequestError
@@ -36,7 +36,7 @@ def ensure(project: Project) -> Path:
 
 def declared(project: Project) -> str:
     """The name of the branch that scheduled runs follow."""
-    wanted = os.environ.get("RATCHET_BRANCH", "")
+    wanted = environment.branch()
     for name in (wanted,) if wanted else USUAL:
         if _try(project.home, "rev-parse", "-q", "--verify", f"{name}^{{commit}}"):
             return name

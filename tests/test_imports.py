@@ -25,7 +25,17 @@ NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 FLOWS = {  # the modules of flows/ that may import a library
     "mlflow": {"discard", "doctor", "inventory", "registry", "served", "stores", "tracking", "trial"},
-    "prefect": {"abandoned", "artifacts", "commands", "nightly", "retrain"},
+    "prefect": {
+        "abandoned",
+        "artifacts",
+        "asked",
+        "commands",
+        "hooks",
+        "nightly",
+        "retrain",
+        "schedule",
+        "steps",
+    },
     "dvc": {"graph"},
     "tensorflow": set(),
     "keras": set(),

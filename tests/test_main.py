@@ -88,7 +88,8 @@ def test_under_the_flow_output_goes_to_the_log_and_the_paragraph_beside_it(world
     log = world.root / "stage.log"
     done = world.command("ingest", RATCHET_STAGE_LOG=str(log))
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
-    paragraph = (world.root / "stage.log.error").read_text()
+    kind, _, paragraph = (world.root / "stage.log.error").read_text().partition("\n")
+    assert kind == "DataError"
     assert paragraph.startswith("data/pets/pin.json is missing")
     assert log.read_text() == f"error: {paragraph}\n"
 

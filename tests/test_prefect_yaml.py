@@ -1,0 +1,51 @@
+"""prefect.yaml, the models' files and the scheduler say the same."""
+
+import asyncio
+
+import pytest
+from ruamel.yaml import YAML
+
+from flows import environment, schedule
+from flows.environment import Project
+from pipelines import declaration, settings
+from tests.world import ROOT
+
+DECLARED = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())["deployments"]
+KEYS = {"cron": "cron", "every_seconds": "interval", "rrule": "rrule"}
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_it_has_a_deployment_for_every_model():
+    assert sorted(entry["name"] for entry in DECLARED) == settings.models()
+
+
+@pytest.mark.parametrize("entry", DECLARED, ids=lambda entry: entry["name"])
+def test_a_deployment_is_the_one_that_the_scheduler_serves(entry):
+    rules = declaration.check(entry["name"]).schedule
+    served = asyncio.run(schedule.deployment(Project(ROOT, ROOT, "", ""), entry["name"], rules))
+    assert entry["entrypoint"].replace("/", ".").replace(".py:", ".") == served.entrypoint
+    assert entry["parameters"] == served.parameters
+    (given,), (kept,) = entry["schedules"], served.schedules
+    rhythm = kept.schedule
+    assert given == {name: getattr(rhythm, name) for name in given}
+    assert set(given) - {"timezone"} == {KEYS[name] for name in KEYS if getattr(rules, name)}
+    (trigger,), (event,) = entry["triggers"], served.triggers
+    assert set(trigger["expect"]) == event.expect
+    assert trigger["match"] == event.match.model_dump()
+    assert trigger["parameters"] == event.parameters
+
+
+def test_a_worker_is_as_quiet_as_everything_else():
+    for entry in DECLARED:
+        assert entry["work_pool"]["job_variables"]["env"] == environment.QUIET
+
+
+def test_the_form_has_no_hyperparameters():
+    form = schedule.retrain.parameters.properties
+    assert set(form) == {"model", "force", "reason"}
+    assert {name: form[name]["type"] for name in form} == {"model": "string", "force": "boolean", "reason": "string"}
+    assert all(form[name]["description"] for name in form)
