@@ -60,7 +60,7 @@ def main(rounds: int) -> None:
         cold = seconds(folder, *ratchet_here, "run")
         seconds(folder, dvc, "repro")  # the other two models
         alone = [seconds(folder, *ratchet_here, "run") for _ in range(rounds)]
-        seconds(folder, *ratchet_here, "up")
+        seconds(folder, *ratchet_here, "up", "--no-schedule")
         try:
             pairs = [(seconds(folder, *ratchet_here, "run"), seconds(folder, dvc, "repro")) for _ in range(rounds)]
         finally:

@@ -28,7 +28,7 @@ MODELS = ["digits", "breast_cancer", "diabetes"]
 def project(tmp_path_factory):
     """A fresh clone with both servers up."""
     folder = clone(tmp_path_factory.mktemp("project"))
-    assert ratchet(folder, "up").returncode == 0
+    assert ratchet(folder, "up", "--no-schedule").returncode == 0
     yield folder
     assert ratchet(folder, "down").returncode == 0
 

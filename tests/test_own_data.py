@@ -42,7 +42,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "models" / "shop.py").write_text('"""No code of its own."""\n')
     incoming(folder).parent.mkdir(parents=True)
     sales().to_csv(incoming(folder), index=False)
-    answer(folder, "up")
+    answer(folder, "up", "--no-schedule")
     yield folder
     answer(folder, "down")
 
