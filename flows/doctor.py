@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import environment, locks, servers
+from flows import environment, locks, scheduler, servers
 from flows.environment import Project
 from pipelines import fingerprint, settings
 from pipelines.errors import RatchetError
@@ -137,6 +137,9 @@ def _servers(project: Project) -> Iterator[Check]:
     running = servers.recorded(project)
     for name in servers.NAMES:
         yield Check(name, True, running[name].url if name in running else "not up (ratchet up)")
+    served = scheduler.running(project)
+    models = ", ".join(f"{model} ({words or 'no schedule'})" for model, words in served.get("models", {}).items())
+    yield Check("schedule", True, f"branch {served['branch']}: {models}" if served else "not up (ratchet up)")
     held = [locks.describe(project, name) for name in locks.held(project)]
     yield Check("runs", True, ", ".join(held) or "none active")
 

@@ -6,7 +6,7 @@ refresh the pin -> is it due? -> every stage of dvc.yaml as a task -> publish to
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -39,8 +39,9 @@ from flows.environment import Project
 from flows.graph import Graph, inputs_hash
 from flows.made import Made
 from flows.steps import Run
+from flows.ticks import Tick
 from pipelines import declaration, seal
-from pipelines.errors import BusyError, IntegrityError, StageError
+from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 
 KEPT_LOGS = 200  # of runs
 STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
@@ -68,21 +69,27 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
             run = _begin(project, model, wanted)
         except BusyError as error:
             return _busy(project, model, wanted, error)
+        except RatchetError as error:
+            _failed(project, Tick(model, "refused", str(error), wanted.trigger, _flow_run(), str(project.root)))
+            raise
         stack.enter_context(lifeline.held(project))
         answer = _noted(run, stack)
     return _ended(model, answer["decision"], answer["reason"], answer)
 
 
 def _begin(project: Project, model: str, wanted: Asked) -> Run:
-    flow_run = str(runtime.flow_run.id)
-    logs = project.state / "logs" / "runs" / flow_run
-    return Run(project, declaration.check(model), wanted, flow_run, logs, progress.current())
+    logs = project.state / "logs" / "runs" / _flow_run()
+    return Run(project, declaration.check(model), wanted, _flow_run(), logs, progress.current())
+
+
+def _flow_run() -> str:
+    return str(runtime.flow_run.id)
 
 
 def _busy(project: Project, model: str, wanted: Asked, error: BusyError) -> State:
     """One run per model: a tick during another run is skipped, since that one began by looking for news too."""
-    reason, flow_run = f"another run has not ended: {error.what}", str(runtime.flow_run.id)
-    ticks.write(project, ticks.Tick(model, "skipped", reason, wanted.trigger, flow_run, str(project.root)))
+    reason = f"another run has not ended: {error.what}"
+    ticks.write(project, Tick(model, "skipped", reason, wanted.trigger, _flow_run(), str(project.root)))
     return _ended(model, "skipped", reason)
 
 
@@ -98,16 +105,24 @@ def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
         answer = _work(run, stack)
     except BaseException as error:
         outcome, reason = "refused" if steps.refusal(error) else "failed", str(error) or type(error).__name__
-        told = {"model": run.model, "outcome": outcome, "reason": reason}
-        if run.note(outcome, reason):  # once, not at every tick until somebody has time for it
-            hooks.tell(run.project, told, run.shown.notice)
+        _failed(run.project, run.tick(outcome, reason))
         raise
-    run.note(answer["decision"], answer["reason"])
+    ticks.write(run.project, run.tick(answer["decision"], answer["reason"]))
     if answer["decision"] != "skipped":
         worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
     told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
     hooks.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
     return answer
+
+
+def _failed(project: Project, tick: Tick) -> None:
+    """Write it down; those who wait for news are told once, not at every tick until somebody has time for it."""
+    before = ticks.last(ticks.read(project, tick.model), lambda line: line.outcome != "began")
+    ticks.write(project, tick)
+    known = before is not None and (before.outcome, before.reason) == (tick.outcome, tick.reason)
+    if tick.trigger != "command" and not known:  # a person at a terminal has been told already
+        told = {"model": tick.model, "outcome": tick.outcome, "reason": tick.reason}
+        hooks.tell(project, told, progress.current().notice)
 
 
 def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
@@ -153,7 +168,7 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
         state.result()
     if state.name == "Skipped":
         return None, state
-    run.note("began", state.message or "")
+    ticks.write(project, run.tick("began", state.message or ""))
     _make_room(run.logs)
     run.tracker = run.tracker or stack.enter_context(tracker.shared(project))
     if run.died:
@@ -164,9 +179,10 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
     try:
         return _stages(run, graph, state)
     except BaseException as error:
-        artifacts.data(project, run.model, run.refreshed)
-        if run.live:
-            run.call("tracking.end", project, run.model, "FAILED")
+        with suppress(Exception):  # whatever it is, it does not hide what has failed
+            artifacts.data(project, run.model, run.refreshed)
+            if run.live:
+                run.call("tracking.end", project, run.model, "FAILED")
         if isinstance(error, StageError) and error.stage.partition("@")[0] in steps.OF_DATA and steps.refusal(error):
             refresh.restore(graph, saved)
         raise

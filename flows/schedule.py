@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,6 +36,7 @@ QUERY = 2.0  # seconds between two looks for runs to start
 EARLY = 5.0  # seconds by which a process is started before its time, to have loaded its libraries by then
 LATE = 6.0  # seconds after which a tick that nobody could start is no longer about to start
 CARE = 5.0  # seconds between two looks at the branch and at late ticks
+AGAIN = 10.0  # seconds after which it begins again, should it have failed
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)  # of intervals: the same from one start of the scheduler to the next
 OVERTAKEN: State[Any] = Completed(name="Skipped", message="another run has not ended")
 COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick stands for all that were missed")
@@ -181,11 +183,21 @@ def main(parallel: str) -> None:
         temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}),
     ):
         try:
-            asyncio.run(Scheduler(project, int(parallel), _print).run())
+            while True:
+                serve(project, int(parallel))
         except KeyboardInterrupt:
             _print("stopped")
         finally:
             ready(project).unlink(missing_ok=True)
+
+
+def serve(project: Project, parallel: int) -> None:
+    """Until it is stopped, or Prefect's runner gives up, as it does when its server is away for long."""
+    try:
+        asyncio.run(Scheduler(project, parallel, _print).run())
+    except Exception as error:
+        _print(f"begins again in {AGAIN:.0f} s: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        time.sleep(AGAIN)
 
 
 def _print(text: str) -> None:

@@ -58,10 +58,9 @@ class Run:
         """A function in the process that has MLflow."""
         return cast(Tracker, self.tracker).call(name, *arguments)
 
-    def note(self, outcome: str, reason: str) -> bool:
-        """Add a line about this run to the list of ticks; returns whether it says what the one before did not."""
-        before = ticks.last(ticks.read(self.project, self.model), lambda tick: tick.outcome != "began")
-        line = ticks.Tick(
+    def tick(self, outcome: str, reason: str) -> ticks.Tick:
+        """A line about this run for the list of ticks."""
+        return ticks.Tick(
             self.model,
             outcome,
             reason[:2000],
@@ -72,8 +71,6 @@ class Run:
             rows=self.rows,
             definition=self.definition,
         )
-        ticks.write(self.project, line)
-        return before is None or (before.outcome, before.reason) != (line.outcome, line.reason)
 
 
 def refusal(error: BaseException) -> bool:

@@ -26,11 +26,15 @@ def test_raw_rows_are_the_source_rows_with_an_identity_and_declared_types(world)
     assert found["row_id"].is_unique
 
 
-def test_csv_and_parquet_give_the_same_rows(world):
-    world.pin(pets(), "rows.csv")
+def test_every_kind_of_file_gives_the_same_rows(world):
+    path = world.pin(pets(), "rows.csv")
     from_csv = ingested(world)
-    (world.root / "data/pets/source/rows.csv").unlink()
-    world.pin(pets().sample(frac=1, axis=1, random_state=0), "rows.parquet")
+    path.unlink()
+    mixed = pets().sample(frac=1, axis=1, random_state=0)
+    path = world.pin(mixed, "rows.parquet")
+    pd.testing.assert_frame_equal(ingested(world), from_csv)
+    path.unlink()
+    world.pin(mixed.to_json(orient="records", lines=True), "rows.jsonl")
     pd.testing.assert_frame_equal(ingested(world), from_csv)
 
 

@@ -113,6 +113,17 @@ def test_new_rows_are_pinned_and_move_no_row_between_splits(project):
     assert {row: after[row] for row in before} == before
 
 
+def test_an_earlier_version_of_the_data_is_brought_back_and_the_next_run_follows_the_source_again(project):
+    old, new = answer(project, "data", "shop")["data"]
+    assert (old["rows"], new["rows"]) == (300, 340)
+    found = answer(project, "run", "shop", "--data", old["data_hash"][:8])
+    assert (found["data_hash"], found["version"]) == (old["data_hash"], 1)
+    assert "Ran" not in {stage["state"] for stage in found["stages"]}
+    done = ratchet(project, "run", "shop", "--data", "0000")
+    assert (done.returncode, "No published run of shop has used data" in done.stderr) == (2, True)
+    assert answer(project, "run", "shop")["data_hash"] == new["data_hash"]
+
+
 BAD = {  # each kind of failure once through the whole flow; tests of the stages have the others
     "missing": (None, "sales.csv does not exist", "Put the data there"),
     "no target": ("age,city\n1,Oslo\n", "no column 'bought'", "Correct the source"),
@@ -124,7 +135,7 @@ BAD = {  # each kind of failure once through the whole flow; tests of the stages
 @pytest.mark.parametrize("fault", BAD)
 def test_bad_data_give_one_paragraph_and_leave_the_champion(project, fault):
     content, *told = BAD[fault]
-    good = incoming(project).read_text()
+    good, pin = incoming(project).read_text(), (project / "data" / "shop" / "pin.json").read_text()
     try:
         incoming(project).unlink() if content is None else incoming(project).write_text(content)
         done = ratchet(project, "run", "shop")
@@ -132,6 +143,8 @@ def test_bad_data_give_one_paragraph_and_leave_the_champion(project, fault):
         incoming(project).write_text(good)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+    assert (project / "data" / "shop" / "pin.json").read_text() == pin  # what was pinned stays
+    assert pinned(project).read_text() == good
     for part in told:
         assert part in done.stderr
 

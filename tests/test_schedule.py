@@ -85,9 +85,17 @@ class Shop:
         return psutil.Process(json.loads((self.root / ".ratchet" / "schedule.json").read_text())["pid"])
 
     def prefect(self, path: str, **content: Any) -> Any:
+        return self.post(path, **content).json()
+
+    def start(self, **parameters: Any) -> requests.Response:
+        """A run of the model's deployment, as Prefect's page starts it."""
+        found = self.prefect("deployments/filter", deployments={"name": {"any_": [MODEL]}})
+        return self.post(f"deployments/{found[0]['id']}/create_flow_run", parameters=parameters)
+
+    def post(self, path: str, **content: Any) -> requests.Response:
         servers = json.loads((self.root / ".ratchet" / "servers.json").read_text())["servers"]
         url = next(server["url"] for server in servers if server["name"] == "prefect")
-        return requests.post(f"{url}/api/{path}", json=content, timeout=30).json()
+        return requests.post(f"{url}/api/{path}", json=content, timeout=30)
 
     def runs(self) -> list[dict[str, Any]]:
         """Of Prefect, the newest first, those that have begun."""
@@ -128,6 +136,17 @@ def test_portions_arrive_and_the_scheduler_is_killed_and_all_that_is_recorded_ag
         after = len(shop.ticks())
         skipped = shop.until(lambda tick: tick.reason.startswith("no new rows since"), after)
         assert "champion 0 days old, limit 30" in skipped.reason
+
+        # an event, and a run from Prefect's page with its form, which takes no hyperparameter
+        after = len(shop.ticks())
+        assert answer(shop.root, "data", MODEL, "--changed")["event"] == "ratchet.dataset.changed"
+        shop.until(lambda tick: (tick.trigger, tick.outcome) == ("event", "skipped"), after)
+        form = {"model": MODEL, "force": True, "reason": "to see it"}
+        assert shop.start(**form, epochs=3).status_code == 409
+        assert shop.start(**form | {"force": "perhaps"}).status_code == 409
+        assert shop.start(**form).status_code == 201
+        forced = shop.until(lambda tick: tick.trigger == "page" and tick.outcome != "began", after)
+        assert forced.outcome == "unchanged"
 
         # a half-written portion is not picked up
         text = shop.rows[250:330].to_csv(index=False)

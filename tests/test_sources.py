@@ -65,6 +65,38 @@ def test_a_torn_parquet_file_and_an_unknown_kind_are_told(tmp_path):
         read(tmp_path / "x.xlsx")
 
 
+def test_json_lines_are_text_as_it_stands_there_and_a_key_that_is_missing_is_none(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 0.12345678901234567890, "b": "é"}\n\n{"b": null, "a": 1e5}\n{"c": true, "a": -7}\n')
+    assert read(path) == [
+        {"a": "0.12345678901234567890", "b": "é", "c": None},
+        {"a": "1e5", "b": None, "c": None},
+        {"a": "-7", "b": None, "c": "true"},
+    ]
+
+
+def test_many_json_lines_arrive_in_batches(tmp_path):
+    path = tmp_path / "x.ndjson"
+    path.write_text('{"a": 1}\n' * 40_000)
+    assert [batch.num_rows for batch in sources.read(path, ",", "utf-8")] == [16_384, 16_384, 7_232]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"a": [1]}', r"line 2, key 'a' holds a list, and a cell is one value"),
+        ('{"a": {"b": 1}}', r"line 2, key 'a' holds a dict"),
+        ("[1]", "line 2 is no JSON object"),
+        ('{"a": 1', "line 2 is not JSON"),
+    ],
+)
+def test_a_json_line_that_is_no_row_is_refused_with_its_number(tmp_path, line, expected):
+    path = tmp_path / "x.jsonl"
+    path.write_text(f'{{"a": 1}}\n{line}\n')
+    with pytest.raises(DataError, match=expected):
+        read(path)
+
+
 def test_pinned_files_are_checked_by_content(world):
     path = world.pin(pets())
     pin = sources.read_pin("pets")
