@@ -105,6 +105,7 @@ def wait(look: Callable[[], Any]) -> Any:
 
 
 def retraining(shop: Shop) -> dict[str, float]:
+    nothing_new(shop)  # so that no tick waits behind the retraining before
     after = shop.count()
     shop.send(PORTION)
     return shop.run(shop.tick(lambda tick: tick.outcome in ticks.CONCLUDED, after).flow_run)

@@ -23,10 +23,18 @@ EVERY = 1.0  # seconds between two movements of a bar
 
 
 class Logged(progress.Progress):
-    """The progress of a run that Prefect has started: lines of its log."""
+    """The progress of a run that Prefect has started: lines of its log, beside those that Prefect writes itself."""
+
+    def __init__(self) -> None:
+        self._detail = ""
+
+    def detail(self, text: str) -> None:
+        self._detail = text
 
     def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
-        self.notice(f"{name}: {state}, {seconds:.1f} s{f', {note}' if note else ''}")
+        if self._detail:
+            self.notice(f"{name}: {self._detail}")
+        self._detail = ""
 
     def notice(self, text: str) -> None:
         with suppress(MissingContextError):
@@ -76,10 +84,10 @@ def _report(folder: Path, stage: str) -> dict[str, Any]:
 def _rule(stage: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "verdict": "pass" if entry["success"] else f"FAIL ({entry['level']})",
-        "rule": entry["rule"],
-        "of": ", ".join(f"{name} {value}" for name, value in entry["arguments"].items()),
-        "failing": f"{entry['failing']} of {entry['rows']}" if entry.get("rows") else str(entry.get("observed", "")),
         "stage": stage,
+        "rule": entry["rule"],
+        "arguments": ", ".join(f"{name} {value}" for name, value in entry["arguments"].items()),
+        "failing": f"{entry['failing']} of {entry['rows']}" if entry.get("rows") else f"found {entry.get('observed')}",
     }
 
 

@@ -134,8 +134,10 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
         found, last = _bring_up_to_date(run, graph, stack)
     if found is None:
         return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}
-    published: Any = steps.persistent(steps.publish_version, run)("publish", run, found, wait_for=[last])
-    answer: Any = steps.persistent(steps.decide_champion, run)("decide", run, found, published)
+    publish, decide = (steps.persistent(step, run) for step in (steps.publish_version, steps.decide_champion))
+    last = publish("publish", run, found, wait_for=[last], return_state=True)
+    published: Any = last.result()
+    answer: Any = decide("decide", run, found, published, wait_for=[last], return_state=True).result()
     if published.fresh or answer["decision"] != "unchanged":
         artifacts.data(project, model, run.refreshed)
         artifacts.show(project, model, found, published, answer)

@@ -182,6 +182,7 @@ def main(parallel: str) -> None:
         locks.hold(project, "schedule", "the scheduler", wait=False),
         temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}),
     ):
+        _print(f"Prefect {servers.address(project, 'prefect')}, MLflow {servers.address(project, 'mlflow')}")
         try:
             while True:
                 serve(project, int(parallel))

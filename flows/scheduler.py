@@ -14,6 +14,7 @@ from flows import locks, servers, worktree
 from flows.environment import Project
 from pipelines.errors import BusyError, RatchetError
 
+MOST_BYTES = 5_000_000  # of its log, before a new one is begun
 PATIENCE = 120  # seconds it may take to be ready: a slow machine needs 20 and more
 
 
@@ -35,6 +36,8 @@ def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
         return found
     tree = worktree.ensure(project)
     log = project.state / "logs" / "schedule.log"
+    if log.exists() and log.stat().st_size > MOST_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as out:
         process = subprocess.Popen(
             _command(parallel),

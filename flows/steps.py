@@ -151,40 +151,41 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
 
 
 @step
-def publish_version(name: str, run: Run, found: Made) -> Any:
-    """One MLflow run and one registered version. Raises UnreachableError if the tracking store is away."""
+def publish_version(name: str, run: Run, found: Made) -> State:
+    """One MLflow run and one registered version: the data of the state. Raises UnreachableError if MLflow is away."""
 
     def work() -> tuple[str, str]:
         answer.append(run.call("publish.publish", run.project, run.declared, found, run.tags, run.tree))
         return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
 
     answer: list[Any] = []
-    timed(run, name, work)
-    return answer[0]
+    return timed(run, name, work, lambda: answer[0])
 
 
 @step
-def decide_champion(name: str, run: Run, found: Made, published: Any) -> dict[str, Any]:
-    """Judge the version, and move the alias or say why not."""
+def decide_champion(name: str, run: Run, found: Made, published: Any) -> State:
+    """Judge the version, and move the alias or say why not; the answer is the data of the state."""
 
     def work() -> tuple[str, str]:
         answer.update(run.call("decide.decide", run.project, run.declared, found, published))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 
     answer: dict[str, Any] = {}
-    timed(run, name, work)
-    return answer
+    return timed(run, name, work, lambda: answer)
 
 
-def timed(run: Run, name: str, work: Callable[[], tuple[str, str]]) -> State:
-    """Do one step and show it; returns a state with the name of what happened. work() returns (name, note)."""
+def timed(run: Run, name: str, work: Callable[[], tuple[str, str]], data: Callable[[], Any] = lambda: None) -> State:
+    """Do one step and show it; returns a state with the name of what happened.
+
+    work() returns (name, note); data() what the state is to carry, asked once the work is done.
+    """
     start, state, note = time.monotonic(), "Failed", ""
     run.shown.begin(name)
     try:
         state, note = work()
     finally:
         run.shown.end(name, state, time.monotonic() - start, note)
-    return Completed(name=state, message=note or None)
+    return Completed(name=state, message=note or None, data=data())
 
 
 def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:

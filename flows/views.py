@@ -35,6 +35,8 @@ def view(metrics: list[str]) -> str:
         *(f"metrics.`test/{name}`" for name in metrics),
         *(f"metrics.`gate/{name}`" for name in ("gain", "low", "high")),
         "tags.`ratchet.reason`",
+        "tags.`ratchet.trigger`",
+        "tags.`ratchet.data_rows`",
         "attributes.`Dataset`",
     ]
     state = json.dumps({"selectedColumns": columns, "columnOrder": columns})

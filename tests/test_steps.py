@@ -90,5 +90,5 @@ def test_a_person_at_a_terminal_is_told_at_once(prefect, monkeypatch):
 
 
 def test_the_delays_grow():
-    assert steps.DELAYS == sorted(steps.DELAYS)
+    assert sorted(steps.DELAYS) == steps.DELAYS
     assert len(set(steps.DELAYS)) == len(steps.DELAYS) > 2
