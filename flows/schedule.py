@@ -26,7 +26,7 @@ from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, RRule, Schedule
 from prefect.states import Cancelled, Completed
 
-from flows import abandoned, asked, environment, locks, servers, worktree
+from flows import abandoned, asked, environment, locks, scheduler, servers, worktree
 from flows.environment import Project
 from flows.retrain import retrain
 from pipelines import declaration, settings
@@ -109,19 +109,26 @@ class Scheduler:
             try:
                 rules = declaration.check(model).schedule
             except RatchetError as error:
-                self.notice(f"{model} is not scheduled: {error}")
+                self.words[model] = f"not scheduled: {error}"
                 continue
             self.served[model] = await self.runner.aadd_deployment(await deployment(self.project, model, rules))
             self.words[model] = rules.words
-        for model in [model for model in self.served if model not in settings.models()]:
-            await client.delete_deployment(self.served.pop(model))
-            del self.words[model]
+        await self._forget(client)
         self._announce()
+
+    async def _forget(self, client: PrefectClient) -> None:
+        """Delete the deployments of models that are gone, also those that an earlier scheduler served."""
+        ours = DeploymentFilter.model_validate({"tags": {"all_": [self.project.clone]}})
+        for found in await client.read_deployments(deployment_filter=ours):
+            if found.name not in settings.models():
+                await client.delete_deployment(found.id)
+                self.served.pop(found.name, None)
+                self.words.pop(found.name, None)
 
     def _announce(self) -> None:
         """Say in the state folder what is served: the sign that the scheduler is ready."""
         content = {"format": 1, "pid": os.getpid(), "branch": worktree.declared(self.project), "models": self.words}
-        partial = (path := ready(self.project)).with_suffix(".partial")
+        partial = (path := scheduler.ready(self.project)).with_suffix(".partial")
         partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
         os.replace(partial, path)
         for model, words in self.words.items():
@@ -167,11 +174,6 @@ class Scheduler:
         return sorted(found, key=lambda run: run.next_scheduled_start_time or before)
 
 
-def ready(project: Project) -> Any:
-    """The file that says what is served, and by which process."""
-    return project.state / "schedule.json"
-
-
 def main(parallel: str) -> None:
     project = environment.prepare()
     running = servers.recorded(project)
@@ -189,7 +191,7 @@ def main(parallel: str) -> None:
         except KeyboardInterrupt:
             _print("stopped")
         finally:
-            ready(project).unlink(missing_ok=True)
+            scheduler.ready(project).unlink(missing_ok=True)
 
 
 def serve(project: Project, parallel: int) -> None:

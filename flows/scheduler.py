@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -58,10 +59,15 @@ def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
     return found
 
 
+def ready(project: Project) -> Path:
+    """The file that says what is served, and by which process: there while it is."""
+    return project.state / "schedule.json"
+
+
 def running(project: Project) -> dict[str, Any]:
     """What the scheduler serves, {} if there is none: `pid`, `branch`, `models` (each one's schedule in words)."""
     try:
-        found = json.loads((project.state / "schedule.json").read_text(encoding="utf-8"))
+        found = json.loads(ready(project).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return dict(found) if "schedule" in locks.held(project) and psutil.pid_exists(found["pid"]) else {}
