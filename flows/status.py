@@ -14,6 +14,7 @@ from flows.standing import JUDGED, stand
 from flows.tracking import MlflowClient
 from pipelines import settings
 from pipelines.declaration import Schedule
+from pipelines.errors import SettingsError
 
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -52,15 +53,22 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
     """The schedule, the next run, and the last tick; the schedule is the one that is served, if one is."""
     lines = ticks.read(project, model)
     last = ticks.last(lines, lambda tick: tick.outcome != "began")
-    declared = Schedule.model_validate(settings.read(model).get("schedule") or {}).words
     return {
-        "schedule": served["models"].get(model, "") if served else declared,
+        "schedule": served["models"].get(model, "") if served else _declared(model),
         "next_run": coming.get(model, "") if served else "",
         "tick": last.outcome if last else "",
         "tick_reason": last.reason if last else "",
         "tick_at": last.at if last else "",
         "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
     }
+
+
+def _declared(model: str) -> str:
+    """The schedule of a model's YAML, in words; a file that cannot be read is said, and hides no other model."""
+    try:
+        return settings.parse(model, "schedule", settings.read(model).get("schedule"), Schedule).words
+    except SettingsError as error:
+        return f"not scheduled: {error}"
 
 
 def _coming(project: Project) -> dict[str, str]:

@@ -85,6 +85,7 @@ def status(found: State) -> str:
             }
         )
         problems += [f"!! {entry['problem']}"] if entry["problem"] else []
+        problems += [f"!! {entry['model']} is {entry['schedule']}"] if _broken(entry) else []
     ticks = [
         f"{entry['model']}: last tick {_instant(entry['tick_at'])} {entry['tick']}: {entry['tick_reason']}"
         for entry in found["models"]
@@ -162,12 +163,17 @@ def _of_values(of: State) -> dict[str, str]:
 
 def _next(found: State, entry: State) -> str:
     """When, and by which schedule."""
-    schedule = entry["schedule"] or "no schedule"
+    schedule = "not scheduled" if _broken(entry) else entry["schedule"] or "no schedule"
     if entry["running"]:
         return f"running now\n{schedule}"
     if not found["scheduler"]:
         return f"{schedule}\n(scheduler not up)" if entry["schedule"] else schedule
     return f"{_instant(entry['next_run'])}\n{schedule}" if entry["next_run"] else schedule
+
+
+def _broken(entry: State) -> bool:
+    """Whether a model's file cannot be read: its schedule then says what is wrong."""
+    return str(entry["schedule"]).startswith("not scheduled")
 
 
 def doctor(found: State) -> str:
