@@ -17,7 +17,7 @@ from typing import Any
 
 from flows.environment import Project
 from pipelines import settings
-from pipelines.errors import DataError, RatchetError, RequestError, StageError, UnreachableError
+from pipelines.errors import RatchetError, RequestError, StageError
 
 
 class Graph:
@@ -151,64 +151,10 @@ class Graph:
         """Replace this model's entries, in the form that DVC writes."""
         with _modified_by_rename(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
-        self.repo._reset()
-        self._find_stages(self.model)
+        self.reload()
 
-    def add(self, folder: Path) -> None:
-        """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
-        path = str(folder.relative_to(self.project.root))
-        if self._imported() is not None:
-            Path(f"{path}.dvc").unlink()
-            self.repo._reset()
-        self.repo.add(path)
-        self.repo.freeze(f"{path}.dvc")
-        self._find_stages(self.model)
-
-    def moved(self, address: str) -> bool:
-        """Whether a path or URL outside of the project holds anything else than what was imported from it last.
-
-        Nothing is fetched. Raises DataError if it holds nothing, UnreachableError if it cannot be asked.
-        """
-        stage = self._imported()
-        if stage is None or _address(stage) != address:
-            return True
-        with _asked(address):
-            return bool(stage.deps[0].changed())
-
-    def follow(self, address: str, out: Path) -> None:
-        """Import what a path or URL outside of the project holds now to `out`, as `dvc import-url` and `dvc update` do.
-
-        Raises DataError if it holds nothing, UnreachableError if it cannot be fetched.
-        """
-        folder = self.project.data(self.model)
-        with _asked(address):
-            stage = self._imported()
-            if stage is not None and _address(stage) == address:
-                stage.update()
-            else:
-                about = {"fname": str(folder / "source.dvc"), "wdir": str(folder), "deps": [address]}
-                stage = self.repo.stage.create(single_stage=True, validate=False, outs=[str(out)], **about)
-                stage.run()
-                stage.frozen = True
-            stage.dump()
-        self.repo._reset()
-        self._find_stages(self.model)
-
-    def _imported(self) -> Any:
-        """DVC's record of what was imported for this model, or None if nothing was."""
-        path = str(self.project.data(self.model) / "source.dvc")
-        return next((s for s in self.repo.index.stages if s.is_import and str(s.path) == path), None)
-
-    def put_back(self, pin: str, source: str) -> None:
-        """Bring pin.json and source.dvc ("" for none) back to these texts, and the pinned files with them."""
-        folder = self.project.data(self.model)
-        if not source:
-            (folder / "source.dvc").unlink(missing_ok=True)
-        else:
-            _write(folder / "source.dvc", source)
-            self.repo._reset()
-            self.repo.checkout(targets=[str(folder / "source.dvc")], force=True)
-        _write(folder / "pin.json", pin)
+    def reload(self) -> None:
+        """Read DVC's files again, after something else than DVC's own commands has written them."""
         self.repo._reset()
         self._find_stages(self.model)
 
@@ -274,35 +220,6 @@ def cached(project: Project, digest: str) -> Path | None:
 def inputs_hash(inputs: dict[str, Any]) -> str:
     """The name of a run (FORMATS.md, the three keys)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _address(imported: Any) -> str:
-    """The path or URL that an import follows, as a model's YAML has it."""
-    found = str(imported.deps[0].def_path)
-    return found if "://" in found else str(imported.deps[0].fs_path)
-
-
-@contextmanager
-def _asked(address: str) -> Iterator[None]:
-    """Around a question to a place outside of the project: what goes wrong there, in words."""
-    try:
-        yield
-    except RatchetError:
-        raise
-    except Exception as error:
-        gone = "DoesNotExist" in type(error).__name__ or isinstance(error, FileNotFoundError)
-        if gone and "://" not in address:  # of a server that is away DVC says the same as of a file that is gone
-            raise DataError(f"The source {address} does not exist.", "Correct `ingest: source:`.") from error
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise UnreachableError(
-            f"The source {address} cannot be read now: {told}.", "The pinned version stays; run again later."
-        ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _content(entry: Any) -> str:

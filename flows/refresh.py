@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows import arrivals
+from flows import arrivals, imported
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
@@ -53,7 +53,7 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
         _check_growth(project, declared, old, found)
     with unless_it_fails(graph):
         _copy(found, sources.source_folder(model))
-        graph.add(project.root / sources.source_folder(model))
+        imported.add(graph, project.root / sources.source_folder(model))
         _write_pin(model, pin)
     return "Ran", "; ".join([told(old, pin), *waiting])
 
@@ -64,7 +64,9 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     if source.startswith("builtin:"):
         return "" if old and old["source"] == source else f"{source}: not pinned yet"
     if sources.followed(source):
-        return f"{source}: another version" if graph.moved(source) or not old or old["source"] != source else ""
+        return (
+            f"{source}: another version" if imported.moved(graph, source) or not old or old["source"] != source else ""
+        )
     found, waiting = arrivals.look(project, declared)
     pin = _pin(source, found)
     if old == pin and _in_place(project, declared, pin):
@@ -85,7 +87,7 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
             "Bring the YAML of then back first, or choose another version.",
         )
     with unless_it_fails(graph):
-        graph.put_back(pin, source)
+        imported.put_back(graph, pin, source)
     return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
 
 
@@ -137,7 +139,7 @@ def restore(graph: Graph, saved: dict[Path, str]) -> None:
     """Pin again what was pinned when `records` read it."""
     pin, source = (saved[path] for path in _paths(graph))
     if pin:
-        graph.put_back(pin, source)
+        imported.put_back(graph, pin, source)
     else:
         for path in _paths(graph):
             path.unlink(missing_ok=True)
@@ -156,7 +158,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
     """Import what is at a path or URL outside of the project, if it is not what was imported last."""
     model, source = declared.model, declared.ingest.source
     here = old is not None and old["source"] == source and _in_place(project, declared, old)
-    if here and not graph.moved(source):
+    if here and not imported.moved(graph, source):
         return "Unchanged", f"{source}: nothing new"
     folder = project.root / sources.source_folder(model)
     name = Path(urlsplit(source).path).name
@@ -164,7 +166,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
         if old is None or old["source"] != source:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        graph.follow(source, folder if source.endswith("/") else folder / name)
+        imported.follow(graph, source, folder if source.endswith("/") else folder / name)
         pin = _pin(source, arrivals.read(project, declared, _files(folder, source)))
         if version(pin) == refused:
             raise _Refused
