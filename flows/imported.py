@@ -61,10 +61,10 @@ def put_back(graph: Graph, pin: str, source: str) -> None:
     if not source:
         (folder / "source.dvc").unlink(missing_ok=True)
     else:
-        _write(folder / "source.dvc", source)
+        write(folder / "source.dvc", source)
         graph.repo._reset()
         graph.repo.checkout(targets=[str(folder / "source.dvc")], force=True)
-    _write(folder / "pin.json", pin)
+    write(folder / "pin.json", pin)
     graph.reload()
 
 
@@ -97,7 +97,8 @@ def _asked(address: str) -> Iterator[None]:
         ) from error
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """A record appears whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

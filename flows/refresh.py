@@ -64,9 +64,8 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     if source.startswith("builtin:"):
         return "" if old and old["source"] == source else f"{source}: not pinned yet"
     if sources.followed(source):
-        return (
-            f"{source}: another version" if imported.moved(graph, source) or not old or old["source"] != source else ""
-        )
+        known = old is not None and old["source"] == source and not imported.moved(graph, source)
+        return "" if known else f"{source}: another version"
     found, waiting = arrivals.look(project, declared)
     pin = _pin(source, found)
     if old == pin and _in_place(project, declared, pin):
@@ -259,6 +258,4 @@ def _copy(found: list[Arrival], folder: Path) -> None:
 def _write_pin(model: str, pin: Pin) -> None:
     path = sources.pin_path(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(pin, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    imported.write(path, json.dumps(pin, indent=2) + "\n")
