@@ -18,7 +18,6 @@ from pipelines import sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
-READABLE = (".csv", ".parquet", ".jsonl", ".ndjson")
 QUIET = 1.0  # seconds for which a file must not have changed
 INCOMING = Path("data") / "incoming"
 
@@ -52,7 +51,7 @@ def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[s
     path = place(project, source)
     found = _listed(path) if path.is_dir() else [path]
     if not found or not found[0].is_file():
-        wanted = f"holds no file ending in {' or '.join(READABLE)}" if path.is_dir() else "does not exist"
+        wanted = f"holds no file that can be read ({sources.KNOWN})" if path.is_dir() else "does not exist"
         raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
     waiting = _unfinished(found, whole_lines=only_grows(source))
     return read(project, declared, [path for path in found if path not in waiting]), [*waiting.values()]
@@ -82,7 +81,7 @@ def read(project: Project, declared: Declaration, paths: list[Path]) -> list[Arr
 
 def _listed(folder: Path) -> list[Path]:
     """Hidden files are those that a copying program has not finished."""
-    found = [p for p in folder.glob("*") if p.suffix.lower() in READABLE and not p.name.startswith(".")]
+    found = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".")]
     return sorted(path for path in found if not withdrawn(path))
 
 
@@ -106,7 +105,7 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
             found[path] = f"{path.name} is still being written"
         elif (sums := path.with_name(f"{path.name}.sha256")).exists() and not _agrees(path, sums):
             found[path] = f"{path.name} is not what {sums.name} promises"
-        elif whole_lines and path.suffix.lower() != ".parquet" and not _ends(path):
+        elif whole_lines and sources.format_of(path) in ("csv", "lines") and not _ends(path):
             found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
     return found
 
@@ -127,7 +126,7 @@ def _ends(path: Path) -> bool:
 
 def _rows(path: Path, declared: Declaration) -> int:
     """How many rows it has. A Parquet file says so at its end, which one that was cut off has lost."""
-    if path.suffix.lower() == ".parquet":
+    if sources.format_of(path) == "parquet":
         try:
             return int(pq.read_metadata(path).num_rows)
         except Exception as error:

@@ -1,6 +1,6 @@
 """Two raw tables side by side: the rows that they share, and the statistics of every column.
 
-Row identities are read range by range, values one column at a time, so that a large table is never wholly in memory.
+Row identities are compared range by range, values one column at a time: a large table is never wholly in memory.
 """
 
 from pathlib import Path
@@ -19,18 +19,12 @@ def rows(one: Path, other: Path, held: int = identities.HELD) -> dict[str, int]:
     """How many rows are `only_a`, `only_b` and in `both`. A row that is twice in one table and once in the other is
     once in both. held: how many identities of a table may be in memory.
     """
-    counts, both = [tables.rows(path) for path in (one, other)], 0
-    for low, high in identities.ranges(max(counts), held):
-        (ids, times), (other_ids, other_times) = (_counted(path, low, high) for path in (one, other))
-        _, here, there = np.intersect1d(ids, other_ids, assume_unique=True, return_indices=True)
-        both += int(np.minimum(times[here], other_times[there]).sum())
-    return {"only_a": counts[0] - both, "only_b": counts[1] - both, "both": both}
-
-
-def _counted(path: Path, low: bytes, high: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The different identities of one range, sorted, and how often each is there."""
-    ids, times = np.unique(identities.within(identities.of(path), low, high)[0], return_counts=True)
-    return ids, times
+    counts, shared = (tables.rows(one), tables.rows(other)), 0
+    for parts in identities.both((identities.of(one), identities.of(other)), counts, held):
+        (ids, times), (others, other_times) = (np.unique(found, return_counts=True) for found, _ in parts)
+        _, here, there = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
+        shared += int(np.minimum(times[here], other_times[there]).sum())
+    return {"only_a": counts[0] - shared, "only_b": counts[1] - shared, "both": shared}
 
 
 def columns(one: Path, other: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flows import asked, lifeline, locks, progress, scheduler, servers, tracker
+from flows import asked, lifeline, listed, locks, progress, scheduler, servers, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
 from pipelines import declaration, settings
@@ -27,12 +27,15 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
     asked.by_hand(wanted or Asked())
     declaration.check(model)  # before any lock, server or stage
     shown = _watched(quiet)
+    if listed.add(project, model):
+        shown.notice(f"{model} is new in dvc.yaml, in the list of models")
     what = f"ratchet run {model}"
     with ExitStack() as stack:
         if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
             stack.enter_context(locks.hold(project, "run", what, wait, shown.notice))
         stack.enter_context(locks.hold(project, f"model-{model}", what, wait, shown.notice))
         stack.enter_context(lifeline.held(project))
+        stack.enter_context(warm.shared(project))
         stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
         with _prefect(project, shown):
             return _retrain(project, model) | {"next": _next(project)}

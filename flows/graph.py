@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -76,15 +76,17 @@ class Graph:
         """The stages, each after what it needs."""
         return list(TopologicalSorter(self.needs()).static_order())
 
-    def reproduce(self, stage: str, log: Path) -> str:
+    def reproduce(self, stage: str, log: Path, before: Callable[[], None] = lambda: None) -> str:
         """Bring one stage up to date: "Unchanged", "Restored" from DVC's run cache, or "Ran".
 
-        log: where the command's output goes. Raises StageError with the stage's own paragraph.
+        log: where the command's output goes; before: called when it may run. Raises StageError with the stage's own
+        paragraph.
         """
         from dvc.exceptions import DvcException
 
         if not self._stages[stage].changed():  # asked of what was read already: dvc.lock is not parsed again
             return "Unchanged"
+        before()
         for leftover in (log, error := Path(f"{log}.error")):
             leftover.unlink(missing_ok=True)
         os.environ["RATCHET_STAGE_LOG"] = str(log)

@@ -120,7 +120,7 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
         "DVC_SITE_CACHE_DIR": str(folder / ".ratchet" / "dvc"),
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
     }
-    for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG"):
+    for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG", "RATCHET_WARM"):
         environment.pop(name, None)
     with lifeline.held(project) as pipe:
         environment["RATCHET_LIFELINE"] = pipe

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.states import Completed
 
 from flows import (
@@ -32,6 +33,7 @@ from flows import (
     steps,
     ticks,
     tracker,
+    warm,
     worktree,
 )
 from flows.asked import Asked
@@ -73,6 +75,9 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
             _failed(project, Tick(model, "refused", str(error), wanted.trigger, _flow_run(), str(project.root)))
             raise
         stack.enter_context(lifeline.held(project))
+        run.warm = stack.enter_context(warm.shared(project))
+        # the flow run has the clone's tag; of every task that has one Prefect asks the server whether it may begin
+        stack.enter_context(TagsContext(current_tags=set()))
         answer = _noted(run, stack)
     return _ended(model, answer["decision"], answer["reason"], answer)
 

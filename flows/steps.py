@@ -19,6 +19,7 @@ from flows.graph import Graph
 from flows.made import Made
 from flows.progress import Progress
 from flows.tracker import Tracker
+from flows.warm import Warm
 from pipelines.declaration import Declaration
 from pipelines.errors import RatchetError, StageError, UnreachableError
 
@@ -40,6 +41,7 @@ class Run:
     logs: Path
     shown: Progress
     tags: dict[str, str] = field(default_factory=dict)
+    warm: Warm | None = None
     tracker: Tracker | None = None  # from the moment that it is known to be needed
     tree: str = ""  # what the stages ran from, in git's store; "" if none ran
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -141,13 +143,23 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
     """Bring one stage up to date. Raises StageError if its command fails."""
     start, log = time.monotonic(), run.logs / name
     history = run.project.data(run.model) / "history.csv"
+
+    def work() -> tuple[str, str]:
+        return graph.reproduce(stage, log, lambda: warm_up(run, name)), progress.notes(log)
+
     with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
-        state = timed(run, name, lambda: (graph.reproduce(stage, log), progress.notes(log)))
+        state = timed(run, name, work)
     seconds = round(time.monotonic() - start, 2)
     run.stages.append({"name": name, "state": state.name, "seconds": seconds})
     if state.name == "Ran":
         times.note(run.project, run.model, name, seconds)
     return state
+
+
+def warm_up(run: Run, stage: str) -> None:
+    """Let the libraries of this stage and the later ones be imported meanwhile."""
+    if run.warm is not None:
+        run.warm.begin(stage, run.declared.train)
 
 
 @step

@@ -48,7 +48,8 @@ def run(request: Request, folder: Path) -> dict[str, Any]:
     """
     path = folder / "request.json"
     path.write_text(json.dumps(vars(request)), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-m", "flows.trial", str(path)], capture_output=True, text=True)
+    command = [sys.executable, "-m", "pipelines.warm", "run", "networks", "flows.trial", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise RatchetError(f"The models of {request.model} cannot be tried in a process of their own: {reason[0]}.")

@@ -4,9 +4,9 @@ This is the command of every stage in dvc.yaml, whoever runs it. It checks the w
 stage, and tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status:
 0 done, 1 failed, 2 the request was wrong.
 
-Under `ratchet run` two variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal; the kind of an
-error and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run
-dies; the stage then ends too.
+Under `ratchet run` three variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal; the kind of
+an error and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run
+dies; the stage then ends too. RATCHET_WARM: where a process waits that has imported what the stage needs (warm.py).
 
 The stage is sealed: should a file that it depends on change before it has ended, it fails. So nothing that it depends
 on is imported here at the top.
@@ -18,7 +18,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipelines import lifeline, seal
+from pipelines import lifeline, seal, warm
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
@@ -77,5 +77,12 @@ def _unforeseen(error: Exception) -> str:
     return f"{what}. This was not foreseen: RATCHET_DEBUG=1 in front of the same command shows where it happened."
 
 
+def anywhere(arguments: list[str]) -> int:
+    """The stage in a child of a warm process, or in this one."""
+    kind = warm.KINDS.get(arguments[0] if arguments else "", "")
+    status = warm.ask(kind, "pipelines.__main__", arguments) if kind else None
+    return main(arguments) if status is None else status
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(anywhere(sys.argv[1:]))

@@ -93,7 +93,7 @@ def overlap(folder: Path, data: Data) -> dict[str, float]:
     return {"validation": share("validation", "train"), "test": share("test", "train", "validation")}
 
 
-def _feature_ids(path: Path, data: Data) -> Iterator[list[str]]:
+def _feature_ids(path: Path, data: Data) -> Iterator[np.ndarray]:
     return (rows.identify(batch, data.features) for batch in tables.batches(path, data.features))
 
 

@@ -100,9 +100,9 @@ def clean(folder: Path, data: Data, config: Clean) -> dict[str, Any]:
         }
         start = 0
         for batch in tables.batches(raw):
-            here = slice(start, start + batch.num_rows)
-            start = here.stop
-            reason = reasons(batch, data, config, aside[here], repeated[here])
+            here = (start, start + batch.num_rows)
+            start = here[1]
+            reason = reasons(batch, data, config, aside.between(*here), repeated.between(*here))
             removed.update(word for word in reason.tolist() if word)
             for name, chosen in divide(batch.filter(pa.array(reason == "")), config).items():
                 files[name].write(chosen)
@@ -152,23 +152,22 @@ def _is_null(column: pa.Array) -> np.ndarray:
 
 def divide(batch: pa.RecordBatch, config: Clean) -> dict[str, pa.RecordBatch]:
     """The rows of each split. Raises DataError for a value that names none."""
-    by: dict[str, Callable[[pa.RecordBatch, Any], list[str]]] = {
+    by: dict[str, Callable[[pa.RecordBatch, Any], np.ndarray]] = {
         "hash": _by_hash,
         "time": _by_time,
         "given": _by_given,
     }
-    split = np.array(by[config.split.by](batch, config.split), dtype="<U10")
+    split = by[config.split.by](batch, config.split)
     return {name: batch.filter(pa.array(split == name)) for name in SPLITS}
 
 
-def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> list[str]:
-    ids = rows.identify(batch, split.key) if split.key else batch["row_id"].to_pylist()
-    positions = (rows.fraction(split.seed, row_id) for row_id in ids)
-    edge = split.test + split.validation
-    return ["test" if u < split.test else "validation" if u < edge else "train" for u in positions]
+def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> np.ndarray:
+    ids = rows.identify(batch, split.key) if split.key else rows.ids_of(batch["row_id"])
+    position = rows.fractions(split.seed, ids)
+    return np.select([position < split.test, position < split.test + split.validation], ["test", "validation"], "train")
 
 
-def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> list[str]:
+def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> np.ndarray:
     first, second = instant(split.validation_from), instant(split.test_from)
     found = []
     for value, row_id in zip(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), strict=True):
@@ -177,17 +176,19 @@ def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> list[str]:
         except ValueError as error:
             raise _names_no_split(row_id, split.column, value, f"it is no instant ({error})") from error
         found.append("train" if at < first else "validation" if at < second else "test")
-    return found
+    return np.array(found, "<U10")
 
 
-def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> list[str]:
-    found = []
-    for value, row_id in zip(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), strict=True):
-        if value not in SPLITS:
-            raise _names_no_split(row_id, split.column, value, f"it may hold {', '.join(SPLITS)}")
-        becomes = value == "train" and rows.fraction(split.seed, row_id) < split.validation
-        found.append("validation" if becomes else value)
-    return found
+def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> np.ndarray:
+    found = batch[split.column]
+    fits = pc.fill_null(pc.is_in(found, value_set=pa.array(SPLITS)), False)
+    if not pc.all(fits).as_py():
+        row = pc.index(fits, False).as_py()
+        why = f"it may hold {', '.join(SPLITS)}"
+        raise _names_no_split(batch["row_id"][row].as_py(), split.column, found[row].as_py(), why)
+    named = found.to_numpy(zero_copy_only=False).astype("<U10")
+    becomes = rows.fractions(split.seed, rows.ids_of(batch["row_id"])) < split.validation
+    return np.where((named == "train") & becomes, "validation", named)
 
 
 def _names_no_split(row_id: str, column: str, value: Any, why: str) -> DataError:

@@ -243,10 +243,19 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
 
 
 def _of_network(found: Declaration) -> list[tuple[str, str]]:
-    train = cast(Train, found.sections["train"])
-    if train.network == "cnn" and found.data.kind != "image":
-        return [("train.network", "'cnn' needs images, and data.kind is 'table'")]
-    return []
+    train, data = cast(Train, found.sections["train"]), found.data
+    problems = []
+    if data.kind != "image":
+        if train.network in ("cnn", "rnn"):
+            problems.append(("train.network", f"{train.network!r} needs images, and data.kind is 'table'"))
+        if train.augment is not None:
+            problems.append(("train.augment", "only images are turned and moved, and data.kind is 'table'"))
+    if data.task == "regression":
+        if train.loss == "cross_entropy":
+            problems.append(("train.loss", "'cross_entropy' belongs to a classification"))
+        if train.class_weights != "equal":
+            problems.append(("train.class_weights", "a regression has no classes"))
+    return problems
 
 
 def _of_metrics(found: Declaration) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ the first to import TensorFlow in its process.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +25,23 @@ class Hardware(Section):
     instructions: Literal["AVX2", "AVX512_CORE", "ALL"] = "AVX2"  # the most that oneDNN may use
 
 
+XLA = {"AVX2": "AVX2", "AVX512_CORE": "AVX512"}  # what XLA calls them
+
+
 @dataclass(frozen=True)
 class Choice:
     device: str  # "cpu" or "gpu"
     reason: str
+
+
+def variables(config: Hardware) -> dict[str, str]:
+    """The environment that TensorFlow has to find when it is imported."""
+    found = {
+        "KERAS_BACKEND": "tensorflow",
+        "ONEDNN_MAX_CPU_ISA": config.instructions,
+        "XLA_FLAGS": f"--xla_cpu_max_isa={XLA[config.instructions]}" if config.instructions in XLA else "",
+    }
+    return found | ({"CUDA_VISIBLE_DEVICES": "-1"} if config.device == "cpu" else {})
 
 
 def prepare(config: Hardware, seed: int) -> Choice:
@@ -35,11 +49,13 @@ def prepare(config: Hardware, seed: int) -> Choice:
 
     Raises TrainingError if a GPU is asked for and absent.
     """
-    os.environ["ONEDNN_MAX_CPU_ISA"] = config.instructions
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "tensorflow" in sys.modules and any(os.environ.get(key) != value for key, value in variables(config).items()):
+        raise TrainingError(
+            "TensorFlow was imported in this process for another device or other instructions, and looks only once.",
+            "Run again: every run imports it for what models/<model>.yaml says.",
+        )
+    os.environ.update(variables(config))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if config.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     with _silence():
         import keras
         import tensorflow as tf

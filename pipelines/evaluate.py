@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # half a second to import, and needed only where rows are at 
     import pandas as pd
 
 
+MOST_POINTS = 20_000  # that are drawn one by one
+
+
 class Evaluate(Section):
     metrics: list[str] = Field(min_length=1)
 
@@ -35,11 +38,14 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "evaluate", Evaluate)
     folder = Path("data") / model
-    predictions = predict(load(folder / "model"), folder / "test.parquet", data)
+    predictor, path = load(folder / "model"), folder / "predictions.parquet"
+    schema = predictions_schema(data, predictor.about["classes"])
+    with tables.Writer(path, schema) as out:
+        for found in parts(predictor, folder / "test.parquet", data):
+            out.write(pa.RecordBatch.from_pandas(found, schema, preserve_index=False))
+    columns = [name for name in schema.names if name != "row_id"]  # which take more room than all the others
+    predictions = pa.Table.from_batches(tables.batches(path, columns)).to_pandas()
     scores = score(predictions, data, config.metrics)
-    schema = predictions_schema(predictions, data)
-    table = pa.Table.from_pandas(predictions, schema, preserve_index=False)
-    tables.write(folder / "predictions.parquet", schema, table.to_batches())
     draw(predictions, data, folder / "evaluation.png")
     text = json.dumps({"format": FORMAT, "test": scores}, indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
@@ -57,25 +63,27 @@ def load(folder: Path) -> Predictor:
     return Predictor(folder)
 
 
-def predictions_schema(predictions: pd.DataFrame, data: Data) -> pa.Schema:
+def predictions_schema(data: Data, classes: list[Any]) -> pa.Schema:
     """row_id, actual and prediction in the target's type, and a float32 for each class."""
     target = rows.target_type(data)
-    known = {"row_id": pa.string(), "actual": target, "prediction": target}
-    return pa.schema([(name, known.get(str(name), pa.float32())) for name in predictions])
+    known = [("row_id", pa.string()), ("actual", target), ("prediction", target)]
+    return pa.schema([*known, *((f"probability_{name}", pa.float32()) for name in classes)])
 
 
 def predict(predictor: Predictor, path: Path, data: Data) -> pd.DataFrame:
     """row_id, actual, prediction and probabilities of every row of a split, in its order."""
     import pandas as pd
 
-    size = predictor.about["batch_size"]
-    parts = []
-    for piece in _even(tables.batches(path), size):
+    return pd.concat(parts(predictor, path, data), ignore_index=True)
+
+
+def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame]:
+    """The same, some rows at a time."""
+    for piece in _even(tables.batches(path), predictor.about["batch_size"]):
         frame = piece.to_pandas()
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
-        parts.append(found)
-    return pd.concat(parts, ignore_index=True)
+        yield found
 
 
 def _even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
@@ -137,8 +145,11 @@ def _draw_confusion(axes: Any, predictions: pd.DataFrame) -> None:
 
 
 def _draw_residuals(axes: Any, predictions: pd.DataFrame) -> None:
-    """Points on the line are right."""
+    """Points on the line are right; of many points, how many there are at each place."""
     both = predictions[["actual", "prediction"]].to_numpy()
     axes.axline((both.min(), both.min()), slope=1, color="0.6", linewidth=1)
-    axes.scatter(*both.T, s=12, alpha=0.7)
+    if len(both) > MOST_POINTS:
+        axes.hexbin(*both.T, gridsize=60, bins="log", mincnt=1, cmap="Blues")
+    else:
+        axes.scatter(*both.T, s=12, alpha=0.7)
     axes.set(xlabel="actual", ylabel="predicted")

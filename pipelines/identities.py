@@ -1,62 +1,113 @@
-"""Sets of row identities that may not fit in memory: read in passes, each for one range of identities.
+"""Sets of row identities that may not fit in memory: cut into ranges of identities, on disk, each small enough to hold.
 
-At most about `HELD` identities are held at once, whatever the size of the files.
+About HELD identities are held at once, whatever the size of the files, and every file is read once. The ranges lie in
+unnamed files beside the data, which vanish with the process.
 """
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipelines import tables
+from pipelines import rows, tables
 
-HELD = 4_000_000
+HELD = 500_000
+RECORD = np.dtype([("id", "S16"), ("place", "<i8")])  # of one row: its identity in bytes, and its number
+FOLDER = Path("data")  # where there is room for what is as large as this: the system's own folder may be memory
 
-Reader = Callable[[], Iterable[list[str]]]  # reads all identities, batch by batch, each time it is called
-
-
-def ranges(total: int, held: int = HELD) -> Iterator[tuple[bytes, bytes]]:
-    """Bounds that cut all identities into ranges of about `held` each, in ascending order."""
-    passes = -(-total // held) or 1
-    edges = [b"%04x" % (index * 65536 // passes) for index in range(passes)]
-    yield from zip(edges, [*edges[1:], b"g"], strict=True)  # "g" comes after every hexadecimal digit
+Reader = Callable[[], Iterable[np.ndarray]]  # reads all identities, batch by batch: bytes [rows] of 32 digits
 
 
-def within(read: Reader, low: bytes, high: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The identities from `low` to below `high`, in file order, and the numbers of their rows."""
-    ids, places, start = [np.empty(0, "S32")], [np.empty(0, int)], 0
-    for batch in read():
-        found = np.array(batch, "S32")
-        inside = (found >= low) & (found < high)
-        ids.append(found[inside])
-        places.append(start + np.flatnonzero(inside))
-        start += len(found)
-    return np.concatenate(ids), np.concatenate(places)
+class Marks:
+    """Which rows of a table are marked: a bit for each."""
+
+    def __init__(self, total: int):
+        self._bits = np.zeros(total // 8 + 1, np.uint8)
+        self.total, self.count = total, 0
+
+    def add(self, places: np.ndarray) -> None:
+        """places: numbers of rows, each only once in all calls."""
+        np.bitwise_or.at(self._bits, places >> 3, np.left_shift(1, places & 7).astype(np.uint8))
+        self.count += len(places)
+
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """Whether each of these rows is marked [stop - start, bool]."""
+        bits = np.unpackbits(self._bits[start >> 3 : (stop >> 3) + 1], bitorder="little")
+        return bits[start & 7 :][: stop - start].astype(bool)
 
 
 def of(path: Path) -> Reader:
     """Reads the row ids of a table."""
-    return lambda: (batch["row_id"].to_pylist() for batch in tables.batches(path, ["row_id"]))
+    return lambda: (rows.ids_of(batch["row_id"]) for batch in tables.batches(path, ["row_id"]))
 
 
-def survey(path: Path, held: int = HELD) -> tuple[str, np.ndarray]:
-    """The hash of a table's rows, whatever their order, and which rows repeat an earlier one [rows, bool]."""
+def ranges(total: int, held: int = HELD) -> int:
+    """Into how many ranges so many identities are cut."""
+    return -(-total // held) or 1
+
+
+def cut(read: Reader, total: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The identities, one range after the other, in ascending order of the ranges and in file order within.
+
+    Gives them as bytes [rows] of 16, and the numbers of their rows. total: how many there are, if it is known; it
+    decides about disk space alone.
+    """
+    if count == 1:
+        found = np.concatenate([np.empty(0, RECORD), *_records(read)])
+        yield found["id"], found["place"]
+        return
+    folder = FOLDER if FOLDER.is_dir() else Path(tempfile.gettempdir())
+    tables.check_space(folder, total * RECORD.itemsize)
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(count)]
+        for found in _records(read):
+            first = np.frombuffer(found["id"].tobytes(), ">u2").reshape(len(found), 8)[:, 0]
+            bucket = first.astype(np.int64) * count >> 16
+            order = np.argsort(bucket, kind="stable")
+            edges = np.searchsorted(bucket[order], np.arange(count + 1))
+            for file, low, high in zip(files, edges, edges[1:], strict=False):
+                file.write(found[order[low:high]].tobytes())
+        for file in files:
+            file.seek(0)
+            found = np.frombuffer(file.read(), RECORD)
+            file.truncate(0)
+            yield found["id"], found["place"]
+
+
+def _records(read: Reader) -> Iterator[np.ndarray]:
+    start = 0
+    for ids in read():
+        found = np.empty(len(ids), RECORD)
+        found["id"] = np.frombuffer(bytes.fromhex(ids.tobytes().decode()), "S16")
+        found["place"] = np.arange(start, start + len(ids))
+        start += len(ids)
+        yield found
+
+
+def survey(path: Path, held: int = HELD) -> tuple[str, Marks]:
+    """The hash of a table's rows, whatever their order (rows.content_hash), and which rows repeat an earlier one."""
     total = tables.rows(path)
-    digest, repeated = hashlib.sha256(), np.ones(total, bool)
-    for low, high in ranges(total, held):
-        ids, places = within(of(path), low, high)
-        repeated[places[np.unique(ids, return_index=True)[1]]] = False
-        digest.update(np.sort(ids).tobytes())
+    digest, repeated = hashlib.sha256(), Marks(total)
+    for ids, places in cut(of(path), total, ranges(total, held)):
+        first = np.unique(ids, return_index=True)[1]
+        later = np.ones(len(ids), bool)
+        later[first] = False
+        repeated.add(places[later])
+        digest.update(np.sort(ids).tobytes().hex().encode())
     return digest.hexdigest(), repeated
 
 
-def marked(path: Path, among: Path, held: int = HELD) -> np.ndarray:
-    """Which rows of a table have an identity that the table `among` also has [rows, bool]."""
-    result = np.zeros(tables.rows(path), bool)
-    for low, high in ranges(max(tables.rows(path), tables.rows(among)), held):
-        ids, places = within(of(path), low, high)
-        result[places] = np.isin(ids, within(of(among), low, high)[0])
+def marked(path: Path, among: Path, held: int = HELD) -> Marks:
+    """Which rows of a table have an identity that the table `among` also has."""
+    totals = tables.rows(path), tables.rows(among)
+    result = Marks(totals[0])
+    if totals[1]:
+        for (ids, places), (known, _) in both((of(path), of(among)), totals, held):
+            result.add(places[np.isin(ids, known)])
     return result
 
 
@@ -65,7 +116,11 @@ def share_known(read: Reader, known: Reader, totals: tuple[int, int], held: int 
 
     totals: how many each has.
     """
-    seen = 0
-    for low, high in ranges(max(totals), held):
-        seen += int(np.isin(within(read, low, high)[0], within(known, low, high)[0]).sum())
-    return seen / totals[0]
+    both_cut = both((read, known), totals, held)
+    return sum(int(np.isin(ids, others).sum()) for (ids, _), (others, _) in both_cut) / totals[0]
+
+
+def both(readers: tuple[Reader, Reader], totals: tuple[int, int], held: int = HELD) -> Iterator[Any]:
+    """Two tables cut in the same way: for each range what `cut` gives of the one and of the other."""
+    count = ranges(max(totals), held)
+    yield from zip(*(cut(read, total, count) for read, total in zip(readers, totals, strict=True)), strict=True)

@@ -69,7 +69,7 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator
             found = _typed(batch, wanted, config, first)
         except DataError as error:
             raise DataError(f"{where}: {error.what}", error.do) from error
-        ids = pa.array(rows.identify(found, wanted.names), pa.string())
+        ids = rows.id_column(rows.identify(found, wanted.names))
         yield pa.RecordBatch.from_arrays([ids, *found.columns], schema=schema)
         first += batch.num_rows
 

@@ -27,11 +27,11 @@ class Answers:
 
     @classmethod
     def read(cls, predictions: pd.DataFrame, label: str) -> Answers:
-        """From a table of predictions; label: integer or text, the type of a class."""
+        """From a table of predictions; label: integer or text, the type of a class. Without `row_id`, rows count up."""
         columns = [str(name) for name in predictions if str(name).startswith("probability_")]
         names = [name.removeprefix("probability_") for name in columns]
         return cls(
-            row_ids=predictions["row_id"].to_numpy(),
+            row_ids=predictions["row_id"].to_numpy() if "row_id" in predictions else np.arange(len(predictions)),
             actual=predictions["actual"].to_numpy(),
             predicted=predictions["prediction"].to_numpy(),
             probabilities=predictions[columns].to_numpy() if columns else None,

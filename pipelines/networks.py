@@ -5,6 +5,8 @@ constant in it) and the network proper, which is what is trained. They are joine
 what is saved takes raw rows.
 """
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,23 +20,35 @@ MOST_WORDS = 1000  # of one category
 NO_COLUMNS = np.empty((0, 0))
 
 
+class Augment(Section):
+    """Keras' random layers in front of the network, while it trains and never afterwards."""
+
+    rotation: float = Field(0.0, ge=0, le=0.5)  # at most, in whole turns, either way
+    translation: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of height and of width, either way
+    zoom: float = Field(0.0, ge=0, lt=1)  # at most, as a share of the size, in or out
+
+
 class Network(Section):
     """The keys of `train:` that define the network."""
 
-    network: Literal["mlp", "cnn"] = "mlp"
+    network: Literal["mlp", "cnn", "rnn"] = "mlp"
     hidden: list[int] = [64]  # units of each dense layer
     filters: list[int] = []  # of each convolution; cnn only
+    recurrent: list[int] = []  # units of each recurrent layer, which reads an image row by row; rnn only
+    cell: Literal["lstm", "gru", "simple"] = "lstm"  # of a recurrent layer
     activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
+    augment: Augment | None = None  # images only
 
     @model_validator(mode="after")
     def _fits(self) -> "Network":
-        if self.network == "cnn" and not self.filters:
-            raise ValueError("network cnn needs `filters`: [16, 32], one number for each convolution")
-        if self.network == "mlp" and self.filters:
-            raise ValueError("`filters` belongs to network cnn, not to mlp")
-        if any(size < 1 for size in [*self.hidden, *self.filters]):
-            raise ValueError("hidden and filters hold whole numbers from 1")
+        for kind, key in (("cnn", "filters"), ("rnn", "recurrent")):
+            if self.network == kind and not getattr(self, key):
+                raise ValueError(f"network {kind} needs `{key}`: [16, 32], one number for each layer")
+            if self.network != kind and getattr(self, key):
+                raise ValueError(f"`{key}` belongs to network {kind}, not to {self.network}")
+        if any(size < 1 for size in [*self.hidden, *self.filters, *self.recurrent]):
+            raise ValueError("hidden, filters and recurrent hold whole numbers from 1")
         return self
 
 
@@ -46,58 +60,87 @@ class Fitted:
     scale: list[float]  # standard deviation, 1 for a constant
     vocabularies: list[list[str]]  # the words of each category, sorted
     target: tuple[float, float]  # mean and standard deviation; (0, 1) for a classification
-    classes: list[Any]  # in the order of the probabilities; empty for a regression
+    classes: dict[Any, int]  # rows of each, in the order of the probabilities; empty for a regression
 
 
-def measure(data: Data, arrays: dict[str, np.ndarray], target: np.ndarray) -> Fitted:
-    """arrays: image [rows, height, width, channels], or numbers [rows, n] and categories [rows, m].
+Pieces = Callable[[], Iterable[tuple[dict[str, np.ndarray], np.ndarray]]]  # reads a split anew, a few rows at a time
 
-    Raises TrainingError for a category of too many words.
+
+def measure(data: Data, pieces: Pieces) -> Fitted:
+    """pieces: the training split. Its arrays are image [rows, height, width, channels], or numbers [rows, n] and
+    categories [rows, m]. Holds no rows. Raises TrainingError for a category of too many words.
     """
-    columns = arrays["image"].reshape(-1, data.shape[2]) if data.kind == "image" else arrays.get("numbers", NO_COLUMNS)
-    mean, scale = mean_and_scale(columns)
-    categories = arrays.get("categories", NO_COLUMNS).T
-    words = [_vocabulary(name, column) for name, column in zip(data.categories, categories, strict=True)]
-    classify = data.task == "classification"
+    classes: Counter[Any] = Counter()
+    words: list[set[str]] = [set() for _ in data.categories]
+    for arrays, target in pieces():
+        if data.task == "classification":
+            classes.update(target.tolist())
+        for name, known, column in zip(data.categories, words, arrays.get("categories", NO_COLUMNS).T, strict=True):
+            known.update(set(column.tolist()) - {""})
+            _check_words(name, known)
+    if data.kind == "image":
+        mean, scale = pixels(arrays["image"] for arrays, _ in pieces())
+    else:
+        mean, scale = mean_and_scale(lambda: (arrays.get("numbers", NO_COLUMNS) for arrays, _ in pieces()))
+    of_target = (0.0, 1.0)
+    if data.task == "regression":
+        found = mean_and_scale(lambda: (target[:, None] for _, target in pieces()))
+        of_target = (float(found[0][0]), float(found[1][0]))
     return Fitted(
         mean=mean.tolist(),
         scale=scale.tolist(),
-        vocabularies=words,
-        target=(0.0, 1.0) if classify else (float(target.mean()), float(target.std()) or 1.0),
-        classes=sorted(set(target.tolist())) if classify else [],
+        vocabularies=[sorted(known) or [""] for known in words],  # a vocabulary cannot be empty
+        target=of_target,
+        classes=dict(sorted(classes.items())),
     )
 
 
-def _vocabulary(name: str, column: np.ndarray) -> list[str]:
-    words = sorted(set(column.tolist()) - {""})
-    if len(words) > MOST_WORDS:
+def _check_words(name: str, known: set[str]) -> None:
+    if len(known) > MOST_WORDS:
         raise TrainingError(
-            f"The category {name!r} has {len(words):,} different words, and each becomes an input: more than "
-            f"{MOST_WORDS:,} are refused.",
+            f"The category {name!r} has more than {MOST_WORDS:,} different words, and each would become an input.",
             "Declare it `carried` under data.columns, or group its words in the source.",
         )
-    return words or [""]  # a vocabulary cannot be empty
 
 
-def mean_and_scale(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, each [columns], of columns [rows, columns]; NaN is left out.
+def pixels(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, exact, from how often each of the 256 levels occurs.
 
-    A constant has scale 1, and a column of nothing but NaN mean 0 and scale 1. Each column is measured as a
-    share of its own range: neither a large offset, nor very large or small numbers cost precision.
+    images: uint8 [rows, height, width, channels], a few rows at a time.
     """
-    pairs = np.array([_one(column) for column in columns.T], np.float64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    counts: Any = 0
+    for some in images:
+        channels = np.moveaxis(some, -1, 0).reshape(some.shape[-1], -1)
+        counts = counts + np.array([np.bincount(channel, minlength=256) for channel in channels])
+    levels = np.arange(256.0)
+    mean = np.array([np.average(levels, weights=count) for count in counts])
+    variance = [np.average((levels - at) ** 2, weights=count) for at, count in zip(mean, counts, strict=True)]
+    scale = np.sqrt(variance)
+    return mean, np.where(scale > 0, scale, 1.0)
 
 
-def _one(column: np.ndarray) -> tuple[float, float]:
-    present = column[~np.isnan(column)].astype(np.float64)
-    if not len(present):
-        return 0.0, 1.0
-    low, span = present.min(), np.ptp(present)
-    if not span:
-        return float(low), 1.0
-    share = (present - low) / span
-    return float(low + span * share.mean()), float(span * share.std())
+def mean_and_scale(read: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, each [columns], of columns [rows, columns] in parts; NaN is left out.
+
+    read() gives the parts, and is called twice. A constant has scale 1, and a column of nothing but NaN mean 0 and
+    scale 1. Each column is measured as a share of its own range: neither a large offset, nor very large or small
+    numbers cost precision.
+    """
+    bounds = [(np.fmin.reduce(part, axis=0), np.fmax.reduce(part, axis=0)) for part in read()]
+    lows, highs = zip(*bounds, strict=True)
+    low, high = np.fmin.reduce(lows, axis=0), np.fmax.reduce(highs, axis=0)
+    varies, known = high > low, ~np.isnan(low)
+    span = np.where(varies, high - low, 1.0)
+    count, total, squares = (np.zeros(low.shape) for _ in range(3))
+    for part in read():
+        share = (part - low) / span
+        count += (~np.isnan(share)).sum(axis=0)
+        total += np.nansum(share, axis=0)
+        squares += np.nansum(share**2, axis=0)
+    middle = total / np.maximum(count, 1)
+    scale = span * np.sqrt(np.maximum(squares / np.maximum(count, 1) - middle**2, 0.0))
+    mean = np.where(varies, low + span * middle, np.where(known, low, 0.0))
+    return mean, np.where(varies & (scale > 0), scale, 1.0)
 
 
 def features(data: Data, fitted: Fitted) -> Any:
@@ -160,6 +203,12 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
         )
         if min(values.shape[1:3]) >= 2:
             values = layers.MaxPooling2D(name=f"pooling_{index}")(values)
+    if config.recurrent:
+        values = layers.Reshape((shape[0], -1), name="rows")(values)
+    for index, units in enumerate(config.recurrent):
+        kind = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}[config.cell]
+        more = index + 1 < len(config.recurrent)
+        values = kind(units, return_sequences=more, name=f"recurrent_{index}")(values)
     if len(values.shape) > 2:
         values = layers.Flatten(name="flat")(values)
     for index, units in enumerate(config.hidden):
@@ -168,6 +217,28 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
             values = layers.Dropout(config.dropout, seed=seed + index, name=f"dropout_{index}")(values)
     last = "softmax" if outputs > 1 else None
     return keras.Model(start, layers.Dense(outputs, activation=last, name="output")(values), name="network")
+
+
+def augmented(config: Network, trained: Any, seed: int) -> Any:
+    """keras.Model: the network behind random layers, as it is trained; the network itself without `augment`.
+
+    What moves in from outside the picture is the colour at its edge.
+    """
+    import keras
+
+    if config.augment is None:
+        return trained
+    layers, wanted = keras.layers, config.augment
+    values = start = keras.Input(trained.input_shape[1:], name="picture")
+    shared = {"fill_mode": "nearest", "data_format": "channels_last"}
+    if wanted.rotation:
+        values = layers.RandomRotation(wanted.rotation, seed=seed + 101, name="rotation", **shared)(values)
+    if wanted.translation:
+        moved = (wanted.translation, wanted.translation)
+        values = layers.RandomTranslation(*moved, seed=seed + 102, name="translation", **shared)(values)
+    if wanted.zoom:
+        values = layers.RandomZoom(wanted.zoom, seed=seed + 103, name="zoom", **shared)(values)
+    return keras.Model(start, trained(values), name="augmented")
 
 
 def whole(before: Any, trained: Any, fitted: Fitted) -> Any:

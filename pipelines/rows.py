@@ -2,19 +2,19 @@
 
 A raw row is one row of raw.parquet. `typed` turns what a source holds (text of a CSV file, any numeric
 type of a Parquet file) into the declared types, and is the same function for training and prediction.
-`identify` gives each row its `row_id`: the first 128 bits of a SHA-256 over its canonical values, which
+`identify` gives each row its `row_id`: the first 128 bits of a SHA-256 over its canonical bytes, which
 do not depend on the order of rows or columns, on the file's format, or on any library's version.
 """
 
 import hashlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import canonical
 from pipelines.errors import DataError
 from pipelines.settings import Data
 
@@ -173,56 +173,41 @@ def _described(kind: pa.DataType) -> str:
     return "text"
 
 
-def identify(batch: pa.RecordBatch, names: list[str]) -> list[str]:
-    """The identity of each row by the columns `names`: 32 hexadecimal digits.
-
-    Each value is written as a tag and its bytes: numbers as IEEE doubles (whole numbers beyond 2^53 as
-    decimal text), text as UTF-8 behind its length, a missing value as its own tag.
-    """
+def identify(batch: pa.RecordBatch, names: list[str]) -> np.ndarray:
+    """The identity of each row by the columns `names`: bytes [rows] of 32 hexadecimal digits."""
     names = sorted(names)
     start = hashlib.sha256("\x00".join(names).encode())
-    cells = [_canonical(batch.column(name)) for name in names]
-    ids = []
-    for row in zip(*cells, strict=True):
+    digests = []
+    for content, ends in canonical.encode(batch, names):
+        view, begin = memoryview(content), 0
+        for end in ends.tolist():
+            digest = start.copy()
+            digest.update(view[begin:end])
+            digests.append(digest.digest()[:16])
+            begin = end
+    return np.frombuffer(b"".join(digests).hex().encode(), "S32")
+
+
+def id_column(ids: np.ndarray) -> pa.Array:
+    """Identities as a column of text."""
+    offsets = pa.py_buffer(np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), len(ids), [None, offsets, pa.py_buffer(np.ascontiguousarray(ids))])
+
+
+def ids_of(column: pa.Array) -> np.ndarray:
+    """A column of identities as bytes [rows] of 32 hexadecimal digits."""
+    return column.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32")
+
+
+def fractions(seed: int, ids: np.ndarray) -> np.ndarray:
+    """Where each row falls in [0, 1) [rows]: a function of the seed and its identity alone. ids: as of `identify`."""
+    start = hashlib.sha256(f"{seed}:".encode())
+    digests = []
+    for row_id in ids.tolist():
         digest = start.copy()
-        digest.update(b"".join(row))
-        ids.append(digest.hexdigest()[:32])
-    return ids
-
-
-def _canonical(values: pa.Array) -> Iterator[bytes]:
-    if pa.types.is_integer(values.type):
-        return (_whole(value) for value in values.to_pylist())
-    if pa.types.is_floating(values.type):
-        return _doubles(values)
-    if _is_text(values.type):
-        return (b"0" if value is None else _sized(value.encode()) for value in values.to_pylist())
-    return (b"0" if value is None else _sized(value) for value in values.to_pylist())
-
-
-def _doubles(values: pa.Array) -> Iterator[bytes]:
-    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    raw = (numbers + 0.0).astype("<f8").tobytes()  # adding 0.0 turns -0.0 into 0.0
-    empty = np.isnan(numbers)
-    return (b"0" if empty[i] else b"n" + raw[8 * i : 8 * i + 8] for i in range(len(numbers)))
-
-
-def _whole(value: int | None) -> bytes:
-    if value is None:
-        return b"0"
-    if abs(value) <= 2**53:
-        return b"n" + np.float64(value).astype("<f8").tobytes()
-    return _sized(str(value).encode())
-
-
-def _sized(value: bytes) -> bytes:
-    return b"t" + len(value).to_bytes(8, "little") + value
-
-
-def fraction(seed: int, row_id: str) -> float:
-    """Where a row falls in [0, 1): a function of the seed and its identity alone."""
-    digest = hashlib.sha256(f"{seed}:{row_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") / 2**64
+        digest.update(row_id)
+        digests.append(digest.digest()[:8])
+    return np.frombuffer(b"".join(digests), "<u8") / 2**64
 
 
 def content_hash(ids: Any) -> str:

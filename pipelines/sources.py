@@ -7,6 +7,7 @@ rows, or files under data/<model>/source/ with their sizes and hashes. Only `rat
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,12 +18,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from pipelines import rows
+from pipelines import idx, rows
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
 BATCH_ROWS = 16_384  # of a Parquet file or of JSON lines
 BLOCK_BYTES = 4 << 20  # of a CSV file
+SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "lines", ".ndjson": "lines"}
+KNOWN = f"{', '.join(SUFFIXES)}, and IDX files named as MNIST's are"
 
 
 def followed(source: str) -> bool:
@@ -96,25 +99,30 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
     return [folder / name for name in names]
 
 
+def format_of(path: Path) -> str:
+    """How a file is read, by its name; "" for one that is not."""
+    return "idx" if idx.is_idx(path) else SUFFIXES.get(path.suffix.lower(), "")
+
+
 def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
-    """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet.
+    """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX.
 
     Raises DataError if it cannot be read to its end.
     """
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
-        ".csv": lambda: _read_csv(path, delimiter, encoding),
-        ".parquet": lambda: _read_parquet(path),
-        ".jsonl": lambda: _read_lines(path, encoding),
-        ".ndjson": lambda: _read_lines(path, encoding),
+        "csv": lambda: _read_csv(path, delimiter, encoding),
+        "parquet": lambda: _read_parquet(path),
+        "lines": lambda: _read_lines(path, encoding),
+        "idx": lambda: idx.read(path),
     }
-    if path.suffix.lower() not in readers:
+    if (kind := format_of(path)) not in readers:
         raise DataError(
-            f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {', '.join(readers)}.",
+            f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {KNOWN}.",
             "Convert it, or take it out of the source.",
         )
     try:
-        yield from readers[path.suffix.lower()]()
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+        yield from readers[kind]()
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(
             f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
             "Correct the file, or `ingest: delimiter:` and `encoding:` in the model's YAML.",
@@ -225,4 +233,4 @@ def builtin(name: str) -> pa.Table:
 
 def builtin_hash(table: pa.Table) -> str:
     """The content of a built-in set, whatever the version of the library that ships it."""
-    return rows.content_hash([i for b in table.to_batches() for i in rows.identify(b, table.column_names)])
+    return rows.content_hash(np.concatenate([rows.identify(b, table.column_names) for b in table.to_batches()]))

@@ -18,10 +18,15 @@ GROUP_ROWS = 65_536  # at most, in one row group
 GROUP_BYTES = 32 << 20  # of values in memory, at most, in one row group of more than one row
 
 
-def batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The table, a row group at a time. Raises DataError if the file is missing or damaged."""
+def batches(
+    path: Path, columns: list[str] | None = None, groups: Iterable[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The table, a row group at a time; groups: which ones, and in which order.
+
+    Raises DataError if the file is missing or damaged.
+    """
     with opened(path) as file:
-        for index in range(file.num_row_groups):
+        for index in range(file.num_row_groups) if groups is None else map(int, groups):
             try:
                 group = file.read_row_group(index, columns=columns).combine_chunks()
             except (pa.ArrowException, OSError) as error:
@@ -49,6 +54,12 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 def rows(path: Path) -> int:
     with opened(path) as file:
         return int(file.metadata.num_rows)
+
+
+def group_rows(path: Path) -> list[int]:
+    """How many rows each row group has."""
+    with opened(path) as file:
+        return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
 
 
 def check_space(folder: Path, needed: int) -> None:

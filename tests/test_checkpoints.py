@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipelines import checkpoints, train
+from pipelines import checkpoints, feed, objective, observers, tables, train
 from tests.test_train import contents
 from tests.world import ROOT, World, tiles
 
@@ -72,6 +72,44 @@ def test_a_killed_training_ends_with_the_bytes_of_an_uninterrupted_one(world, ca
         assert not (folder / "checkpoint.npz").exists()
 
 
+WAYS = {
+    "pictures are altered": ({"augment": {"rotation": 0.1, "zoom": 0.2}}, {}),
+    "rows are streamed": ({}, {"HELD_BYTES": 0, "WINDOW_BYTES": 1}),
+    "the learning rate has a schedule": (
+        {"optimizer": "sgd", "learning_rate_schedule": {"by": "exponential", "decay_steps": 3, "decay_rate": 0.9}},
+        {},
+    ),
+}
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_training_that_was_stopped_ends_with_the_same_bytes_in_every_way_of_training(world, monkeypatch, capsys, way):
+    """In this process: the end comes as an exception, once the second epoch's checkpoint is written."""
+    config, limits = WAYS[way]
+    for name, value in limits.items():
+        monkeypatch.setattr(feed, name, value)
+    monkeypatch.setattr(tables, "GROUP_ROWS", 30)  # so that there are several windows to stream
+    prepared(world, **config, dropout=0.2, epochs=4)
+    folder = world.run("train", model="tiles")
+    whole = contents(folder)
+    write = checkpoints._write
+
+    def write_and_stop(path, arrays):
+        write(path, arrays)
+        if json.loads(arrays[checkpoints.ABOUT].tobytes())["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "_write", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        world.run("train", model="tiles")
+    monkeypatch.setattr(checkpoints, "_write", write)
+    assert (folder / "history.csv").read_text().count("\n") == 3
+    world.run("train", model="tiles")
+    assert "note: training goes on after epoch 2, from a checkpoint" in capsys.readouterr().out
+    assert contents(folder) == whole
+
+
 def test_the_rules_of_the_case_above_do_something(world):
     prepared(world, **CASES["early stopping and reduce on plateau"])
     assert world.command("train", "tiles").returncode == 0
@@ -117,7 +155,7 @@ def test_the_state_of_every_callback_is_named_and_comes_back():
     import keras
 
     config = train.Train.model_validate(RULES)
-    for index, made in enumerate([*train.rules(config), train.log(None, 1.0)]):
+    for index, made in enumerate([*objective.rules(config), observers.log(None, 1.0)]):
         names = checkpoints.STATE[type(made).__name__]
         values = {name: [np.arange(3.0), np.ones(3)] if name == "best_weights" else np.float32(0.1) for name in names}
         vars(made).update(values)

@@ -49,7 +49,7 @@ owners = st.lists(
 def batch(found: list[dict]) -> pa.RecordBatch:
     schema = rows.raw_schema(DATA)
     values = pa.RecordBatch.from_pylist(found, pa.schema(list(schema)[1:]))
-    ids = pa.array(rows.identify(values, values.schema.names))
+    ids = rows.id_column(rows.identify(values, values.schema.names))
     return pa.RecordBatch.from_arrays([ids, *values.columns], schema=schema)
 
 

@@ -55,6 +55,8 @@ WRONG = [
     ),
     ({"validate": {"quarantine_limit": 1.5}}, "validate.quarantine_limit: input should be less than or equal to 1"),
     ({"train": {"network": "cnn", "filters": [8]}}, "train.network: 'cnn' needs images"),
+    ({"train": {"network": "rnn", "recurrent": [8]}}, "train.network: 'rnn' needs images"),
+    ({"train": {"augment": {"zoom": 0.1}}}, "train.augment: only images are turned and moved"),
     ({"evaluate": {"metrics": []}}, "evaluate.metrics: list should have at least 1 item"),
     ({"evaluate": {"metrics": ["r2"]}}, "evaluate.metrics: no metric 'r2' for a classification"),
     ({"promote": {"metric": "acuracy"}}, "promote.metric: 'acuracy' is not one of evaluate.metrics (did you mean"),
@@ -77,6 +79,21 @@ def test_a_contradiction_is_told_with_file_and_key(world, changes, message):
     with pytest.raises(SettingsError, match=r"^models/pets\.yaml: .*" + re.escape(message)) as caught:
         declaration.check("pets")
     assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"loss": "cross_entropy"}, "train.loss: 'cross_entropy' belongs to a classification"),
+        ({"class_weights": "balanced"}, "train.class_weights: a regression has no classes"),
+    ],
+)
+def test_what_only_a_classification_has_is_refused_for_a_regression(world, train, message):
+    world.declare_weights(train=train)
+    with pytest.raises(SettingsError, match=rf"^models/weights\.yaml: {message}"):
+        declaration.check("weights")
+    world.declare(train=train)
+    declaration.check("pets")
 
 
 def test_an_unknown_and_a_missing_section_are_told(world):

@@ -11,6 +11,8 @@ from pipelines.declaration import SECTIONS
 from tests.world import ROOT
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+LISTED: list[str] = PIPELINE["vars"][0]["models"]
+MODELS: dict[str, Any] = {path.stem: YAML(typ="safe").load(path) for path in (ROOT / "models").glob("*.yaml")}
 DEFINITIONS = {name: stage["do"] for name, stage in PIPELINE["stages"].items()}
 READS = {  # beside modules
     "ingest": {"pin.json"},
@@ -62,11 +64,16 @@ def test_a_stage_reads_its_own_section_and_that_of_the_data(stage):
     assert [name for name in SECTIONS if f'settings.load(model, "{name}"' in text] == ["data", stage]
 
 
-def test_the_models_are_those_that_have_a_file_and_each_has_python_beside_it():
-    folder = ROOT / "models"
-    assert PIPELINE["vars"] == [{"models": PIPELINE["vars"][0]["models"]}]
-    assert sorted(PIPELINE["vars"][0]["models"]) == sorted(path.stem for path in folder.glob("*.yaml"))
-    assert sorted(path.stem for path in folder.glob("*.py")) == sorted(path.stem for path in folder.glob("*.yaml"))
+def test_every_model_that_is_listed_has_a_file_and_every_file_has_python_beside_it():
+    assert PIPELINE["vars"] == [{"models": LISTED}]
+    assert set(LISTED) <= set(MODELS)
+    assert len(LISTED) == len(set(LISTED))
+    assert sorted(path.stem for path in (ROOT / "models").glob("*.py")) == sorted(MODELS)
+
+
+def test_models_whose_data_each_user_brings_are_not_listed_before_a_run_lists_them_and_all_others_are():
+    brought = [name for name, model in MODELS.items() if model["ingest"]["source"].startswith("data/incoming/")]
+    assert sorted(set(MODELS) - set(LISTED)) == sorted(brought)
 
 
 def test_outputs_belong_to_one_stage_and_lie_in_the_models_folder():

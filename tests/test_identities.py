@@ -1,6 +1,7 @@
 """Identities: sets read in passes say what they would say if they were held at once."""
 
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,10 @@ SCHEMA = pa.schema([("row_id", pa.string())])
 
 def ids_of(numbers) -> list[str]:
     return [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in numbers]
+
+
+def marks(found: identities.Marks) -> list[bool]:
+    return found.between(0, found.total).tolist()
 
 
 def write(path, ids: list[str], in_a_batch: int = 7):
@@ -32,7 +37,7 @@ def test_survey_is_the_same_however_many_are_held(tmp_path_factory, found, held)
     path = write(tmp_path_factory.mktemp("t") / "x.parquet", ids)
     digest, repeated = identities.survey(path, held)
     assert digest == rows.content_hash(ids)
-    assert repeated.tolist() == [row_id in ids[:index] for index, row_id in enumerate(ids)]
+    assert marks(repeated) == [row_id in ids[:index] for index, row_id in enumerate(ids)]
 
 
 @given(numbers, st.randoms())
@@ -48,18 +53,33 @@ def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows(tmp_path_facto
 def test_marked_rows_are_those_that_the_other_table_has(tmp_path_factory, found, among, held):
     folder = tmp_path_factory.mktemp("t")
     one, other = write(folder / "a.parquet", ids_of(found)), write(folder / "b.parquet", ids_of(among))
-    assert identities.marked(one, other, held).tolist() == [number in among for number in found]
+    assert marks(identities.marked(one, other, held)) == [number in among for number in found]
 
 
 @given(numbers.filter(bool), numbers, st.integers(1, 20))
 def test_the_share_known_is_that_of_sets_in_memory(tmp_path_factory, found, known, held):
-    share = identities.share_known(lambda: [ids_of(found)], lambda: [ids_of(known)], (len(found), len(known)), held)
+    one, other = (np.array(ids_of(part), "S32") for part in (found, known))
+    share = identities.share_known(lambda: [one], lambda: [other], (len(found), len(known)), held)
     assert share == pytest.approx(np.isin(found, known).mean())
 
 
-@given(st.integers(0, 1000), st.integers(1, 10**6))
-def test_ranges_cover_every_identity_once(passes, held):
-    bounds = list(identities.ranges(passes * held, held))
-    assert len(bounds) == max(1, passes)
-    for row_id in [*ids_of(range(5)), "0" * 32, "f" * 32]:
-        assert sum(low <= row_id.encode() < high for low, high in bounds) == 1
+@given(numbers, st.integers(1, 20))
+def test_the_ranges_are_in_order_hold_every_row_once_and_leave_no_file(found, count):
+    ids = np.array(ids_of(found), "S32")
+    parts = list(identities.cut(lambda: [ids[:5], ids[5:]], len(ids), count))
+    assert len(parts) == count
+    assert sorted(place for _, places in parts for place in places.tolist()) == list(range(len(ids)))
+    for part, places in parts:
+        assert part.tobytes().hex() == b"".join(ids[places].tolist()).decode()
+    bounds = [(min(part.tolist()), max(part.tolist())) for part, _ in parts if len(part)]
+    assert all(high < low for (_, high), (low, _) in pairwise(bounds))
+    assert not list(identities.FOLDER.glob("tmp*"))
+
+
+@given(st.sets(st.integers(0, 99)), st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted))
+def test_marks_between_two_rows_are_those_that_were_added(places, between):
+    start, stop = between
+    found = identities.Marks(100)
+    found.add(np.array(sorted(places), int))
+    assert found.between(start, stop).tolist() == [place in places for place in range(start, stop)]
+    assert found.count == len(places)

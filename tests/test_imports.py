@@ -13,8 +13,8 @@ from tests.world import ROOT
 
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
-    "tensorflow": {"device"},
-    "keras": {"checkpoints", "device", "networks", "train", "predictor"},
+    "tensorflow": {"device", "feed", "fused", "observers"},
+    "keras": {"checkpoints", "device", "networks", "objective", "observers", "train", "predictor"},
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},

@@ -28,10 +28,20 @@ def table(rows: int = 200, scale: float = 1.0, offset: float = 0.0) -> dict[str,
     return {"numbers": numbers, "categories": random.choice(["", "x", "y"], (rows, 1)).astype(object)}
 
 
+def pieces(arrays: dict[str, np.ndarray], target: np.ndarray, step: int = 70) -> networks.Pieces:
+    """The rows as a split gives them, `step` at a time."""
+
+    def read():
+        for start in range(0, len(target), step):
+            here = slice(start, start + step)
+            yield {name: values[here] for name, values in arrays.items()}, target[here]
+
+    return read
+
+
 def fit(data: Data, arrays: dict[str, np.ndarray]) -> tuple[Fitted, np.ndarray]:
     """What is measured, and the features of the same rows."""
-    target = np.array([0, 1] * len(next(iter(arrays.values()))))[: len(next(iter(arrays.values())))]
-    fitted = networks.measure(data, arrays, target)
+    fitted = networks.measure(data, pieces(arrays, np.arange(len(next(iter(arrays.values())))) % 2))
     return fitted, np.asarray(networks.features(data, fitted)(arrays))
 
 
@@ -78,17 +88,22 @@ def test_a_constant_column_becomes_zero_and_not_nan(value):
     np.testing.assert_array_equal(found[:, 1], 0)
 
 
-@given(st.lists(st.floats(-1e12, 1e12).map(lambda value: round(value, 9)) | st.just(np.nan), min_size=1, max_size=50))
-def test_mean_and_scale_are_numpys(values):
+@given(
+    st.lists(st.floats(-1e12, 1e12).map(lambda value: round(value, 9)) | st.just(np.nan), min_size=1, max_size=50),
+    st.integers(1, 50),
+)
+def test_mean_and_scale_are_numpys_whatever_the_parts(values, step):
     column = np.array(values)[:, None]
-    mean, scale = networks.mean_and_scale(column)
+    parts = [column[start : start + step] for start in range(0, len(column), step)]
     present = column[~np.isnan(column)]
+    mean, scale = networks.mean_and_scale(lambda: parts)
     if len(present) and np.ptp(present):
         size = np.abs(present).max()
         np.testing.assert_allclose(mean, present.mean(), atol=1e-12 * size)
         np.testing.assert_allclose(scale, present.std(), rtol=1e-6, atol=1e-12 * size)
     else:
         assert scale == 1
+        assert mean == (present[0] if len(present) else 0)
 
 
 def test_pixels_are_normalised_by_channel():
@@ -101,9 +116,31 @@ def test_pixels_are_normalised_by_channel():
     np.testing.assert_allclose(fitted.mean, images.mean(axis=(0, 1, 2)))
 
 
+@pytest.mark.parametrize("step", [10, 64, 150])
+def test_what_is_measured_does_not_depend_on_the_pieces_in_which_rows_come(step):
+    target = np.random.default_rng(1).choice(["cat", "dog", "eel"], 200)
+    whole, parts = (networks.measure(TABLE, pieces(table(), target, size)) for size in (200, step))
+    assert (parts.vocabularies, parts.classes) == (whole.vocabularies, whole.classes)
+    np.testing.assert_allclose([*parts.mean, *parts.scale], [*whole.mean, *whole.scale], rtol=1e-12)
+    images = {"image": np.random.default_rng(0).integers(0, 256, (200, 4, 4, 3)).astype(np.uint8)}
+    assert networks.measure(IMAGE, pieces(images, target, step)) == networks.measure(IMAGE, pieces(images, target, 200))
+
+
+def test_classes_are_counted_in_the_order_of_the_probabilities():
+    target = np.array(["b", "c", "a", "b", "b", "c"])
+    fitted = networks.measure(TABLE, pieces(table(6), target, 2))
+    assert list(fitted.classes.items()) == [("a", 1), ("b", 3), ("c", 2)]
+    assert fitted.target == (0.0, 1.0)
+
+
+def test_pixels_of_one_level_become_zero_and_not_nan():
+    _, found = fit(IMAGE, {"image": np.full((5, 4, 4, 3), 7, np.uint8)})
+    np.testing.assert_array_equal(found, 0)
+
+
 def test_a_category_of_too_many_words_is_refused_by_name():
     arrays = table(2000) | {"categories": np.array([[f"id{i}"] for i in range(2000)], object)}
-    with pytest.raises(TrainingError, match=r"'word' has 2,000 different words.*Declare it `carried`"):
+    with pytest.raises(TrainingError, match=r"'word' has more than 1,000 different words.*Declare it `carried`"):
         fit(TABLE, arrays)
 
 
@@ -119,8 +156,13 @@ def test_a_category_of_too_many_words_is_refused_by_name():
             (4, 4, 3),
             ["convolution_0", "pooling_0", "convolution_1", "pooling_1", "convolution_2", "flat", "output"],
         ),
+        (
+            Network(network="rnn", recurrent=[3, 2], hidden=[5], dropout=0.1),
+            (4, 4, 3),
+            ["rows", "recurrent_0", "recurrent_1", "hidden_0", "dropout_0", "output"],
+        ),
     ],
-    ids=["dense", "linear", "dropout", "image", "convolution"],
+    ids=["dense", "linear", "dropout", "image", "convolution", "recurrent"],
 )
 def test_the_network_is_the_declared_one_and_every_layer_has_a_name(config, shape, names):
     model = networks.network(config, shape, 3, seed=1)
@@ -129,10 +171,45 @@ def test_the_network_is_the_declared_one_and_every_layer_has_a_name(config, shap
     np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("cell", "kind"), [("lstm", "LSTM"), ("gru", "GRU"), ("simple", "SimpleRNN")])
+def test_a_recurrent_network_reads_an_image_row_by_row_with_the_declared_cell(cell, kind):
+    model = networks.network(Network(network="rnn", recurrent=[3, 2], cell=cell), (4, 5, 2), 2, seed=1)
+    assert [type(model.get_layer(f"recurrent_{index}")).__name__ for index in (0, 1)] == [kind] * 2
+    images = np.random.default_rng(0).random((6, 4, 5, 2), np.float32)
+    np.testing.assert_array_equal(model.get_layer("rows")(images), [[row.ravel() for row in image] for image in images])
+    assert [model.get_layer(f"recurrent_{index}").output.shape[1:] for index in (0, 1)] == [(4, 3), (2,)]
+
+
+@pytest.mark.parametrize("key", ["rotation", "translation", "zoom"])
+def test_pictures_are_altered_while_it_trains_and_never_afterwards(key):
+    network = networks.network(Network(hidden=[3]), (6, 6, 1), 2, seed=1)
+    model = networks.augmented(Network(augment={key: 0.3}), network, seed=1)
+    images = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
+    plain = np.asarray(network(images))
+    assert [layer.name for layer in model.layers] == ["picture", key, "network"]
+    np.testing.assert_array_equal(model(images, training=False), plain)
+    seen = [np.asarray(model(images, training=True)) for _ in range(2)]
+    assert not np.allclose(seen[0], plain)
+    assert not np.allclose(seen[0], seen[1])
+    assert model.trainable_variables == network.trainable_variables  # what is trained is what is saved
+
+
+def test_a_picture_that_moves_brings_no_other_colour_in():
+    network = networks.network(Network(hidden=[]), (6, 6, 1), 2, seed=1)
+    model = networks.augmented(Network(augment={"rotation": 0.5, "translation": 0.5, "zoom": 0.9}), network, seed=1)
+    images = np.full((8, 6, 6, 1), 3.0, np.float32)
+    np.testing.assert_allclose(model(images, training=True), network(images), rtol=1e-5)
+
+
+def test_without_augment_the_network_itself_is_trained():
+    network = networks.network(Network(), (6, 6, 1), 2, seed=1)
+    assert networks.augmented(Network(), network, seed=1) is network
+
+
 def test_a_regression_answers_in_the_targets_own_units():
     data = Data(kind="table", task="regression", target="y", columns={"a": "number"})
     arrays, target = {"numbers": np.arange(50.0)[:, None]}, np.arange(50.0) * 3 + 1e6
-    fitted = networks.measure(data, arrays, target)
+    fitted = networks.measure(data, pieces(arrays, target, 7))
     before = networks.features(data, fitted)
     network = networks.network(Network(hidden=[]), (2,), 1, seed=0)
     network.layers[-1].set_weights([np.array([[1.0], [0.0]]), np.zeros(1)])  # the target is the feature, both scaled

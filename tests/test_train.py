@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
+from sklearn.utils.class_weight import compute_sample_weight
 
 from pipelines import networks, predictor, train
 from pipelines.errors import TrainingError
+from pipelines.feed import Split
+from pipelines.networks import Fitted
 from pipelines.settings import Data
 from pipelines.train import Train
 from tests.world import PETS, World, tiles
@@ -45,18 +50,24 @@ def test_fresh_processes_on_one_core_and_on_all_write_the_bytes_of_this_one(made
 @pytest.fixture
 def folder(tmp_path, made):
     """The split files of pets, to be changed."""
-    for name in ("train", "validation", "test"):
-        (tmp_path / f"{name}.parquet").write_bytes((made.root / f"data/pets/{name}.parquet").read_bytes())
+    copied(made, "pets", tmp_path)
     return tmp_path
 
 
-def trained(folder: Path, **changes) -> dict[str, bytes]:
+def copied(made: World, model: str, folder: Path) -> dict[str, Any]:
+    """Put the split files of a model there; returns its declaration."""
+    for name in ("train", "validation", "test"):
+        (folder / f"{name}.parquet").write_bytes((made.root / f"data/{model}/{name}.parquet").read_bytes())
+    return YAML(typ="safe").load(made.root / f"models/{model}.yaml")
+
+
+def trained(folder: Path, declared: dict[str, Any] = PETS, **changes) -> dict[str, bytes]:
     """The files of a model trained on the splits of `folder`."""
-    data = Data.model_validate(PETS["data"])
-    config = Train.model_validate(PETS["train"] | changes)
-    split, validation = (train.load(folder / f"{name}.parquet", data) for name in ("train", "validation"))
-    fitted = networks.measure(data, *split)
-    model = train.train(data, config, fitted, split, validation, folder / "history.csv")
+    data = Data.model_validate(declared["data"])
+    config = Train.model_validate(declared["train"] | changes)
+    splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
+    fitted = networks.measure(data, splits[0].pieces)
+    model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, data, config, fitted, folder / "model")
     return contents(folder)
 
@@ -91,9 +102,23 @@ def test_training_again_in_one_process_gives_the_same_bytes(folder, made):
     assert trained(folder) == contents(made.root / "data/pets")
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"batch_size": 8}, {"learning_rate": 0.01}, {"optimizer": "sgd"}])
-def test_every_key_of_training_is_used(folder, made, change):
-    assert trained(folder, **change)["model.weights.h5"] != contents(made.root / "data/pets")["model.weights.h5"]
+CHANGES: list[tuple[dict, dict]] = [
+    ({}, {"seed": 2}),
+    ({}, {"batch_size": 8}),
+    ({}, {"learning_rate": 0.01}),
+    ({}, {"optimizer": "sgd"}),
+    ({"optimizer": "sgd"}, {"momentum": 0.9}),
+    ({}, {"class_weights": "balanced"}),
+    ({}, {"loss": "huber"}),
+    ({}, {"learning_rate_schedule": {"by": "cosine", "decay_steps": 10}}),
+]
+
+
+@pytest.mark.parametrize(("others", "change"), CHANGES, ids=[next(iter(change)) for _, change in CHANGES])
+def test_every_key_of_training_is_used(folder, made, others, change):
+    before = trained(folder, **others) if others else contents(made.root / "data/pets")
+    assert trained(folder, **others, **change)["model.weights.h5"] != before["model.weights.h5"]
+    predictor.Predictor(folder / "model")  # what is saved says how it was trained, too, and has to load
 
 
 def test_the_history_has_a_line_for_each_epoch_and_keras_own_values(made):
@@ -116,23 +141,75 @@ def test_a_regressions_error_is_told_in_the_targets_units(made):
     assert history["validation/mean_absolute_error"].iloc[-1] == pytest.approx(error, rel=1e-4)
 
 
-@pytest.mark.usefixtures("hardware")
-def test_every_row_comes_once_in_an_epoch_and_the_order_is_that_of_seed_and_epoch():
-    x, y = np.arange(25.0)[:, None], np.arange(25)
+LOSSES = {  # a row's, from the distance of its answer and its target
+    "mean_squared_error": lambda apart: apart**2,
+    "mean_absolute_error": lambda apart: np.abs(apart),
+    "huber": lambda apart: np.where(np.abs(apart) <= 1, apart**2 / 2, np.abs(apart) - 0.5),
+}
 
-    def epochs(seed: int) -> list[list[int]]:
-        batches = train.shuffled(x, y, 10, seed)
-        found = []
-        for _ in range(3):
-            parts = [batches[index] for index in range(len(batches))]
-            assert all((features[:, 0] == target).all() for features, target in parts)
-            found.append(np.concatenate([target for _, target in parts]).tolist())
-            batches.on_epoch_end()
-        return found
 
-    assert [sorted(order) for order in epochs(1)] == [list(range(25))] * 3
-    assert len({tuple(order) for order in epochs(1) + epochs(2)}) == 6
-    assert epochs(1) == epochs(1)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_classification_may_be_trained_by_its_distance_to_the_class(folder, loss):
+    trained(folder, loss=loss)
+    frame = pq.read_table(folder / "validation.parquet").to_pandas()
+    found = predictor.Predictor(folder / "model").predict(frame)
+    apart = np.array([found[f"probability_{name}"] - (frame["animal"] == name) for name in ("cat", "dog")])
+    last = pd.read_csv(folder / "history.csv")["validation/loss"].iloc[-1]
+    assert last == pytest.approx(LOSSES[loss](apart).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_of_a_regression_is_in_standard_deviations_of_the_target(tmp_path, made, loss):
+    trained(tmp_path, copied(made, "weights", tmp_path), loss=loss)
+    frame = pq.read_table(tmp_path / "validation.parquet").to_pandas()
+    found = predictor.Predictor(tmp_path / "model").predict(frame)
+    scale = pq.read_table(tmp_path / "train.parquet")["weight"].to_numpy().std()
+    last = pd.read_csv(tmp_path / "history.csv")["validation/loss"].iloc[-1]
+    assert last == pytest.approx(LOSSES[loss]((found["prediction"] - frame["weight"]) / scale).mean(), rel=1e-4)
+
+
+def test_balanced_classes_give_each_row_the_weight_that_scikit_learn_gives_it():
+    words = np.array(["cat", "dog", "cat", "eel", "cat"])
+    fitted = Fitted([], [], [], (0.0, 1.0), {"cat": 3, "dog": 1, "eel": 1})
+    for loss in (None, "huber"):
+        prepare = train.preparation(lambda arrays: arrays["x"], Train(class_weights="balanced", loss=loss), fitted)
+        x, y, weights = prepare({"x": np.arange(5)}, words)
+        assert x.tolist() == [0, 1, 2, 3, 4]
+        assert (y.argmax(axis=1) if loss else y).tolist() == [0, 1, 0, 2, 0]
+        np.testing.assert_allclose(weights, compute_sample_weight("balanced", words), rtol=1e-6)
+    assert len(train.preparation(lambda arrays: arrays["x"], Train(), fitted)({"x": np.arange(5)}, words)) == 2
+
+
+def test_a_recurrent_network_gives_the_same_bytes_twice(tmp_path, made, capsys):
+    tiles = copied(made, "tiles", tmp_path)
+    tiles["train"] = {"network": "rnn", "recurrent": [6], "hidden": [4], "epochs": 2}
+    first = trained(tmp_path, tiles)
+    assert trained(tmp_path, tiles) == first
+    assert "XLA" not in capsys.readouterr().out
+    assert trained(tmp_path, tiles, cell="gru")["model.weights.h5"] != first["model.weights.h5"]
+
+
+def test_pictures_altered_in_training_are_the_same_in_every_training_and_are_no_part_of_the_model(
+    tmp_path, made, capsys
+):
+    tiles = copied(made, "tiles", tmp_path)
+    augment = {"rotation": 0.1, "translation": 0.1, "zoom": 0.1}
+    first = trained(tmp_path, tiles, augment=augment)
+    assert capsys.readouterr().out.count("note: XLA cannot compile this network") == 1
+    assert trained(tmp_path, tiles, augment=augment) == first
+    plain = contents(made.root / "data/tiles")
+    assert b"Random" not in first["architecture.json"]
+    assert first["model.weights.h5"] != plain["model.weights.h5"]
+
+
+def test_a_profile_changes_nothing_and_takes_the_place_of_an_older_one(folder, made, capsys):
+    stale = folder / "tensorboard" / "stale"
+    stale.parent.mkdir()
+    stale.touch()
+    assert trained(folder, profile=True) == contents(made.root / "data/pets")
+    assert f"note: look at it with: tensorboard --logdir {folder / 'tensorboard'}" in capsys.readouterr().out
+    assert list(folder.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
+    assert not stale.exists()
 
 
 def test_a_loss_that_is_no_number_stops_training_and_leaves_no_model(folder):
@@ -143,8 +220,7 @@ def test_a_loss_that_is_no_number_stops_training_and_leaves_no_model(folder):
 
 def test_weights_that_are_no_numbers_are_not_saved(folder):
     data, config = Data.model_validate(PETS["data"]), Train.model_validate(PETS["train"])
-    split = train.load(folder / "train.parquet", data)
-    fitted = networks.measure(data, *split)
+    fitted = networks.measure(data, Split(folder / "train.parquet", data).pieces)
     before = networks.features(data, fitted)
     network = networks.network(config, before.output.shape[1:], 2, seed=0)
     network.layers[-1].bias.assign([np.nan, 0.0])
@@ -158,33 +234,3 @@ def test_extreme_values_are_no_trouble(folder):
     alter(folder / "validation.parquet", weight=lambda c: pc.multiply(c, 1e300))
     trained(folder)
     assert np.isfinite(pd.read_csv(folder / "history.csv")).all(axis=None)
-
-
-def test_the_batches_of_an_epoch_come_one_after_the_other_so_that_every_row_is_seen_once(folder, monkeypatch):
-    asked: list[int] = []
-    plain = train.shuffled
-
-    def watched(x, y, *arguments):
-        rows = plain(x, y, *arguments)
-        kind = type(rows)
-        take = kind.__getitem__
-
-        def noted(self, index):
-            asked.append(index)
-            batch = take(self, index)
-            seen.extend(map(bytes, batch[0]))
-            return batch
-
-        kind.__getitem__ = noted
-        everything.extend(map(bytes, x))
-        return rows
-
-    seen: list[bytes] = []
-    everything: list[bytes] = []
-    monkeypatch.setattr(train, "shuffled", watched)
-    trained(folder, epochs=3)
-    batches = max(asked) + 1
-    assert asked[-3 * batches :] == [*range(batches)] * 3  # before it begins Keras looks at a batch or two
-    first, second, third = (seen[-count * len(everything) :][: len(everything)] for count in (3, 2, 1))
-    assert sorted(first) == sorted(second) == sorted(third) == sorted(everything)
-    assert first != second

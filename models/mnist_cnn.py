@@ -1,0 +1,1 @@
+"""No code of its own: mnist_cnn.yaml says it all."""

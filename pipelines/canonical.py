@@ -1,0 +1,107 @@
+"""The canonical bytes of rows, from which their identities are made: what a row is, and not how it is stored.
+
+Each value is a tag and its bytes: numbers as IEEE doubles (whole numbers beyond 2^53 as decimal text), text and images
+behind their length, a missing value as its own tag. Columns are encoded as a whole and then laid side by side.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING, NUMBER, SIZED = b"0"[0], b"n"[0], b"t"[0]
+PART_BYTES = 4 << 20  # of rows that are laid out at once
+EXACT = 2**53  # whole numbers up to here are doubles
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Bytes of some rows, one after the other."""
+
+    flat: np.ndarray  # uint8 [bytes]
+    lengths: np.ndarray  # int64 [rows]
+
+
+def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.ndarray]]:
+    """The rows, some at a time: their bytes one after the other, and where each row ends [rows]."""
+    size = max(1, batch.select(names).nbytes + 9 * batch.num_rows * len(names))
+    step = max(1, PART_BYTES * batch.num_rows // size)
+    for start in range(0, batch.num_rows, step):
+        cells = [_column(batch.column(name).slice(start, step)) for name in names]
+        rows = _beside(cells)
+        yield rows.flat.tobytes(), np.cumsum(rows.lengths)
+
+
+def _column(values: pa.Array) -> Ragged:
+    if pa.types.is_integer(values.type):
+        return _whole(values)
+    if pa.types.is_floating(values.type):
+        return _numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    return _sized(values.cast(pa.large_binary()))
+
+
+def _numbers(values: np.ndarray) -> Ragged:
+    """values: doubles, NaN where missing."""
+    cells = np.empty((len(values), 9), np.uint8)
+    cells[:, 0] = NUMBER
+    cells[:, 1:] = (values + 0.0).astype("<f8").view(np.uint8).reshape(-1, 8)  # adding 0.0 turns -0.0 into 0.0
+    return _cut(cells, np.isnan(values))
+
+
+def _whole(values: pa.Array) -> Ragged:
+    beyond = pc.fill_null(pc.greater_equal(pc.abs(pc.cast(values, pa.float64(), safe=False)), float(EXACT)), False)
+    if not pc.any(beyond).as_py():
+        return _numbers(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    cells = [_one_whole(value) for value in values.to_pylist()]
+    return Ragged(np.frombuffer(b"".join(cells), np.uint8), np.array([len(cell) for cell in cells]))
+
+
+def _one_whole(value: int | None) -> bytes:
+    if value is None:
+        return bytes([MISSING])
+    if abs(value) <= EXACT:
+        return bytes([NUMBER]) + np.float64(value).astype("<f8").tobytes()
+    text = str(value).encode()
+    return bytes([SIZED]) + len(text).to_bytes(8, "little") + text
+
+
+def _sized(values: pa.Array) -> Ragged:
+    missing = values.is_null().to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    heads = np.empty((len(values), 9), np.uint8)
+    heads[:, 0] = SIZED
+    heads[:, 1:] = lengths.astype("<u8").view(np.uint8).reshape(-1, 8)
+    whole = pc.fill_null(values, b"")  # without what a slice or a missing value hides
+    offsets = np.frombuffer(whole.buffers()[1], np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    content = whole.buffers()[2]
+    flat = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
+    return _beside([_cut(heads, missing), Ragged(flat[offsets[0] : offsets[-1]], lengths)])
+
+
+def _cut(cells: np.ndarray, missing: np.ndarray) -> Ragged:
+    """cells: uint8 [rows, 9]; a missing one is its tag alone."""
+    if not missing.any():
+        return Ragged(cells.reshape(-1), np.full(len(cells), 9))
+    cells[missing, 0] = MISSING
+    kept = np.ones(cells.shape, bool)
+    kept[missing, 1:] = False
+    return Ragged(cells[kept], np.where(missing, 1, 9))
+
+
+def _beside(parts: list[Ragged]) -> Ragged:
+    """Row by row, the bytes of all parts."""
+    if all(len(part.lengths) and (part.lengths == part.lengths[0]).all() for part in parts):
+        cells = [part.flat.reshape(len(part.lengths), -1) for part in parts]
+        flat = np.concatenate(cells, axis=1).reshape(-1)
+        return Ragged(flat, sum((part.lengths for part in parts), np.zeros(1, np.int64)))
+    lengths: Any = sum(part.lengths for part in parts)
+    flat = np.empty(int(lengths.sum()), np.uint8)
+    place = np.cumsum(lengths) - lengths  # where each row begins
+    for part in parts:
+        begins = np.cumsum(part.lengths) - part.lengths
+        flat[np.repeat(place - begins, part.lengths) + np.arange(len(part.flat))] = part.flat
+        place = place + part.lengths
+    return Ragged(flat, lengths)

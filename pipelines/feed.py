@@ -1,0 +1,153 @@
+"""Feed: the rows of a split as a network takes them, all at once or a window of them at a time.
+
+A split whose features take up to HELD_BYTES is computed once and held. A larger one is read anew in every epoch, in
+windows of about that size, so that memory does not grow with the rows. Which of the two it is depends on the split
+alone, never on the machine. Held rows are shuffled as a whole; of a larger split the row groups come in a new order in
+every epoch and the rows are shuffled within a window.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines import predictor, tables
+from pipelines.settings import Data
+
+HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole
+WINDOW_BYTES = 64 << 20  # of features in one window, or else one row group
+PIECE_ROWS, PIECE_BYTES = 16_384, 16 << 20  # the most that is turned into features at once
+
+Arrays = dict[str, np.ndarray]  # of the raw features, as predictor.to_arrays gives them
+Piece = tuple[Arrays, np.ndarray]  # and the target as it is declared [rows]
+Columns = tuple[Any, ...]  # features [rows, ...], target as it is trained [rows, ...], maybe a weight [rows]
+Prepare = Callable[[Arrays, np.ndarray], Columns]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows at hand, and the order in which they are taken; the arrays may hold rows that are not in it."""
+
+    columns: Columns
+    order: np.ndarray  # int32 [rows]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split file of a model."""
+
+    path: Path
+    data: Data
+
+    @property
+    def rows(self) -> int:
+        return tables.rows(self.path)
+
+    def pieces(self, groups: Iterable[int] | None = None) -> Iterator[Piece]:
+        """The raw features and the target, a few rows at a time; groups: which row groups, and in which order."""
+        for batch in tables.batches(self.path, [*self.data.features, self.data.target], groups):
+            size = max(1, min(PIECE_ROWS, PIECE_BYTES * batch.num_rows // max(1, batch.nbytes)))
+            for start in range(0, batch.num_rows, size):
+                yield self._piece(batch.slice(start, size))
+
+    def _piece(self, batch: pa.RecordBatch) -> Piece:
+        frame = batch.to_pandas()
+        return predictor.to_arrays(frame, described(self.data)), frame[self.data.target].to_numpy()
+
+
+def described(data: Data) -> dict[str, Any]:
+    """What predictor.to_arrays has to know of the rows."""
+    return {"kind": data.kind, "shape": data.shape, "numbers": data.numbers, "categories": data.categories}
+
+
+class Feed(Protocol):
+    """The rows of a split, window after window."""
+
+    windows: int  # in every epoch
+
+    def shaped(self) -> Columns:
+        """Arrays of the shapes and types that those of every window have."""
+
+    def epoch(self, number: int) -> Iterator[Window]:
+        """number: from 0. The order of the rows is a function of the seed and this number alone."""
+
+
+def feed(split: Split, prepare: Prepare, batch_size: int, seed: int | None) -> Feed:
+    """The rows of a split, epoch after epoch; seed: None for the order of the file."""
+    first = prepare(*next(split.pieces()))
+    row = sum(np.asarray(column[:1]).nbytes for column in first)
+    if split.rows * row <= HELD_BYTES:
+        return Held([prepare(*piece) for piece in split.pieces()], seed)
+    return Streamed(split, prepare, batch_size, seed, row)
+
+
+def _joined(parts: Iterable[Columns]) -> Columns:
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+class Held:
+    """All rows in one window."""
+
+    windows = 1
+
+    def __init__(self, parts: list[Columns], seed: int | None):
+        import tensorflow as tf
+
+        self._seed = seed
+        self._columns = tuple(tf.concat(column, 0) for column in zip(*parts, strict=True))  # once, on the device
+
+    def shaped(self) -> Columns:
+        return self._columns
+
+    def epoch(self, number: int) -> Iterator[Window]:
+        rows = len(self._columns[0])
+        order = np.arange(rows)
+        if self._seed is not None:
+            order = np.random.default_rng([self._seed, number]).permutation(rows)
+        yield Window(self._columns, order.astype(np.int32))
+
+
+class Streamed:
+    """A window at a time, the next one read while this one is worked on. All but the last hold whole batches."""
+
+    def __init__(self, split: Split, prepare: Prepare, batch_size: int, seed: int | None, row: int):
+        """row: the bytes of a row's features."""
+        self._split, self._prepare, self._batch_size, self._seed = split, prepare, batch_size, seed
+        self._sizes = tables.group_rows(split.path)
+        self._groups = max(1, WINDOW_BYTES // (row * max(self._sizes)))  # in one window
+        self._room = self._groups * max(self._sizes) + batch_size
+        self.windows = -(-len(self._sizes) // self._groups)
+        self._shaped = tuple(self._roomy(np.asarray(column)[:0]) for column in prepare(*next(split.pieces([0]))))
+
+    def shaped(self) -> Columns:
+        return self._shaped
+
+    def epoch(self, number: int) -> Iterator[Window]:
+        random = None if self._seed is None else np.random.default_rng([self._seed, number])
+        groups = range(len(self._sizes)) if random is None else random.permutation(len(self._sizes))
+        parts = [groups[start : start + self._groups] for start in range(0, len(groups), self._groups)]
+        with ThreadPoolExecutor(1, "feed") as pool:
+            waiting = pool.submit(self._read, parts[0])
+            rest: list[Columns] = []
+            for index in range(len(parts)):
+                columns = _joined([*rest, waiting.result()])
+                if not (last := index + 1 == len(parts)):
+                    waiting = pool.submit(self._read, parts[index + 1])
+                rows = len(columns[0])
+                order = np.arange(rows) if random is None else random.permutation(rows)
+                whole = rows if last else rows // self._batch_size * self._batch_size
+                rest = [tuple(column[order[whole:]] for column in columns)]
+                yield Window(tuple(self._roomy(column) for column in columns), order[:whole].astype(np.int32))
+
+    def _read(self, groups: Iterable[int]) -> Columns:
+        return _joined(self._prepare(*piece) for piece in self._split.pieces(groups))
+
+    def _roomy(self, column: np.ndarray) -> np.ndarray:
+        """The same shape for every window: for each shape a program would be compiled anew."""
+        padded = np.zeros((self._room, *column.shape[1:]), column.dtype)
+        padded[: len(column)] = column
+        return padded

@@ -1,0 +1,185 @@
+"""Warm processes: what takes seconds to import is imported once for a run, while its first stages work.
+
+    python -m pipelines.warm serve KIND                   imports, then forks a child for every request
+    python -m pipelines.warm run KIND MODULE ARGUMENT...  `python -m MODULE ARGUMENT...`, in such a child if it can be
+
+A warm process has imported and run nothing: a child of it computes the same bits as a fresh process (a test). The one
+who asks stays, stands for the child in the eyes of its own parent, and takes the child with it when it dies. The child
+has the environment, folder, limits, cores and process group of the one who asks. Without RATCHET_WARM, the folder of
+the sockets, or where nobody answers there, the module runs in the process that asks. This page imports nothing of the
+project but the lifeline, so that stages are sealed before Python reads their modules.
+"""
+
+import importlib
+import json
+import os
+import resource
+import runpy
+import signal
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipelines import lifeline
+
+VARIABLE = "RATCHET_WARM"
+LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imported
+    "rules": (
+        "great_expectations",
+        "pandas",
+        "pyarrow.parquet",
+        "sklearn.model_selection",
+        "sklearn.tree",
+        "scipy.stats",
+    ),
+    "networks": (
+        "tensorflow",
+        "keras",
+        "pandas",
+        "pyarrow.parquet",
+        "sklearn.metrics",
+        "sklearn.preprocessing",
+        "matplotlib.figure",
+    ),
+}
+LATER = {"networks": ("mlflow.pyfunc",)}  # imported while the first child works: for those that come after it
+KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the rest is light
+KILLED = 137  # the exit status of a child that could not give one
+AT_IMPORT = ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "ONEDNN_MAX_CPU_ISA", "TF_CPP_MIN_LOG_LEVEL", "XLA_FLAGS")
+LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+def ask(kind: str, module: str, arguments: list[str]) -> int | None:
+    """Run `python -m module arguments` in a child of the warm process of a kind; returns its exit status.
+
+    None if there is no such process.
+    """
+    folder = os.environ.get(VARIABLE, "")
+    if not folder:
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        try:
+            line.connect(str(Path(folder) / kind))
+            socket.send_fds(line, [b"."], [0, 1, 2])
+            line.sendall(json.dumps(_own(module, arguments)).encode() + b"\n")
+            if not line.recv(1):  # until its libraries are there; one that could not import them has closed the line
+                return None
+        except OSError:
+            return None
+        try:
+            status = line.recv(1)
+        except KeyboardInterrupt:  # Ctrl-C reaches the child too: both are of one process group
+            status = line.recv(1)
+    return status[0] if status else KILLED
+
+
+def _own(module: str, arguments: list[str]) -> dict[str, Any]:
+    """What the child is to take over."""
+    return {
+        "module": module,
+        "arguments": arguments,
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "group": os.getpgrp(),
+        "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        "limits": [resource.getrlimit(limit) for limit in LIMITS],
+        "path": sys.path,
+    }
+
+
+def serve(kind: str) -> NoReturn:
+    """Import, then fork for whoever asks, until the run ends."""
+    lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.bind(str(Path(os.environ[VARIABLE]) / kind))
+        door.listen()  # who comes before the libraries are there waits
+        _import(LIBRARIES[kind])
+        later = LATER.get(kind, ())
+        while True:
+            line, _ = door.accept()
+            if os.fork() == 0:
+                door.close()
+                _answer(line)
+            line.close()
+            _import(later)
+            later = ()
+
+
+def _import(names: tuple[str, ...]) -> None:
+    for name in names:
+        importlib.import_module(name)
+
+
+def _answer(line: socket.socket) -> NoReturn:
+    """In the child: become what was asked for, say how it ended, and leave."""
+    status = 1
+    try:
+        wanted = _become(line)
+        line.sendall(b"+")
+        threading.Thread(target=_leave_with, args=[line], name="who asked", daemon=True).start()
+        status = _run(wanted["module"], wanted["arguments"])
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    line.sendall(bytes([status & 255]))
+    os._exit(status)
+
+
+def _become(line: socket.socket) -> dict[str, Any]:
+    """Take over streams, environment, folder, process group, cores and limits of the one who asks."""
+    _, streams, _, _ = socket.recv_fds(line, 1, 3)
+    for place, stream in enumerate(streams):
+        os.dup2(stream, place)
+        os.close(stream)
+    with line.makefile("rb") as file:
+        wanted = dict(json.loads(file.readline()))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    read = {name: os.environ[name] for name in AT_IMPORT if name in os.environ}  # by libraries, which look only once
+    os.environ.clear()
+    os.environ.update(wanted["environment"] | read)
+    del os.environ[VARIABLE]
+    os.chdir(wanted["folder"])
+    os.setpgid(0, wanted["group"])
+    if wanted["cores"]:
+        os.sched_setaffinity(0, wanted["cores"])
+    for limit, values in zip(LIMITS, wanted["limits"], strict=True):
+        resource.setrlimit(limit, values)
+    sys.path[:] = wanted["path"]
+    return wanted
+
+
+def _leave_with(line: socket.socket) -> None:
+    """End when the one who asked dies. Nothing is ever sent: this waits for the end of the line."""
+    line.recv(1)
+    os._exit(1)
+
+
+def _run(module: str, arguments: list[str]) -> int:
+    """`python -m module arguments`, in this process; returns its exit status."""
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    task, kind, *rest = arguments
+    if task == "serve":
+        serve(kind)
+    status = ask(kind, rest[0], rest[1:])
+    return _run(rest[0], rest[1:]) if status is None else status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
