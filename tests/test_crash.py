@@ -29,6 +29,7 @@ def project(tmp_path_factory) -> Path:
     folder = clone(tmp_path_factory.mktemp("crash"))
     rules = "early_stopping: {patience: 150}, reduce_on_plateau: {patience: 20, factor: 0.5}"
     edit(folder / "models" / "diabetes.yaml", "epochs: 25", f"epochs: 250, {rules}")
+    edit(folder / "models" / "diabetes.yaml", "hidden: [64]", "hidden: [384, 384]")
     git(folder, "commit", "-qam", "a longer training")
     return folder
 
@@ -45,9 +46,11 @@ def reference(project, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(project, reference):
-    """The clone, after a run that was killed when it had trained some epochs."""
+    """The clone, after a run that was killed when it had trained some epochs, of which MLflow had heard."""
     running = start(project, RUN)
     in_training(project, running, 60)
+    assert until(lambda: statuses(project) == ["RUNNING"])
+    assert running.poll() is None
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
     return project
@@ -85,7 +88,7 @@ def store(project: Path) -> MlflowClient:
 def statuses(project: Path) -> list[str]:
     client = store(project)
     place = client.get_experiment_by_name("diabetes")
-    return [run.info.status for run in client.search_runs([place.experiment_id])]
+    return [run.info.status for run in client.search_runs([place.experiment_id])] if place else []
 
 
 def unfinished(project: Path, table: str) -> list[str]:

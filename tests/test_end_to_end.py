@@ -241,7 +241,7 @@ class TestChanges:
 
 def test_status_shows_every_model(project, first):
     found = {entry["model"]: entry for entry in answer(project, "status")["models"]}
-    assert set(found) == set(MODELS)
+    assert set(found) == {*MODELS, "mnist", "mnist_cnn"}
     assert found["diabetes"]["champion"] == 1
     assert found["diabetes"]["metrics"].keys() == first["diabetes"]["metrics"].keys()
 
