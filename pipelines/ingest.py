@@ -18,6 +18,8 @@ from pipelines.errors import DataError, IntegrityError
 from pipelines.settings import Data, Section
 
 Batches = Iterable[pa.RecordBatch]
+ROW_BYTES = 100  # of disk, for each row, beside its values
+TOLD = 1 << 30  # bytes of disk from which the need is said
 
 
 class Ingest(Section):
@@ -47,13 +49,26 @@ def run(model: str) -> None:
             f"Run `ratchet run {model}`, which pins the new source.",
         )
     folder = Path("data") / model
-    tables.check_space(folder, sum(entry["bytes"] for entry in pin.get("files", [])))
+    needed = disk_need(pin)
+    if needed > TOLD:
+        print(f"note: about {needed / 1e9:.1f} GB of disk for this and the later stages")
+    tables.check_space(folder, needed)
     with tables.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
         for where, content in pinned(model, pin, config):
             for batch in ingest(content, data, config, where):
                 out.write(batch)
         if not out.rows:
             raise DataError(f"{config.source} holds no rows.", "Put rows into the source and run again.")
+
+
+def disk_need(pin: dict[str, Any]) -> int:
+    """Bytes that the stages will write, this one and the later ones, for pinned files; rounded up.
+
+    The rows are kept twice, before and after they are split. An identity takes 32 letters in both, and 20 bytes more
+    while copies are looked for; the rest of ROW_BYTES is for the predictions.
+    """
+    files = pin.get("files", [])
+    return sum(2 * entry["bytes"] + ROW_BYTES * entry.get("rows", 0) for entry in files)
 
 
 def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:

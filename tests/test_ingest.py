@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import identities, rows, sources
+from pipelines import identities, ingest, rows, sources
 from pipelines.errors import DataError, IntegrityError
 from pipelines.settings import Data
 from tests.world import PETS, pets
@@ -131,5 +131,16 @@ def test_room_on_the_disk_is_asked_for_before_reading(world):
     pin = json.loads(path.read_text())
     pin["files"][0]["bytes"] = 1 << 60
     path.write_text(json.dumps(pin))
-    with pytest.raises(DataError, match=r"About 1152921504\.6 GB are to be written to data/pets"):
+    with pytest.raises(DataError, match=r"About 2305843009\.2 GB are to be written to data/pets"):
         world.run("ingest")
+
+
+def test_the_disk_that_is_asked_for_is_enough_for_the_tables_of_all_stages(world):
+    source = world.pin(pets(rows=20_000))
+    path = world.root / "data/pets/pin.json"
+    pin = json.loads(path.read_text())
+    pin["files"][0]["rows"] = 20_000
+    path.write_text(json.dumps(pin))
+    folder = world.run("ingest", "validate", "clean")
+    written = sum(file.stat().st_size for file in folder.glob("*.parquet"))
+    assert written < ingest.disk_need(pin) < 4 * written
