@@ -25,7 +25,7 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
     wait: whether to wait for another run that holds what this one needs, or to raise BusyError.
     """
     asked.by_hand(wanted or Asked())
-    declaration.check(model)  # before any lock, server or stage
+    declared = declaration.check(model)  # before any lock, server or stage
     shown = _watched(quiet)
     if listed.add(project, model):
         shown.notice(f"{model} is new in dvc.yaml, in the list of models")
@@ -35,8 +35,11 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
             stack.enter_context(locks.hold(project, "run", what, wait, shown.notice))
         stack.enter_context(locks.hold(project, f"model-{model}", what, wait, shown.notice))
         stack.enter_context(lifeline.held(project))
-        stack.enter_context(warm.shared(project))
-        stack.enter_context(tracker.shared(project))  # MLflow is imported there while Prefect is imported here
+        warmed, tracking = stack.enter_context(warm.shared(project)), stack.enter_context(tracker.shared(project))
+        if stage := warm.first_stage(project, declared):  # imported there while Prefect is imported here
+            warmed.begin(stage, declared.train)
+        else:
+            tracking.begin()
         with _prefect(project, shown):
             return _retrain(project, model) | {"next": _next(project)}
 

@@ -3,11 +3,12 @@
 The only module that imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
 """
 
+import copy
 import hashlib
 import json
 import logging
 import os
-import shutil
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,7 +35,7 @@ class Graph:
         from dvc import dvcfile
         from dvc.repo import Repo, lock_repo
 
-        dvcfile.modify_yaml = _modified_by_rename
+        dvcfile.modify_yaml = _modified
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
         _mend_rwlock(self.project.root / ".dvc" / "tmp")
         self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
@@ -151,7 +152,7 @@ class Graph:
 
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
-        with _modified_by_rename(str(self.project.root / "dvc.lock")) as content:
+        with _modified(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
         self.reload()
 
@@ -234,17 +235,36 @@ def _plain(values: Any) -> Any:
 
 
 @contextmanager
-def _modified_by_rename(path: str, fs: Any = None) -> Iterator[Any]:
-    """In place of DVC's own function for dvc.lock: that writes the file where it lies, and a kill leaves half of it."""
-    from dvc.utils.serialize import modify_yaml
+def _modified(path: str, fs: Any = None) -> Iterator[Any]:
+    """In place of DVC's own function for dvc.lock, with the same result.
+
+    That one writes the file where it lies, and a kill leaves half of it; and it parses and writes anew the entries of
+    every model after each stage, which takes a quarter of a second for three of them.
+    """
+    from dvc.utils.serialize import loads_yaml
 
     partial = Path(path).parent / ".dvc" / "tmp" / f"{Path(path).name}.partial"  # DVC's lock is held: one at a time
-    partial.unlink(missing_ok=True)
-    if Path(path).exists():
-        shutil.copyfile(path, partial)
-    with modify_yaml(str(partial)) as content:
-        yield content
+    text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+    content = loads_yaml(text) or {}
+    before = copy.deepcopy(content)
+    yield content
+    partial.write_text(_with_changes(text, before, content), encoding="utf-8")
     os.replace(partial, path)
+
+
+def _with_changes(text: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The text of dvc.lock with the entries that changed written anew, all of it where it has not DVC's own form."""
+    from dvc.utils.serialize import dumps_yaml
+
+    old, new = before.get("stages") or {}, after.get("stages") or {}
+    head, *blocks = re.split(r"^(?=  [^ \n])", text, flags=re.MULTILINE)
+    known = dict(zip(old, blocks, strict=False))
+    usual = len(blocks) == len(old) and all(block.startswith(f"  {name}:\n") for name, block in known.items())
+    if not (usual and head.endswith("stages:\n") and text.endswith("\n") and list(new)[: len(old)] == list(old)):
+        return str(dumps_yaml(after))
+    for name in (name for name, entry in new.items() if entry != old.get(name)):
+        known[name] = dumps_yaml({"stages": {name: new[name]}}).partition("\n")[2]
+    return head + "".join(known.values())
 
 
 def _mend_rwlock(folder: Path) -> None:

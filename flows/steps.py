@@ -157,9 +157,11 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
 
 
 def warm_up(run: Run, stage: str) -> None:
-    """Let the libraries of this stage and the later ones be imported meanwhile."""
+    """Let the libraries of this stage and the later ones be imported meanwhile, and from the second stage on MLflow."""
     if run.warm is not None:
         run.warm.begin(stage, run.declared.train)
+    if run.tracker is not None and run.stages:
+        run.tracker.begin()
 
 
 @step

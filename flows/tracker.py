@@ -27,6 +27,9 @@ class Tracker:
         self._project = project
         log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
         self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
+
+    def begin(self) -> None:
+        """Let MLflow be imported now, and not when it is first needed."""
         self._pool.submit(_warm)
 
     def close(self) -> None:

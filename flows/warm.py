@@ -5,14 +5,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import IO
 
 from flows import lifeline
 from flows.environment import Project
 from pipelines import device
 from pipelines.__main__ import STAGES
+from pipelines.declaration import Declaration
 from pipelines.device import Hardware
 from pipelines.warm import KINDS, VARIABLE
 
@@ -25,24 +27,58 @@ class Warm:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def begin(self, stage: str, hardware: Hardware) -> None:
-        """Start what this stage and those after it ask for; what runs already stays."""
-        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
-        for kind in kinds:
-            if kind not in self._processes:
-                self._processes[kind] = self._start(kind, hardware)
+        """Start what this stage and those after it ask for; what runs already stays.
 
-    def _start(self, kind: str, hardware: Hardware) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "pipelines.warm", "serve", kind]
+        On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
+        to import too.
+        """
+        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
+        with ExitStack() as stack:
+            turn = stack.enter_context(open(os.devnull, "rb"))
+            for kind in kinds:
+                if kind not in self._processes:
+                    imported = stack.enter_context(self._start(kind, hardware, turn))
+                    turn = imported if _cores() <= 2 else turn
+
+    def _start(self, kind: str, hardware: Hardware, turn: IO[bytes]) -> IO[bytes]:
+        """turn: at its end the process imports; returns a file that ends when it has."""
+        imported, held = os.pipe()
+        command = [sys.executable, "-m", "pipelines.warm", "serve", kind, str(held)]
         environment = os.environ | device.variables(hardware) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         log = self._project.state / "logs" / "warm.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
-            return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            process = subprocess.Popen(command, env=environment, stdin=turn, stdout=file, stderr=file, pass_fds=[held])
+        os.close(held)
+        self._processes[kind] = process
+        return open(imported, "rb")
 
     def end(self) -> None:
         for process in self._processes.values():
             process.kill()
             process.wait()
+
+
+def first_stage(project: Project, declared: Declaration) -> str:
+    """The first stage that may have to run, at a glance, or "": what is younger than the last thing that one wrote?
+
+    Before Prefect and DVC are imported nobody knows for certain. To be wrong costs time, and nothing else.
+    """
+    made, source = project.data(declared.model) / "metrics.json", project.root / declared.ingest.source
+    if _any_younger([source, *source.glob("*"), *(project.root / "pipelines").glob("*.py")], made):
+        return STAGES[0]
+    return "train" if _any_younger([project.root / "models" / f"{declared.model}.yaml"], made) else ""
+
+
+def _any_younger(paths: list[Path], than: Path) -> bool:
+    try:
+        return any(path.stat().st_mtime > than.stat().st_mtime for path in paths if path.exists())
+    except OSError:
+        return True
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _current: ContextVar[Warm | None] = ContextVar("warm", default=None)

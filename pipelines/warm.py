@@ -1,6 +1,6 @@
 """Warm processes: what takes seconds to import is imported once for a run, while its first stages work.
 
-    python -m pipelines.warm serve KIND                   imports, then forks a child for every request
+    python -m pipelines.warm serve KIND FILE              imports, then forks a child for every request
     python -m pipelines.warm run KIND MODULE ARGUMENT...  `python -m MODULE ARGUMENT...`, in such a child if it can be
 
 A warm process has imported and run nothing: a child of it computes the same bits as a fresh process (a test). The one
@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -45,7 +46,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
         "matplotlib.figure",
     ),
 }
-LATER = {"networks": ("mlflow.pyfunc",)}  # imported while the first child works: for those that come after it
+LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
 KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the rest is light
 KILLED = 137  # the exit status of a child that could not give one
 AT_IMPORT = ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "ONEDNN_MAX_CPU_ISA", "TF_CPP_MIN_LOG_LEVEL", "XLA_FLAGS")
@@ -90,24 +91,26 @@ def _own(module: str, arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def serve(kind: str) -> NoReturn:
-    """Import, then fork for whoever asks, until the run ends."""
+def serve(kind: str, held: int) -> NoReturn:
+    """Import when standard input has ended, close the file of number `held`, then fork for whoever asks."""
     lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(str(Path(os.environ[VARIABLE]) / kind))
         door.listen()  # who comes before the libraries are there waits
+        sys.stdin.buffer.read()
         _import(LIBRARIES[kind])
-        later = LATER.get(kind, ())
+        os.close(held)  # whoever has its other end takes its turn
+        if not select.select([door], [], [], 0)[0]:  # nobody waits yet
+            _import(LATER.get(kind, ()))
         while True:
             line, _ = door.accept()
             if os.fork() == 0:
                 door.close()
                 _answer(line)
             line.close()
-            _import(later)
-            later = ()
+            _import(LATER.get(kind, ()))
 
 
 def _import(names: tuple[str, ...]) -> None:
@@ -176,7 +179,7 @@ def _run(module: str, arguments: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     task, kind, *rest = arguments
     if task == "serve":
-        serve(kind)
+        serve(kind, int(rest[0]))
     status = ask(kind, rest[0], rest[1:])
     return _run(rest[0], rest[1:]) if status is None else status
 

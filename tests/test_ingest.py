@@ -136,7 +136,7 @@ def test_room_on_the_disk_is_asked_for_before_reading(world):
 
 
 def test_the_disk_that_is_asked_for_is_enough_for_the_tables_of_all_stages(world):
-    source = world.pin(pets(rows=20_000))
+    world.pin(pets(rows=20_000))
     path = world.root / "data/pets/pin.json"
     pin = json.loads(path.read_text())
     pin["files"][0]["rows"] = 20_000

@@ -180,6 +180,7 @@ def test_balanced_classes_give_each_row_the_weight_that_scikit_learn_gives_it():
     assert len(train.preparation(lambda arrays: arrays["x"], Train(), fitted)({"x": np.arange(5)}, words)) == 2
 
 
+@pytest.mark.long
 def test_a_recurrent_network_gives_the_same_bytes_twice(tmp_path, made, capsys):
     tiles = copied(made, "tiles", tmp_path)
     tiles["train"] = {"network": "rnn", "recurrent": [6], "hidden": [4], "epochs": 2}

@@ -71,12 +71,16 @@ def serving(kind: str, path: str = str(ROOT)) -> Iterator[Server]:
         lifeline = [os.open(pipe, os.O_RDWR)]
         environment = os.environ | device.variables(device.Hardware()) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         environment |= {"PYTHONPATH": path, "RATCHET_WARM": name, "RATCHET_LIFELINE": str(pipe)}
-        process = subprocess.Popen([sys.executable, "-m", "pipelines.warm", "serve", kind], env=environment, cwd=ROOT)
+        imported, held = os.pipe()
+        command = [sys.executable, "-m", "pipelines.warm", "serve", kind, str(held)]
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[held])
+        os.close(held)
         server = Server(process, Path(name), lifeline)
         try:
             until((Path(name) / kind).exists)
             yield server
         finally:
+            os.close(imported)
             process.kill()
             process.wait()
             server.let_go()
