@@ -164,7 +164,8 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
 
 
 def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
-    health = f"http://127.0.0.1:{port}" + {"prefect": "/api/health", "mlflow": "/health"}[name]
+    # of Prefect what a run asks first: to answer that takes a new server a third of a second
+    health = f"http://127.0.0.1:{port}" + {"prefect": "/api/admin/version", "mlflow": "/health"}[name]
     until = time.monotonic() + PATIENCE
     while not _answers(health):
         if process.poll() is not None or time.monotonic() > until:

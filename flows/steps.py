@@ -145,10 +145,11 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
     history = run.project.data(run.model) / "history.csv"
 
     def work() -> tuple[str, str]:
-        return graph.reproduce(stage, log, lambda: warm_up(run, name)), progress.notes(log)
+        with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
+            found = graph.reproduce(stage, log, lambda: warm_up(run, name))
+        return found, progress.notes(log)
 
-    with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
-        state = timed(run, name, work)
+    state = timed(run, name, work)
     seconds = round(time.monotonic() - start, 2)
     run.stages.append({"name": name, "state": state.name, "seconds": seconds})
     if state.name == "Ran":

@@ -34,7 +34,7 @@ class Warm:
         """
         kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
         with ExitStack() as stack:
-            turn = stack.enter_context(open(os.devnull, "rb"))
+            turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
             for kind in kinds:
                 if kind not in self._processes:
                     imported = stack.enter_context(self._start(kind, hardware, turn))
