@@ -129,7 +129,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("different", CHANGES)
+@pytest.mark.parametrize(
+    "different", ["data/tiles/train.parquet", pytest.param("the section train", marks=pytest.mark.long)]
+)
 def test_a_checkpoint_of_something_else_is_not_used_and_the_difference_is_said(world, different):
     prepared(world, epochs=4)
     killed(world, 2)

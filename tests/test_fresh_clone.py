@@ -81,6 +81,7 @@ def test_nothing_is_left_running_or_locked(project, four):
     assert locks.held(Project(project, project / ".ratchet", "", "")) == []
 
 
+@pytest.mark.long
 def test_a_tracking_store_that_is_locked_costs_no_training(project, four):
     edit(project / "models" / "digits.yaml", "epochs: 2", "epochs: 3")
     running = subprocess.Popen(
