@@ -112,7 +112,7 @@ def _free_port() -> int:
 
 
 def _connected(port: int) -> http.client.HTTPConnection:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 60
     while True:
         line = http.client.HTTPConnection("127.0.0.1", port)
         try:
@@ -149,6 +149,7 @@ def main(arguments: list[str]) -> None:
         folder = Path(temporary) / "clone"
         clone(folder, model, incoming)
         environment = os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",  # where `mlflow models serve` looks for its server
             "PYTHONPATH": str(folder),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",

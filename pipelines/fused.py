@@ -12,7 +12,7 @@ of an epoch is not worth a second compilation and runs by itself. A loss that is
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from unittest.mock import patch
 
@@ -89,7 +89,6 @@ class Loop:
         self._windows: Iterator[Window] = iter(())
         self._done = 0  # steps of this epoch
         self._program: Any = None
-        self._rest: Any = None
 
     def __call__(self, numbers: Iterator[Any]) -> dict[str, float]:
         """The metrics of the epoch so far. Raises TrainingError at the first step with a loss that is no number."""
@@ -103,13 +102,11 @@ class Loop:
         return logs
 
     def compile(self) -> str:
-        """Make the programs, before Keras' fit asks for them; returns why XLA could not compile, or ""."""
+        """Make the program, before Keras' fit asks for it; returns why XLA could not compile, or ""."""
         import tensorflow as tf
 
         columns = self._feed.shaped()
         none = (_flat(columns), tf.zeros(len(columns[0]), tf.int32), tf.constant(0))
-        of_any_size = tuple(tf.TensorSpec([None, *column.shape[1:]], column.dtype) for column in columns)
-        self._rest = tf.function(self._step, autograph=False).get_concrete_function(of_any_size)
         self._program = tf.function(self._loop, jit_compile=True, autograph=False)
         try:
             self._program(*none)  # it is compiled to run over no batch
@@ -117,6 +114,15 @@ class Loop:
             self._program = tf.function(self._loop, autograph=False)
             return " ".join(str(error).strip().split("\n")[0].split())[:160]
         return ""
+
+    @cached_property
+    def _rest(self) -> Any:
+        """The step as a program for a batch of any size: for the last one, where it is smaller."""
+        import tensorflow as tf
+
+        of_any_size = tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in self._feed.shaped())
+        with _fast_random_numbers():
+            return tf.function(self._step, autograph=False).get_concrete_function(of_any_size)
 
     def _run(self, window: Window) -> bool:
         """Take all rows of a window, and count the steps; returns whether the loss was a number in each."""
