@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -51,6 +52,7 @@ def killed(project, reference):
     in_training(project, running, 60)
     assert until(lambda: statuses(project) == ["RUNNING"])
     assert running.poll() is None
+    assert any("pipelines.warm" in command for command in working_in(project))
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
     return project
@@ -80,6 +82,16 @@ def in_training(project: Path, running: subprocess.Popen[str], epochs: int) -> N
     assert until(far_enough)
 
 
+def working_in(project: Path) -> list[list[str]]:
+    """The commands of the processes whose folder is the project: of a run all are, warm ones and their children too."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(project):
+                found.append(process.cmdline())
+    return found
+
+
 def store(project: Path) -> MlflowClient:
     uri = f"sqlite:///{project}/mlflow/mlflow.db"
     return MlflowClient(uri, uri)
@@ -99,11 +111,7 @@ def unfinished(project: Path, table: str) -> list[str]:
 
 
 def test_the_children_of_a_killed_run_end_with_it(killed):
-    def children() -> list[str]:
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        return [line for line in listed.splitlines() if str(killed) in line or "pipelines train diabetes" in line]
-
-    assert until(lambda: not children(), 20), children()
+    assert until(lambda: not working_in(killed), 20), working_in(killed)
 
 
 def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_the_same_bytes(killed, reference):
