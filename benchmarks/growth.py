@@ -1,7 +1,7 @@
 """How the stages grow with the data, all in one run: python benchmarks/growth.py [table|images] [ROWS ...]
 
-table: 20 numbers and a class, from Parquet; images: MNIST repeated with noise (28 x 28 grey levels, `mnist` at hand in
-data/incoming/mnist of this clone). Of every stage its seconds, rows per second and peak memory (the process' own, as
+table: 20 numbers and a class, from Parquet; images: MNIST repeated with noise (28 x 28 grey levels; its four files lie
+in data/incoming/mnist, or in the folder that MNIST names). Of every stage its seconds, rows per second and peak memory (the process' own, as
 the kernel counts it), and beside `ingest` and `validate` plain pandas and plain pyarrow on the same work: read the same
 file, check the same ranges, write it back. Keep the machine idle meanwhile.
 
@@ -90,7 +90,8 @@ def make_images(path: Path, rows: int) -> None:
     """MNIST's training images again and again, each time with other noise."""
     from pipelines import idx
 
-    source = ROOT / "data" / "incoming" / "mnist" / "train-images-idx3-ubyte.gz"
+    folder = Path(os.environ.get("MNIST", ROOT / "data" / "incoming" / "mnist"))
+    source = folder / "train-images-idx3-ubyte.gz"
     batches = list(idx.read(source))
     pixels = np.concatenate([np.frombuffer(b["image"].buffers()[1], np.uint8).reshape(-1, 784) for b in batches])
     labels = np.concatenate([b["label"].to_numpy() for b in batches])

@@ -85,10 +85,6 @@ def feed(split: Split, prepare: Prepare, batch_size: int, seed: int | None) -> F
     return Streamed(split, prepare, batch_size, seed, row)
 
 
-def _joined(parts: Iterable[Columns]) -> Columns:
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-
 class Held:
     """All rows in one window."""
 
@@ -121,7 +117,8 @@ class Streamed:
         self._groups = max(1, WINDOW_BYTES // (row * max(self._sizes)))  # in one window
         self._room = self._groups * max(self._sizes) + batch_size
         self.windows = -(-len(self._sizes) // self._groups)
-        self._shaped = tuple(self._roomy(np.asarray(column)[:0]) for column in prepare(*next(split.pieces([0]))))
+        first = map(np.asarray, prepare(*next(split.pieces([0]))))
+        self._shaped = tuple(np.zeros((self._room, *column.shape[1:]), column.dtype) for column in first)
 
     def shaped(self) -> Columns:
         return self._shaped
@@ -134,20 +131,25 @@ class Streamed:
             waiting = pool.submit(self._read, parts[0])
             rest: list[Columns] = []
             for index in range(len(parts)):
-                columns = _joined([*rest, waiting.result()])
+                rows, columns = self._filled([*rest, *waiting.result()])
                 if not (last := index + 1 == len(parts)):
                     waiting = pool.submit(self._read, parts[index + 1])
-                rows = len(columns[0])
                 order = np.arange(rows) if random is None else random.permutation(rows)
                 whole = rows if last else rows // self._batch_size * self._batch_size
                 rest = [tuple(column[order[whole:]] for column in columns)]
-                yield Window(tuple(self._roomy(column) for column in columns), order[:whole].astype(np.int32))
+                yield Window(columns, order[:whole].astype(np.int32))
 
-    def _read(self, groups: Iterable[int]) -> Columns:
-        return _joined(self._prepare(*piece) for piece in self._split.pieces(groups))
+    def _read(self, groups: Iterable[int]) -> list[Columns]:
+        return [self._prepare(*piece) for piece in self._split.pieces(groups)]
 
-    def _roomy(self, column: np.ndarray) -> np.ndarray:
-        """The same shape for every window: for each shape a program would be compiled anew."""
-        padded = np.zeros((self._room, *column.shape[1:]), column.dtype)
-        padded[: len(column)] = column
-        return padded
+    def _filled(self, parts: list[Columns]) -> tuple[int, Columns]:
+        """How many rows these are, and all of them in arrays of the shape that every window has: for each shape a
+        program would be compiled anew."""
+        columns = tuple(map(np.zeros_like, self._shaped))
+        rows = 0
+        for part in parts:
+            here = slice(rows, rows + len(part[0]))
+            for column, values in zip(columns, part, strict=True):
+                column[here] = values
+            rows = here.stop
+        return rows, columns

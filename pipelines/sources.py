@@ -130,7 +130,7 @@ def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
 
 
 def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # which would keep all of the file
         yield from file.iter_batches(BATCH_ROWS)
 
 
