@@ -1,9 +1,9 @@
 """How the stages grow with the data, all in one run: python benchmarks/growth.py [table|images] [ROWS ...]
 
 table: 20 numbers and a class, from Parquet; images: MNIST repeated with noise (28 x 28 grey levels; its four files lie
-in data/incoming/mnist, or in the folder that MNIST names). Of every stage its seconds, rows per second and peak memory (the process' own, as
-the kernel counts it), and beside `ingest` and `validate` plain pandas and plain pyarrow on the same work: read the same
-file, check the same ranges, write it back. Keep the machine idle meanwhile.
+in data/incoming/mnist, or in the folder that the variable MNIST names). Of every stage its seconds, rows per second and
+peak memory (the process' own, as the kernel counts it), and beside `ingest` and `validate` plain pandas and plain
+pyarrow on the same work: read the same file, check the same ranges, write it back. Keep the machine idle meanwhile.
 
 python benchmarks/growth.py larger: a table is trained on under an address-space limit below the size of its features.
 """
