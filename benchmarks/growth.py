@@ -170,7 +170,8 @@ def larger_than_memory() -> None:
         folder = Path(temporary)
         declare(folder, "table", rows)
         for stage in ("ingest", "validate", "clean", "check"):
-            run(folder, "-m", "pipelines", stage, "grown")
+            seconds, peak = run(folder, "-m", "pipelines", stage, "grown")
+            print(f"{stage}: {seconds:.0f} s, {rows / seconds:,.0f} rows/s, peak {peak:,.0f} MB", flush=True)
         kept = json.loads((folder / "data/grown/clean.json").read_text())["splits"]["train"]["rows"]
         seconds, peak = run(folder, "-m", "pipelines", "train", "grown", limit=limit)
         history = (folder / "data/grown/history.csv").read_text().splitlines()
