@@ -267,6 +267,22 @@ def test_when_the_run_lets_go_of_the_lifeline_server_and_stages_end(made, tmp_pa
             stage.wait()
 
 
+def test_without_its_server_a_child_ends_its_work_and_later_ones_do_without(tmp_path):
+    code = "import time; print('here', flush=True); time.sleep(1); print('done')"
+    with serving("networks") as server:
+        asked = asking(write(tmp_path, code), warm=server)
+        process = subprocess.Popen(**asked, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        assert process.stdout.readline() == "here\n"
+        (child,) = server.children()
+        server.process.kill()
+        assert process.communicate(timeout=30)[0] == "done\n"
+        assert process.returncode == 0
+        assert psutil.wait_procs([child], timeout=5)[1] == []
+        asked = asking(write(tmp_path, "print('by itself')"), warm=server)
+        assert subprocess.run(**asked, capture_output=True, text=True, timeout=60).stdout == "by itself\n"
+
+
 @pytest.mark.parametrize("where", ["", "nowhere", "an empty folder", "a dead socket"])
 def test_where_nobody_answers_the_module_runs_by_itself(tmp_path, where):
     with tempfile.TemporaryDirectory() as folder:
