@@ -98,7 +98,8 @@ class Case:
         return ", then ".join(fault.name for fault in self.faults) + ("; servers up" if self.up else "")
 
 
-TRACKER, STAGE, MIGRATION = "spawn_main", "pipelines train", "server database upgrade"
+TRACKER, MIGRATION = "spawn_main", "server database upgrade"
+STAGE = "pipelines.warm serve networks"  # whose children train, evaluate and try models
 CLIENT = "mlflow.tracking.client:MlflowClient"
 SETTINGS = "prefect.settings.context:get_current_settings"  # the first thing that Prefect does
 STEP = "alembic.ddl.impl:DefaultImpl._exec"  # one statement of a migration
@@ -131,9 +132,9 @@ def named() -> list[Case]:
         digits("clean's 2nd output is in the cache", "dvc.output:Output.commit", "after", 5, caller="commit"),
         digits("clean is in the run cache", "dvc.stage.cache:StageCache.save", "after", 3),
         digits("between save and dvc.lock", "dvc.stage:Stage.dump", "before", 4),
-        digits("in the writing of dvc.lock", "dvc.utils.serialize._yaml:_dump", "before", 4, caller="_dump_data"),
-        digits("dvc.lock is half written", "ruamel.yaml.emitter:Emitter.emit", "before", 1500),
-        digits("before the rename of dvc.lock", "flows.graph:os.replace", "before", 3, caller="_modified_by_rename"),
+        digits("before dvc.lock is written", "dvc.utils.serialize._yaml:_dump", "before", 4, caller="dumps_yaml"),
+        digits("a file of DVC's is half written", "ruamel.yaml.emitter:Emitter.emit", "before", 400),
+        digits("before the rename of dvc.lock", "flows.graph:os.replace", "before", 3, caller="_modified"),
         digits("in the writing of rwlock", "dvc.rwlock:json.dump", "before", 20, caller="_edit_rwlock"),
         long("in the writing of a checkpoint", "numpy.lib.format:write_array", "before", 400, process=STAGE),
         long("a checkpoint was renamed", "pipelines.checkpoints:_write", "after", 25, process=STAGE),
@@ -150,7 +151,7 @@ def named() -> list[Case]:
         digits("after log_files", "flows.tracking:log_files", "after", process=TRACKER),
         digits("in finish", f"{CLIENT}.set_terminated", "before", caller="finish", process=TRACKER),
         digits("decide, before the trial", "flows.trial:run", process=TRACKER),
-        digits("decide, in the trial", "flows.trial:_golden", "after", process="flows.trial"),
+        digits("decide, in the trial", "flows.trial:_golden", "after", process=STAGE),
         digits("decide, before the ledger", "flows.ledger:Ledger.append", process=TRACKER),
         digits("decide, after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER),
         digits("decide, after the alias", f"{CLIENT}.set_registered_model_alias", "after", process=TRACKER),
