@@ -42,7 +42,9 @@ def run(model: str) -> None:
     schema = predictions_schema(data, predictor.about["classes"])
     with tables.Writer(path, schema) as out:
         for found in parts(predictor, folder / "test.parquet", data):
-            out.write(pa.RecordBatch.from_pandas(found, schema, preserve_index=False))
+            table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
+            for batch in table.to_batches():
+                out.write(batch)
     columns = [name for name in schema.names if name != "row_id"]  # which take more room than all the others
     predictions = pa.Table.from_batches(tables.batches(path, columns)).to_pandas()
     scores = score(predictions, data, config.metrics)

@@ -37,6 +37,19 @@ def test_there_is_one_prediction_for_each_test_row_in_its_order(made, model):
     assert found.schema.field("prediction").type == test.schema.field(target).type
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_predictions_do_not_depend_on_how_the_file_is_cut(made, tmp_path, monkeypatch, model):
+    copied = tmp_path / "data" / model
+    shutil.copytree(made.root / "data" / model, copied)
+    shutil.copytree(made.root / "models", tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    expected = (copied / "predictions.parquet").read_bytes()
+    test = pq.read_table(copied / "test.parquet")
+    pq.write_table(test, copied / "test.parquet", row_group_size=7)
+    evaluate.run(model)
+    assert (copied / "predictions.parquet").read_bytes() == expected
+
+
 def test_the_metrics_of_a_classification_are_scikit_learns(made):
     found = predictions(made, "pets")
     assert recorded(made, "pets") == pytest.approx(
