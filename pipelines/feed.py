@@ -20,7 +20,7 @@ from pipelines.settings import Data
 
 HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole
 WINDOW_BYTES = 64 << 20  # of features in one window, or else one row group
-PIECE_ROWS, PIECE_BYTES = 16_384, 16 << 20  # the most that is turned into features at once
+PIECE_ROWS, PIECE_BYTES = 16_384, 4 << 20  # the most that is turned into features at once
 
 Arrays = dict[str, np.ndarray]  # of the raw features, as predictor.to_arrays gives them
 Piece = tuple[Arrays, np.ndarray]  # and the target as it is declared [rows]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import DataError
 
 GROUP_ROWS = 65_536  # at most, in one row group
-GROUP_BYTES = 32 << 20  # of values in memory, at most, in one row group of more than one row
+GROUP_BYTES = 16 << 20  # of values in memory, at most, in one row group of more than one row
 
 
 def batches(

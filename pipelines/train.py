@@ -124,9 +124,14 @@ def watchers(config: Train, folder: Path) -> list[Any]:
     if not (config.tensorboard or config.profile):
         return []
     shutil.rmtree(folder, ignore_errors=True)
-    _say(f"look at it with: tensorboard --logdir {folder}")
-    found = [observers.tensorboard(folder)] if config.tensorboard else []
-    return [*found, observers.profile(folder, config.epochs)] if config.profile else found
+    found = []
+    if config.tensorboard:
+        _say(f"curves and weights: tensorboard --logdir {folder}")
+        found.append(observers.tensorboard(folder))
+    if config.profile:
+        _say(f"the profile: xprof --logdir {folder}")
+        found.append(observers.profile(folder, config.epochs))
+    return found
 
 
 def _say(text: str) -> None:

@@ -208,7 +208,7 @@ def test_a_profile_changes_nothing_and_takes_the_place_of_an_older_one(folder, m
     stale.parent.mkdir()
     stale.touch()
     assert trained(folder, profile=True) == contents(made.root / "data/pets")
-    assert f"note: look at it with: tensorboard --logdir {folder / 'tensorboard'}" in capsys.readouterr().out
+    assert f"note: the profile: xprof --logdir {folder / 'tensorboard'}" in capsys.readouterr().out
     assert list(folder.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
     assert not stale.exists()
 
