@@ -13,9 +13,11 @@ from tests.world import ROOT, pets
 
 FAKE = """
 import os, time
-place = os.open({place!r}, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+place = os.open({place!r}, os.O_APPEND | os.O_CREAT | os.O_RDWR)
 os.write(place, b"{kind} begins\\n")
-time.sleep(0.5)
+end = time.monotonic() + {patience}
+while os.pread(place, 1000, 0).count(b"begins") < 2 and time.monotonic() < end:
+    time.sleep(0.02)
 os.write(place, b"{kind} ends\\n")
 raise ImportError("this is all that it does")
 """
@@ -61,11 +63,11 @@ def test_where_nothing_was_made_every_stage_may_run(project):
 
 @pytest.mark.parametrize(("cores", "in_turn"), [(1, True), (2, True), (4, False)])
 def test_on_few_cores_one_imports_after_the_other(project, tmp_path, monkeypatch, cores, in_turn):
-    """What is imported writes down when, and the processes end with its error."""
-    told = tmp_path / "told"
+    """What is imported waits a while for the other, writes down when, and the processes end with its error."""
+    told, patience = tmp_path / "told", 0.5 if in_turn else 20
     (tmp_path / "fakes").mkdir()
     for kind, library in (("rules", "great_expectations"), ("networks", "tensorflow")):
-        (tmp_path / f"fakes/{library}.py").write_text(FAKE.format(place=str(told), kind=kind))
+        (tmp_path / f"fakes/{library}.py").write_text(FAKE.format(place=str(told), kind=kind, patience=patience))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fakes'}:{ROOT}")
     monkeypatch.setattr(warm, "_cores", lambda: cores)
     with warm.shared(project) as shared:
