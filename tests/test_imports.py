@@ -13,7 +13,7 @@ from tests.world import ROOT
 
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
-    "tensorflow": {"device", "feed", "fused", "observers"},
+    "tensorflow": {"device", "feed", "fused", "observers", "predictor"},
     "keras": {"checkpoints", "device", "networks", "objective", "observers", "train", "predictor"},
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
