@@ -256,10 +256,11 @@ def _with_changes(text: str, before: dict[str, Any], after: dict[str, Any]) -> s
     """The text of dvc.lock with the entries that changed written anew, all of it where it has not DVC's own form."""
     from dvc.utils.serialize import dumps_yaml
 
-    old, new = before.get("stages") or {}, after.get("stages") or {}
+    old, new = before.pop("stages", None) or {}, after.get("stages") or {}
     head, *blocks = re.split(r"^(?=  [^ \n])", text, flags=re.MULTILINE)
     known = dict(zip(old, blocks, strict=False))
     usual = len(blocks) == len(old) and all(block.startswith(f"  {name}:\n") for name, block in known.items())
+    usual = usual and before == {key: value for key, value in after.items() if key != "stages"}
     if not (usual and head.endswith("stages:\n") and text.endswith("\n") and list(new)[: len(old)] == list(old)):
         return str(dumps_yaml(after))
     for name in (name for name, entry in new.items() if entry != old.get(name)):

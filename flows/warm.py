@@ -1,4 +1,4 @@
-"""The warm processes of a run: begun when its first stage is about to work, gone with it (pipelines/warm.py)."""
+"""The warm processes of a run: begun as soon as a stage may have to run, gone with it (pipelines/warm.py)."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ class Warm:
 
 
 def first_stage(project: Project, declared: Declaration) -> str:
-    """The first stage that may have to run, at a glance, or "": what is younger than the last thing that one wrote?
+    """The first stage that may have to run, at a glance: it reads what is younger than the last result. "" for none.
 
     Before Prefect and DVC are imported nobody knows for certain. To be wrong costs time, and nothing else.
     """

@@ -47,6 +47,13 @@ def test_dvc_lock_is_written_as_dvc_writes_it(path, tmp_path, change):
         assert path.read_text() == reference.read_text()
 
 
+def test_what_stands_beside_the_stages_is_written_too(path):
+    path.write_text(SHORT)
+    with graph._modified(str(path)) as content:
+        content["datasets"] = [{"name": "x"}]
+    assert loads_yaml(path.read_text()) == loads_yaml(SHORT) | {"datasets": [{"name": "x"}]}
+
+
 def test_a_file_that_is_not_there_is_made(path):
     with graph._modified(str(path)) as content:
         content.update({"schema": "2.0", "stages": {"one@x": {"cmd": "a"}}})
