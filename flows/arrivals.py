@@ -93,7 +93,8 @@ def withdrawn(path: Path) -> bool:
 def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
     """The files that are not complete yet, and why.
 
-    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does.
+    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Its sum beside it says it
+    for certain.
     """
     before = {path: path.stat() for path in paths}
     if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
@@ -103,8 +104,9 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
         now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             found[path] = f"{path.name} is still being written"
-        elif (sums := path.with_name(f"{path.name}.sha256")).exists() and not _agrees(path, sums):
-            found[path] = f"{path.name} is not what {sums.name} promises"
+        elif (sums := path.with_name(f"{path.name}.sha256")).exists():
+            if not _agrees(path, sums):
+                found[path] = f"{path.name} is not what {sums.name} promises"
         elif whole_lines and sources.format_of(path) in ("csv", "lines") and not _ends(path):
             found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
     return found

@@ -49,6 +49,30 @@ def run(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the new model: lower-case letters, digits, underscores.")],
+    data: Annotated[str, typer.Option(metavar="PATH", help="A table to learn from.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict.")],
+    names: Annotated[str, typer.Option(metavar="A,B,...", help="The columns, where the file does not name them.")] = "",
+    group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows equal in these stay in one split.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write the YAML anew if it is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the YAML, and write nothing.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look at a table and write models/NAME.yaml, with a reason beside every guess."""
+    from pathlib import Path
+
+    from flows.new import Wanted
+    from flows.new import new as command
+
+    path = Path(data).absolute()  # before the project's folder becomes the working directory
+    lists = ([word.strip() for word in text.split(",") if word.strip()] for text in (names, group))
+    wanted = Wanted(name, path, target, *lists, force, dry_run)
+    _answer(lambda project: command(project, wanted), told.new, as_json, debug)
+
+
+@app.command()
 def plan(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
     """What `ratchet run` would do, stage by stage, and why."""
     from flows.plan import plan as command

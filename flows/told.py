@@ -27,6 +27,12 @@ def run(found: State) -> str:
     )
 
 
+def new(found: State) -> str:
+    if not found["written"]:
+        return str(found["yaml"]).rstrip()
+    return f"{found['path']} is written: read it, correct what is wrong, then `ratchet run {found['model']}`."
+
+
 def plan(found: State) -> str:
     lines = [f"{found['model']}: {found['source']}"]
     for stage in found["stages"]:

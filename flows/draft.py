@@ -1,0 +1,198 @@
+"""Draft: the sections of a new model's YAML, each value with its reason.
+
+Nothing here knows the name of a file or a column. What the numbers mean is told in FORMATS.md; those with a rule of
+thumb in them say so beside the rule.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows import profile, recipe
+from flows.commented import Said
+from flows.profile import Column
+from flows.rehearsal import Rehearsed
+from flows.sniff import Reading
+from flows.target import FEWEST_OF_CLASS, Target
+from pipelines.rows import MISSING
+
+MOST_RULES = 100  # columns that get a rule of their own
+ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
+EVEN = 0.2  # rows of the rarest class over those of the most frequent one, from which accuracy says enough
+METRICS = {
+    "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
+    "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
+    "regression": ["mean_absolute_error", "root_mean_squared_error", "r2"],
+}
+DAILY = {"cron": "0 4 * * *", "timezone": "UTC"}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is known of a table, from which the sections are made."""
+
+    source: str
+    reading: Reading
+    columns: list[Column]  # without the target
+    target: Target
+    rows: int  # that were looked at
+    more: bool = False  # whether the file has others
+    group: list[str] = field(default_factory=list)  # columns whose equal rows stay together
+    seed: int = 0
+    found: Rehearsed | None = None
+
+    def sections(self) -> dict[str, Any]:
+        """All of the YAML, in order."""
+        return {
+            "format": 1,
+            "data": self.data(),
+            "ingest": self.ingest(),
+            "validate": {"rules": self.rules()},
+            "clean": {"split": self.split()},
+            "check": self.check(),
+            "train": recipe.table(self.target.task, self.rows, len(self.seen), self.target.balance),
+            "evaluate": {"metrics": self.metrics},
+            "promote": self.promote(),
+            "schedule": Said(DAILY, "at four in the morning, where there are new rows; {} for never"),
+        }
+
+    @property
+    def seen(self) -> list[Column]:
+        """What the model sees."""
+        return [column for column in self.columns if column.role != "ignore" and column.name not in self.group]
+
+    def data(self) -> dict[str, Any]:
+        label = {"label": "integer"} if self.target.label == "integer" else {}
+        columns = {column.name: Said(column.role, column.why) for column in self.seen}
+        carried = {name: Said("carried", "tells which rows belong together; the model does not see it") for name in self.group}
+        return {
+            "kind": "table",
+            "task": Said(self.target.task, self.target.why),
+            "target": self.target.name,
+            **label,
+            "columns": columns | carried,
+        }
+
+    def ingest(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"source": self.source}
+        found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
+        marks = profile.marks([*self.columns, _as_column(self.target)], MISSING)
+        if marks != MISSING:
+            found["missing"] = Said(marks, f"{', '.join(map(repr, marks[len(MISSING) :]))} stand where a value is missing")
+        dates = {column.name: column.form for column in self.seen if column.role == "date" and column.form != profile.ISO}
+        if dates:
+            found["dates"] = dates
+        if any(column.role == "date" for column in self.seen):
+            found["timezone"] = Said("UTC", "of instants that do not say theirs")
+        if out := [column for column in self.columns if column.role == "ignore" and column.name not in self.group]:
+            found["ignore"] = [Said(column.name, column.why) for column in out]
+        return found
+
+    def rules(self) -> list[Said]:
+        """With room to breathe: what is far from all that was seen stops the run or is set aside, no more."""
+        least = max(1, int(_round(self.rows / 2)))
+        table = {"rule": "expect_table_row_count_to_be_between", "min_value": least}
+        found = [Said(table, f"half of the {self.rows:,} rows that were there")]
+        found += self._about_target()
+        shown = self.seen[:MOST_RULES]
+        for column in shown:
+            found += _about(column)
+        return found
+
+    def _about_target(self) -> list[Said]:
+        name, found = self.target.name, []
+        lacks = {"rule": "expect_column_values_to_not_be_null", "column": name, "level": "quarantine"}
+        found.append(Said(lacks, "a row without one teaches nothing"))
+        if self.target.classes:
+            rare = self.target.rare
+            rule = {"rule": "expect_column_values_to_be_in_set", "column": name, "value_set": sorted(self.target.kept)}
+            why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each" if rare else "another class is news"
+            found.append(Said(rule | ({"level": "quarantine"} if rare else {}), why))
+            return found
+        low, high = _room(float(self.target.values.min()), float(self.target.values.max()))
+        rule = {"rule": "expect_column_values_to_be_between", "column": name, "min_value": low, "max_value": high}
+        return [*found, Said(rule | {"level": "quarantine"}, "seen: half of the range more on each side")]
+
+    def split(self) -> dict[str, Any]:
+        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": 0.2, "test": 0.2}
+        return by | ({"key": self.group} if self.group else {})
+
+    def check(self) -> dict[str, Any]:
+        overlap = max(self.found.overlap.values()) if self.found else 0.0
+        if not overlap:
+            return {}
+        allowed = min(1.0, _up(2 * overlap))
+        why = f"{overlap:.1%} of the test rows have the features of a training row: few columns, or an entity (--group)"
+        return {"overlap": Said(allowed, why)}
+
+    @property
+    def metrics(self) -> list[str]:
+        if self.target.task == "regression":
+            return METRICS["regression"]
+        return METRICS["two" if len(self.target.kept) == 2 else "several"]
+
+    def promote(self) -> dict[str, Any]:
+        """The floor is a little above what no model at all reaches, the margin what so many test rows can tell apart."""
+        test = self.found.rows["test"] if self.found else self.rows // 5
+        if self.target.task == "regression":
+            trivial = float((self.target.values - self.target.values.median()).abs().mean())
+            floor = Said(_round(0.95 * trivial), f"always answering the median errs by {trivial:.4g}")
+            margin = Said(_round(0.45 * trivial / math.sqrt(test)), f"what {test:,} test rows can tell apart")
+            return {"metric": "mean_absolute_error", "at_most": floor, "margin": margin}
+        counts = list(self.target.kept.values())
+        share, classes = max(counts) / sum(counts), len(counts)
+        if classes == 2:
+            metric, floor = "roc_auc", Said(0.55, "0.5 is chance")
+            test = int(test * min(counts) / sum(counts) * 2)
+        elif self.target.balance < EVEN:
+            trivial = 2 * share / (1 + share) / classes
+            metric, floor = "f1_macro", Said(_round(trivial + 0.1 * (1 - trivial)), f"the most frequent class alone: {trivial:.3f}")
+        else:
+            metric, floor = "accuracy", Said(_round(share + 0.1 * (1 - share)), f"the most frequent class alone: {share:.3f}")
+        margin = Said(_round(0.38 / math.sqrt(max(test, 1))), "what so many test rows can tell apart: smaller with more rows")
+        return {"metric": metric, "at_least": floor, "margin": margin}
+
+
+def _as_column(target: Target) -> Column:
+    return Column(target.name, "target", "", marks=target.marks)
+
+
+def _about(column: Column) -> list[Said]:
+    """The rules for one column."""
+    found = []
+    if column.role == "number":
+        low, high = _room(column.low, column.high)
+        rule = {"rule": "expect_column_values_to_be_between", "column": column.name, "min_value": low, "max_value": high}
+        found.append(Said(rule | {"level": "quarantine"}, f"seen: {column.low:.6g} to {column.high:.6g}"))
+    elif column.role == "category" and len(column.words) <= 20:
+        rule = {"rule": "expect_column_values_to_be_in_set", "column": column.name, "value_set": sorted(column.words)}
+        found.append(Said(rule | {"mostly": 0.95, "level": "warn"}, "other words count as unknown"))
+    most = _up(min(1.0, 2 * column.missing + 0.05))
+    if most < 1:
+        rule = {"rule": "expect_column_values_to_not_be_null", "column": column.name, "mostly": round(1 - most, 4)}
+        found.append(Said(rule, f"{column.missing:.1%} were missing" if column.missing else "none was missing"))
+    return found
+
+
+def _room(low: float, high: float) -> tuple[float, float]:
+    """The range with room on both sides, in round numbers; what was never negative stays so."""
+    more = ROOM * (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(more)) / 2
+    least, most = math.floor((low - more) / step) * step, math.ceil((high + more) / step) * step
+    return _short(0.0 if low >= 0 > least else least), _short(most)
+
+
+def _short(value: float) -> float:
+    """Without the noise of the last digits, and without a point where there is no need."""
+    found = float(f"{value:.12g}")
+    return int(found) if found.is_integer() else found
+
+
+def _up(share: float) -> float:
+    """A share, rounded up to two digits after the point."""
+    return math.ceil(round(share * 100, 6)) / 100
+
+
+def _round(value: float) -> float:
+    """To two significant digits."""
+    return float(f"{value:.2g}")

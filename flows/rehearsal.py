@@ -1,0 +1,91 @@
+"""Rehearsal: the first stages, tried in a temporary folder on the rows that were looked at.
+
+So what `ratchet new` writes is known to work: columns fit their types, every class is in every split, and the limits of
+`check` are set where the data are.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.target import Target
+from pipelines import check, clean, ingest, rows, tables
+from pipelines.check import Check
+from pipelines.clean import Clean, HashSplit
+from pipelines.ingest import Ingest
+from pipelines.settings import Data
+from pipelines.validate import QUARANTINE
+
+SEEDS = 20  # of a split that are tried
+ENOUGH = 50_000  # rows from which the first one is as good as any
+TENTHS = 10  # of a number that is predicted: treated as classes here
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    rows: dict[str, int]  # of each split
+    removed: dict[str, int]  # rows, by reason
+    overlap: dict[str, float]  # by split, as `check` reports it
+    leakage: dict[str, float]  # by feature
+
+
+def typed(table: pa.Table, data: Data, config: Ingest, where: str) -> pa.Table:
+    """The rows as raw.parquet will hold them. Raises DataError for the first value that does not fit."""
+    return pa.Table.from_batches(
+        ingest.ingest(table.to_batches(max_chunksize=tables.GROUP_ROWS), data, config, where), rows.raw_schema(data)
+    )
+
+
+def without_rare(raw: pa.Table, target: Target) -> pa.Table:
+    """The rows that the drafted rules do not set aside for their class."""
+    if not target.rare:
+        return raw
+    return raw.filter(pc.is_in(raw[target.name], pa.array(target.kept, raw.schema.field(target.name).type)))
+
+
+def rehearse(raw: pa.Table, data: Data, config: Clean) -> Rehearsed:
+    """raw: as of `typed`. Raises DataError if the splits cannot be made so."""
+    with tempfile.TemporaryDirectory(prefix="ratchet-new-") as temporary:
+        folder = Path(temporary)
+        with tables.Writer(folder / "raw.parquet", raw.schema) as out:
+            for batch in raw.to_batches():
+                out.write(batch)
+        with tables.Writer(folder / "quarantine.parquet", QUARANTINE):
+            pass
+        report = clean.clean(folder, data, config)
+        clean.check_report(report, data, config, "the new model's YAML")
+        checked = check.check(folder, data, Check())
+    split_rows = {name: found["rows"] for name, found in report["splits"].items()}
+    return Rehearsed(split_rows, report["rows"]["removed"], checked["overlap"], checked["leakage"])
+
+
+def best_seed(raw: pa.Table, target: str, key: list[str]) -> int:
+    """The seed of a split by hash under which validation and test have the most even share of every class.
+
+    A split by hash is not stratified: with few rows one seed serves a rare class much better than another.
+    """
+    if len(raw) >= ENOUGH:
+        return 0
+    batches = raw.to_batches()
+    ids = np.concatenate([rows.identify(b, key) if key else rows.ids_of(b["row_id"]) for b in batches])
+    values = raw[target].to_pandas()
+    if pd.api.types.is_float_dtype(values):
+        values = pd.qcut(values, TENTHS, labels=False, duplicates="drop")
+    codes = pd.factorize(values, use_na_sentinel=False)[0]
+    return min(range(SEEDS), key=lambda seed: _unevenness(rows.fractions(seed, ids), codes, HashSplit(seed=seed)))
+
+
+def _unevenness(position: np.ndarray, codes: np.ndarray, split: HashSplit) -> float:
+    """How far the rarest match is from what its share of the rows should be, in standard deviations."""
+    worst, total = 0.0, np.bincount(codes)
+    for low, high in ((0.0, split.test), (split.test, split.test + split.validation)):
+        count = np.bincount(codes[(position >= low) & (position < high)], minlength=len(total))
+        expected: Any = total * (high - low)
+        worst = max(worst, float((np.abs(count - expected) / np.sqrt(expected)).max()))
+    return worst
