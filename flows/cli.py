@@ -67,8 +67,8 @@ def new(
     from flows.new import new as command
 
     path = Path(data).absolute()  # before the project's folder becomes the working directory
-    lists = ([word.strip() for word in text.split(",") if word.strip()] for text in (names, group))
-    wanted = Wanted(name, path, target, *lists, force, dry_run)
+    lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group)]
+    wanted = Wanted(name, path, target, lists[0], lists[1], force, dry_run)
     _answer(lambda project: command(project, wanted), told.new, as_json, debug)
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flows import asked, lifeline, listed, locks, progress, scheduler, servers, tracker, warm
+from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
 from pipelines import declaration, settings
@@ -210,8 +209,8 @@ def restore(project: Project, model: str) -> dict[str, Any]:
         champion = registry.champion(store, model)
         if champion is None:
             raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
-        with tempfile.TemporaryDirectory(prefix="ratchet-restore-") as temporary:
-            folder = Path(store.download_artifacts(str(champion.run_id), "definition", temporary))
+        with scratch.folder("restore") as temporary:
+            folder = Path(store.download_artifacts(str(champion.run_id), "definition", str(temporary)))
             with Graph(project, model) as graph:
                 lockfile.restore(project, graph, folder)
     return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion"}

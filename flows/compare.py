@@ -5,7 +5,6 @@ size and time from the registered artifacts. Everything is only read.
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import comparison, differences, evidence, kept, measured, registry, tracking, trial
+from flows import comparison, differences, evidence, kept, measured, registry, scratch, tracking, trial
 from flows.environment import Project
 from flows.measured import Side
 from flows.registry import ModelVersion
@@ -46,8 +45,7 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
     """
     declared = declaration.check(model)
     target = place(project, output, here) if output else None
-    with tempfile.TemporaryDirectory(prefix="ratchet-compare-") as temporary:
-        folder = Path(temporary)
+    with scratch.folder("compare") as folder:
         with tracking.reachable(project):
             store = tracking.client(project)
             versions = [resolve(store, model, word) for word in words]

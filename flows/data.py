@@ -5,7 +5,6 @@ A data version is named by its `ratchet.data_hash`, or by the beginning of it. E
 
 import json
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 
-from flows import columns, graph, lockfile, registry, tracking
+from flows import columns, graph, lockfile, registry, scratch, tracking
 from flows.environment import Project
 from flows.registry import ModelVersion
 from flows.tracking import MlflowClient, Run
@@ -83,9 +82,11 @@ def pinned(project: Project, model: str, word: str) -> tuple[str, str]:
     store = tracking.client(project)
     run_id = find(store, model, word).info.run_id
     there = {entry.path for entry in store.list_artifacts(run_id, "definition")}
-    with tempfile.TemporaryDirectory(prefix="ratchet-data-") as temporary:
+    with scratch.folder("data") as temporary:
         pin, source = (
-            Path(store.download_artifacts(run_id, path, temporary)).read_text(encoding="utf-8") if path in there else ""
+            Path(store.download_artifacts(run_id, path, str(temporary))).read_text(encoding="utf-8")
+            if path in there
+            else ""
             for path in ("definition/pin.json", "definition/source.dvc")
         )
     return pin, source
@@ -166,8 +167,8 @@ def _recorded(store: MlflowClient, run: Run, path: str) -> dict[str, Any]:
     run_id = run.info.run_id
     if path not in {entry.path for entry in store.list_artifacts(run_id, path.partition("/")[0])}:
         return {}
-    with tempfile.TemporaryDirectory(prefix="ratchet-data-") as temporary:
-        text = Path(store.download_artifacts(run_id, path, temporary)).read_text(encoding="utf-8")
+    with scratch.folder("data") as temporary:
+        text = Path(store.download_artifacts(run_id, path, str(temporary))).read_text(encoding="utf-8")
     return dict(json.loads(text) if path.endswith(".json") else YAML(typ="safe").load(text))
 
 

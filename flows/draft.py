@@ -17,6 +17,7 @@ from flows.target import FEWEST_OF_CLASS, Target
 from pipelines.rows import MISSING
 
 MOST_RULES = 100  # columns that get a rule of their own
+MOST_WORDS = 20  # of a category that gets a rule
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
 EVEN = 0.2  # rows of the rarest class over those of the most frequent one, from which accuracy says enough
 METRICS = {
@@ -64,25 +65,25 @@ class Draft:
     def data(self) -> dict[str, Any]:
         label = {"label": "integer"} if self.target.label == "integer" else {}
         columns = {column.name: Said(column.role, column.why) for column in self.seen}
-        carried = {name: Said("carried", "tells which rows belong together; the model does not see it") for name in self.group}
+        together = Said("carried", "rows equal in it stay together; the model does not see it")
         return {
             "kind": "table",
             "task": Said(self.target.task, self.target.why),
             "target": self.target.name,
             **label,
-            "columns": columns | carried,
+            "columns": columns | dict.fromkeys(self.group, together),
         }
 
     def ingest(self) -> dict[str, Any]:
         found: dict[str, Any] = {"source": self.source}
         found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
-        marks = profile.marks([*self.columns, _as_column(self.target)], MISSING)
-        if marks != MISSING:
-            found["missing"] = Said(marks, f"{', '.join(map(repr, marks[len(MISSING) :]))} stand where a value is missing")
-        dates = {column.name: column.form for column in self.seen if column.role == "date" and column.form != profile.ISO}
+        marks = profile.marks([*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], MISSING)
+        if more := marks[len(MISSING) :]:
+            found["missing"] = Said(marks, f"{', '.join(map(repr, more))}: where a value is missing")
+        dates = [column for column in self.seen if column.role == "date"]
+        if forms := {column.name: column.form for column in dates if column.form != profile.ISO}:
+            found["dates"] = forms
         if dates:
-            found["dates"] = dates
-        if any(column.role == "date" for column in self.seen):
             found["timezone"] = Said("UTC", "of instants that do not say theirs")
         if out := [column for column in self.columns if column.role == "ignore" and column.name not in self.group]:
             found["ignore"] = [Said(column.name, column.why) for column in out]
@@ -92,26 +93,20 @@ class Draft:
         """With room to breathe: what is far from all that was seen stops the run or is set aside, no more."""
         least = max(1, int(_round(self.rows / 2)))
         table = {"rule": "expect_table_row_count_to_be_between", "min_value": least}
-        found = [Said(table, f"half of the {self.rows:,} rows that were there")]
-        found += self._about_target()
-        shown = self.seen[:MOST_RULES]
-        for column in shown:
-            found += _about(column)
-        return found
+        about = [rule for column in self.seen[:MOST_RULES] for rule in _about(column)]
+        return [Said(table, f"half of the {self.rows:,} rows that were there"), *self._about_target(), *about]
 
     def _about_target(self) -> list[Said]:
-        name, found = self.target.name, []
+        name = self.target.name
         lacks = {"rule": "expect_column_values_to_not_be_null", "column": name, "level": "quarantine"}
-        found.append(Said(lacks, "a row without one teaches nothing"))
-        if self.target.classes:
-            rare = self.target.rare
-            rule = {"rule": "expect_column_values_to_be_in_set", "column": name, "value_set": sorted(self.target.kept)}
-            why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each" if rare else "another class is news"
-            found.append(Said(rule | ({"level": "quarantine"} if rare else {}), why))
-            return found
-        low, high = _room(float(self.target.values.min()), float(self.target.values.max()))
-        rule = {"rule": "expect_column_values_to_be_between", "column": name, "min_value": low, "max_value": high}
-        return [*found, Said(rule | {"level": "quarantine"}, "seen: half of the range more on each side")]
+        found = [Said(lacks, "a row without one teaches nothing")]
+        if not self.target.classes:
+            return [*found, _between(name, float(self.target.values.min()), float(self.target.values.max()))]
+        known = {"rule": "expect_column_values_to_be_in_set", "column": name, "value_set": sorted(self.target.kept)}
+        if rare := self.target.rare:
+            why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each"
+            return [*found, Said(known | {"level": "quarantine"}, why)]
+        return [*found, Said(known, "another class is news")]
 
     def split(self) -> dict[str, Any]:
         by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": 0.2, "test": 0.2}
@@ -121,9 +116,8 @@ class Draft:
         overlap = max(self.found.overlap.values()) if self.found else 0.0
         if not overlap:
             return {}
-        allowed = min(1.0, _up(2 * overlap))
-        why = f"{overlap:.1%} of the test rows have the features of a training row: few columns, or an entity (--group)"
-        return {"overlap": Said(allowed, why)}
+        why = f"{overlap:.1%} of test rows have a training row's features: few columns, or an entity (--group)"
+        return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
 
     @property
     def metrics(self) -> list[str]:
@@ -132,46 +126,50 @@ class Draft:
         return METRICS["two" if len(self.target.kept) == 2 else "several"]
 
     def promote(self) -> dict[str, Any]:
-        """The floor is a little above what no model at all reaches, the margin what so many test rows can tell apart."""
+        """The floor lies a little above what no model at all reaches, the margin where so many rows tell two apart."""
         test = self.found.rows["test"] if self.found else self.rows // 5
+        apart = f"what {test:,} test rows can tell apart"
         if self.target.task == "regression":
             trivial = float((self.target.values - self.target.values.median()).abs().mean())
-            floor = Said(_round(0.95 * trivial), f"always answering the median errs by {trivial:.4g}")
-            margin = Said(_round(0.45 * trivial / math.sqrt(test)), f"what {test:,} test rows can tell apart")
-            return {"metric": "mean_absolute_error", "at_most": floor, "margin": margin}
+            floor: dict[str, Any] = {"at_most": Said(_round(0.95 * trivial), f"no model at all: {trivial:.4g}")}
+            return (
+                {"metric": "mean_absolute_error"} | floor | {"margin": Said(_round(0.45 * trivial / test**0.5), apart)}
+            )
+        metric, trivial, judged = self._of_classes(test)
+        floor = {"at_least": Said(_round(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
+        return {"metric": metric} | floor | {"margin": Said(_round(0.38 / max(judged, 1.0) ** 0.5), apart)}
+
+    def _of_classes(self, test: int) -> tuple[str, float, float]:
+        """By what a classification is judged, what always naming the most frequent class reaches, and how many of the
+        test rows count: those of a rare class decide a ROC AUC."""
         counts = list(self.target.kept.values())
-        share, classes = max(counts) / sum(counts), len(counts)
-        if classes == 2:
-            metric, floor = "roc_auc", Said(0.55, "0.5 is chance")
-            test = int(test * min(counts) / sum(counts) * 2)
-        elif self.target.balance < EVEN:
-            trivial = 2 * share / (1 + share) / classes
-            metric, floor = "f1_macro", Said(_round(trivial + 0.1 * (1 - trivial)), f"the most frequent class alone: {trivial:.3f}")
-        else:
-            metric, floor = "accuracy", Said(_round(share + 0.1 * (1 - share)), f"the most frequent class alone: {share:.3f}")
-        margin = Said(_round(0.38 / math.sqrt(max(test, 1))), "what so many test rows can tell apart: smaller with more rows")
-        return {"metric": metric, "at_least": floor, "margin": margin}
-
-
-def _as_column(target: Target) -> Column:
-    return Column(target.name, "target", "", marks=target.marks)
+        share = max(counts) / sum(counts)
+        if len(counts) == 2:
+            return "roc_auc", 0.5, 2 * (1 - share) * test
+        if self.target.balance < EVEN:
+            return "f1_macro", 2 * share / (1 + share) / len(counts), test
+        return "accuracy", share, test
 
 
 def _about(column: Column) -> list[Said]:
     """The rules for one column."""
     found = []
     if column.role == "number":
-        low, high = _room(column.low, column.high)
-        rule = {"rule": "expect_column_values_to_be_between", "column": column.name, "min_value": low, "max_value": high}
-        found.append(Said(rule | {"level": "quarantine"}, f"seen: {column.low:.6g} to {column.high:.6g}"))
-    elif column.role == "category" and len(column.words) <= 20:
+        found.append(_between(column.name, column.low, column.high))
+    elif column.role == "category" and len(column.words) <= MOST_WORDS:
         rule = {"rule": "expect_column_values_to_be_in_set", "column": column.name, "value_set": sorted(column.words)}
         found.append(Said(rule | {"mostly": 0.95, "level": "warn"}, "other words count as unknown"))
-    most = _up(min(1.0, 2 * column.missing + 0.05))
-    if most < 1:
-        rule = {"rule": "expect_column_values_to_not_be_null", "column": column.name, "mostly": round(1 - most, 4)}
-        found.append(Said(rule, f"{column.missing:.1%} were missing" if column.missing else "none was missing"))
+    if (most := _up(min(1.0, 2 * column.missing + 0.05))) < 1:
+        filled: dict[str, Any] = {"rule": "expect_column_values_to_not_be_null", "column": column.name}
+        filled["mostly"] = round(1 - most, 4)
+        found.append(Said(filled, f"{column.missing:.1%} were missing" if column.missing else "none was missing"))
     return found
+
+
+def _between(name: str, low: float, high: float) -> Said:
+    least, most = _room(low, high)
+    rule = {"rule": "expect_column_values_to_be_between", "column": name, "min_value": least, "max_value": most}
+    return Said(rule | {"level": "quarantine"}, f"seen: {low:.6g} to {high:.6g}")
 
 
 def _room(low: float, high: float) -> tuple[float, float]:

@@ -4,7 +4,6 @@ The candidate is compared with the champion and with the reference, only on test
 trained or tuned on. Rows of the champion's own test set and rows that came later are judged separately.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from flows import gate, registry, rivals, trial
+from flows import gate, registry, rivals, scratch, trial
 from flows.gain import gain
 from flows.gate import Look
 from flows.made import Made
@@ -62,8 +61,7 @@ def gather(
     facts = {"metric": rules.metric, "margin": rules.margin, "test_hash": found.test_hash, "test_set_used": uses + 1}
     if looks := against_it(standing, int(version.version)):
         return Evidence(looks, False, facts)
-    with tempfile.TemporaryDirectory(prefix="ratchet-gate-") as temporary:
-        place = Path(temporary)
+    with scratch.folder("gate") as place:
         artifact = registry.fetch_all(store, version, place)
         mine = pd.read_parquet(found.folder / "predictions.parquet")
         there = rivals.rivals(store, declared.model, standing, place)

@@ -6,12 +6,10 @@ completed, the second is reported and stops promotion.
 """
 
 import json
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from flows import ledger, registry, tracking
+from flows import ledger, registry, scratch, tracking
 from flows.environment import Project
 from flows.ledger import Conflict, Line
 from flows.standing import Standing, stand
@@ -191,5 +189,5 @@ def _check(store: MlflowClient, model: str, version: int | None) -> None:
     found = registry.version(store, model, version) if version else None
     if found is None:
         raise RequestError(f"{model} has no version {version}.", f"`ratchet history {model}` shows those it has had.")
-    with tempfile.TemporaryDirectory(prefix="ratchet-check-") as temporary:
-        registry.fetch(store, found, Path(temporary))
+    with scratch.folder("check") as temporary:
+        registry.fetch(store, found, temporary)

@@ -1,6 +1,5 @@
 """New: from a file of rows to models/<name>.yaml, with a reason beside every guess."""
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -98,7 +97,7 @@ def _check_names(table: pa.Table, wanted: list[str]) -> None:
 
 
 def _rehearsed(draft: Draft, table: pa.Table, where: str) -> Draft:
-    """The draft, with the seed of its split and the limits that its own data need; without what gives the target away."""
+    """The draft with the seed and the limits that its own data need, and without what gives the target away."""
     while True:
         data = Data.model_validate(commented.plain(draft.data()))
         ingest = Ingest.model_validate(commented.plain(draft.ingest()))
@@ -127,9 +126,9 @@ def _reasons(columns: list[Column]) -> str:
 def _text(wanted: Wanted, draft: Draft) -> str:
     first = "the first " if draft.more else ""
     head = (
-        f"{wanted.model}: predicts {wanted.target!r}. Written by `ratchet new` on {datetime.now(UTC):%Y-%m-%d} from {first}"
-        f"{draft.rows:,} rows of {wanted.data.name}.\nWhat stands behind a # is why. Correct what is wrong: `ratchet plan "
-        f"{wanted.model}` says what would run again."
+        f"{wanted.model}: predicts {wanted.target!r}. Written by `ratchet new` on {datetime.now(UTC):%Y-%m-%d}\n"
+        f"from {first}{draft.rows:,} rows of {wanted.data.name}. What stands behind a # is why.\n"
+        f"Correct what is wrong: `ratchet plan {wanted.model}` says what would run again."
     )
     return commented.text(head, draft.sections())
 

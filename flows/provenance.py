@@ -10,13 +10,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from flows import scratch
 from flows.environment import Project
 from pipelines import fingerprint
 from pipelines.errors import RatchetError
@@ -150,8 +150,8 @@ def _refs(project: Project, model: str) -> dict[str, str]:
 
 @contextmanager
 def _index() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="ratchet-index-") as folder:
-        yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with scratch.folder("index") as folder:
+        yield {"GIT_INDEX_FILE": str(folder / "index")}
 
 
 def _git(project: Project, *arguments: str) -> str:

@@ -5,13 +5,12 @@ one is completed.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import epochs, kept, lockfile, provenance, registry, tracking, views
+from flows import epochs, kept, lockfile, provenance, registry, scratch, tracking, views
 from flows.environment import Project
 from flows.made import Made, Published
 from flows.registry import ModelVersion
@@ -67,8 +66,8 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     data = of_data(declared, found.folder, digests)
     tags = hashes | data | tags | provenance.keep(project, model, tree or provenance.tree(project))
     tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
-    with tempfile.TemporaryDirectory(prefix="ratchet-run-") as temporary:
-        tracking.log_files(store, run_id, files(project, model, found, lock, Path(temporary)))
+    with scratch.folder("run") as temporary:
+        tracking.log_files(store, run_id, files(project, model, found, lock, temporary))
     tracking.log_model(store, run_id, registry.logged_model(version))
     views.ensure(store, place, model, declared.evaluate.metrics)
     store.update_run(run_id, name=run_name(declared, version, inputs_hash))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -17,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from flows import served
+from flows import scratch, served
 from pipelines import predictor
 from pipelines.errors import IntegrityError
 
@@ -94,8 +93,8 @@ def register(
     for left in store.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):  # by an attempt that died
         store.delete_logged_model(left.model_id)
     logged = store.create_logged_model(experiment_id, name=model, source_run_id=run_id, model_type=about["task"])
-    with tempfile.TemporaryDirectory(prefix="ratchet-model-") as temporary:
-        target = Path(temporary) / "model"
+    with scratch.folder("model") as temporary:
+        target = temporary / "model"
         mlflow.pyfunc.save_model(
             target,
             mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),

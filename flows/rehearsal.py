@@ -4,9 +4,7 @@ So what `ratchet new` writes is known to work: columns fit their types, every cl
 `check` are set where the data are.
 """
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows import scratch
 from flows.target import Target
 from pipelines import check, clean, ingest, rows, tables
 from pipelines.check import Check
@@ -51,8 +50,7 @@ def without_rare(raw: pa.Table, target: Target) -> pa.Table:
 
 def rehearse(raw: pa.Table, data: Data, config: Clean) -> Rehearsed:
     """raw: as of `typed`. Raises DataError if the splits cannot be made so."""
-    with tempfile.TemporaryDirectory(prefix="ratchet-new-") as temporary:
-        folder = Path(temporary)
+    with scratch.folder("new") as folder:
         with tables.Writer(folder / "raw.parquet", raw.schema) as out:
             for batch in raw.to_batches():
                 out.write(batch)

@@ -47,8 +47,8 @@ def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -
     column, found = profile.column(name, values, missing), profile.cells(values, missing).dropna()
     if len(found) < profile.FEWEST_ROWS:
         raise DataError(
-            f"{where} has {len(found)} rows with a value of {name!r}, and {profile.FEWEST_ROWS} are the fewest that can "
-            "be parted into rows to train on, to tune with and to judge by.",
+            f"{where} has {len(found)} rows with a value of {name!r}, and {profile.FEWEST_ROWS} are the fewest to "
+            "part into rows to train on, to tune with and to judge by.",
             "Bring more rows.",
         )
     found = found[~found.isin(column.marks)]
@@ -79,8 +79,8 @@ def _of_words(name: str, found: pd.Series, label: str, where: str, marks: tuple[
     made = Target(name, "classification", label, "", found, classes, marks)
     if len(classes) > MOST_CLASSES or len(made.kept) < 2:
         raise DataError(
-            f"{where}: {name!r} has {len(classes):,} different values in {len(found):,} rows, and {len(made.kept):,} of "
-            f"them have the {FEWEST_OF_CLASS} rows that a class needs (at most {MOST_CLASSES:,} classes).",
+            f"{where}: {name!r} has {len(classes):,} different values in {len(found):,} rows, and {len(made.kept):,} "
+            f"of them have the {FEWEST_OF_CLASS} rows that a class needs (at most {MOST_CLASSES:,} classes).",
             "Choose another --target, or group its values in the source.",
         )
     shown = ", ".join(f"{key} {count / len(found):.0%}" for key, count in [*classes.items()][:5])

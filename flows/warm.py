@@ -1,27 +1,21 @@
 """The warm processes of a run: begun as soon as a stage may have to run, gone with it (pipelines/warm.py)."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-import psutil
-
-from flows import lifeline
+from flows import lifeline, scratch
 from flows.environment import Project
 from pipelines import device
 from pipelines.__main__ import STAGES
 from pipelines.declaration import Declaration
 from pipelines.device import Hardware
 from pipelines.warm import KINDS, VARIABLE
-
-PREFIX = "ratchet-warm-"  # of the folders in which their sockets lie
 
 
 class Warm:
@@ -86,14 +80,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _clear_up() -> None:
-    """Remove the folders of runs that were killed; each is named after its process."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = left.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-
-
 _current: ContextVar[Warm | None] = ContextVar("warm", default=None)
 
 
@@ -104,10 +90,9 @@ def shared(project: Project) -> Iterator[Warm]:
         yield there
         return
     # in the system's own folder: the address of a socket has room for about a hundred letters
-    _clear_up()
-    with lifeline.held(project), tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
-        warm = Warm(project, Path(folder))
-        token, os.environ[VARIABLE] = _current.set(warm), folder
+    with lifeline.held(project), scratch.folder("warm") as folder:
+        warm = Warm(project, folder)
+        token, os.environ[VARIABLE] = _current.set(warm), str(folder)
         try:
             yield warm
         finally:

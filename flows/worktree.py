@@ -8,10 +8,9 @@ the pins to whoever wants them.
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
-from flows import environment, graph, locks
+from flows import environment, graph, locks, scratch
 from flows.environment import Project
 from flows.provenance import IDENTITY
 from pipelines.errors import RatchetError, RequestError
@@ -88,8 +87,8 @@ def commit(project: Project, model: str, what: str) -> str:
 def _advance(project: Project, tip: str, message: str) -> None:
     """A commit with the files of `tip`, but the worktree's own pins and dvc.lock, becomes the head of the branch."""
     tree = project.worktree
-    with tempfile.TemporaryDirectory(prefix="ratchet-index-") as folder:
-        variables = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with scratch.folder("index") as folder:
+        variables = {"GIT_INDEX_FILE": str(folder / "index")}
         _git(tree, "read-tree", tip, variables=variables)
         _git(tree, "add", "--force", "--", *_own(tree), variables=variables)
         made = _git(tree, "write-tree", variables=variables)

@@ -1,8 +1,6 @@
 """Warm processes of a run: begun for what may have to run, in turn where cores are few."""
 
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -91,17 +89,3 @@ def test_a_later_stage_begins_only_what_is_asked_for_from_there_on(project, monk
         assert list(shared._processes) == ["networks"]
         process = shared._processes["networks"]
     assert process.poll() is not None
-
-
-def test_the_folder_of_a_run_that_was_killed_is_gone_with_the_next_one(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(warm.tempfile, "tempdir", str(tmp_path))
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    left, alive = (tmp_path / f"{warm.PREFIX}{pid}-abc" for pid in (ended.pid, os.getppid()))
-    for folder in (left, alive):
-        folder.mkdir()
-        (folder / "networks").touch()
-    with warm.shared(project):
-        assert not left.exists()
-        assert alive.exists()
-    assert [path.name for path in tmp_path.glob(f"{warm.PREFIX}*")] == [alive.name]

@@ -1,0 +1,127 @@
+"""Own: what a model's own code, models/<model>.py, may say where the YAML is not enough.
+
+    build(settings) -> keras.Model      the network, in place of `train: network:`
+    clean(table) -> table               which rows to use: some of those of a pandas.DataFrame
+
+The file is a dependency of the stages `clean` and `train`, and is loaded only where it defines what a stage asks for.
+"""
+
+import ast
+import json
+import runpy
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import RatchetError, SettingsError
+from pipelines.settings import FOLDER, nearest
+
+KNOWN = ("build", "clean")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `build` is given.
+
+    shape: of the features of one row, normalised, as the network takes them. outputs: how many probabilities it gives
+    (softmax), or 1 for a regression's number (of mean 0 and standard deviation 1). values: `train: own:`.
+    """
+
+    task: str
+    shape: tuple[int, ...]
+    outputs: int
+    seed: int
+    values: dict[str, Any]
+
+
+def function(model: str, name: str) -> Callable[..., Any] | None:
+    """The function of models/<model>.py, or None if it defines none. What it raises becomes a SettingsError.
+
+    Raises SettingsError if the file cannot be read or loaded.
+    """
+    path = FOLDER / f"{model}.py"
+    if not path.is_file() or name not in defined(path):
+        return None
+    found = _told(path, runpy.run_path)(str(path))
+    return _told(path, found[name])
+
+
+def defined(path: Path) -> list[str]:
+    """The functions at the top of a file, found without running it. Raises SettingsError for one that is no Python.
+
+    Raises it too for a function whose name only nearly is one that is asked for: it would never be called.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise SettingsError(f"{path} is not valid Python: {error}.", "Correct the file and run again.") from error
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def _told(path: Path, work: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; an error in it names the file and the line."""
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except RatchetError:
+            raise
+        except Exception as error:
+            lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
+            where = f"{path}, line {lines[-1]}" if lines else str(path)
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise SettingsError(f"{where}: {what}.", "Correct the file and run again.") from error
+
+    return call
+
+
+def built(model: str, settings: Settings) -> Any:
+    """The keras.Model that `build` of models/<model>.py gives, or None if it defines none. Raises SettingsError.
+
+    It has to be made of Keras' own layers: the registered model travels without this file.
+    """
+    if (build := function(model, "build")) is None:
+        return None
+    import keras
+
+    found, path = build(settings), FOLDER / f"{model}.py"
+    if not isinstance(found, keras.Model):
+        raise SettingsError(f"{path}: build gives a {type(found).__name__}, and should give a keras.Model.")
+    wanted = ((None, *settings.shape), (None, settings.outputs))
+    if (shapes := (found.input_shape, found.output_shape)) != wanted:
+        raise SettingsError(
+            f"{path}: the model of build takes {shapes[0]} and gives {shapes[1]}, and should take {wanted[0]} and give "
+            f"{wanted[1]}.",
+            "Take both from settings.shape and settings.outputs.",
+        )
+    if foreign := sorted(set(_foreign(json.loads(found.to_json())))):
+        raise SettingsError(
+            f"{path}: the model of build holds {', '.join(foreign)}, which nobody can load without this file.",
+            "Use Keras' own layers and functions: a registered model travels alone.",
+        )
+    return found
+
+
+def _foreign(content: Any) -> Iterator[str]:
+    """The classes and functions in a model's architecture that are not Keras' own, or hold code."""
+    if isinstance(content, dict):
+        if "class_name" in content and "config" in content:
+            name, module = str(content["class_name"]), str(content.get("module"))
+            if name != "__keras_tensor__" and (not module.startswith("keras") or name == "Lambda"):
+                yield str(content["config"]) if name == "function" else name
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _foreign(part)
+
+
+def misspelt(path: Path) -> str:
+    """A function whose name is nearly one that is asked for, in words, or ""."""
+    import difflib
+
+    for name in defined(path):
+        if name not in KNOWN and difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.8):
+            return f"nobody calls {name}{nearest(name, list(KNOWN))}"
+    return ""
