@@ -1,9 +1,13 @@
 """Commented: YAML in which values have their reasons beside them."""
 
 import io
+import json
+import re
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+
+WORDS = re.compile(r"[^\W\d]\w*([ ./()+-]+\w+)*")  # that need no quotes, unless they mean something: null, true
 
 
 class Said(NamedTuple):
@@ -52,16 +56,23 @@ def _has_reasons(value: Any) -> bool:
 
 
 def _line(content: Any) -> str:
-    """On one line. Only single values are left to YAML: of a mapping it would make something else on one line."""
+    """On one line. Only the look of single words is YAML's own: of everything else there is one way to write it."""
     if isinstance(content, dict):
         return "{" + ", ".join(f"{_line(key)}: {_line(value)}" for key, value in content.items()) + "}"
     if isinstance(content, list):
         return "[" + ", ".join(map(_line, content)) + "]"
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.allow_unicode = True, 1 << 30, True
-    out = io.StringIO()
-    yaml.dump([content], out)
-    return out.getvalue().strip()[1:-1]
+    if not isinstance(content, str):
+        return json.dumps(content)
+    return content if WORDS.fullmatch(content) and _reads_as_itself(content) else f'"{_escaped(content)}"'
+
+
+def _reads_as_itself(text: str) -> bool:
+    return bool(YAML(typ="safe", pure=True).load(io.StringIO(f"[{text}]")) == [text])
+
+
+def _escaped(text: str) -> str:
+    """As it stands between double quotes: what cannot be seen by its number."""
+    return "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _with(line: str, why: str) -> str:

@@ -127,7 +127,7 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
             return Column(name, "ignore", f"{why}: write them as 2026-01-31 in the source", share)
         return Column(name, "date", f"such as {_shown(words[0])}" + _absent(share), share, form=form)
     present = int(counts.sum())
-    if all(GROUPED.fullmatch(word) for word in words):
+    if all(map(GROUPED.fullmatch, words)) and not all(map(str.isdigit, words)):
         why = f"numbers with a comma or blanks, such as {_shown(words[0])}: write them as 1234.5 in the source"
         return Column(name, "ignore", why, share)
     if len(words) > 0.9 * present and present >= FEWEST_ROWS:
