@@ -1,0 +1,173 @@
+"""`ratchet new`: from a file to a model that is declared, listed and known to work; nothing is overwritten."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from flows import environment
+from flows.new import Wanted, new
+from pipelines import declaration
+from pipelines.errors import DataError, RatchetError, RequestError
+from tests.clone import ROOT, answer, clone, git, ratchet
+
+
+def orders(rows: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Whoever is old or comes from Oslo orders, mostly. With an identifier, a constant and a copy of the target."""
+    random = np.random.default_rng(seed)
+    age, city = random.integers(18, 90, rows), random.choice(["Oslo", "Bergen", "Bodø"], rows)
+    score = (age - 50) / 15 + (city == "Oslo") + random.normal(0, 1, rows)
+    table = pd.DataFrame({"key": [f"K{i:06d}" for i in range(rows)], "age": age.astype(str), "city": city, "v": 1})
+    table.loc[::40, "age"] = "?"
+    table["ordered"] = np.where(score > 0, "yes", "no")
+    spent = np.round(np.exp(score + random.normal(0, 1, rows)), 2)
+    return table.assign(copy=np.where(table["ordered"] == "yes", 17, 4), spent=spent)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> environment.Project:
+    root = clone(tmp_path_factory.mktemp("new"))
+    return environment.Project(root, root / ".ratchet", "", "")
+
+
+@pytest.fixture
+def inside(project, monkeypatch):
+    monkeypatch.chdir(project.root)
+    return project
+
+
+def file(tmp_path: Path, table: pd.DataFrame, name: str = "orders.csv") -> Path:
+    path = tmp_path / name
+    table.to_csv(path, index=False)
+    return path
+
+
+def made(project, model: str, path: Path, target: str = "ordered", **more) -> declaration.Declaration:
+    new(project, Wanted(model, path, target, more.pop("names", []), more.pop("group", []), **more))
+    return declaration.check(model)
+
+
+def test_what_is_written_is_a_declaration_of_what_the_file_holds(inside, tmp_path):
+    found = made(inside, "first", file(tmp_path, orders()))
+    assert found.data.columns == {"age": "number", "city": "category", "spent": "number"}
+    assert (found.data.task, found.data.target) == ("classification", "ordered")
+    assert found.ingest.ignore == ["key", "v", "copy"]
+    assert found.ingest.missing[-1] == "?"
+    assert (found.promote.metric, found.promote.at_least) == ("roc_auc", 0.55)
+    assert 0 < found.promote.margin < 0.1
+    text = (inside.root / "models" / "first.yaml").read_text(encoding="utf-8")
+    for reason in ("an identifier", "constant", "gives the target away", "no model at all: 0.5", "'?': where a value"):
+        assert reason in text
+    listed = YAML(typ="safe").load(inside.root / "dvc.yaml")["vars"][0]["models"]
+    assert listed[-1] == "first"
+
+
+def test_a_number_to_predict_is_a_regression(inside, tmp_path):
+    found = made(inside, "spending", file(tmp_path, orders().drop(columns=["ordered", "copy"])), "spent")
+    assert (found.data.task, found.promote.metric) == ("regression", "mean_absolute_error")
+    median = orders()["spent"].median()
+    assert 0 < found.promote.at_most < (orders()["spent"] - median).abs().mean()
+
+
+def test_names_of_columns_mean_nothing(inside, tmp_path):
+    """The same values under other names, one of them hard to write, give the same roles, rules and settings."""
+    hard = {"age": 'a/b: "x" # ☃', "city": "  two  words", "key": "target", "ordered": "\\", "spent": "", "v": "id"}
+    plain = made(inside, "plain", file(tmp_path, orders()))
+    table = orders().rename(columns={k: v.strip() or "spent" for k, v in hard.items()})
+    renamed = made(inside, "renamed", file(tmp_path, table, "renamed.csv"), "\\")
+    assert list(renamed.data.columns.values()) == list(plain.data.columns.values())
+    assert len(renamed.raw["validate"]["rules"]) == len(plain.raw["validate"]["rules"])
+    assert renamed.raw["train"] == plain.raw["train"]
+    assert renamed.promote.metric == plain.promote.metric
+
+
+def test_rows_of_a_group_stay_together_when_asked(inside, tmp_path):
+    table = orders().assign(house=[f"h{i // 6}" for i in range(600)])
+    found = made(inside, "grouped", file(tmp_path, table), group=["house"])
+    assert found.raw["clean"]["split"]["key"] == ["house"]
+    assert found.data.columns["house"] == "carried"
+
+
+def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
+    table = orders()
+    table.loc[:3, "ordered"] = "perhaps"
+    text = new(inside, Wanted("rare", file(tmp_path, table), "ordered", [], []))["yaml"]
+    assert "value_set: [no, yes], level: quarantine}  # set aside: 'perhaps'" in text
+
+
+def test_a_file_in_the_project_is_read_in_place_and_any_other_is_copied_with_its_sum(inside, tmp_path):
+    place = inside.root / "data" / "own.csv"
+    orders().to_csv(place, index=False)
+    assert made(inside, "inplace", place).ingest.source == "data/own.csv"
+    path = file(tmp_path, orders())
+    path.write_bytes(path.read_bytes().rstrip())  # its last line has no end
+    assert made(inside, "copied", path).ingest.source == "data/incoming/copied/"
+    copy = inside.root / "data" / "incoming" / "copied" / "orders.csv"
+    assert copy.read_bytes() == path.read_bytes()
+    assert copy.with_name("orders.csv.sha256").read_text().split()[1] == "orders.csv"
+
+
+def test_nothing_is_written_by_a_dry_run_or_over_what_is_there(inside, tmp_path):
+    before = git(inside.root, "status", "--porcelain", "-uall")
+    path = file(tmp_path, orders())
+    answered = new(inside, Wanted("dry", path, "ordered", [], [], dry_run=True))
+    assert answered["yaml"].startswith("# dry: predicts 'ordered'.")
+    assert git(inside.root, "status", "--porcelain", "-uall") == before
+    yaml = inside.root / "models" / "digits.yaml"
+    content = yaml.read_bytes()
+    with pytest.raises(RequestError, match="is there already"):
+        new(inside, Wanted("digits", path, "ordered", [], []))
+    assert yaml.read_bytes() == content
+    made(inside, "again", path)
+    assert made(inside, "again", path, "spent", force=True).data.task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"model": "../x"}, "cannot be a model's name"),
+        ({"data": Path("nowhere.csv")}, "is no file"),
+        ({"target": "orderd"}, "did you mean 'ordered'"),
+        ({"target": "key"}, "600 different values"),
+        ({"group": ["hous"]}, "no column 'hous'"),
+        ({"names": ["a", "b"]}, "names were given"),
+    ],
+)
+def test_what_is_asked_wrongly_is_one_paragraph_and_leaves_nothing(inside, tmp_path, changed, problem):
+    before = git(inside.root, "status", "--porcelain", "-uall")
+    wanted = {"model": "wrong", "data": file(tmp_path, orders()), "target": "ordered", "names": [], "group": []}
+    with pytest.raises(RatchetError, match=problem):
+        new(inside, Wanted(**(wanted | changed)))
+    assert git(inside.root, "status", "--porcelain", "-uall") == before
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        (orders(49), "49 rows"),
+        (orders().assign(ordered="yes"), "every row"),
+        (orders()[["key", "v", "ordered"]], "no column to learn from"),
+        (orders().head(0), "holds no row"),
+    ],
+)
+def test_a_file_that_nothing_can_be_learned_from_is_refused(inside, tmp_path, table, problem):
+    with pytest.raises(DataError, match=problem):
+        made(inside, "useless", file(tmp_path, table))
+    assert not (inside.root / "models" / "useless.yaml").exists()
+
+
+def test_two_commands_are_enough_for_a_champion(project, tmp_path):
+    path = file(tmp_path, orders())
+    done = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "models/shop.yaml is written" in done.stdout
+    found = answer(project.root, "run", "shop")
+    assert found["decision"] == "accepted"
+    assert found["metrics"]["roc_auc"] > 0.75
+    again = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered", "--json")
+    assert again.returncode == 2
+    assert "--force" in json.loads(again.stdout)["error"]
+    assert ROOT not in project.root.parents
