@@ -151,7 +151,7 @@ def named() -> list[Case]:
         digits("after log_files", "flows.tracking:log_files", "after", process=TRACKER),
         digits("in finish", f"{CLIENT}.set_terminated", "before", caller="finish", process=TRACKER),
         digits("decide, before the trial", "flows.trial:run", process=TRACKER),
-        digits("decide, in the trial", "flows.trial:_golden", "after", process=STAGE),
+        digits("decide, in the trial", "mlflow.pyfunc:load_model", "after", caller="_golden", process=STAGE),
         digits("decide, before the ledger", "flows.ledger:Ledger.append", process=TRACKER),
         digits("decide, after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER),
         digits("decide, after the alias", f"{CLIENT}.set_registered_model_alias", "after", process=TRACKER),
