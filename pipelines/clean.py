@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import identities, rows, settings, tables
+from pipelines import identities, own, rows, settings, tables
 from pipelines.errors import DataError
 from pipelines.settings import FORMAT, Data, Section
 
@@ -80,13 +80,16 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "clean", Clean)
     folder = Path("data") / model
-    report = clean(folder, data, config)
+    report = clean(folder, data, config, own.chooser(model))
     check_report(report, data, config, f"models/{model}.yaml")
     (folder / "clean.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def clean(folder: Path, data: Data, config: Clean) -> dict[str, Any]:
-    """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why."""
+def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = None) -> dict[str, Any]:
+    """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why.
+
+    keeps: which of some rows are used, by the model's own code.
+    """
     raw = folder / "raw.parquet"
     data_hash, repeated = identities.survey(raw)
     aside = identities.marked(raw, folder / "quarantine.parquet")
@@ -103,6 +106,8 @@ def clean(folder: Path, data: Data, config: Clean) -> dict[str, Any]:
             here = (start, start + batch.num_rows)
             start = here[1]
             reason = reasons(batch, data, config, aside.between(*here), repeated.between(*here))
+            if keeps is not None:
+                reason[(reason == "") & ~keeps(batch)] = "own code"
             removed.update(word for word in reason.tolist() if word)
             for name, chosen in divide(batch.filter(pa.array(reason == "")), config).items():
                 files[name].write(chosen)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import RatchetError, SettingsError
-from pipelines.settings import FOLDER, nearest
+import numpy as np
+import pyarrow as pa
 
-KNOWN = ("build", "clean")
+from pipelines.errors import RatchetError, SettingsError
+from pipelines.settings import FOLDER
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,7 @@ def function(model: str, name: str) -> Callable[..., Any] | None:
 
 
 def defined(path: Path) -> list[str]:
-    """The functions at the top of a file, found without running it. Raises SettingsError for one that is no Python.
-
-    Raises it too for a function whose name only nearly is one that is asked for: it would never be called.
-    """
+    """The functions at the top of a file, found without running it. Raises SettingsError for one that is no Python."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -77,6 +75,37 @@ def _told(path: Path, work: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+Chooser = Callable[[pa.RecordBatch], np.ndarray]  # some raw rows -> whether each is used [rows]
+
+
+def chooser(model: str) -> Chooser | None:
+    """Which rows `clean` of models/<model>.py keeps, or None if it defines none. Raises SettingsError.
+
+    It is given some rows at a time, as raw.parquet holds them, and gives back some of those, unchanged: what changes
+    values is part of the model, or the model would not be given in use what it was trained on.
+    """
+    if (clean := function(model, "clean")) is None:
+        return None
+    import pandas as pd
+
+    where = f"{FOLDER / model}.py: clean"
+
+    def choose(batch: pa.RecordBatch) -> np.ndarray:
+        given = batch.to_pandas()
+        found = clean(given.copy())
+        if not isinstance(found, pd.DataFrame):
+            raise SettingsError(f"{where} gives a {type(found).__name__}, and should give a pandas.DataFrame.")
+        kept = given.index.isin(found.index)
+        if len(found) != kept.sum() or list(found) != list(given) or not found.sort_index().equals(given[kept]):
+            raise SettingsError(
+                f"{where} gives rows that are not some of those it was given.",
+                "Only leave rows out there: what changes values belongs into the network, or into the source.",
+            )
+        return np.asarray(kept)
+
+    return choose
+
+
 def built(model: str, settings: Settings) -> Any:
     """The keras.Model that `build` of models/<model>.py gives, or None if it defines none. Raises SettingsError.
 
@@ -96,9 +125,15 @@ def built(model: str, settings: Settings) -> Any:
             f"{wanted[1]}.",
             "Take both from settings.shape and settings.outputs.",
         )
-    if foreign := sorted(set(_foreign(json.loads(found.to_json())))):
+    text = found.to_json()
+    foreign = ", ".join(sorted(set(_foreign(json.loads(text)))))
+    try:
+        keras.models.model_from_json(text)
+    except Exception as error:  # a lambda, mostly
+        foreign = foreign or f"code ({' '.join(str(error).split())[:120]})"
+    if foreign:
         raise SettingsError(
-            f"{path}: the model of build holds {', '.join(foreign)}, which nobody can load without this file.",
+            f"{path}: the model of build holds {foreign}, which nobody can load without this file.",
             "Use Keras' own layers and functions: a registered model travels alone.",
         )
     return found
@@ -115,13 +150,3 @@ def _foreign(content: Any) -> Iterator[str]:
     if isinstance(content, list):
         for part in content:
             yield from _foreign(part)
-
-
-def misspelt(path: Path) -> str:
-    """A function whose name is nearly one that is asked for, in words, or ""."""
-    import difflib
-
-    for name in defined(path):
-        if name not in KNOWN and difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.8):
-            return f"nobody calls {name}{nearest(name, list(KNOWN))}"
-    return ""

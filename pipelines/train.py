@@ -11,14 +11,16 @@ that a training which was interrupted goes on from its checkpoint as if nothing 
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from pipelines import checkpoints, device, fused, networks, objective, observers, predictor, settings
+from pipelines import checkpoints, device, fused, networks, objective, observers, own, predictor, settings
 from pipelines.checkpoints import Checkpoint
 from pipelines.device import Hardware
 from pipelines.errors import TrainingError
@@ -37,6 +39,7 @@ class Train(Network, Objective, Hardware):
     seed: int = Field(0, ge=0, lt=2**31)
     tensorboard: bool = False  # also write data/<model>/tensorboard/
     profile: bool = False  # also write a profile there
+    own: dict[str, Any] = {}  # what `build` of models/<model>.py is given
 
 
 def run(model: str) -> None:
@@ -48,7 +51,7 @@ def run(model: str) -> None:
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
     fitted = networks.measure(data, splits[0].pieces)
     keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
-    trained = train(config, fitted, splits, folder / "history.csv", keeper)
+    trained = train(config, fitted, splits, folder / "history.csv", keeper, partial(own.built, model))
     save(trained, data, config, fitted, folder / "model", choice.device)
     keeper.path.unlink(missing_ok=True)
 
@@ -62,11 +65,17 @@ class Keeper:
 
 
 def train(
-    config: Train, fitted: Fitted, splits: tuple[Split, Split], history: Path, keeper: Keeper | None = None
+    config: Train,
+    fitted: Fitted,
+    splits: tuple[Split, Split],
+    history: Path,
+    keeper: Keeper | None = None,
+    build: Callable[[own.Settings], Any] = lambda settings: None,
 ) -> Any:
     """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
 
-    splits: training, validation. keeper: None for a training that keeps no checkpoint.
+    splits: training, validation. keeper: None for a training that keeps no checkpoint. build: gives the network, or
+    None for the declared one.
     """
     import keras
 
@@ -75,7 +84,10 @@ def train(
     task = splits[0].data.task
     before = networks.features(splits[0].data, fitted)
     prepare = preparation(before, config, fitted)
-    network = networks.network(config, before.output.shape[1:], len(fitted.classes) or 1, config.seed)
+    shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
+    network = build(own.Settings(task, shape, outputs, config.seed, config.own))
+    if network is None:
+        network = networks.network(config, shape, outputs, config.seed)
     trained = networks.augmented(config, network, config.seed)
     trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
     rules = [*objective.rules(config), observers.log(history, fitted.target[1])]  # what the rules log is in the history

@@ -58,6 +58,12 @@ def test_a_stage_reads_what_it_names_and_what_an_earlier_stage_writes(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_runs_a_models_own_code_depends_on_it(stage):
+    own = [path for path in paths(stage, "deps") if path.startswith("models/")]
+    assert own == (["models/${item}.py"] if "own" in {path.stem for path in seal.modules(stage)} else [])
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_its_own_section_and_that_of_the_data(stage):
     assert DEFINITIONS[stage]["params"] == [{"models/${item}.yaml": ["data", stage]}]
     text = (ROOT / "pipelines" / f"{stage}.py").read_text()
