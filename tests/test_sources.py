@@ -138,10 +138,13 @@ def test_pinned_files_are_checked_by_content(world):
         ({"format": 2}, IntegrityError, "is not a pin of format 1"),
         ({"format": 1, "source": "x", "kind": "files"}, IntegrityError, "is not a pin of format 1"),
         ({"format": 1, "source": "x", "kind": "builtin"}, IntegrityError, "is not a pin of format 1"),
-        (
-            {"format": 1, "source": "x", "kind": "files", "files": [{"name": "../x", "bytes": 1, "sha256": "0"}]},
-            IntegrityError,
-            "is not a pin of format 1",
+        *(
+            (
+                {"format": 1, "source": "x", "kind": "files", "files": [{"name": name, "bytes": 1, "sha256": "0"}]},
+                IntegrityError,
+                "is not a pin of format 1",
+            )
+            for name in ("../x", "/x", "a/../../x", "a//x", "./x", ".", "", "a/", 7)
         ),
     ],
 )
