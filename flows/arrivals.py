@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from flows.environment import Project
-from pipelines import sources
+from pipelines import images, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
@@ -25,13 +25,14 @@ INCOMING = Path("data") / "incoming"
 @dataclass(frozen=True)
 class Arrival:
     path: Path
+    name: str  # below the source's folder, such as rows.csv or cat/1.png
     bytes: int
     sha256: str
     rows: int
 
     def entry(self) -> dict[str, Any]:
         """Its entry in a pin."""
-        return {"name": self.path.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
+        return {"name": self.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
 
 
 def only_grows(source: str) -> bool:
@@ -49,21 +50,26 @@ def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[s
     """What has arrived, and in words what is not picked up yet. Raises DataError if nothing is there, or unreadable."""
     source = declared.ingest.source
     path = place(project, source)
-    found = _listed(path) if path.is_dir() else [path]
+    folder = path if path.is_dir() else path.parent
+    found = [one for one in listed(path) if not withdrawn(one)] if path.is_dir() else [path]
     if not found or not found[0].is_file():
         wanted = f"holds no file that can be read ({sources.KNOWN})" if path.is_dir() else "does not exist"
         raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
     waiting = _unfinished(found, whole_lines=only_grows(source))
-    return read(project, declared, [path for path in found if path not in waiting]), [*waiting.values()]
+    left = [f"{name} is not read: {what}" for name, what in _left_out(path).items()] if path.is_dir() else []
+    whole = [path for path in found if path not in waiting]
+    return read(project, declared, folder, whole), [*waiting.values(), *left]
 
 
-def read(project: Project, declared: Declaration, paths: list[Path]) -> list[Arrival]:
-    """Each file hashed and counted. Raises DataError for one that cannot be read to its end.
+def read(project: Project, declared: Declaration, folder: Path, paths: list[Path]) -> list[Arrival]:
+    """Each file of a folder hashed and counted. Raises DataError for one that cannot be read to its end.
 
     What is known of a file is kept in the state folder, so that a look at a large source costs little.
     """
     memo = project.state / f"seen-{declared.model}.json"
-    settings = [declared.ingest.delimiter, declared.ingest.encoding]
+    ingest = declared.ingest
+    settings = [ingest.delimiter, ingest.encoding, ingest.names, ingest.resize, declared.data.shape]
+    images.check_places(_name(folder, path) for path in paths if images.is_image(path))
     known = _load(memo)
     now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
     for path in paths:
@@ -73,16 +79,35 @@ def read(project: Project, declared: Declaration, paths: list[Path]) -> list[Arr
         if not there or there["mark"] != mark:
             there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
         now[str(path)] = there
-        found.append(Arrival(path, status.st_size, there["sha256"], there["rows"]))
+        found.append(Arrival(path, _name(folder, path), status.st_size, there["sha256"], there["rows"]))
     if now != known:
         _save(memo, now)
     return found
 
 
-def _listed(folder: Path) -> list[Path]:
-    """Hidden files are those that a copying program has not finished."""
-    found = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".")]
-    return sorted(path for path in found if not withdrawn(path))
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def listed(folder: Path) -> list[Path]:
+    """The files of a folder that can be read, and the images in folders of classes below it, always in one order.
+
+    Hidden files are those that a copying program has not finished. Raises DataError for an image that leads elsewhere.
+    """
+    tables = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".") and not p.is_dir()]
+    pictures = images.listed(folder)
+    for path in pictures:
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"{path} is a link to a file outside of its folder.", "Put the file itself there.")
+    if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is none of the rows
+        tables = [path for path in tables if not images.is_image(path)]
+    return sorted(tables) + pictures
+
+
+def _left_out(folder: Path) -> dict[str, str]:
+    """Files that look as if they were meant as data, and what to do with them."""
+    ends = ((path.name, path.suffix.lower()) for path in sorted(folder.glob("*")) if not path.name.startswith("."))
+    return {name: sources.OTHERS[end] for name, end in ends if end in sources.OTHERS and end != ".txt"}
 
 
 def withdrawn(path: Path) -> bool:
@@ -107,7 +132,7 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
         elif (sums := path.with_name(f"{path.name}.sha256")).exists():
             if not _agrees(path, sums):
                 found[path] = f"{path.name} is not what {sums.name} promises"
-        elif whole_lines and sources.format_of(path) in ("csv", "lines") and not _ends(path):
+        elif whole_lines and path.suffix.lower() in sources.TEXTS and not _ends(path):
             found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
     return found
 
@@ -119,15 +144,19 @@ def _agrees(path: Path, sums: Path) -> bool:
 
 
 def _ends(path: Path) -> bool:
+    """Whether a text ends with a line end, in any encoding that writes it with zeros or without. (Gzip has its own.)"""
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        file.seek(-min(4, file.tell()), os.SEEK_END)
+        return file.read(4).strip(b"\0")[-1:] in (b"\n", b"\r")
 
 
 def _rows(path: Path, declared: Declaration) -> int:
-    """How many rows it has. A Parquet file says so at its end, which one that was cut off has lost."""
+    """How many rows it has; an image is one, if it can be decoded.
+
+    A Parquet file says so at its end, which one that was cut off has lost.
+    """
     if sources.format_of(path) == "parquet":
         try:
             return int(pq.read_metadata(path).num_rows)
@@ -135,7 +164,11 @@ def _rows(path: Path, declared: Declaration) -> int:
             raise DataError(
                 f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."
             ) from error
-    return sum(batch.num_rows for batch in sources.read(path, declared.ingest.delimiter, declared.ingest.encoding))
+    ingest = declared.ingest
+    if sources.format_of(path) == "image":
+        images.pixels(path, declared.data.shape, ingest.resize)
+        return 1
+    return sum(batch.num_rows for batch in sources.read(path, ingest.delimiter, ingest.encoding, ingest.names))
 
 
 def _load(memo: Path) -> dict[str, Any]:

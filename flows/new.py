@@ -79,7 +79,7 @@ def head(path: Path, reading: sniff.Reading) -> tuple[pa.Table, bool]:
     """The first rows of a file, as it has them, and whether there are more."""
     found, count = [], 0
     config = Ingest.model_validate({"source": "-", **reading.keys})
-    for batch in sources.read(path, config.delimiter, config.encoding):
+    for batch in sources.read(path, config.delimiter, config.encoding, config.names):
         found.append(batch)
         count += batch.num_rows
         if count > LOOKED_AT:

@@ -19,12 +19,13 @@ from flows import arrivals, imported
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
-from pipelines import sources
+from pipelines import images, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError, RequestError
 from pipelines.settings import FORMAT
 
 Pin = dict[str, Any]
+MOST_NAMES = 20  # of files, in one message
 
 
 def refresh(project: Project, graph: Graph, declared: Declaration, refused: str = "") -> tuple[str, str]:
@@ -72,7 +73,8 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
         return ""
     before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
     words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
-    words += [f"{name} is gone" for name in before if name not in now] + waiting
+    words += [f"{name} is gone" for name in before if name not in now]
+    words = [*words[:MOST_NAMES], *([f"{len(words) - MOST_NAMES:,} more"] if len(words) > MOST_NAMES else []), *waiting]
     return f"{source}: {', '.join(words) or 'the pinned copy is not whole'}"
 
 
@@ -166,7 +168,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         imported.follow(graph, source, folder if source.endswith("/") else folder / name)
-        pin = _pin(source, arrivals.read(project, declared, _files(folder, source)))
+        pin = _pin(source, arrivals.read(project, declared, folder, _files(folder, source)))
         if version(pin) == refused:
             raise _Refused
         if pin != old:
@@ -180,9 +182,14 @@ def _stays(source: str, refused: str) -> str:
 
 
 def _files(folder: Path, source: str) -> list[Path]:
-    found = sorted(path for path in folder.glob("*") if path.name != ".gitignore")
-    if nested := [path.name for path in found if path.is_dir()]:
-        raise DataError(f"The source {source} holds a folder, {nested[0]}.", "Follow one folder of files.")
+    there, pictures = sorted(path for path in folder.glob("*") if path.name != ".gitignore"), images.listed(folder)
+    nested = [path.name for path in there if path.is_dir()]
+    if nested and not pictures:
+        raise DataError(
+            f"The source {source} holds a folder, {nested[0]}.",
+            "Follow one folder of files, or of classes with images.",
+        )
+    found = [path for path in there if not path.is_dir()] + pictures
     if not found:
         raise DataError(f"The source {source} holds no file.", "Put the data there, or correct `ingest: source:`.")
     return found
@@ -191,7 +198,7 @@ def _files(folder: Path, source: str) -> list[Path]:
 def _check_growth(project: Project, declared: Declaration, old: Pin, found: list[Arrival]) -> None:
     """Raises DataError if a file that was pinned is gone and was not withdrawn, or no longer begins as it was."""
     source = declared.ingest.source
-    now = {arrival.path.name: arrival for arrival in found}
+    now = {arrival.name: arrival for arrival in found}
     for entry in old["files"]:
         name, there = entry["name"], now.get(entry["name"])
         if there and (there.sha256 == entry["sha256"] or _begins(there.path, entry)):
@@ -237,7 +244,7 @@ def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
     """Whether the pinned files lie where stages read them. `ingest` looks again, at every byte."""
     folder = project.root / sources.source_folder(declared.model)
     try:
-        return [one.entry() for one in arrivals.read(project, declared, _files(folder, ""))] == pin["files"]
+        return [one.entry() for one in arrivals.read(project, declared, folder, _files(folder, ""))] == pin["files"]
     except DataError:
         return False
 
@@ -248,8 +255,9 @@ def _copy(found: list[Arrival], folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for arrival in found:
-        shutil.copyfile(arrival.path, partial / arrival.path.name)
-        if sources.file_hash(partial / arrival.path.name) != arrival.sha256:
+        (partial / arrival.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(arrival.path, partial / arrival.name)
+        if sources.file_hash(partial / arrival.name) != arrival.sha256:
             raise DataError(f"{arrival.path} changed while it was being read.", "Run again when it has been written.")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)

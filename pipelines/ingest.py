@@ -2,18 +2,17 @@
 
 python -m pipelines ingest digits
 
-data/<model>/pin.json [, data/<model>/source/*]  ->  data/<model>/raw.parquet
+data/<model>/pin.json [, data/<model>/source/**]  ->  data/<model>/raw.parquet
 """
 
-import codecs
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipelines import rows, settings, sources, tables
+from pipelines import images, misread, rows, settings, sources, tables
 from pipelines.errors import DataError, IntegrityError
 from pipelines.settings import Data, Section
 
@@ -26,15 +25,26 @@ class Ingest(Section):
     source: str = Field(min_length=1)  # builtin:<name>, or the path of a file or folder inside the project
     delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: str = "utf-8"
+    names: list[str] = []  # of the columns of a CSV file without a header
+    resize: Literal["none", "nearest", "box", "bilinear", "bicubic", "lanczos"] = "none"  # an image of another size
     missing: list[str] = rows.MISSING  # cells that hold no value
     ignore: list[str] = []  # columns of the source that are left out
+
+    @field_validator("names")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"{twice!r} stands there twice")
+        if "" in names:
+            raise ValueError("a column without a name: give it one, and list it under `ignore` if it is not wanted")
+        return names
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:
         try:
-            codecs.lookup(name)
-        except LookupError as error:
+            b"".decode(name)
+        except (LookupError, ValueError) as error:
             raise ValueError(f"{name!r} is not an encoding: write one such as utf-8 or latin-1") from error
         return name
 
@@ -54,7 +64,7 @@ def run(model: str) -> None:
         print(f"note: about {needed / 1e9:.1f} GB of disk for this and the later stages")
     tables.check_space(folder, needed)
     with tables.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
-        for where, content in pinned(model, pin, config):
+        for where, content in pinned(model, data, pin, config):
             for batch in ingest(content, data, config, where):
                 out.write(batch)
         if not out.rows:
@@ -96,15 +106,24 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int)
             f"There is no column {unknown[0]!r} to leave out{settings.nearest(unknown[0], names)}.",
             "Correct `ingest: ignore:` in the model's YAML.",
         )
+    wanted_there = {*wanted.names} & {*names}
+    if hint := "" if wanted_there else misread.looks_like(config.delimiter, names):
+        raise DataError(f"All of it stands in one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
     return rows.typed(batch.select(kept), wanted, config.missing, first)
 
 
-def pinned(model: str, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:
+def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:
     """What the pin names: each file's name and its rows. Raises IntegrityError if they are not what was pinned."""
     if pin["kind"] != "builtin":
+        folder, pictures = sources.source_folder(model), []
         for path in sources.check_files(model, pin):
-            yield path.name, sources.read(path, config.delimiter, config.encoding)
+            if sources.format_of(path) == "image":
+                pictures.append(path.relative_to(folder).as_posix())
+            else:
+                yield path.name, sources.read(path, config.delimiter, config.encoding, config.names)
+        if pictures:
+            yield config.source, images.read(folder, pictures, data.shape, config.resize)
         return
     table = sources.builtin(pin["name"])
     if (found := sources.builtin_hash(table)) != pin["sha256"]:

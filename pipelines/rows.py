@@ -8,6 +8,8 @@ do not depend on the order of rows or columns, on the file's format, or on any l
 
 import hashlib
 import math
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from pipelines.settings import Data
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # text cells that hold no value, unless declared otherwise
 TYPES = {"number": pa.float64(), "category": pa.string()}
 LABELS = {"integer": pa.int64(), "text": pa.string()}
+DOUBLE_DIGITS = 15  # a whole number of so many always fits into a double
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
 
 
@@ -55,13 +58,20 @@ def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: i
 
 def check_columns(present: list[str], wanted: list[str]) -> None:
     """Raises DataError for a column that is missing, there more than once, or not declared."""
-    absent = [name for name in wanted if name not in present]
-    extra = [name for name in present if name not in wanted]
-    twice = sorted({name for name in present if present.count(name) > 1})
+    counts = Counter(present)
+    absent = [name for name in wanted if name not in counts]
+    extra = sorted(counts.keys() - set(wanted), key=present.index)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if absent:
+        header = "" if len(absent) < len(wanted) else " A file without a header needs `ingest: names:`."
         raise DataError(
             f"The data have no column {_names(absent)}; there are {_names(present)}.",
-            "Correct the source, or `data:` in the model's YAML.",
+            f"Correct the source, or `data:` in the model's YAML.{header}",
+        )
+    if "" in extra:
+        raise DataError(
+            f"Column {present.index('') + 1} of the data has no name.",
+            "Name it in the source; if it is only an index (of pandas, say), write `ingest: ignore: ['']`.",
         )
     if twice:
         raise DataError(f"The data have more than one column {_names(twice)}.", "Rename one in the source.")
@@ -89,6 +99,7 @@ def _typed(values: pa.Array, field: pa.Field, missing: list[str], first: int) ->
     except pa.ArrowException as error:
         raise _misfit(values, field, first) from error
     if pa.types.is_floating(field.type):
+        _check_exact(values, field, first)
         return _finite(result, field, first)
     if pa.types.is_fixed_size_binary(field.type) and result.null_count:
         row = first + pc.index(pc.is_null(result), True).as_py()
@@ -110,8 +121,7 @@ def _trimmed(values: pa.Array, missing: list[str]) -> pa.Array:
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """The same values in a declared type, alike for every file format. Raises ArrowException if one does not fit.
 
-    Whole numbers beyond 2^53 are rounded to the nearest double, as text is. A whole number is the text `1`
-    whether it is stored as 1 or 1.0. Instants are written in UTC with microseconds.
+    A whole number is the text `1` whether it is stored as 1 or 1.0. Instants are written in UTC with microseconds.
     """
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(found := values.cast(kind, safe=False)), pa.scalar(None, kind), found)
@@ -127,6 +137,28 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_binary(kind) and _is_text(values.type):
         raise pa.ArrowInvalid("text is no image")
     return values.cast(kind)
+
+
+def _check_exact(values: pa.Array, field: pa.Field, first: int) -> None:
+    """Raises DataError for a whole number that no double holds: two identities could become one number.
+
+    Other numbers are rounded to the nearest double, as everywhere.
+    """
+    if pa.types.is_integer(values.type) and values.type.bit_width == 64:
+        least = -(2**53) if pa.types.is_signed_integer(values.type) else 0
+        too_large = pc.greater(values, pa.scalar(2**53, values.type))
+        large = pc.or_(too_large, pc.less(values, pa.scalar(least, values.type)))
+    elif _is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > DOUBLE_DIGITS:
+        large = pc.match_substring_regex(values, rf"^[+-]?\d{{{DOUBLE_DIGITS + 1},}}$")
+    else:
+        return
+    for row in pc.indices_nonzero(pc.fill_null(large, False)).to_pylist():
+        if int(float(whole := int(values[row].as_py()))) != whole:
+            raise DataError(
+                f"Row {first + row}, column {field.name!r}: {whole} has more digits than a number keeps here "
+                f"(it would be {int(float(whole))}).",
+                "If it is an identity, declare the column as category or carried; else round it in the source.",
+            )
 
 
 def _finite(values: pa.Array, field: pa.Field, first: int) -> pa.Array:
@@ -148,10 +180,28 @@ def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
             _cast(values.slice(row, 1), field.type)
         except pa.ArrowException:
             return DataError(
-                f"Row {first + row}, column {field.name!r}: {_shown(values[row])} is not {_described(field.type)}.",
+                f"Row {first + row}, column {field.name!r}: {_shown(values[row])} is not {_described(field.type)}"
+                f"{_looks_like(values[row], field.type)}.",
                 "Correct the source, or declare the mark as missing under `ingest: missing:`.",
             )
     return DataError(f"Column {field.name!r}: {values.type} cannot be read as {_described(field.type)}.")
+
+
+LOOKS = {  # what a text may be that is no number
+    r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?": "it looks like commas between thousands: take them out",
+    r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+": "it looks like a decimal comma: write a point, and nothing between thousands",
+    r"[+-]?\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?": "it looks like gaps between thousands: take them out",
+    r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*": "it looks like a date: declare the column as category or carried",
+    r"(?=.*\d)[+-]?[\d.,]+ ?(%|[^\W\d_]+|\W)|[^\w\s] ?[\d.,]+": "it looks like a number with a unit: take that out",
+}
+
+
+def _looks_like(value: pa.Scalar, kind: pa.DataType) -> str:
+    """The end of a sentence about a text that should be a number."""
+    text = value.as_py()
+    if not isinstance(text, str) or not pa.types.is_floating(kind):
+        return ""
+    return next((f"; {what}" for pattern, what in LOOKS.items() if re.fullmatch(pattern, text)), "")
 
 
 def _shown(value: pa.Scalar) -> str:

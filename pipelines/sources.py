@@ -5,27 +5,35 @@ rows, or files under data/<model>/source/ with their sizes and hashes. Only `rat
 `ingest` reads what it names and refuses anything else.
 """
 
+import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
-from pipelines import idx, rows
+from pipelines import arrays, idx, images, rows, texts
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
-BATCH_ROWS = 16_384  # of a Parquet file or of JSON lines
-BLOCK_BYTES = 4 << 20  # of a CSV file
-SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "lines", ".ndjson": "lines"}
-KNOWN = f"{', '.join(SUFFIXES)}, and IDX files named as MNIST's are"
+BATCH_ROWS = 16_384  # of a Parquet file
+TEXTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "lines", ".ndjson": "lines"}  # also with .gz after it
+SUFFIXES = TEXTS | {".parquet": "parquet", ".npz": "arrays"}
+KNOWN = (
+    f"{', '.join(SUFFIXES)}, texts also with .gz after it, IDX files named as MNIST's are, and folders of classes "
+    f"with images ({', '.join(images.SUFFIXES)})"
+)
+OTHERS = {  # what to do with a file that is not read, by its ending
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "Save the sheet as CSV (UTF-8), and give that file's name."),
+    ".txt": "If it is a table, give it the ending .csv and declare `ingest: delimiter:`.",
+    ".json": "Write one object in each line, and give it the ending .jsonl.",
+    ".zip": "Unpack it.",
+}
 
 
 def followed(source: str) -> bool:
@@ -58,18 +66,24 @@ def read_pin(model: str) -> dict[str, Any]:
 
 
 def _is_pin(pin: Any) -> bool:
-    """Whether it says what `ingest` needs; a pinned file is named by its bare name."""
+    """Whether it says what `ingest` needs; a pinned file is named by its path below the folder of pinned files."""
     if not isinstance(pin, dict) or pin.get("format") != FORMAT or not isinstance(pin.get("source"), str):
         return False
     if pin.get("kind") == "builtin":
         return {"name", "sha256"} <= set(pin)
     files = pin.get("files")
     return isinstance(files, list) and all(
-        isinstance(entry, dict)
-        and {"name", "bytes", "sha256"} <= set(entry)
-        and Path(entry["name"]).name == entry["name"]
+        isinstance(entry, dict) and {"name", "bytes", "sha256"} <= set(entry) and _is_below(entry["name"])
         for entry in files
     )
+
+
+def _is_below(name: Any) -> bool:
+    """Whether a file of this name lies in its folder, or in one below it, wherever that folder is."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return path.as_posix() == name and not path.is_absolute() and ".." not in path.parts and name != "."
 
 
 def file_hash(path: Path) -> str:
@@ -81,7 +95,9 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
     """The pinned files, in order. Raises IntegrityError naming the first that is not what was pinned."""
     folder = source_folder(model)
     names = [entry["name"] for entry in pin["files"]]
-    extra = sorted(path.name for path in folder.glob("*") if path.name not in {*names, ".gitignore"})
+    known = {*names, ".gitignore"}
+    there = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    extra = sorted(name for path in there if (name := path.relative_to(folder).as_posix()) not in known)
     if extra:
         raise IntegrityError(
             f"{folder / extra[0]} is not pinned: only `ratchet run` puts files there.",
@@ -101,28 +117,43 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
 
 def format_of(path: Path) -> str:
     """How a file is read, by its name; "" for one that is not."""
-    return "idx" if idx.is_idx(path) else SUFFIXES.get(path.suffix.lower(), "")
+    if idx.is_idx(path) or images.is_image(path):
+        return "idx" if idx.is_idx(path) else "image"
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        return TEXTS.get(Path(name.removesuffix(".gz")).suffix, "")
+    return SUFFIXES.get(path.suffix.lower(), "")
 
 
-def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
-    """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX.
+def read(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX
+    and NumPy's archives. (A single image is no table: images.py.)
 
-    Raises DataError if it cannot be read to its end.
+    names: of the columns of a CSV file without a header. Raises DataError if it cannot be read to its end.
     """
+    tab = ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
-        "csv": lambda: _read_csv(path, delimiter, encoding),
+        "csv": lambda: texts.read_csv(path, "\t" if tab else delimiter, encoding, names),
         "parquet": lambda: _read_parquet(path),
-        "lines": lambda: _read_lines(path, encoding),
+        "lines": lambda: texts.read_lines(path, encoding),
         "idx": lambda: idx.read(path),
+        "arrays": lambda: arrays.read(path),
     }
     if (kind := format_of(path)) not in readers:
         raise DataError(
             f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {KNOWN}.",
-            "Convert it, or take it out of the source.",
+            OTHERS.get(path.suffix.lower(), "Convert it, or take it out of the source."),
+        )
+    if names and kind != "csv":
+        raise DataError(
+            f"{path} has names of its own, and `ingest: names:` lists some.",
+            "Take `names:` out of the model's YAML: it is for CSV files without a header.",
         )
     try:
         yield from readers[kind]()
-    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is no whole gzip file: {error}.", "Send it again.") from error
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
             f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
             "Correct the file, or `ingest: delimiter:` and `encoding:` in the model's YAML.",
@@ -132,59 +163,6 @@ def read(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
 def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
     with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # which would keep all of the file
         yield from file.iter_batches(BATCH_ROWS)
-
-
-def _read_lines(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
-    """JSON lines, every value as the text that stands there, so that a row is the same row as in a CSV.
-
-    A key that a line lacks is a missing value. Two passes: the columns are all keys of all lines.
-    """
-    names = list(dict.fromkeys(name for line in _lines(path, encoding) for name in line))
-    lines = _lines(path, encoding)
-    while batch := list(islice(lines, BATCH_ROWS)):
-        columns = {name: pa.array([line.get(name) for line in batch], pa.string()) for name in names}
-        yield pa.RecordBatch.from_pydict(columns)
-
-
-def _lines(path: Path, encoding: str) -> Iterator[dict[str, str | None]]:
-    with path.open(encoding=encoding, newline="\n") as file:
-        for number, text in enumerate(file, 1):
-            if text.isspace():
-                continue
-            try:
-                found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-            except ValueError as error:
-                raise DataError(f"{path}: line {number} is not JSON: {error}.", "Correct the file.") from error
-            if not isinstance(found, dict):
-                raise DataError(f"{path}: line {number} is no JSON object.", "Write one object in each line.")
-            yield {name: _cell(path, number, name, value) for name, value in found.items()}
-
-
-def _cell(path: Path, number: int, name: str, value: Any) -> str | None:
-    """A value as text. Raises DataError for a list or an object."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value).lower()
-    raise DataError(
-        f"{path}: line {number}, key {name!r} holds a {type(value).__name__}, and a cell is one value.",
-        "Flatten it before it arrives.",
-    )
-
-
-def _read_csv(path: Path, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
-    """Every cell as text, so that no guess depends on the rows of a block."""
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    read = pyarrow.csv.ReadOptions(
-        encoding=encoding, block_size=BLOCK_BYTES, use_threads=False
-    )  # so that errors name the row
-    with pyarrow.csv.open_csv(path, read, parse) as reader:
-        names = reader.schema.names
-    text = pyarrow.csv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, strings_can_be_null=False, check_utf8=True
-    )
-    with pyarrow.csv.open_csv(path, read, parse, text) as reader:
-        yield from reader
 
 
 # ------------------------------------------------------------------ sets that come with scikit-learn

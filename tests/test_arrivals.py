@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from PIL import Image
 
 from flows import arrivals
 from flows.environment import Project
@@ -13,6 +14,7 @@ from pipelines import declaration
 from pipelines.errors import DataError
 from tests.world import pets
 
+IMAGES = {"kind": "image", "task": "classification", "target": "label", "shape": [4, 6, 1]}
 TEXT = "weight,age,colour,animal\n5,1,white,cat\n13,2,black,dog\n"
 
 
@@ -26,7 +28,7 @@ def folder(world):
 
 def settle(folder):
     """Make every file old enough to be looked at without waiting."""
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         os.utime(path, (time.time() - 60,) * 2)
 
 
@@ -38,13 +40,15 @@ def names(world):
     return [arrival.path.name for arrival in look(world)[0]]
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl", "rows.ndjson"])
+@pytest.mark.parametrize(
+    "name", ["rows.csv", "rows.parquet", "rows.jsonl", "rows.ndjson", "rows.csv.gz", "rows.jsonl.gz"]
+)
 def test_each_kind_is_counted_and_hashed(world, folder, name):
     frame = pets(37)
     kind = name.partition(".")[2]
     if kind == "parquet":
         frame.to_parquet(folder / name)
-    elif kind == "csv":
+    elif kind.startswith("csv"):
         frame.to_csv(folder / name, index=False)
     else:
         frame.to_json(folder / name, orient="records", lines=True)
@@ -118,10 +122,79 @@ def test_hidden_withdrawn_and_other_files_are_left_out(world, folder):
     assert names(world) == ["rows.csv"]
 
 
+def picture(path, size=(6, 4)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, 7).save(path)
+    os.utime(path, (time.time() - 60,) * 2)
+    return path
+
+
+def test_images_in_folders_of_classes_are_picked_up_by_their_path(world, folder):
+    world.declare(data_=IMAGES)
+    for name in ("dog/1.png", "cat/2.jpg", "cat/1.png", "cat/3.png", ".unfinished/cat/4.png"):
+        picture(folder / name)
+    (folder / "cat" / "3.png.withdrawn").touch()
+    found = look(world)[0]
+    assert [arrival.name for arrival in found] == ["cat/1.png", "cat/2.jpg", "dog/1.png"]
+    assert [arrival.rows for arrival in found] == [1, 1, 1]
+    assert found[0].sha256 == hashlib.sha256((folder / "cat/1.png").read_bytes()).hexdigest()
+
+
+def test_an_image_that_is_not_what_was_declared_is_refused_and_another_declaration_is_another_look(world, folder):
+    world.declare(data_=IMAGES)
+    picture(folder / "cat" / "1.png", size=(60, 40))
+    with pytest.raises(DataError, match=r"cat/1\.png is 40 x 60 .* declares 4 x 6"):
+        look(world)
+    world.declare(data_=IMAGES, ingest={"resize": "box"})
+    assert len(look(world)[0]) == 1
+    world.declare(data_=IMAGES)
+    with pytest.raises(DataError, match=r"cat/1\.png is 40 x 60"):
+        look(world)
+
+
+def test_an_image_that_leads_out_of_its_folder_or_lies_in_no_class_is_refused(world, folder, tmp_path_factory):
+    world.declare(data_=IMAGES)
+    stray = picture(folder / "1.png")
+    with pytest.raises(DataError, match=r"The image 1\.png lies in no folder of a class"):
+        look(world)
+    stray.unlink()
+    elsewhere = picture(tmp_path_factory.mktemp("elsewhere") / "1.png")
+    (folder / "cat").mkdir()
+    (folder / "cat" / "1.png").symlink_to(elsewhere)
+    with pytest.raises(DataError, match=r"cat/1\.png is a link to a file outside of its folder"):
+        look(world)
+
+
+def test_a_picture_beside_tables_is_none_of_the_rows(world, folder):
+    (folder / "rows.csv").write_text(TEXT)
+    picture(folder / "plot.png")
+    settle(folder)
+    assert names(world) == ["rows.csv"]
+
+
+def test_a_workbook_beside_tables_is_said_to_be_left_out(world, folder):
+    (folder / "rows.csv").write_text(TEXT)
+    (folder / "more.xlsx").write_bytes(b"PK")
+    settle(folder)
+    found, said = look(world)
+    assert [arrival.name for arrival in found] == ["rows.csv"]
+    assert said == ["more.xlsx is not read: Save the sheet as CSV (UTF-8), and give that file's name."]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_line_ends_alike_in_every_encoding(world, folder, encoding, end):
+    world.declare(ingest={"encoding": encoding})
+    (folder / "rows.csv").write_bytes(TEXT.replace("\n", end).encode(encoding))
+    settle(folder)
+    assert [arrival.rows for arrival in look(world)[0]] == [2]
+    (folder / "rows.csv").write_bytes(TEXT.rstrip().replace("\n", end).encode(encoding))
+    settle(folder)
+    assert look(world)[0] == []
+
+
 def test_an_empty_folder_says_what_may_lie_there(world, folder):
-    with pytest.raises(
-        DataError, match=r"holds no file that can be read \(\.csv, \.parquet, \.jsonl, \.ndjson, and IDX"
-    ):
+    with pytest.raises(DataError, match=r"holds no file that can be read \(\.csv, \.tsv, \.jsonl, .* IDX"):
         look(world)
 
 

@@ -163,7 +163,7 @@ def test_images_without_labels_are_refused(tmp_path):
 def test_what_is_no_gzip_under_its_name_is_refused(tmp_path):
     images, _ = pair(tmp_path, ending=".gz")
     images.write_bytes(encoded(pictures(7)))
-    assert "cannot be read" in refused(images)
+    assert "is no whole gzip file: Not a gzipped file" in refused(images)
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not beside this repository (shared/data/mnist)")

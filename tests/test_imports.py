@@ -19,6 +19,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},
     "scipy": {"check"},
+    "PIL": {"images"},
 }
 NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from flows import environment, refresh
 from flows.environment import Project
@@ -141,7 +142,7 @@ def test_an_unreadable_portion_is_refused_whole_and_the_pin_stays(shop):
     settle_text = (shop.incoming / "c.csv", "weight,age,colour,animal\n5,1\n")
     settle_text[0].write_text(settle_text[1])
     settle(settle_text[0])
-    with pytest.raises(DataError, match=r"c\.csv cannot be read"):
+    with pytest.raises(DataError, match=r"c\.csv: line 2 has 2 cells, and the header has 4"):
         shop.refresh()
     assert shop.pinned() == pinned
     assert (shop.root / "data/pets/source.dvc").read_text() == record
@@ -316,3 +317,34 @@ def test_the_pin_of_a_builtin_set_names_its_rows(shop):
     assert shop.refresh() == ("Ran", "builtin:breast_cancer pinned")
     assert json.loads(Path("data/pets/pin.json").read_text())["rows"] == 569
     assert shop.refresh() == ("Unchanged", "builtin:breast_cancer is pinned")
+
+
+def picture(path: Path, grey: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (6, 4), grey).save(path)
+    settle(path)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_folder_of_images_is_pinned_with_the_folders_of_its_classes(shop, tmp_path_factory, outside):
+    folder = tmp_path_factory.mktemp("album") if outside else shop.incoming
+    data = {"kind": "image", "task": "classification", "target": "label", "shape": [4, 6, 1]}
+    shop.world.declare(data_=data, ingest={"source": f"{folder}/" if outside else "data/incoming/pets/"})
+    edit(shop.root / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[pets]")
+    for index, name in enumerate(("cat/1.png", "dog/1.png")):
+        picture(folder / name, index)
+    assert shop.refresh()[0] == "Ran"
+    pin = sources.read_pin("pets")
+    assert [entry["name"] for entry in pin["files"]] == ["cat/1.png", "dog/1.png"]
+    paths = sources.check_files("pets", pin)
+    assert [path.read_bytes() for path in paths] == [(folder / f"{name}/1.png").read_bytes() for name in ("cat", "dog")]
+    assert shop.refresh() == ("Unchanged", shop.refresh()[1])
+    picture(folder / "dog" / "2.png", 9)
+    assert "dog/2.png is new" in shop.news() if not outside else shop.news()
+    assert "+1 rows" in shop.refresh()[1]
+    if not outside:
+        (folder / "cat" / "1.png").unlink()
+        with pytest.raises(DataError, match=r"only grows, and cat/1\.png, which is pinned, is gone"):
+            shop.refresh()
+        (folder / "cat" / "1.png.withdrawn").touch()
+        assert "-1 rows" in shop.refresh()[1]

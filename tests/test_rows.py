@@ -16,6 +16,7 @@ from pipelines.settings import Data
 from tests.world import PETS, pets
 
 DATA = Data.model_validate(PETS["data"])
+NUMBER = pa.schema([("x", pa.float64())])
 CONFIG = ingest.Ingest(source="here")
 
 cells = st.fixed_dictionaries(
@@ -130,8 +131,19 @@ def test_text_is_trimmed_before_it_is_missing_or_a_number():
     assert cast(pa.array([" 1 ", " NA ", "\t2"]), pa.float64()) == [1.0, None, 2.0]
 
 
-def test_whole_numbers_beyond_doubles_are_rounded_alike_in_text_and_in_integers():
-    assert cast(pa.array([2**53 + 1]), pa.float64()) == cast(pa.array([str(2**53 + 1)]), pa.float64()) == [2.0**53]
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64(), pa.string()])
+def test_a_whole_number_that_no_double_holds_is_refused_and_one_that_it_holds_is_not(kind):
+    exact = [str(number) for number in (0, 2**53, 2**53 + 2, 2**60)]
+    assert cast(pa.array(exact).cast(kind), pa.float64()) == [float(text) for text in exact]
+    for number in (2**53 + 1, 2**62 + 1):
+        with pytest.raises(DataError, match=f"Row 8, column 'x': {number} has more digits than a number keeps here"):
+            rows.typed(pa.record_batch([pa.array(["1", str(number)]).cast(kind)], ["x"]), NUMBER, rows.MISSING, first=7)
+    if kind != pa.uint64():
+        with pytest.raises(DataError, match=r"-9007199254740993 has more digits .*declare the column as category"):
+            cast(pa.array([str(-(2**53) - 1)]).cast(kind), pa.float64())
+
+
+def test_a_class_may_be_any_whole_number_of_64_bits():
     assert cast(pa.array([str(2**63 - 1)]), pa.int64()) == [2**63 - 1]
 
 
@@ -158,6 +170,14 @@ def test_an_instant_is_the_same_text_in_every_unit_and_zone(unit):
         (pa.array(["a" * 999]), pa.float64(), r"Row 7, column 'x': 'a{56}\.\.\. is not a number"),
         (pa.array([b"\xff"]), pa.string(), "Row 7, column 'x': a value of 1 bytes is not text"),
         (pa.array([b"ab", b"abc"]), pa.binary(2), "Row 8, column 'x': a value of 3 bytes is not an image of 2 bytes"),
+        (pa.array(["1,234.5"]), pa.float64(), "'1,234.5' is not a number; it looks like commas between thousands"),
+        (pa.array(["1.234,5"]), pa.float64(), "'1.234,5' is not a number; it looks like a decimal comma"),
+        (pa.array(["0,5"]), pa.float64(), "'0,5' is not a number; it looks like a decimal comma"),
+        (pa.array(["1 234"]), pa.float64(), "'1 234' is not a number; it looks like gaps between thousands"),
+        (pa.array(["12 %"]), pa.float64(), "'12 %' is not a number; it looks like a number with a unit"),
+        (pa.array(["$12.50"]), pa.float64(), "is not a number; it looks like a number with a unit"),
+        (pa.array(["31/12/2026"]), pa.float64(), "'31/12/2026' is not a number; it looks like a date"),
+        (pa.array(["old"]), pa.float64(), r"'old' is not a number\. Correct"),
         (pa.array([b"ab", None]), pa.binary(2), "Row 8, column 'x' holds no image"),
         (pa.array(["ab"]), pa.binary(2), "Row 7, column 'x': 'ab' is not an image of 2 bytes"),
     ],
@@ -171,7 +191,9 @@ def test_a_value_that_does_not_fit_is_named_with_its_row_and_column(values, kind
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["x"], "have no column 'y'; there are 'x'"),
+        (["x"], r"have no column 'y'; there are 'x'\. Correct the source, or `data:` in the model's YAML\.$"),
+        (["1", "2"], r"have no column 'x', 'y'; .* A file without a header needs `ingest: names:`"),
+        (["", "x", "y"], r"Column 1 of the data has no name\..*write `ingest: ignore: \[''\]`"),
         (["x", "y", "z"], "undeclared columns: 'z'"),
         (["x", "y", "x"], "more than one column 'x'"),
     ],
