@@ -51,8 +51,13 @@ def run(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Of the new model: lower-case letters, digits, underscores.")],
-    data: Annotated[str, typer.Option(metavar="PATH", help="A table to learn from.")],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="A table to learn from, or images: a folder with one for each class, IDX files, .npz."
+        ),
+    ],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict. Of images: their label.")] = "",
     names: Annotated[str, typer.Option(metavar="A,B,...", help="The columns, where the file does not name them.")] = "",
     group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows equal in these stay in one split.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Write the YAML anew if it is there.")] = False,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-WORDS = re.compile(r"[^\W\d]\w*([ ./()+-]+\w+)*")  # that need no quotes, unless they mean something: null, true
+WORDS = re.compile(r"[^\W\d]\w*([ ./()+-]+\w+)*/?")  # that need no quotes, unless they mean something: null, true
 
 
 class Said(NamedTuple):

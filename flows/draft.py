@@ -51,7 +51,7 @@ class Draft:
             "validate": {"rules": self.rules()},
             "clean": {"split": self.split()},
             "check": self.check(),
-            "train": recipe.table(self.target.task, self.rows, len(self.seen), self.target.balance),
+            "train": self.train(),
             "evaluate": {"metrics": self.metrics},
             "promote": self.promote(),
             "schedule": Said(DAILY, "at four in the morning, where there are new rows; {} for never"),
@@ -116,8 +116,11 @@ class Draft:
         overlap = max(self.found.overlap.values()) if self.found else 0.0
         if not overlap:
             return {}
-        why = f"{overlap:.1%} of test rows have a training row's features: few columns, or an entity (--group)"
+        why = f"{overlap:.2g} of the test rows have a training row's features: few columns, or an entity (--group)"
         return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
+
+    def train(self) -> dict[str, Any]:
+        return recipe.table(self.target.task, self.rows, len(self.seen), self.target.balance)
 
     @property
     def metrics(self) -> list[str]:

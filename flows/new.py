@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows import commented, listed, profile, rehearsal, sniff
+from flows import commented, listed, pictures, profile, rehearsal, sniff
 from flows import target as targets
 from flows.draft import Draft
 from flows.environment import Project
+from flows.pictures import PictureDraft, Pictures
 from flows.profile import Column
 from pipelines import rows, settings, sources
 from pipelines.check import Check
@@ -21,7 +23,8 @@ from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
 from pipelines.settings import Data
 
-LOOKED_AT = 200_000  # rows, from the beginning of the file
+LOOKED_AT = 200_000  # rows, from the beginning of the file,
+MOST_BYTES = 1 << 30  # or as many as take so much memory
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     path = settings.FOLDER / f"{settings.check_name(wanted.model)}.yaml"
     if path.exists() and not (wanted.force or wanted.dry_run):
         raise RequestError(f"{path} is there already.", "Choose another name, or add --force to write it anew.")
-    if not wanted.data.is_file():
-        raise RequestError(f"{wanted.data} is no file.", "Give --data the path of a table.")
+    if not wanted.data.exists():
+        raise RequestError(f"{wanted.data} does not exist.", "Give --data the path of a table, or a folder of images.")
     draft = drafted(wanted, _source(project, wanted))
     text = _text(wanted, draft)
     answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
@@ -61,9 +64,33 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
 
 
 def drafted(wanted: Wanted, source: str) -> Draft:
-    """All that is found out about the file. source: as the YAML will name it."""
+    """All that is found out about the data. source: as the YAML will name it."""
+    if (found := pictures.found(wanted.data)) is not None:
+        return of_pictures(wanted, source, found)
+    return of_table(wanted, source)
+
+
+def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
+    table, more = head(found.rows(), wanted.data)
+    name = wanted.target or "label"
+    _check_names(table, [name])
+    target = targets.target(name, table[name], rows.MISSING, wanted.data.name)
+    splits = tuple(table["split"].unique().to_pylist()) if "split" in table.column_names else ()
+    draft = PictureDraft(source, sniff.Reading(), [], target, len(table), more, pictures=found, splits=splits)
+    return _rehearsed(draft, table, wanted.data.name)
+
+
+def of_table(wanted: Wanted, source: str) -> Draft:
+    if sources.format_of(wanted.data) not in ("csv", "lines", "parquet"):
+        raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
     reading = sniff.sniff(wanted.data, wanted.names) if sources.format_of(wanted.data) == "csv" else sniff.Reading()
-    table, more = head(wanted.data, reading)
+    config = Ingest.model_validate({"source": "-", **reading.keys})
+    batches = sources.read(wanted.data, config.delimiter, config.encoding, config.names)
+    table, more = head(batches, wanted.data)
+    if not wanted.target:
+        raise RequestError(
+            "Say which column to predict: --target COLUMN.", f"There are {', '.join(table.column_names)}."
+        )
     _check_names(table, [wanted.target, *wanted.group])
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
     columns = profile.columns(table.drop_columns([wanted.target]), rows.MISSING)
@@ -75,14 +102,13 @@ def drafted(wanted: Wanted, source: str) -> Draft:
     return _rehearsed(draft, table, wanted.data.name)
 
 
-def head(path: Path, reading: sniff.Reading) -> tuple[pa.Table, bool]:
-    """The first rows of a file, as it has them, and whether there are more."""
-    found, count = [], 0
-    config = Ingest.model_validate({"source": "-", **reading.keys})
-    for batch in sources.read(path, config.delimiter, config.encoding, config.names):
+def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]:
+    """The first rows, as the source has them, and whether there are more."""
+    found, count, size = [], 0, 0
+    for batch in batches:
         found.append(batch)
-        count += batch.num_rows
-        if count > LOOKED_AT:
+        count, size = count + batch.num_rows, size + batch.nbytes
+        if count > LOOKED_AT or size > MOST_BYTES:
             return pa.Table.from_batches(found).slice(0, LOOKED_AT), True
     if not count:
         raise DataError(f"{path} holds no row.", "Put rows into it.")
@@ -119,6 +145,10 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
     return profile.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
 
 
+def _instead(path: Path) -> str:
+    return sources.OTHERS.get(path.suffix.lower(), "Save it as CSV in UTF-8.")
+
+
 def _reasons(columns: list[Column]) -> str:
     return "; ".join(f"{column.name!r}: {column.why}" for column in columns[:5]) or "it has no other"
 
@@ -126,7 +156,7 @@ def _reasons(columns: list[Column]) -> str:
 def _text(wanted: Wanted, draft: Draft) -> str:
     first = "the first " if draft.more else ""
     head = (
-        f"{wanted.model}: predicts {wanted.target!r}. Written by `ratchet new` on {datetime.now(UTC):%Y-%m-%d}\n"
+        f"{wanted.model}: predicts {draft.target.name!r}. Written by `ratchet new` on {datetime.now(UTC):%Y-%m-%d}\n"
         f"from {first}{draft.rows:,} rows of {wanted.data.name}. What stands behind a # is why.\n"
         f"Correct what is wrong: `ratchet plan {wanted.model}` says what would run again."
     )
@@ -141,10 +171,13 @@ def _source(project: Project, wanted: Wanted) -> str:
 
 
 def _bring(project: Project, wanted: Wanted) -> None:
-    """Copy the file into the folder of arrivals; its sum beside it says that it is whole."""
+    """Copy file or folder to where the model's data arrive; a file's sum beside it says that it is whole."""
     if wanted.data.resolve().is_relative_to(project.root):
         return
     folder = project.root / "data" / "incoming" / wanted.model
+    if wanted.data.is_dir():
+        shutil.copytree(wanted.data, folder, dirs_exist_ok=True)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{wanted.data.name}.partial"
     shutil.copyfile(wanted.data, partial)

@@ -118,3 +118,16 @@ def _check(path: Path, images: Member, labels: Member) -> None:
         raise DataError(f"{told}; labels are whole numbers or text.", "Save them with astype(int) or astype(str).")
     if labels.shape not in ((images.shape[0],), (images.shape[0], 1)):
         raise DataError(f"{told}; {images.name} has {images.shape[0]:,} images.", "Save one label for each image.")
+
+
+def shape(path: Path) -> list[int]:
+    """[height, width, channels] of the images in an archive. Raises DataError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            x, y, _ = _pairs(path, archive.namelist())[0]
+            with archive.open(f"{x}.npy") as images, archive.open(f"{y}.npy") as labels:
+                found = _opened(path, images, x)
+                _check(path, found, _opened(path, labels, y))
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, KeyError) as error:
+        raise DataError(f"{path} is no whole NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error
+    return [*found.shape[1:], *([1] if len(found.shape) == 3 else [])]

@@ -100,3 +100,10 @@ def _values(file: IO[bytes], count: int, path: Path) -> np.ndarray:
     if len(content) < count:
         raise DataError(f"{path} is cut off: {count - len(content):,} bytes are missing.", "Get it anew.")
     return np.frombuffer(content, np.uint8)
+
+
+def shape(path: Path) -> list[int]:
+    """[height, width, channels] of the images in a file. Raises DataError."""
+    with _opened(path) as file:
+        found = _shape(file, path, int(path.name.partition("images-idx")[2][0]))[1:]
+    return [*found, 1] if len(found) == 2 else found

@@ -1,11 +1,13 @@
 """`ratchet new`: from a file to a model that is declared, listed and known to work; nothing is overwritten."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from flows import environment
@@ -13,6 +15,8 @@ from flows.new import Wanted, new
 from pipelines import declaration
 from pipelines.errors import DataError, RatchetError, RequestError
 from tests.clone import ROOT, answer, clone, git, ratchet
+
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
 
 
 def orders(rows: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -129,7 +133,7 @@ def test_nothing_is_written_by_a_dry_run_or_over_what_is_there(inside, tmp_path)
     ("changed", "problem"),
     [
         ({"model": "../x"}, "cannot be a model's name"),
-        ({"data": Path("nowhere.csv")}, "is no file"),
+        ({"data": Path("nowhere.csv")}, "does not exist"),
         ({"target": "orderd"}, "did you mean 'ordered'"),
         ({"target": "key"}, "600 different values"),
         ({"group": ["hous"]}, "no column 'hous'"),
@@ -157,6 +161,59 @@ def test_a_file_that_nothing_can_be_learned_from_is_refused(inside, tmp_path, ta
     with pytest.raises(DataError, match=problem):
         made(inside, "useless", file(tmp_path, table))
     assert not (inside.root / "models" / "useless.yaml").exists()
+
+
+def drawn(folder: Path, count: int, sizes: list[tuple[int, int]]) -> Path:
+    """Pictures in two folders, bright/ and dark/."""
+    random = np.random.default_rng(0)
+    for index in range(count):
+        kind, (height, width) = ("bright", "dark")[index % 2], sizes[index % len(sizes)]
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 120, (height, width, 3)) + (100 if kind == "bright" else 0)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / kind / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "resize"),
+    [
+        ([(12, 16)], [12, 16, 3], "none"),
+        ([(12, 16)] * 3 + [(9, 9)], [12, 16, 3], "bilinear"),
+        ([(96, 128)], [48, 64, 3], "bilinear"),
+    ],
+)
+def test_a_folder_of_classes_is_a_model_of_images(inside, tmp_path, sizes, shape, resize):
+    found = made(inside, "drawings", drawn(tmp_path / "drawings", 80, sizes), "", force=True)
+    assert (found.data.kind, found.data.shape, found.data.target) == ("image", shape, "label")
+    assert found.ingest.resize == resize
+    assert found.train.network == "cnn"
+    assert (inside.root / "data/incoming/drawings/bright/0.png").is_file()
+    shutil.rmtree(inside.root / "data/incoming/drawings")
+
+
+def test_arrays_bring_their_own_split(inside, tmp_path):
+    random = np.random.default_rng(0)
+    arrays = {
+        f"x_{name}": random.integers(0, 255, (rows, 8, 9), np.uint8) for name, rows in (("train", 90), ("test", 30))
+    }
+    arrays |= {f"y_{name}": random.integers(0, 3, rows) for name, rows in (("train", 90), ("test", 30))}
+    np.savez(tmp_path / "a.npz", **arrays)
+    found = made(inside, "archive", tmp_path / "a.npz", "")
+    assert (found.data.shape, found.data.label) == ([8, 9, 1], "integer")
+    assert found.raw["clean"]["split"] == {
+        "by": "given",
+        "column": "split",
+        "seed": found.raw["clean"]["split"]["seed"],
+        "validation": 0.2,
+    }
+
+
+def test_the_four_files_of_mnist_are_recognised(inside):
+    if not MNIST.is_dir():
+        pytest.skip(f"{MNIST} is not here")
+    yaml = new(inside, Wanted("digits2", MNIST, "", [], [], dry_run=True))["yaml"]
+    assert "shape: [28, 28, 1]" in yaml
+    assert "by: given, column: split" in yaml
 
 
 def test_two_commands_are_enough_for_a_champion(project, tmp_path):
