@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows import profile, recipe
+from flows import guess, recipe
 from flows.commented import Said
-from flows.profile import Column
+from flows.guess import Column
 from flows.rehearsal import Rehearsed
 from flows.sniff import Reading
 from flows.target import FEWEST_OF_CLASS, Target
@@ -77,11 +77,11 @@ class Draft:
     def ingest(self) -> dict[str, Any]:
         found: dict[str, Any] = {"source": self.source}
         found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
-        marks = profile.marks([*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], MISSING)
+        marks = guess.marks([*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], MISSING)
         if more := marks[len(MISSING) :]:
             found["missing"] = Said(marks, f"{', '.join(map(repr, more))}: where a value is missing")
         dates = [column for column in self.seen if column.role == "date"]
-        if forms := {column.name: column.form for column in dates if column.form != profile.ISO}:
+        if forms := {column.name: column.form for column in dates if column.form != guess.ISO}:
             found["dates"] = forms
         if dates:
             found["timezone"] = Said("UTC", "of instants that do not say theirs")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows import commented, listed, pictures, profile, rehearsal, sniff
+from flows import commented, guess, listed, pictures, rehearsal, sniff
 from flows import target as targets
 from flows.draft import Draft
 from flows.environment import Project
+from flows.guess import Column
 from flows.pictures import PictureDraft, Pictures
-from flows.profile import Column
 from pipelines import rows, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean
@@ -93,7 +93,7 @@ def of_table(wanted: Wanted, source: str) -> Draft:
         )
     _check_names(table, [wanted.target, *wanted.group])
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
-    columns = profile.columns(table.drop_columns([wanted.target]), rows.MISSING)
+    columns = guess.columns(table.drop_columns([wanted.target]), rows.MISSING)
     draft = Draft(source, reading, columns, found, len(table), more, wanted.group)
     if not draft.seen:
         raise DataError(
@@ -142,7 +142,7 @@ def _rehearsed(draft: Draft, table: pa.Table, where: str) -> Draft:
 def _leaking(column: Column, scores: dict[str, float]) -> Column:
     if column.name not in scores:
         return column
-    return profile.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
+    return guess.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
 
 
 def _instead(path: Path) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from flows import profile
+from flows import guess
 from pipelines.errors import DataError, RequestError
 
 MOST_CLASSES = 1000
@@ -44,10 +44,10 @@ class Target:
 
 def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -> Target:
     """where: the file, for messages. Raises DataError for a column that nothing can be learned of."""
-    column, found = profile.column(name, values, missing), profile.cells(values, missing).dropna()
-    if len(found) < profile.FEWEST_ROWS:
+    column, found = guess.column(name, values, missing), guess.cells(values, missing).dropna()
+    if len(found) < guess.FEWEST_ROWS:
         raise DataError(
-            f"{where} has {len(found)} rows with a value of {name!r}, and {profile.FEWEST_ROWS} are the fewest to "
+            f"{where} has {len(found)} rows with a value of {name!r}, and {guess.FEWEST_ROWS} are the fewest to "
             "part into rows to train on, to tune with and to judge by.",
             "Bring more rows.",
         )
@@ -61,7 +61,7 @@ def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -
 
 
 def _coded(found: pd.Series) -> bool:
-    return any(profile.CODE.fullmatch(word) for word in found.unique().astype(str))
+    return any(guess.CODE.fullmatch(word) for word in found.unique().astype(str))
 
 
 def _of_numbers(name: str, numbers: pd.Series, where: str, marks: tuple[str, ...]) -> Target:

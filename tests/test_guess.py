@@ -1,4 +1,4 @@
-"""Profile and target: what columns are, by their values alone."""
+"""Guess and target: what columns are, by their values alone."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import profile
+from flows import guess
 from flows import target as targets
 from pipelines.errors import DataError, RequestError
 from pipelines.rows import MISSING
@@ -65,25 +65,25 @@ COLUMNS = {
 def test_what_a_column_is_and_why(name):
     values, role = COLUMNS[name]
     values = values[:ROWS]
-    found = profile.column("x", pa.chunked_array([values]), MISSING)
+    found = guess.column("x", pa.chunked_array([values]), MISSING)
     assert found.role == role, found.why
     assert found.why
-    renamed = profile.column("another name", pa.chunked_array([values]), MISSING)
+    renamed = guess.column("another name", pa.chunked_array([values]), MISSING)
     assert (renamed.role, renamed.why) == (found.role, found.why)
 
 
 def test_marks_are_those_of_the_columns_in_which_they_mean_nothing_else():
     numbers, words = some(AGES, "?", "none"), some(CITIES, "?", "none", "none")
-    found = profile.columns(pa.table({"a": numbers, "b": words}), MISSING)
+    found = guess.columns(pa.table({"a": numbers, "b": words}), MISSING)
     assert [column.marks for column in found] == [("?", "none"), ("?",)]
     assert "none" in found[1].words
-    assert profile.marks(found, MISSING) == [*MISSING, "?", "none"]
+    assert guess.marks(found, MISSING) == [*MISSING, "?", "none"]
     assert found[0].missing == pytest.approx(2 / ROWS)
 
 
 def test_typed_columns_are_what_text_of_the_same_values_is():
     typed = pa.table({"age": AGES, "city": CITIES.tolist(), "old": AGES > 60, "day": DAYS, "share": AGES / 7})
-    assert [column.role for column in profile.columns(typed, MISSING)] == [
+    assert [column.role for column in guess.columns(typed, MISSING)] == [
         "number",
         "category",
         "category",
@@ -98,12 +98,12 @@ def test_typed_columns_are_what_text_of_the_same_values_is():
 )
 @pytest.mark.parametrize(("time", "more"), [("", ""), (" 23:59", " %H:%M"), (" 23:59:58", " %H:%M:%S")])
 def test_the_form_of_dates(day, time, form, more):
-    assert profile.date_form(pd.Index([day + time])) == (form if form == "ISO" else form + more)
+    assert guess.date_form(pd.Index([day + time])) == (form if form == "ISO" else form + more)
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=80))
 def test_any_cells_are_something(cells):
-    found = profile.column("x", pa.chunked_array([cells]), MISSING)
+    found = guess.column("x", pa.chunked_array([cells]), MISSING)
     assert found.role in ("number", "category", "date", "ignore")
     assert found.low <= found.high
 
