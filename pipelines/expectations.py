@@ -267,17 +267,24 @@ def _plain(value: Any) -> Any:
 
 def told(entry: dict[str, Any]) -> str:
     """What a failed rule of a report asked, and what was found."""
+    return f"{asked(entry)}: {found(entry)}"
+
+
+def asked(entry: dict[str, Any]) -> str:
+    """What a rule of a report asked: column, name and the other arguments."""
     column = entry["arguments"].get("column")
     shown = {key: value for key, value in entry["arguments"].items() if key != "column"}
     about = f"column {column!r}: " if column else ""
-    asked = f" {json.dumps(shown)}" if shown else ""
-    if entry["failing"]:
-        shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
-        values = ", ".join(map(repr, shown))
-        found = f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
-    else:
-        found = f"found {entry['observed']}"
-    return f"{about}{entry['rule']}{asked}: {found}"
+    return f"{about}{entry['rule']}" + (f" {json.dumps(shown)}" if shown else "")
+
+
+def found(entry: dict[str, Any]) -> str:
+    """What was found of a rule that failed."""
+    if not entry["failing"]:
+        return f"found {entry['observed']}"
+    shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
+    values = ", ".join(map(repr, shown))
+    return f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
 
 
 def warnings(report: dict[str, Any]) -> list[str]:

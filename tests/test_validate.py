@@ -105,5 +105,7 @@ def test_two_runs_write_the_same_bytes(world):
     written = []
     for _ in range(2):
         folder = world.run("validate")
-        written.append([(folder / name).read_bytes() for name in ("validation.json", "quarantine.parquet", "profile.json")])
+        written.append(
+            [(folder / name).read_bytes() for name in ("validation.json", "quarantine.parquet", "profile.json")]
+        )
     assert written[0] == written[1]
