@@ -29,6 +29,13 @@ def rule(stage: str, entry: dict[str, Any], declared: Declaration, profile: Prof
     return f"- {_flow(_written(stage, entry, declared) | changed)}" if changed else ""
 
 
+def declared_as(stage: str, entry: dict[str, Any], declared: Declaration) -> str:
+    """The rule as the YAML has it, in one line; a rule that every table is held to as one would write it."""
+    if entry["rule"] == "drift":
+        return f"drift: {_flow({'at_most': entry['arguments']['at_most'], 'level': entry['level']})}"
+    return _flow(_written(stage, entry, declared))
+
+
 def aside(stage: str, entry: dict[str, Any], declared: Declaration) -> str:
     """The line of the YAML that sets the rows aside, or "" for a rule that is not about rows."""
     if stage != "validate" or entry["level"] == "quarantine" or not entry["failing"] or not kind(entry["rule"]).by_row:

@@ -27,6 +27,7 @@ class Finding:
     columns: list[str] = field(default_factory=list)
     bounds: list[float] = field(default_factory=list)  # numbers that the rule names
     examples: list[dict[str, Any]] = field(default_factory=list)  # row_id and value
+    declared: str = ""  # the rule as the model's YAML has it, where that is more than the title
     accept: str = ""  # what to write into the model's YAML to accept what was found
     aside: str = ""  # the same, to set such rows aside
 
@@ -72,13 +73,18 @@ def _of_rule(stage: str, entry: dict[str, Any], declared: Declaration, profile: 
         level=entry["level"],
         title=expectations.asked(entry),
         words=entry.get("words", ""),
-        found=expectations.found(entry | {"examples": []}),
+        found=expectations.found(entry | {"examples": []}) + _share(entry),
         columns=names,
         bounds=bounds if entry["rule"] == "expect_column_values_to_be_between" else [],
         examples=entry["examples"],
+        declared=accept.declared_as(stage, entry, declared),
         accept=accept.rule(stage, entry, declared, profile),
         aside=accept.aside(stage, entry, declared),
     )
+
+
+def _share(entry: dict[str, Any]) -> str:
+    return f" ({entry['failing'] / entry['rows']:.2%})" if entry["failing"] and entry["rows"] else ""
 
 
 def _of_limits(stage: str, report: dict[str, Any], declared: Declaration) -> list[Finding]:

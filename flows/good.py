@@ -40,9 +40,9 @@ def of(project: Project, model: str) -> Good | None:
 
 
 def profile(project: Project, model: str) -> Profile | None:
-    """Its profile, with `data_hash`: what a pin takes along as its `reference`."""
+    """Its profile, with `pin` and `data_hash`: what a pin takes along as its `reference`."""
     found = _read(project, model)
-    return {key: value for key, value in found.items() if key not in ("pin", "at")} if found else None
+    return {key: value for key, value in found.items() if key != "at"} if found else None
 
 
 def _read(project: Project, model: str) -> Profile | None:

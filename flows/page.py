@@ -59,8 +59,9 @@ def write(project: Project, declared: Declaration, data: str, refusal: str = "")
         found = [Finding("data", "stop", refusal.partition(".")[0], refusal, "refused")]
     if not found:
         return None
-    title = f"{model}: data {data[:8]} {'refused' if refusal else 'used, with broken rules'}"
+    title = f"{model}: the data of pin {data[:8]} {'were refused' if refusal else 'were used, and break a rule'}"
     writer = _Writer(project, declared, data, title, refusal)
+    writer.parts.append(_summary(found))
     for one in found:
         writer.finding(one)
     writer.end()
@@ -93,16 +94,14 @@ class _Writer:
         self.good = good.of(project, declared.model)
         self.lines = ticks.read(project, declared.model)
         self.parts, self.pictures = [f"# {_plain(title)}"], dict[str, bytes]()
-        if refusal:
-            self.parts.append(_plain(refusal))
         self._shown: set[str] = set()
 
     def finding(self, one: Finding) -> None:
         """One rule: what it asks, what was found, the column beside the last good version, what to write."""
-        self.parts.append(f"## {_plain(one.words or one.title)}")
-        lines = [f"- {_plain(one.found)}"] if one.stage != "data" else []
+        self.parts.append(f"## {_plain(one.words if one.stage != 'data' else 'A stage refused the data')}")
+        lines = [f"- {_plain(one.found if one.stage != 'data' else one.words)}"]
         if one.stage != "data":
-            lines.append(f"- {LEVELS[one.level]}, in `{one.stage}`: {_code(one.title)}")
+            lines.append(f"- {LEVELS[one.level]}, in `{one.stage}`: {_code(one.declared or one.title)}")
         lines.append(f"- {_plain(since.words(since.since(self.lines, one.title, self.data)))}")
         self.parts.append("\n".join(lines))
         if one.examples:
@@ -117,7 +116,9 @@ class _Writer:
         if self.now is None or name not in self.now["columns"] or name in self._shown:
             return
         self._shown.add(name)
-        known = f"data {self.before['data_hash'][:8]}" if self.before else "none is known, these are the first data"
+        known = "none is known, these are the first data"
+        if self.before:
+            known = f"data {self.before['data_hash'][:8]}, pin {self.before['pin'][:8]}"
         about = f"The column {_code(name)} beside the last good version ({known}):"
         self.parts += [about, markdown_table(plots.table(self.before, self.now, name))]
         if len(self.pictures) < MOST_PLOTS and (picture := plots.png(self.before, self.now, name, bounds)):
@@ -128,8 +129,8 @@ class _Writer:
     def _repair(self, one: Finding) -> None:
         section = f"{one.stage}: rules" if (one.aside or one.accept).startswith("- ") else one.stage
         self.parts.append(f"In `models/{self.declared.model}.yaml`, under `{section}:`, write")
-        lines = [f"{one.accept}   # accepts these data"] if one.accept else []
-        lines += [f"{one.aside}   # sets such rows aside"] if one.aside else []
+        lines = ["# to accept these data", one.accept] if one.accept else []
+        lines += ["# to set such rows aside", one.aside] if one.aside else []
         self.parts.append("```yaml\n" + "\n".join(lines) + "\n```")
 
     def end(self) -> None:
@@ -166,6 +167,13 @@ class _Writer:
         return rows
 
 
+def _summary(found: list[Finding]) -> str:
+    counts = {level: sum(one.level == level for one in found) for level in LEVELS}
+    told = [f"{count} {words}" for level, words in SUMMARY.items() if (count := counts[level])]
+    return f"Of the rules that do not hold, {', '.join(told)}."
+
+
+SUMMARY = {"stop": "stop the run", "quarantine": "set rows aside", "warn": "only warn"}
 LEVELS = {
     "stop": "It stops the run",
     "quarantine": "Its rows are set aside",
@@ -227,6 +235,6 @@ STYLE = (
     "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-top:1px solid #d5dbe2;padding-top:1rem}"
     "table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}"
     "th,td{padding:.25rem .7rem;border-bottom:1px solid #d5dbe2;text-align:left;white-space:nowrap}"
-    "code,pre{background:#f2f4f7;border-radius:4px;font-size:.85rem}code{padding:.1rem .3rem}"
+    "code,pre{background:#f2f4f7;border-radius:4px;font-size:.85rem}code{padding:.1rem .3rem}pre code{padding:0}"
     "pre{padding:.8rem;overflow-x:auto}img{max-width:100%}"
 )

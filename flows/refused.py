@@ -19,7 +19,7 @@ def log(
     place = tracking.experiment(project, store, model)
     own = {"ratchet.refused": stage, "ratchet.pin": data, "ratchet.clone": project.clone}
     known = tracking.find(store, place, refused=stage, pin=data, clone=project.clone)
-    run = known or store.create_run(place, run_name=f"refused by {stage}: data {data[:8]}", tags=own)
+    run = known or store.create_run(place, run_name=f"refused by {stage}: pin {data[:8]}", tags=own)
     for key, value in (tags | own | {noted.NOTE: f"{said[: noted.MOST]}\n\nThe page: {FOLDER}/page.html"}).items():
         store.set_tag(run.info.run_id, key, value)
     tracking.log_files(store, run.info.run_id, [(FOLDER, path) for path in files])

@@ -39,11 +39,11 @@ def words(found: Since) -> str:
     if found.first is None:
         told = "This is the first version of the data that breaks it."
     else:
-        told = f"Broken since {_instant(found.first)}, when data {found.first.data[:8]} came"
+        told = f"Broken since {_instant(found.first)}, when pin {found.first.data[:8]} came"
         told += f": {found.versions} versions of the data." if found.versions > 1 else "."
     if found.before is None:
         return f"{told} No run on earlier data was noted here."
-    return f"{told} It was not noted for data {found.before.data[:8]}, the version before ({_instant(found.before)})."
+    return f"{told} It was not noted of the version before, pin {found.before.data[:8]} ({_instant(found.before)})."
 
 
 def _instant(tick: Tick) -> str:

@@ -283,7 +283,7 @@ def found(entry: dict[str, Any]) -> str:
     if not entry["failing"]:
         return f"found {entry['observed']}"
     shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
-    values = ", ".join(map(repr, shown))
+    values = ", ".join(repr(value) for value in shown if value is not None)
     return f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
 
 
