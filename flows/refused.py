@@ -20,7 +20,9 @@ def log(
     own = {"ratchet.refused": stage, "ratchet.pin": data, "ratchet.clone": project.clone}
     known = tracking.find(store, place, refused=stage, pin=data, clone=project.clone)
     run = known or store.create_run(place, run_name=f"refused by {stage}: pin {data[:8]}", tags=own)
-    for key, value in (tags | own | {noted.NOTE: f"{said[: noted.MOST]}\n\nThe page: {FOLDER}/page.html"}).items():
+    told = {"ratchet.decision": "refused", "ratchet.reason": said[:5000]}
+    told[noted.NOTE] = f"{said[: noted.MOST]}\n\nThe page is among the artifacts: {FOLDER}/page.html"
+    for key, value in (tags | own | told).items():
         store.set_tag(run.info.run_id, key, value)
     tracking.log_files(store, run.info.run_id, [(FOLDER, path) for path in files])
     store.set_terminated(run.info.run_id, "FAILED")
