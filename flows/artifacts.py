@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect.artifacts import (
     create_link_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -71,6 +72,11 @@ def data(project: Project, model: str, refreshed: str) -> None:
     rows = _report(folder, "validation").get("rows", "unknown")
     told = f"{model}: {rows} rows. {refreshed}"
     create_table_artifact(rules or [{"rule": "none declared"}], key=f"{_key(model)}-data", description=told)
+
+
+def page(model: str, found: Any) -> None:
+    """Which rules the data broke, since when, and what can be done. found: of flows/page.py."""
+    create_markdown_artifact(found.markdown, key=f"{_key(model)}-page", description=found.title)
 
 
 def _report(folder: Path, stage: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import epochs, kept, lockfile, provenance, registry, scratch, tracking, views
+from flows import epochs, kept, lockfile, page, provenance, registry, scratch, tracking, views
 from flows.environment import Project
 from flows.made import Made, Published
 from flows.registry import ModelVersion
@@ -110,7 +110,10 @@ def files(
     settings.write_bytes((project.root / "models" / f"{model}.yaml").read_bytes())
     pins = [found.folder / name for name in ("pin.json", "source.dvc")]
     definition = [lock, settings, machine, *pins, project.root / "requirements.lock"]
-    reports = [found.folder / name for name in ("validation.json", "clean.json", "check.json", "metrics.json")]
+    reports = [
+        found.folder / name for name in ("validation.json", "clean.json", "check.json", "profile.json", "metrics.json")
+    ]
+    reports += page.files(found.folder)
     figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]
     named = {"definition": definition, "reports": reports, "figures": figures}
     return [(folder, path) for folder, paths in named.items() for path in paths if path.exists()]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows import arrivals, imported
+from flows import arrivals, good, imported
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
-from pipelines import images, sources
+from pipelines import images, profile, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError, RequestError
 from pipelines.settings import FORMAT
@@ -40,7 +40,7 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     if source.startswith("builtin:"):
         if old and old["source"] == source:
             return "Unchanged", f"{source} is pinned"
-        _write_pin(model, _builtin_pin(source))
+        _write_pin(project, model, _builtin_pin(source))
         return "Ran", f"{source} pinned"
     found, waiting = arrivals.look(project, declared)
     pin = _pin(source, found)
@@ -55,7 +55,7 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     with unless_it_fails(graph):
         _copy(found, sources.source_folder(model))
         imported.add(graph, project.root / sources.source_folder(model))
-        _write_pin(model, pin)
+        _write_pin(project, model, pin)
     return "Ran", "; ".join([told(old, pin), *waiting])
 
 
@@ -93,7 +93,10 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
 
 
 def pinned(model: str) -> Pin | None:
-    return sources.read_pin(model) if sources.pin_path(model).exists() else None
+    """What is pinned, without the profile that came with it: that says nothing about what is read."""
+    if not sources.pin_path(model).exists():
+        return None
+    return {key: value for key, value in sources.read_pin(model).items() if key != "reference"}
 
 
 def version(pin: Pin) -> str:
@@ -172,7 +175,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
         if version(pin) == refused:
             raise _Refused
         if pin != old:
-            _write_pin(model, pin)
+            _write_pin(project, model, pin)
         return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
     return "Unchanged", _stays(source, refused)
 
@@ -263,7 +266,16 @@ def _copy(found: list[Arrival], folder: Path) -> None:
     os.replace(partial, folder)
 
 
-def _write_pin(model: str, pin: Pin) -> None:
-    path = sources.pin_path(model)
+def _write_pin(project: Project, model: str, pin: Pin) -> None:
+    """With the profile of the last good version of the data: the same one for as long as the same data are pinned."""
+    path, old = sources.pin_path(model), pinned(model)
+    if old is not None and version(old) == version(pin):
+        before = profile.reference(path)
+    else:
+        before = good.profile(project, model)
+    text = json.dumps(pin, indent=2)
+    if before is not None:
+        inner = profile.text(before).replace("\n", "\n  ")
+        text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'
     path.parent.mkdir(parents=True, exist_ok=True)
-    imported.write(path, json.dumps(pin, indent=2) + "\n")
+    imported.write(path, text + "\n")

@@ -21,11 +21,14 @@ from flows import (
     artifacts,
     asked,
     environment,
+    good,
     hooks,
     lifeline,
     lockfile,
     locks,
     made,
+    page,
+    pages,
     progress,
     provenance,
     refresh,
@@ -142,9 +145,11 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
     publish, decide = (steps.persistent(step, run) for step in (steps.publish_version, steps.decide_champion))
     last = publish("publish", run, found, wait_for=[last], return_state=True)
     published: Any = last.result()
+    good.note(project, model, run.data, found.data_hash)
     answer: Any = decide("decide", run, found, published, wait_for=[last], return_state=True).result()
     if published.fresh or answer["decision"] != "unchanged":
         artifacts.data(project, model, run.refreshed)
+        pages.show(run)
         artifacts.show(project, model, found, published, answer)
     return {
         "format": 1,
@@ -183,16 +188,20 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
         told = {"model": run.model, "outcome": "failed", "reason": "the process of the last run died"}
         hooks.tell(project, told, run.shown.notice)
     run.tags = _tags(run)
+    page.clear(project.data(run.model))
     try:
-        return _stages(run, graph, state)
+        found, state = _stages(run, graph, state)
     except BaseException as error:
         with suppress(Exception):  # whatever it is, it does not hide what has failed
             artifacts.data(project, run.model, run.refreshed)
             if run.live:
                 run.call("tracking.end", project, run.model, "FAILED")
         if isinstance(error, StageError) and error.stage.partition("@")[0] in steps.OF_DATA and steps.refusal(error):
+            pages.refused(run, error)
             refresh.restore(graph, saved)
         raise
+    pages.passed(run)
+    return found, state
 
 
 def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, due, epochs, ledger, progress, refresh, ticks, times
+from flows import artifacts, due, epochs, findings, ledger, progress, refresh, ticks, times
 from flows.asked import Asked
 from flows.environment import Project
 from flows.graph import Graph
@@ -51,6 +51,8 @@ class Run:
     data: str = ""  # the version that is pinned
     rows: int = 0
     definition: str = ""
+    broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
+    page: Any = None  # of a run that passed, if something is to be said (flows/page.py)
 
     @property
     def model(self) -> str:
@@ -72,6 +74,7 @@ class Run:
             data=self.data,
             rows=self.rows,
             definition=self.definition,
+            broken=self.broken,
         )
 
 
@@ -147,7 +150,8 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
     def work() -> tuple[str, str]:
         with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
             found = graph.reproduce(stage, log, lambda: warm_up(run, name))
-        return found, progress.notes(log)
+        notes = progress.notes(log) if found == "Ran" else findings.warnings(history.parent, name)
+        return found, notes
 
     state = timed(run, name, work)
     seconds = round(time.monotonic() - start, 2)

@@ -28,6 +28,7 @@ class Tick:
     data: str = ""  # the version that was pinned (flows/refresh.py)
     rows: int = 0  # of that version
     definition: str = ""  # the hash of code, settings and gate (flows/due.py)
+    broken: list[str] | None = None  # the rules that the data broke (flows/findings.py); None if that was not looked at
     at: str = ""  # UTC
     format: int = 1
 

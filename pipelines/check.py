@@ -46,6 +46,8 @@ def run(model: str) -> None:
     folder = Path("data") / model
     report = check(folder, data, config)
     judge(report, folder, config, f"models/{model}.yaml")
+    for words in expectations.warnings(report):
+        print(f"note: {words}")
     write_report(folder / "check.json", report)
 
 
@@ -144,7 +146,7 @@ def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
 def _rules(path: Path, data: Data, config: Check) -> list[dict[str, Any]]:
     if not config.rules:
         return []
-    suite = Suite(config, tables.rows(path))
+    suite = Suite(config, tables.rows(path), sensitive=data.sensitive)
     for frame in expectations.frames(tables.batches(path), "image" if data.kind == "image" else None):
         suite.feed(frame)
     return suite.report()

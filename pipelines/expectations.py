@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,18 +69,22 @@ def _mean(parts: Parts) -> float:
     return float(sum(value * count for value, count in parts) / sum(count for _, count in parts))
 
 
-SetAside = Callable[[list[str], str], None]  # is given the identities of the rows that break a rule, and its name
+SetAside = Callable[[list[dict[str, Any]], str], None]  # is given row_id and value of what breaks a rule, and its name
+HIDDEN = "(sensitive)"  # in place of a value
 
 
 class Suite:
     """A list of rules, fed with batches of rows, then asked for its report. Holds counts and examples, not rows."""
 
-    def __init__(self, config: Rules, rows: int, set_aside: SetAside = lambda row_ids, rule: None):
-        """rows: of the whole table; set_aside: told of the rows that break a rule of level quarantine.
+    def __init__(
+        self, config: Rules, rows: int, set_aside: SetAside = lambda broken, rule: None, sensitive: Iterable[str] = ()
+    ):
+        """rows: of the whole table; set_aside: told of the rows that break a rule of level quarantine; sensitive: the
+        columns whose values are not shown.
 
         Raises SettingsError for a rule that cannot be built, DataError for one that cannot stream.
         """
-        self._tallies = [Tally(rule, config.examples, set_aside) for rule in config.rules]
+        self._tallies = [Tally(rule, config.examples, set_aside, set(sensitive)) for rule in config.rules]
         self._definition = _definition()
         self._expectations = [_build(rule, index) for index, rule in enumerate(config.rules)]
         self._streams = [_streams(rule) for rule in config.rules]
@@ -98,13 +103,17 @@ class Suite:
             self._whole.append(frame)
 
     def report(self) -> list[dict[str, Any]]:
-        """For each rule: verdict, counts, observed value and examples."""
+        """For each rule: verdict, counts, observed value and examples; of one that is broken also its `words`."""
         if self._whole:
             import pandas as pd
 
             self._run(pd.concat(self._whole, ignore_index=True), streaming=False)
             self._whole = []
-        return [tally.summary() for tally in self._tallies]
+        found = [tally.summary() for tally in self._tallies]
+        for entry, tally, expectation in zip(found, self._tallies, self._expectations, strict=True):
+            if not entry["success"]:
+                entry["words"] = _words(expectation) or tally.rule.title
+        return found
 
     def _run(self, frame: pd.DataFrame, streaming: bool) -> None:
         import great_expectations as gx
@@ -122,8 +131,9 @@ class Suite:
 class Tally:
     """What one rule's results on batches come to."""
 
-    def __init__(self, rule: Rule, examples: int, set_aside: SetAside):
+    def __init__(self, rule: Rule, examples: int, set_aside: SetAside, sensitive: set[str]):
         self.rule, self._most, self._set_aside = rule, examples, set_aside
+        self._hidden = not sensitive.isdisjoint(rule.columns)
         self._considered = self._failing = 0
         self._parts: Parts = []
         self._verdicts: list[bool] = []
@@ -148,10 +158,12 @@ class Tally:
         failing = found.get("unexpected_index_list") or []
         self._examples += [self._example(entry) for entry in failing[: self._most - len(self._examples)]]
         if self.rule.level == "quarantine":
-            self._set_aside([entry["row_id"] for entry in failing], self.rule.rule)
+            self._set_aside([self._example(entry) for entry in failing], self.rule.rule)
 
     def summary(self) -> dict[str, Any]:
         success, observed = self._verdict()
+        if self._hidden and observed is not None:
+            observed = HIDDEN
         return {
             "rule": self.rule.rule,
             "arguments": json.loads(json.dumps(self.rule.arguments, default=str)),
@@ -175,7 +187,17 @@ class Tally:
 
     def _example(self, entry: dict[str, Any]) -> dict[str, Any]:
         values = [_plain(entry[name]) for name in self.rule.columns if name in entry]
-        return {"row_id": entry["row_id"], "value": values[0] if len(values) == 1 else values}
+        shown = HIDDEN if self._hidden else values[0] if len(values) == 1 else values
+        return {"row_id": entry["row_id"], "value": shown}
+
+
+def _words(expectation: Any) -> str:
+    """What a rule asks, as Great Expectations says it to people; "" for one that it only says as a table."""
+    expectation.render()
+    value = expectation.rendered_content[0].value
+    found = {name: entry.get("value") for name, entry in (value.params or {}).items() if isinstance(entry, dict)}
+    plain = {name: f"{v:.12g}" if isinstance(v, float) else v for name, v in found.items()}
+    return Template(value.template or "").safe_substitute(plain)
 
 
 def _definition() -> Any:
@@ -245,16 +267,32 @@ def _plain(value: Any) -> Any:
 
 def told(entry: dict[str, Any]) -> str:
     """What a failed rule of a report asked, and what was found."""
+    return f"{asked(entry)}: {found(entry)}"
+
+
+def asked(entry: dict[str, Any]) -> str:
+    """What a rule of a report asked: column, name and the other arguments."""
     column = entry["arguments"].get("column")
     shown = {key: value for key, value in entry["arguments"].items() if key != "column"}
     about = f"column {column!r}: " if column else ""
-    asked = f" {json.dumps(shown)}" if shown else ""
-    if entry["failing"]:
-        values = ", ".join(repr(example["value"]) for example in entry["examples"][:3])
-        found = f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
-    else:
-        found = f"found {entry['observed']}"
-    return f"{about}{entry['rule']}{asked}: {found}"
+    return f"{about}{entry['rule']}" + (f" {json.dumps(shown)}" if shown else "")
+
+
+def found(entry: dict[str, Any]) -> str:
+    """What was found of a rule that failed."""
+    if not entry["failing"]:
+        return f"found {entry['observed']}"
+    shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
+    values = ", ".join(repr(value) for value in shown if value is not None)
+    return f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
+
+
+def warnings(report: dict[str, Any]) -> list[str]:
+    """What a report has to say of rules that stop nothing: those of level warn that failed, and what was not looked
+    at."""
+    failed = [entry for entry in report["rules"] if entry["level"] == "warn" and not entry["success"]]
+    skipped = [entry for entry in report["rules"] if "skipped" in entry]
+    return [f"warning: {told(entry)}" for entry in failed] + [f"{e['rule']}: {e['skipped']}" for e in skipped]
 
 
 def frames(batches: Iterable[pa.RecordBatch], image: str | None = None) -> Iterator[pd.DataFrame]:

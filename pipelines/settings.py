@@ -46,6 +46,7 @@ class Data(Section):
     label: Literal["integer", "text"] = "text"  # of a class; a regression's target is a double
     columns: dict[str, Literal["number", "category", "carried"]] = {}
     shape: list[int] = []  # [height, width, channels]
+    sensitive: list[str] = []  # columns whose values appear in no report, page, hook or kept row
 
     @model_validator(mode="after")
     def _kinds_match(self) -> "Data":
@@ -68,6 +69,15 @@ class Data(Section):
         own = {"row_id", ""} | ({"image", *PIXELS} if self.kind == "image" else set())
         if taken := sorted(own & {self.target, *self.columns}):
             raise ValueError(f"{taken[0]!r} cannot be the name of a column: it has a meaning of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _sensitive_ones_are_columns(self) -> "Data":
+        for name in self.sensitive:
+            if name == self.target:
+                raise ValueError(f"the target {name!r} cannot be sensitive: every report tells of its values")
+            if name not in self.columns:
+                raise ValueError(f"`sensitive`: there is no column {name!r}{nearest(name, list(self.columns))}")
         return self
 
     @model_validator(mode="after")

@@ -2,30 +2,41 @@
 
     python -m pipelines validate digits
 
-    data/<model>/raw.parquet  ->  data/<model>/validation.json, data/<model>/quarantine.parquet
+    data/<model>/raw.parquet, pin.json  ->  validation.json, quarantine.parquet, profile.json
 
+The profile of the last good version of the data, with which `drift` compares, is pinned together with the data.
 Besides the declared rules, a table has rows and every row has a target (declare expect_column_values_to_not_be_null
-for the target yourself to set such rows aside instead). A failed run leaves its report in
-data/<model>/failed/validation.json.
+for the target yourself to set such rows aside instead). A failed run leaves its report and the profile in
+data/<model>/failed/.
 """
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import expectations, identities, settings, tables
+from pipelines import expectations, identities, profile, settings, tables
 from pipelines.errors import ExpectationError
 from pipelines.expectations import Suite
+from pipelines.profile import Profile
 from pipelines.rules import Rule, Rules
-from pipelines.settings import FORMAT, Data
+from pipelines.settings import FORMAT, Data, Section
 
-QUARANTINE = pa.schema([("row_id", pa.string()), ("rule", pa.string())])
+QUARANTINE = pa.schema([("row_id", pa.string()), ("rule", pa.string()), ("value", pa.string())])
+COMMON = 10  # rows that must share a word for it to be named in the profile, where values are private
+
+
+class Drift(Section):
+    """How far a feature or the target may move from the last good version of the data (pipelines/profile.py)."""
+
+    at_most: float = Field(gt=0, le=1)
+    level: Literal["stop", "warn"] = "stop"
 
 
 class Validate(Rules):
+    drift: Drift | None = None
     quarantine_limit: float = Field(0.05, ge=0, le=1)  # the largest share of rows that may be set aside
 
 
@@ -34,8 +45,14 @@ def run(model: str) -> None:
     config = settings.load(model, "validate", Validate)
     folder = Path("data") / model
     report = validate(folder, data, config)
-    judge(report, folder, config, f"models/{model}.yaml")
+    found = profile.profile(folder / "raw.parquet", data, least=1 if config.examples else COMMON)
+    if config.drift:
+        report["rules"] += drifted(profile.reference(folder / "pin.json"), found, data, config.drift)
+    judge(report, found, folder, config, f"models/{model}.yaml")
+    for words in expectations.warnings(report):
+        print(f"note: {words}")
     write_report(folder / "validation.json", report)
+    write_profile(folder / "profile.json", found)
 
 
 def validate(folder: Path, data: Data, config: Validate) -> dict[str, Any]:
@@ -46,10 +63,12 @@ def validate(folder: Path, data: Data, config: Validate) -> dict[str, Any]:
     raw, quarantine = folder / "raw.parquet", folder / "quarantine.parquet"
     with tables.Writer(quarantine, QUARANTINE) as aside:
 
-        def set_aside(row_ids: list[str], rule: str) -> None:
-            aside.write(pa.record_batch([row_ids, [rule] * len(row_ids)], schema=QUARANTINE))
+        def set_aside(broken: list[dict[str, Any]], rule: str) -> None:
+            ids = [entry["row_id"] for entry in broken]
+            values = [_text(entry["value"]) if config.examples else None for entry in broken]
+            aside.write(pa.record_batch([ids, [rule] * len(ids), values], schema=QUARANTINE))
 
-        suite = Suite(rules(data, config), tables.rows(raw), set_aside)
+        suite = Suite(rules(data, config), tables.rows(raw), set_aside, data.sensitive)
         for frame in expectations.frames(tables.batches(raw), "image" if data.kind == "image" else None):
             suite.feed(frame)
         found = suite.report()
@@ -66,10 +85,32 @@ def rules(data: Data, config: Validate) -> Rules:
     return Rules(rules=[*map(Rule.model_validate, always), *config.rules], examples=config.examples)
 
 
-def judge(report: dict[str, Any], folder: Path, config: Validate, where: str) -> None:
+def _text(value: Any) -> str | None:
+    """A value that breaks a rule, as text: several as a JSON list."""
+    return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+
+
+def drifted(before: Profile | None, now: Profile, data: Data, drift: Drift) -> list[dict[str, Any]]:
+    """An entry as of a rule for each feature and the target; a single one that says so if there is nothing before."""
+    asked = {"rule": "drift", "arguments": {"at_most": drift.at_most}, "level": drift.level, "success": True}
+    counted = {"observed": None, "rows": now["rows"], "failing": 0, "examples": []}
+    if before is None:
+        return [asked | counted | {"skipped": "not looked at, these are the first data"}]
+    entries = []
+    for name in now["columns"]:
+        if name not in data.carried and (far := profile.distance(before, now, name)) is not None:
+            entry = asked | counted | {"arguments": {"column": name, "at_most": drift.at_most}, "observed": far}
+            if far > drift.at_most:
+                words = f"{name} must lie within {drift.at_most:g} of the last good version of the data."
+                entry |= {"success": False, "words": words}
+            entries.append(entry)
+    return entries
+
+
+def judge(report: dict[str, Any], found: Profile, folder: Path, config: Validate, where: str) -> None:
     """Raises ExpectationError if a rule of level stop failed or too many rows are set aside.
 
-    The report is then kept where it is not an output of the stage.
+    Report and profile are then kept where they are not outputs of the stage.
     """
     failed = [entry for entry in report["rules"] if entry["level"] == "stop" and not entry["success"]]
     problems = [expectations.told(entry) for entry in failed]
@@ -79,9 +120,11 @@ def judge(report: dict[str, Any], folder: Path, config: Validate, where: str) ->
             f"(validate.quarantine_limit allows {config.quarantine_limit:.1%})"
         )
     kept = folder / "failed" / "validation.json"
-    kept.unlink(missing_ok=True)
+    for left in (kept, kept.with_name("profile.json")):
+        left.unlink(missing_ok=True)
     if problems:
         write_report(kept, report)
+        write_profile(kept.with_name("profile.json"), found)
         raise ExpectationError(
             f"The raw data of {folder} are not what {where} promises: {'; '.join(problems)}.",
             f"See {kept} for the rows. Correct the data, or the rule (level: quarantine sets such rows aside).",
@@ -91,3 +134,7 @@ def judge(report: dict[str, Any], folder: Path, config: Validate, where: str) ->
 def write_report(path: Path, report: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_profile(path: Path, found: Profile) -> None:
+    path.write_text(profile.text(found) + "\n", encoding="utf-8")

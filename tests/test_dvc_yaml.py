@@ -16,7 +16,7 @@ MODELS: dict[str, Any] = {path.stem: YAML(typ="safe").load(path) for path in (RO
 DEFINITIONS = {name: stage["do"] for name, stage in PIPELINE["stages"].items()}
 READS = {  # beside modules
     "ingest": {"pin.json"},
-    "validate": {"raw.parquet"},
+    "validate": {"pin.json", "raw.parquet"},
     "clean": {"raw.parquet", "quarantine.parquet"},
     "check": {"train.parquet", "validation.parquet", "test.parquet"},
     "train": {"train.parquet", "validation.parquet", "check.json"},

@@ -116,7 +116,9 @@ def test_rows_of_a_quarantine_rule_are_set_aside_and_those_of_others_are_not(siz
         rule("column_values_to_be_between", "warn", column="x", min_value=50),
         rule("column_values_to_be_unique", "quarantine", column="y"),
     ]
-    suite = Suite(Rules(rules=rules), 100, lambda ids, name: aside.extend((row_id, name) for row_id in ids))
+    suite = Suite(
+        Rules(rules=rules), 100, lambda broken, name: aside.extend((entry["row_id"], name) for entry in broken)
+    )
     for start in range(0, 98, size):
         suite.feed(FRAME.assign(y=[1.0, *FRAME.index[1:-1].tolist(), 1.0])[start : start + size])
     suite.report()

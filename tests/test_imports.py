@@ -18,7 +18,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},
-    "scipy": {"check"},
+    "scipy": {"check", "profile"},
     "PIL": {"images"},
 }
 NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}

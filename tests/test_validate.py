@@ -63,6 +63,10 @@ def test_rows_that_break_a_quarantine_rule_are_set_aside_with_the_rule(world):
     heavy, colourless = raw(world).query("weight > 15"), raw(world)[raw(world)["colour"].isna()]
     expected = {(row_id, HEAVY["rule"]) for row_id in heavy["row_id"]}
     assert set(quarantine(world)) == expected | {(row_id, NO_COLOUR["rule"]) for row_id in colourless["row_id"]}
+    aside = pq.read_table(world.root / "data/pets/quarantine.parquet").to_pandas()
+    values = aside[aside["rule"] == HEAVY["rule"]].set_index("row_id")["value"].astype(float)
+    assert values.to_dict() == heavy.set_index("row_id")["weight"].to_dict()  # each with its reason
+    assert aside[aside["rule"] == NO_COLOUR["rule"]]["value"].isna().all()
     rows = len({*heavy["row_id"], *colourless["row_id"]})
     assert json.loads((folder / "validation.json").read_text())["quarantined"] == rows  # a row is counted once
 
@@ -105,5 +109,7 @@ def test_two_runs_write_the_same_bytes(world):
     written = []
     for _ in range(2):
         folder = world.run("validate")
-        written.append([(folder / name).read_bytes() for name in ("validation.json", "quarantine.parquet")])
+        written.append(
+            [(folder / name).read_bytes() for name in ("validation.json", "quarantine.parquet", "profile.json")]
+        )
     assert written[0] == written[1]

@@ -1,0 +1,42 @@
+"""The page of a run (flows/page.py) where people look for it: on disk, in Prefect, in MLflow, and in the message."""
+
+from contextlib import suppress
+
+from flows import artifacts, page
+from flows.page import Page
+from flows.steps import Run
+from pipelines.errors import StageError
+
+
+def refused(run: Run, error: StageError) -> None:
+    """A stage has refused the data: show why. The error then names the page; nothing here hides what has failed."""
+    with suppress(Exception):
+        found = page.write(run.project, run.declared, run.data, str(error))
+        if found is None:
+            return
+        run.broken = found.broken
+        path = f"data/{run.model}/failed/page.html"
+        said, error.args = str(error), (f"{error} {path} shows it: since when, and what can be done.",)
+        with suppress(Exception):
+            artifacts.page(run.model, found)
+        stage = error.stage.partition("@")[0]
+        run.call("refused.log", run.project, run.model, stage, run.data, run.tags, said, found.files)
+
+
+def passed(run: Run) -> None:
+    """Every stage has passed: what only warned, or set rows aside, is shown as well, and published with the run."""
+    with suppress(Exception):
+        run.broken = []
+        found = page.write(run.project, run.declared, run.data)
+        if found is None:
+            return
+        run.broken = found.broken
+        if found.warnings:
+            run.tags["ratchet.warnings"] = "; ".join(found.warnings)
+        run.page = found
+
+
+def show(run: Run) -> None:
+    """In Prefect, the page of a run that passed."""
+    if isinstance(run.page, Page):
+        artifacts.page(run.model, run.page)
