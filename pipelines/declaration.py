@@ -250,6 +250,12 @@ def _of_network(found: Declaration) -> list[tuple[str, str]]:
             problems.append(("train.network", f"{train.network!r} needs images, and data.kind is 'table'"))
         if train.augment is not None:
             problems.append(("train.augment", "only images are turned and moved, and data.kind is 'table'"))
+    else:
+        problems += [
+            (f"train.{key}", f"only a table has {what}, and data.kind is 'image'")
+            for key, what in {"numbers": "numbers", "min_count": "categories"}.items()
+            if getattr(train, key) != Train.model_fields[key].default
+        ]
     if data.task == "regression":
         if train.loss == "cross_entropy":
             problems.append(("train.loss", "'cross_entropy' belongs to a classification"))

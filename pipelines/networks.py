@@ -7,16 +7,18 @@ what is saved takes raw rows.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from pipelines import quantiles
 from pipelines.errors import TrainingError
 from pipelines.settings import Data, Section
 
 MOST_WORDS = 1000  # of one category
+MOST_COUNTED = 100_000  # words of one category, before those in too few rows are left out
 NO_COLUMNS = np.empty((0, 0))
 
 
@@ -38,6 +40,10 @@ class Network(Section):
     cell: Literal["lstm", "gru", "simple"] = "lstm"  # of a recurrent layer
     activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
+    wide: bool = False  # the output sees the features too: a linear model beside the hidden layers; mlp only
+    numbers: Literal["scaled", "quantiles"] = "scaled"  # of a table: mean 0 and variance 1, or shares of bins
+    bins: int = Field(32, ge=1, le=1000)  # of each number, at most; quantiles only
+    min_count: int = Field(1, ge=1)  # a word of a category in fewer rows counts as unknown
     augment: Augment | None = None  # images only
 
     @model_validator(mode="after")
@@ -49,7 +55,14 @@ class Network(Section):
                 raise ValueError(f"`{key}` belongs to network {kind}, not to {self.network}")
         if any(size < 1 for size in [*self.hidden, *self.filters, *self.recurrent]):
             raise ValueError("hidden, filters and recurrent hold whole numbers from 1")
+        if "bins" in self.model_fields_set and self.numbers != "quantiles":
+            raise ValueError("`bins` belongs to numbers: quantiles")
+        if self.wide and self.network != "mlp":
+            raise ValueError(f"`wide` belongs to network mlp, not to {self.network}")
         return self
+
+
+PLAIN = Network()
 
 
 @dataclass(frozen=True)
@@ -61,45 +74,60 @@ class Fitted:
     vocabularies: list[list[str]]  # the words of each category, sorted
     target: tuple[float, float]  # mean and standard deviation; (0, 1) for a classification
     classes: dict[Any, int]  # rows of each, in the order of the probabilities; empty for a regression
+    edges: list[list[float]] = field(default_factory=list)  # of the bins of each number; empty where they are scaled
 
 
 Pieces = Callable[[], Iterable[tuple[dict[str, np.ndarray], np.ndarray]]]  # reads a split anew, a few rows at a time
 
 
-def measure(data: Data, pieces: Pieces) -> Fitted:
+def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
     """pieces: the training split. Its arrays are image [rows, height, width, channels], or numbers [rows, n] and
-    categories [rows, m]. Holds no rows. Raises TrainingError for a category of too many words.
+    categories [rows, m]. Holds no more rows than quantiles.sample does. Raises TrainingError for a category of too
+    many words.
     """
     classes: Counter[Any] = Counter()
-    words: list[set[str]] = [set() for _ in data.categories]
+    words: list[Counter[str]] = [Counter() for _ in data.categories]
     for arrays, target in pieces():
         if data.task == "classification":
             classes.update(target.tolist())
-        for name, known, column in zip(data.categories, words, arrays.get("categories", NO_COLUMNS).T, strict=True):
-            known.update(set(column.tolist()) - {""})
-            _check_words(name, known)
+        for name, counts, column in zip(data.categories, words, arrays.get("categories", NO_COLUMNS).T, strict=True):
+            counts.update(column.tolist())
+            _check_words(name, len(counts.keys() - {""}), MOST_WORDS if config.min_count == 1 else MOST_COUNTED)
+    known = [sorted(_common(counts, config.min_count)) for counts in words]
+    for name, found in zip(data.categories, known, strict=True):
+        _check_words(name, len(found), MOST_WORDS)
     if data.kind == "image":
         mean, scale = pixels(arrays["image"] for arrays, _ in pieces())
     else:
         mean, scale = mean_and_scale(lambda: (arrays.get("numbers", NO_COLUMNS) for arrays, _ in pieces()))
+    edges: list[list[float]] = []
+    if config.numbers == "quantiles" and data.numbers:
+        some = quantiles.sample(arrays["numbers"] for arrays, _ in pieces())
+        edges = [quantiles.edges(column, config.bins) for column in some.T]
     of_target = (0.0, 1.0)
     if data.task == "regression":
-        found = mean_and_scale(lambda: (target[:, None] for _, target in pieces()))
-        of_target = (float(found[0][0]), float(found[1][0]))
+        (middle,), (spread,) = mean_and_scale(lambda: (target[:, None] for _, target in pieces()))
+        of_target = (float(middle), float(spread))
     return Fitted(
         mean=mean.tolist(),
         scale=scale.tolist(),
-        vocabularies=[sorted(known) or [""] for known in words],  # a vocabulary cannot be empty
+        vocabularies=[found or [""] for found in known],  # a vocabulary cannot be empty
         target=of_target,
         classes=dict(sorted(classes.items())),
+        edges=edges,
     )
 
 
-def _check_words(name: str, known: set[str]) -> None:
-    if len(known) > MOST_WORDS:
+def _common(counts: Counter[str], least: int) -> set[str]:
+    """The words that enough rows have; none is no word."""
+    return {word for word, rows in counts.items() if rows >= least and word}
+
+
+def _check_words(name: str, count: int, most: int) -> None:
+    if count > most:
         raise TrainingError(
-            f"The category {name!r} has more than {MOST_WORDS:,} different words, and each would become an input.",
-            "Declare it `carried` under data.columns, or group its words in the source.",
+            f"The category {name!r} has more than {most:,} different words, and each would become an input.",
+            "Declare it `carried` under data.columns, raise train.min_count, or group its words in the source.",
         )
 
 
@@ -174,12 +202,13 @@ def _normalised(values: Any, fitted: Fitted) -> Any:
 
 
 def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
-    """Numbers normalised, a missing one at the mean; beside each, whether it was missing."""
+    """Numbers normalised or as shares of their bins, a missing one at the mean; beside each, whether it was missing."""
     import keras
 
     missing = keras.ops.isnan(numbers)
     present = keras.ops.where(missing, np.asarray(fitted.mean), numbers)
-    return [_normalised(present, fitted), keras.ops.cast(missing, "float32")]
+    values = quantiles.encoded(present, fitted.edges) if fitted.edges else _normalised(present, fitted)
+    return [values, keras.ops.cast(missing, "float32")]
 
 
 def _one_hot(words: Any, index: int, known: list[str]) -> Any:
@@ -215,6 +244,8 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
         values = layers.Dense(units, activation=config.activation, name=f"hidden_{index}")(values)
         if config.dropout:
             values = layers.Dropout(config.dropout, seed=seed + index, name=f"dropout_{index}")(values)
+    if config.wide:
+        values = layers.Concatenate(name="wide")([values, start])
     last = "softmax" if outputs > 1 else None
     return keras.Model(start, layers.Dense(outputs, activation=last, name="output")(values), name="network")
 

@@ -95,6 +95,7 @@ class Objective(Section):
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: float = Field(0.0, ge=0, lt=1)  # sgd only
     learning_rate: float = Field(0.001, gt=0)
+    weight_decay: float = Field(0.0, ge=0, lt=1)  # times the learning rate, by which a step shrinks a weight (AdamW)
     learning_rate_schedule: Annotated[Schedule, Field(discriminator="by")] | None = None
     early_stopping: EarlyStopping | None = None
     reduce_on_plateau: ReduceOnPlateau | None = None
@@ -120,9 +121,10 @@ def optimizer(config: Objective) -> Any:
         else:
             values["initial_learning_rate"] = config.learning_rate
         rate = getattr(keras.optimizers.schedules, SCHEDULES[schedule.by])(**values)
+    decay = config.weight_decay or None
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=config.momentum)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=decay)
+    return keras.optimizers.Adam(rate, weight_decay=decay)
 
 
 def loss(config: Objective, task: str) -> str:

@@ -49,7 +49,7 @@ def run(model: str) -> None:
     print(f"device: {choice.device}, because {choice.reason}; {config.threads} threads", flush=True)
     folder = Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces)
+    fitted = networks.measure(data, splits[0].pieces, config)
     keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
     trained = train(config, fitted, splits, folder / "history.csv", keeper, partial(own.built, model))
     save(trained, data, config, fitted, folder / "model", choice.device)

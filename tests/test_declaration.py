@@ -96,6 +96,21 @@ def test_what_only_a_classification_has_is_refused_for_a_regression(world, train
     declaration.check("pets")
 
 
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"numbers": "quantiles"}, "train.numbers: only a table has numbers, and data.kind is 'image'"),
+        ({"min_count": 5}, "train.min_count: only a table has categories, and data.kind is 'image'"),
+    ],
+)
+def test_what_only_a_table_has_is_refused_for_images(world, train, message):
+    world.declare_tiles(train=train)
+    with pytest.raises(SettingsError, match=rf"^models/tiles\.yaml: {message}"):
+        declaration.check("tiles")
+    world.declare(train=train)
+    declaration.check("pets")
+
+
 def test_an_unknown_and_a_missing_section_are_told(world):
     path = world.root / "models/pets.yaml"
     text = path.read_text()

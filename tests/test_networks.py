@@ -144,11 +144,60 @@ def test_a_category_of_too_many_words_is_refused_by_name():
         fit(TABLE, arrays)
 
 
+def test_a_word_in_too_few_rows_is_unknown_so_that_this_place_is_trained():
+    words = np.array([["often"]] * 5 + [["twice"]] * 2 + [["once"], ["alone"], [""]], object)
+    arrays = {"numbers": np.zeros((10, 3)), "categories": words}
+    fitted = networks.measure(TABLE, pieces(arrays, np.arange(10) % 2, 3), Network(min_count=2))
+    assert fitted.vocabularies == [["often", "twice"]]
+    found = np.asarray(networks.features(TABLE, fitted)(arrays))[:, 6:]
+    assert found.sum(axis=0).tolist() == [3, 5, 2]
+    nothing = networks.measure(TABLE, pieces(arrays, np.arange(10) % 2), Network(min_count=6))
+    assert np.asarray(networks.features(TABLE, nothing)(arrays))[:, 6].tolist() == [1] * 9 + [0]  # the last has none
+
+
+def test_a_category_of_many_words_fits_when_few_of_them_are_common():
+    words = np.array([["a"], ["b"]] * 10 + [[f"id{i}"] for i in range(2000)], object)
+    arrays = {"numbers": np.zeros((2020, 3)), "categories": words}
+    target = np.arange(2020) % 2
+    assert networks.measure(TABLE, pieces(arrays, target), Network(min_count=10)).vocabularies == [["a", "b"]]
+
+
+def test_words_without_end_are_refused_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(networks, "MOST_COUNTED", 1500)
+    arrays = table(2000) | {"categories": np.array([[f"id{i}"] for i in range(2000)], object)}
+    with pytest.raises(TrainingError, match=r"'word' has more than 1,500 different words"):
+        networks.measure(TABLE, pieces(arrays, np.arange(2000) % 2), Network(min_count=2))
+
+
+def test_a_wide_network_is_a_linear_model_and_the_hidden_layers_added_up():
+    config = Network(hidden=[3], wide=True)
+    model = networks.network(config, (4,), 2, seed=1)
+    rows = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    kernel, bias = model.get_layer("output").get_weights()
+    hidden = np.asarray(model.get_layer("hidden_0")(rows))
+    logits = hidden @ kernel[:3] + rows @ kernel[3:] + bias
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model(rows), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"bins": 8}, "`bins` belongs to numbers: quantiles"),
+        ({"network": "cnn", "filters": [2], "wide": True}, "`wide` belongs to network mlp, not to cnn"),
+    ],
+)
+def test_keys_that_would_do_nothing_are_refused(keys, message):
+    with pytest.raises(ValueError, match=message):
+        Network(**keys)
+
+
 @pytest.mark.parametrize(
     ("config", "shape", "names"),
     [
         (Network(hidden=[5, 3]), (7,), ["hidden_0", "hidden_1", "output"]),
         (Network(hidden=[]), (7,), ["output"]),
+        (Network(hidden=[5], wide=True), (7,), ["hidden_0", "wide", "output"]),
         (Network(hidden=[5], dropout=0.5), (7,), ["hidden_0", "dropout_0", "output"]),
         (Network(hidden=[5]), (4, 4, 3), ["flat", "hidden_0", "output"]),
         (
@@ -162,7 +211,7 @@ def test_a_category_of_too_many_words_is_refused_by_name():
             ["rows", "recurrent_0", "recurrent_1", "hidden_0", "dropout_0", "output"],
         ),
     ],
-    ids=["dense", "linear", "dropout", "image", "convolution", "recurrent"],
+    ids=["dense", "linear", "wide", "dropout", "image", "convolution", "recurrent"],
 )
 def test_the_network_is_the_declared_one_and_every_layer_has_a_name(config, shape, names):
     model = networks.network(config, shape, 3, seed=1)

@@ -67,6 +67,17 @@ def test_an_optimizer_by_name_is_keras_own_and_its_other_numbers_are_keras_defau
         assert float(found.learning_rate) == 0.25
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_weight_decay_shrinks_a_weight_by_its_share_of_the_learning_rate(name):
+    import keras
+
+    weight = keras.Variable([2.0, -4.0])
+    optimizer = objective.optimizer(Objective(optimizer=name, learning_rate=0.1, weight_decay=0.5))
+    optimizer.apply([keras.ops.zeros(2)], [weight])
+    np.testing.assert_allclose(weight, [2 * 0.95, -4 * 0.95], rtol=1e-6)
+    assert objective.optimizer(Objective(optimizer=name)).weight_decay is None
+
+
 def test_momentum_is_that_of_sgd():
     assert objective.optimizer(Objective(optimizer="sgd", momentum=0.75)).momentum == 0.75
     assert objective.optimizer(Objective(optimizer="sgd")).momentum == 0

@@ -111,6 +111,11 @@ CHANGES: list[tuple[dict, dict]] = [
     ({}, {"class_weights": "balanced"}),
     ({}, {"loss": "huber"}),
     ({}, {"learning_rate_schedule": {"by": "cosine", "decay_steps": 10}}),
+    ({}, {"weight_decay": 0.1}),
+    ({}, {"wide": True}),
+    ({}, {"numbers": "quantiles"}),
+    ({"numbers": "quantiles"}, {"bins": 3}),
+    ({}, {"min_count": 1000}),
 ]
 
 
@@ -118,6 +123,12 @@ CHANGES: list[tuple[dict, dict]] = [
 def test_every_key_of_training_is_used(folder, made, others, change):
     before = trained(folder, **others) if others else contents(made.root / "data/pets")
     assert trained(folder, **others, **change)["model.weights.h5"] != before["model.weights.h5"]
+
+
+def test_a_recipe_with_every_key_of_tables_gives_the_same_bytes_twice_and_is_compiled(folder, capsys):
+    keys = {"numbers": "quantiles", "bins": 5, "wide": True, "weight_decay": 0.01, "min_count": 2, "dropout": 0.2}
+    assert trained(folder, **keys) == trained(folder, **keys)
+    assert "XLA" not in capsys.readouterr().out
     predictor.Predictor(folder / "model")  # what is saved says how it was trained, too, and has to load
 
 
