@@ -164,15 +164,15 @@ def _text(wanted: Wanted, draft: Draft) -> str:
 
 
 def _source(project: Project, wanted: Wanted) -> str:
-    """Where the model will read: the file in place if it lies in the project, else a folder that it is copied to."""
-    if wanted.data.resolve().is_relative_to(project.root):
+    """Where the model will read: in place what lies under data/, else a folder to which it is copied."""
+    if wanted.data.resolve().is_relative_to(project.root / "data"):
         return str(wanted.data.resolve().relative_to(project.root))
     return f"data/incoming/{wanted.model}/"
 
 
 def _bring(project: Project, wanted: Wanted) -> None:
     """Copy file or folder to where the model's data arrive; a file's sum beside it says that it is whole."""
-    if wanted.data.resolve().is_relative_to(project.root):
+    if wanted.data.resolve().is_relative_to(project.root / "data"):
         return
     folder = project.root / "data" / "incoming" / wanted.model
     if wanted.data.is_dir():
