@@ -4,7 +4,10 @@ A run is found by what it is, not by an id kept somewhere: the tag `ratchet.inpu
 `ratchet.model_hash`. The tag `ratchet.published` is written last: a run without it is taken up again.
 """
 
+import hashlib
 import json
+import posixpath
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +33,7 @@ from pipelines.errors import RatchetError, UnreachableError
 
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
+KEY, LONGEST_KEY = r"\w.\- :/", 250  # of a parameter: the characters that MLflow takes, and how many of them
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
 
 
@@ -155,8 +159,16 @@ def flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
             result |= flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value)
-            result[f"{prefix}{key}"] = text[:6000]
+            result[_key(f"{prefix}{key}")] = text[:6000]
     return result
+
+
+def _key(name: str) -> str:
+    """A parameter's name as MLflow takes it, whatever a column or slice is called: other characters as their code
+    point between colons, a long name by its beginning and a hash."""
+    odd = rf"[^{KEY}]" if posixpath.normpath(name) == name else rf"[^{KEY}]|/"  # which MLflow reads as folders
+    found = re.sub(odd, lambda match: f":{ord(match.group()):x}:", name)
+    return found if len(found) <= LONGEST_KEY else f"{found[:200]}:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def log_datasets(store: MlflowClient, run: Run, source: str, splits: dict[str, dict[str, Any]]) -> None:

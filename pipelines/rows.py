@@ -62,6 +62,8 @@ def check_columns(present: list[str], wanted: list[str]) -> None:
     absent = [name for name in wanted if name not in counts]
     extra = sorted(counts.keys() - set(wanted), key=present.index)
     twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise DataError(f"The data have more than one column {_names(twice)}.", "Rename one in the source.")
     if absent:
         header = "" if len(absent) < len(wanted) else " A file without a header needs `ingest: names:`."
         raise DataError(
@@ -73,8 +75,6 @@ def check_columns(present: list[str], wanted: list[str]) -> None:
             f"Column {present.index('') + 1} of the data has no name.",
             "Name it in the source; if it is only an index (of pandas, say), write `ingest: ignore: ['']`.",
         )
-    if twice:
-        raise DataError(f"The data have more than one column {_names(twice)}.", "Rename one in the source.")
     if extra:
         raise DataError(
             f"The data have undeclared columns: {_names(extra)}.",
