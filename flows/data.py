@@ -64,8 +64,26 @@ def data(project: Project, model: str, words: tuple[str, str] | None) -> dict[st
         listed = [about | {"cached": path is not None} for about, path in zip(told, paths, strict=True)]
         return {"format": 1, "model": model, "data": listed}
     a, b = (path or _gone(model, one.newest) for path, one in zip(paths, chosen, strict=True))
-    compared = {"rows": columns.rows(a, b), "columns": columns.columns(a, b)}
+    compared = {"rows": columns.rows(a, b), "columns": _shown(model, columns.columns(a, b))}
     return {"format": 1, "model": model, "a": told[0], "b": told[1], **compared}
+
+
+def _shown(model: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the values of columns that are sensitive now; of a model that is no longer declared as they are."""
+    known = (settings.FOLDER / f"{model}.yaml").exists()
+    hidden = settings.load(model, "data", settings.Data).sensitive if known else []
+    for entry in found:
+        if entry["column"] in hidden:
+            entry |= {side: _counted(entry[side]) for side in "ab"}
+    return found
+
+
+def _counted(statistics: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is told of a sensitive column."""
+    blank = {"mean", "standard_deviation", "smallest", "largest"}
+    if statistics is None:
+        return None
+    return {k: None if k in blank else [] if k == "frequent" else value for k, value in statistics.items()}
 
 
 def find(store: MlflowClient, model: str, word: str) -> Run:

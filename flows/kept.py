@@ -2,7 +2,8 @@
 
 evidence/rows.parquet         row_id and split of every row that it was trained, tuned and tested on
 evidence/predictions.parquet  what it predicted for its test rows
-evidence/golden.parquet       raw rows of the test split, to be predicted again before it is promoted
+evidence/golden.parquet       raw rows of the test split, to be predicted again before it is promoted; without what is
+                              sensitive, which is taken from the test split itself then
 """
 
 import shutil
@@ -57,7 +58,7 @@ def write(found: Made, data: Data, into: Path) -> Path:
                 names = pa.array([split] * batch.num_rows)
                 out.write(pa.RecordBatch.from_arrays([batch["row_id"], names], schema=schema))
     shutil.copyfile(found.folder / "predictions.parquet", folder / "predictions.parquet")
-    first = next(tables.batches(found.folder / "test.parquet", ["row_id", *data.features])).slice(0, GOLDEN_ROWS)
+    first = next(tables.batches(found.folder / "test.parquet", ["row_id", *data.kept])).slice(0, GOLDEN_ROWS)
     tables.write(folder / "golden.parquet", first.schema, [first])
     return folder
 

@@ -90,7 +90,8 @@ class _Writer:
         self.declared, self.data, self.refusal = declared, data, refusal
         self.folder = project.data(declared.model)
         self.now: Profile | None = findings.profile(self.folder)
-        self.before = profile.reference(sources.pin_path(declared.model))
+        reference = profile.reference(sources.pin_path(declared.model))
+        self.before = profile.without(reference, declared.data.sensitive)
         self.good = good.of(project, declared.model)
         self.lines = ticks.read(project, declared.model)
         self.parts, self.pictures = [f"# {_plain(title)}"], dict[str, bytes]()

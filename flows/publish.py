@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from ruamel.yaml import YAML
 
 from flows import epochs, kept, lockfile, page, provenance, registry, scratch, tracking, views
@@ -92,9 +93,13 @@ def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> 
 
 
 def example(found: Made, declared: Declaration) -> Any:
-    """A few raw rows of the training split, as the model takes them."""
-    batch = next(tables.batches(found.folder / "train.parquet", declared.data.features))
-    return batch.slice(0, EXAMPLE_ROWS).to_pandas()
+    """A few raw rows of the training split, as the model takes them; sensitive values as if they were missing."""
+    batch = next(tables.batches(found.folder / "train.parquet", declared.data.features)).slice(0, EXAMPLE_ROWS)
+    for name in declared.data.sensitive:
+        if name in batch.schema.names:
+            place = batch.schema.get_field_index(name)
+            batch = batch.set_column(place, batch.schema.field(place), pa.nulls(len(batch), batch.schema.types[place]))
+    return batch.to_pandas()
 
 
 def files(

@@ -19,7 +19,7 @@ from flows import arrivals, good, imported
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
-from pipelines import images, profile, sources
+from pipelines import images, profile, settings, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError, RequestError
 from pipelines.settings import FORMAT
@@ -272,7 +272,7 @@ def _write_pin(project: Project, model: str, pin: Pin) -> None:
     if old is not None and version(old) == version(pin):
         before = profile.reference(path)
     else:
-        before = good.profile(project, model)
+        before = profile.without(good.profile(project, model), settings.load(model, "data", settings.Data).sensitive)
     text = json.dumps(pin, indent=2)
     if before is not None:
         inner = profile.text(before).replace("\n", "\n  ")

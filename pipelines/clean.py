@@ -179,7 +179,7 @@ def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> np.ndarray:
         try:
             at = instant(value)
         except ValueError as error:
-            raise _names_no_split(row_id, split.column, value, f"it is no instant ({error})") from error
+            raise _names_no_split(batch, row_id, split.column, value, f"it is no instant ({error})") from error
         found.append("train" if at < first else "validation" if at < second else "test")
     return np.array(found, "<U10")
 
@@ -190,13 +190,15 @@ def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> np.ndarray:
     if not pc.all(fits).as_py():
         row = pc.index(fits, False).as_py()
         why = f"it may hold {', '.join(SPLITS)}"
-        raise _names_no_split(batch["row_id"][row].as_py(), split.column, found[row].as_py(), why)
+        raise _names_no_split(batch, batch["row_id"][row].as_py(), split.column, found[row].as_py(), why)
     named = found.to_numpy(zero_copy_only=False).astype("<U10")
     becomes = rows.fractions(split.seed, rows.ids_of(batch["row_id"])) < split.validation
     return np.where((named == "train") & becomes, "validation", named)
 
 
-def _names_no_split(row_id: str, column: str, value: Any, why: str) -> DataError:
+def _names_no_split(batch: pa.RecordBatch, row_id: str, column: str, value: Any, why: str) -> DataError:
+    if rows.is_sensitive(batch.schema.field(column)):
+        return DataError(f"Row {row_id}: the split column {column!r} names no split.", "Correct the source.")
     return DataError(
         f"Row {row_id}: the split column {column!r} holds {value!r}: {why}.",
         "Correct the source, or set such rows aside with a rule of level quarantine.",

@@ -288,6 +288,8 @@ def _of_slices(found: Declaration) -> list[tuple[str, str]]:
         where, known = f"promote.slices.{name}", [*data.columns, data.target]
         if part.column not in known:
             problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
+        elif part.column in data.sensitive:
+            problems.append((where, f"{part.column!r} is sensitive: no group of rows is made of it"))
         elif part.column in words and not part.values:
             problems.append((where, f"{part.column!r} holds text: choose its rows by `values`"))
     return problems

@@ -50,6 +50,17 @@ def profile(path: Path, data: Data, least: int = 1) -> Profile:
     }
 
 
+def without(found: Profile | None, names: list[str]) -> Profile | None:
+    """A profile without the values of some columns: they may have been made before these were marked as sensitive."""
+    if found is None:
+        return None
+    columns = {
+        name: {key: column[key] for key in ("kind", "missing")} if name in names else column
+        for name, column in found["columns"].items()
+    }
+    return found | {"columns": columns}
+
+
 def text(found: Any) -> str:
     """As JSON, a line for each column: a person reads it, and git compares it."""
     head = {key: value for key, value in found.items() if key != "columns"}

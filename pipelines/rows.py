@@ -24,6 +24,7 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # text cells that hol
 TYPES = {"number": pa.float64(), "category": pa.string()}
 LABELS = {"integer": pa.int64(), "text": pa.string()}
 DOUBLE_DIGITS = 15  # a whole number of so many always fits into a double
+SENSITIVE = {"sensitive": "true"}  # of a field whose values are in no message
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
 
 
@@ -42,7 +43,8 @@ def feature_schema(data: Data) -> pa.Schema:
 def raw_schema(data: Data) -> pa.Schema:
     """What raw.parquet and the split files hold: row_id, the features, what is carried along, the target."""
     carried = [pa.field(name, pa.string()) for name in data.carried]
-    return pa.schema([ROW_ID, *feature_schema(data), *carried, pa.field(data.target, target_type(data))])
+    fields = [ROW_ID, *feature_schema(data), *carried, pa.field(data.target, target_type(data))]
+    return pa.schema([field.with_metadata(SENSITIVE) if field.name in data.sensitive else field for field in fields])
 
 
 def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: int = 1) -> pa.RecordBatch:
@@ -167,7 +169,7 @@ def _finite(values: pa.Array, field: pa.Field, first: int) -> pa.Array:
     if pc.any(infinite).as_py():
         row = pc.index(infinite, True).as_py()
         raise DataError(
-            f"Row {first + row}, column {field.name!r}: {values[row]} is not a finite number.",
+            f"Row {first + row}, column {field.name!r}: {_shown(values[row], field)} is not a finite number.",
             "Correct the source, or declare the mark as missing under `ingest: missing:`.",
         )
     return values
@@ -180,8 +182,8 @@ def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
             _cast(values.slice(row, 1), field.type)
         except pa.ArrowException:
             return DataError(
-                f"Row {first + row}, column {field.name!r}: {_shown(values[row])} is not {_described(field.type)}"
-                f"{_looks_like(values[row], field.type)}.",
+                f"Row {first + row}, column {field.name!r}: {_shown(values[row], field)} is not "
+                f"{_described(field.type)}{_looks_like(values[row], field.type)}.",
                 "Correct the source, or declare the mark as missing under `ingest: missing:`.",
             )
     return DataError(f"Column {field.name!r}: {values.type} cannot be read as {_described(field.type)}.")
@@ -204,9 +206,15 @@ def _looks_like(value: pa.Scalar, kind: pa.DataType) -> str:
     return next((f"; {what}" for pattern, what in LOOKS.items() if re.fullmatch(pattern, text)), "")
 
 
-def _shown(value: pa.Scalar) -> str:
-    """A value in a message: short, and no bytes."""
+def is_sensitive(field: pa.Field) -> bool:
+    return b"sensitive" in (field.metadata or {})
+
+
+def _shown(value: pa.Scalar, field: pa.Field) -> str:
+    """A value in a message: short, no bytes, and nothing sensitive."""
     plain = value.as_py()
+    if is_sensitive(field):
+        return "a sensitive value"
     if isinstance(plain, bytes):
         return f"a value of {len(plain)} bytes"
     text = repr(plain)

@@ -92,6 +92,11 @@ class Data(Section):
         return ["image"] if self.kind == "image" else [*self.numbers, *self.categories]
 
     @property
+    def kept(self) -> list[str]:
+        """The features of which values may be kept with a model."""
+        return [name for name in self.features if name not in self.sensitive]
+
+    @property
     def numbers(self) -> list[str]:
         return self._of("number")
 
