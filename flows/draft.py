@@ -19,7 +19,6 @@ from pipelines.rows import MISSING
 MOST_RULES = 100  # columns that get a rule of their own
 MOST_WORDS = 20  # of a category that gets a rule
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
-EVEN = 0.2  # rows of the rarest class over those of the most frequent one, from which accuracy says enough
 METRICS = {
     "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
     "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
@@ -109,7 +108,7 @@ class Draft:
         return [*found, Said(known, "another class is news")]
 
     def split(self) -> dict[str, Any]:
-        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": 0.2, "test": 0.2}
+        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": 0.2}
         return by | ({"key": self.group} if self.group else {})
 
     def check(self) -> dict[str, Any]:
@@ -120,7 +119,7 @@ class Draft:
         return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
 
     def train(self) -> dict[str, Any]:
-        return recipe.table(self.target.task, self.rows, len(self.seen), self.target.balance)
+        return recipe.table(self.target.task, self.rows, len(self.seen), self.target.rarest)
 
     @property
     def metrics(self) -> list[str]:
@@ -149,7 +148,7 @@ class Draft:
         share = max(counts) / sum(counts)
         if len(counts) == 2:
             return "roc_auc", 0.5, 2 * (1 - share) * test
-        if self.target.balance < EVEN:
+        if self.target.rarest < recipe.RARE:
             return "f1_macro", 2 * share / (1 + share) / len(counts), test
         return "accuracy", share, test
 

@@ -37,9 +37,10 @@ class Target:
         return {name: count for name, count in self.classes.items() if name not in self.rare}
 
     @property
-    def balance(self) -> float:
-        """Rows of the rarest class over rows of the most frequent one; 1 for a regression."""
-        return min(self.kept.values()) / max(self.kept.values()) if self.classes else 1.0
+    def rarest(self) -> float:
+        """The share of the rarest class times the number of classes: 1 where all are equally frequent."""
+        kept = self.kept.values()
+        return min(kept) / sum(kept) * len(kept) if kept else 1.0
 
 
 def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -> Target:

@@ -95,7 +95,7 @@ class Objective(Section):
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: float = Field(0.0, ge=0, lt=1)  # sgd only
     learning_rate: float = Field(0.001, gt=0)
-    weight_decay: float = Field(0.0, ge=0, lt=1)  # times the learning rate, by which a step shrinks a weight (AdamW)
+    weight_decay: float = Field(0.0, ge=0)  # times the learning rate, by which a step shrinks a weight (AdamW)
     learning_rate_schedule: Annotated[Schedule, Field(discriminator="by")] | None = None
     early_stopping: EarlyStopping | None = None
     reduce_on_plateau: ReduceOnPlateau | None = None

@@ -134,7 +134,7 @@ def test_the_problem_follows_from_the_target(values, task, label, classes):
 def test_classes_of_few_rows_are_told_apart():
     found = target(some(CITIES, "Ytre", "Ytre"))
     assert found.rare == ["Ytre"]
-    assert 0.5 < found.balance <= 1
+    assert 0.5 < found.rarest <= 1
     assert set(found.kept) == {"Oslo", "Bergen", "Bodø"}
 
 
