@@ -171,21 +171,6 @@ def test_the_measured_table_has_the_rows_that_the_benchmark_prints():
 # ------------------------------------------------------------------ settings
 
 
-def test_the_example_of_own_data_is_accepted(tmp_path, monkeypatch):
-    steps = section(README, "Your own data")
-    name = re.findall(r"`models/(\w+)\.yaml`", steps)[0]
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / f"{name}.yaml").write_text(fences(steps, "yaml")[0], encoding="utf-8")
-    (tmp_path / "models" / f"{name}.py").write_text(re.findall(r'`(""".*?""")`', steps)[0], encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    assert declaration.check(name).ingest.source == f"data/incoming/{name}"
-
-
-def test_the_list_of_models_is_where_the_readme_says():
-    assert "the list `models` under `vars` in `dvc.yaml`" in README
-    assert YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["vars"][0]["models"]
-
-
 def test_the_variables_of_the_readme_are_those_that_are_read():
     source = (ROOT / "flows" / "environment.py").read_text(encoding="utf-8")
     read = set(re.findall(r'environ\.get\(\s*"(RATCHET_\w+)"', source))
