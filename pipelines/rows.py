@@ -19,7 +19,7 @@ from pipelines.errors import DataError
 from pipelines.settings import Data
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # text cells that hold no value, unless declared otherwise
-TYPES = {"number": pa.float64(), "category": pa.string()}
+TYPES = {"number": pa.float64(), "category": pa.string(), "date": pa.string()}  # a date: ISO text in UTC
 LABELS = {"integer": pa.int64(), "text": pa.string()}
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
 
@@ -29,17 +29,28 @@ def target_type(data: Data) -> pa.DataType:
 
 
 def feature_schema(data: Data) -> pa.Schema:
-    """What a model is given: the raw columns without the target."""
+    """The raw columns that a model is given, or of a sequence those that its windows are made of."""
     if data.kind == "image":
         shape = ",".join(map(str, data.shape))
         return pa.schema([pa.field("image", pa.binary(math.prod(data.shape)), metadata={"shape": shape})])
-    return pa.schema([pa.field(name, TYPES[data.columns[name]]) for name in data.features])
+    return pa.schema([pa.field(name, TYPES[data.columns[name]]) for name in data.shown])
 
 
 def raw_schema(data: Data) -> pa.Schema:
-    """What raw.parquet and the split files hold: row_id, the features, what is carried along, the target."""
+    """What raw.parquet holds: row_id, the features, what is carried along, the target."""
     carried = [pa.field(name, pa.string()) for name in data.carried]
     return pa.schema([ROW_ID, *feature_schema(data), *carried, pa.field(data.target, target_type(data))])
+
+
+def split_schema(data: Data) -> pa.Schema:
+    """What the split files hold: raw rows, or of a sequence windows: lists of `window` values beside the target."""
+    if data.kind != "sequence":
+        return raw_schema(data)
+    lists = {name: pa.list_(pa.float64(), data.window) for name in data.past_numbers}
+    lists |= {name: pa.list_(pa.string(), data.window) for name in data.past_categories}
+    alone = [pa.field(name, pa.string()) for name in (*data.fixed, *data.dates, *data.carried)]
+    columns = [pa.field(name, kind) for name, kind in lists.items()]
+    return pa.schema([ROW_ID, *columns, *alone, pa.field(data.target, target_type(data))])
 
 
 def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: int = 1) -> pa.RecordBatch:

@@ -46,7 +46,7 @@ def run(model: str) -> None:
     print(f"device: {choice.device}, because {choice.reason}; {config.threads} threads", flush=True)
     folder = Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces)
+    fitted = networks.measure(data, splits[0].pieces, networks.changes(config, data))
     keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
     trained = train(config, fitted, splits, folder / "history.csv", keeper)
     save(trained, data, config, fitted, folder / "model", choice.device)
@@ -111,7 +111,8 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
         x = before(arrays)
         if not places:
             mean, scale = fitted.target
-            return x, ((target - mean) / scale).astype(np.float32)
+            since = np.asarray(networks.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
+            return x, ((target - since - mean) / scale).astype(np.float32)
         labels = np.array([places[label] for label in target.tolist()], np.int32)
         y = np.eye(len(places), dtype=np.float32)[labels] if objective.one_hot(config) else labels
         return (x, y) if weights is None else (x, y, weights[labels])

@@ -5,8 +5,8 @@
     data/<model>/raw.parquet  ->  data/<model>/validation.json, data/<model>/quarantine.parquet
 
 Besides the declared rules, a table has rows and every row has a target (declare expect_column_values_to_not_be_null
-for the target yourself to set such rows aside instead). A failed run leaves its report in
-data/<model>/failed/validation.json.
+for the target yourself to set such rows aside instead; those of a sequence may lack it). A failed run leaves its
+report in data/<model>/failed/validation.json.
 """
 
 import json
@@ -63,6 +63,8 @@ def rules(data: Data, config: Validate) -> Rules:
     has_target = {"rule": "expect_column_values_to_not_be_null", "column": data.target}
     declared = any(rule.rule == has_target["rule"] and rule.columns == [data.target] for rule in config.rules)
     always = [some_rows] if declared else [some_rows, has_target]
+    if data.kind == "sequence":  # a row without a target stands in the windows of others
+        always = [some_rows]
     return Rules(rules=[*map(Rule.model_validate, always), *config.rules], examples=config.examples)
 
 
