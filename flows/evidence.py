@@ -70,7 +70,7 @@ def gather(
             gate.floor(rules, found.metrics[rules.metric]),
             gate.golden(tried["golden"], trial.TOLERANCE),
             *_limits(declared, artifact, tried),
-            gate.baseline(rules.metric, gain(rules.metric, *_with_baseline(found, declared.data, mine))),
+            _baseline(rules.metric, found, declared.data, mine),
         ]
     if not there:
         first = Look("champion", True, f"{alone[0].said}, and there is no champion yet")
@@ -158,6 +158,15 @@ def chosen(part: Slice, path: Path) -> np.ndarray:
     inside &= values >= low if low is not None else True
     inside &= values < high if high is not None else True
     return np.asarray(inside)
+
+
+def _baseline(metric: str, found: Made, data: Data, mine: pd.DataFrame) -> Look:
+    if data.kind != "sequence":
+        return gate.baseline(metric, gain(metric, *_with_baseline(found, data, mine)))
+    known = mine.dropna(subset="naive")
+    answers = Answers.read(known, data.label)
+    naive = Answers.read(known.assign(prediction=known["naive"]), data.label)
+    return gate.baseline(metric, gain(metric, answers, naive) if len(known) else None, gate.NAIVE)
 
 
 def _with_baseline(found: Made, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:

@@ -63,9 +63,13 @@ def floor(rules: Promote, value: float) -> Look:
     return Look("floor", False, f"{rules.metric} is {value:.4g}, and {word} {bound:g} is asked for")
 
 
-def baseline(metric: str, found: Gain | None) -> Look:
-    """The candidate is better than always answering the majority class, its share, or the mean."""
-    name = "a trivial baseline (the most frequent class, or the mean)"
+TRIVIAL = "a trivial baseline (the most frequent class, or the mean)"
+NAIVE = "the naive forecast (the last known value)"
+
+
+def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
+    """The candidate is better than always answering the majority class, its share, or the mean; or for a sequence than
+    its last known value."""
     if found is None:
         return Look("baseline", None, f"{metric} cannot be compared with {name} on these test rows")
     numbers = _numbers(found)

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from flows import scratch, served
@@ -131,7 +132,10 @@ def signature(about: dict[str, Any]) -> ModelSignature:
         inputs: list[Any] = [ColSpec(DataType.binary, "image")]
     else:
         inputs = [ColSpec(DataType.double, name) for name in about["numbers"]]
-        inputs += [ColSpec(DataType.string, name) for name in about["categories"]]
+        inputs += [ColSpec(DataType.string, name) for name in (*about["categories"], *about.get("dates", []))]
+        past = about.get("past", {"numbers": [], "categories": []})
+        inputs += [ColSpec(Array(DataType.double), name) for name in past["numbers"]]
+        inputs += [ColSpec(Array(DataType.string), name) for name in past["categories"]]
     label = DataType.double if not about["classes"] else _label(about)
     outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]

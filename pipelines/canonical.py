@@ -36,6 +36,9 @@ def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.
 
 
 def _column(values: pa.Array) -> Ragged:
+    if pa.types.is_fixed_size_list(values.type):  # its values one after the other, as if each were a column
+        flat, size = values.flatten(), values.type.list_size
+        return _beside([_column(flat.take(pa.array(range(at, len(flat), size)))) for at in range(size)])
     if pa.types.is_integer(values.type):
         return _whole(values)
     if pa.types.is_floating(values.type):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from pipelines import expectations, identities, rows, settings, tables
@@ -102,9 +103,10 @@ def _feature_ids(path: Path, data: Data) -> Iterator[np.ndarray]:
 def leakage(train: pa.Table, data: Data) -> dict[str, float]:
     """How well each feature alone gives the target, cross-validated: balanced accuracy, or R2 for a regression.
 
-    One decision tree for each feature (scikit-learn). Images have no single feature that could be a copy.
+    One decision tree for each number and category (scikit-learn). Images have no single feature that could be a copy,
+    and a window holds nothing of the time of its target or later.
     """
-    if data.kind == "image":
+    if data.kind != "table":
         return {}
     from sklearn.model_selection import cross_val_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -118,7 +120,7 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
         return {}  # too few rows to hold any out
     scores = {
         name: cross_val_score(tree, _coded(train[name]), target, scoring=scoring, cv=folds).mean()
-        for name in data.features
+        for name in (*data.numbers, *data.categories)
     }
     return {name: round(float(score), 6) for name, score in scores.items()}
 
@@ -132,15 +134,22 @@ def _coded(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
-    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy)."""
+    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy); the last one of a window."""
     from scipy.stats import ks_2samp
 
     result = {}
     for name in data.numbers:
-        pair = [column[~np.isnan(column)] for column in (t[name].to_numpy().astype(float) for t in (train, test))]
+        pair = [column[~np.isnan(column)] for column in (_last(t[name]) for t in (train, test))]
         if len(pair[0]) and len(pair[1]):
             result[name] = round(float(ks_2samp(*pair, method="asymp").statistic), 6)
     return result
+
+
+def _last(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers as doubles [rows]; of a column of windows the last one in each."""
+    if pa.types.is_fixed_size_list(column.type):
+        column = pc.list_element(column, column.type.list_size - 1)
+    return np.asarray(column.to_numpy().astype(float))
 
 
 def _rules(path: Path, data: Data, config: Check) -> list[dict[str, Any]]:

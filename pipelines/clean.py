@@ -6,13 +6,15 @@
 
 No value is changed here: what changes values is part of the model. The split of a row is a function of the
 seed and the row alone, so rows that arrive later, another order, or copies never move a row that was there.
-A row without a target is removed (`validate` stops at one, unless the model's YAML says otherwise).
+A row without a target is removed (`validate` stops at one, unless the model's YAML says otherwise). Of a sequence the
+rows become windows (windows.py), each in the split of the row that it predicts.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import identities, own, rows, settings, tables
+from pipelines import identities, own, rows, settings, tables, windows
 from pipelines.errors import DataError
 from pipelines.settings import FORMAT, Data, Section
 
@@ -98,24 +100,18 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
     targets: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
     with ExitStack() as stack:
         files = {
-            name: stack.enter_context(tables.Writer(folder / f"{name}.parquet", rows.raw_schema(data)))
+            name: stack.enter_context(tables.Writer(folder / f"{name}.parquet", rows.split_schema(data)))
             for name in SPLITS
         }
-        start = 0
-        for batch in tables.batches(raw):
-            here = (start, start + batch.num_rows)
-            start = here[1]
-            reason = reasons(batch, data, config, aside.between(*here), repeated.between(*here))
-            if keeps is not None:
-                reason[(reason == "") & ~keeps(batch)] = "own code"
-            removed.update(word for word in reason.tolist() if word)
-            for name, chosen in divide(batch.filter(pa.array(reason == "")), config).items():
+        kept = windowed if data.kind == "sequence" else alone
+        for batch in kept(raw, data, config, Leaving((aside, repeated), keeps), removed):
+            for name, chosen in divide(batch, config).items():
                 files[name].write(chosen)
                 note(targets[name], chosen[data.target], data)
     return {
         "format": FORMAT,
         "data_hash": data_hash,
-        "rows": {"raw": start, "removed": dict(sorted(removed.items()))},
+        "rows": {"raw": tables.rows(raw), "removed": {why: removed[why] for why in sorted(removed) if removed[why]}},
         "splits": {
             name: {
                 "rows": files[name].rows,
@@ -125,6 +121,48 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
             for name in SPLITS
         },
     }
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What leaves rows out beside their values: set aside, repeating an earlier one, and by own code."""
+
+    marked: tuple[identities.Marks, identities.Marks]
+    keeps: own.Chooser | None
+
+
+def alone(
+    raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Counter[str], words: tuple[str, ...] = ()
+) -> Iterator[pa.RecordBatch]:
+    """The rows that stay, each by itself; removed: is told why others do not. words: reasons that do not count."""
+    start = 0
+    for batch in tables.batches(raw):
+        here = (start, start + batch.num_rows)
+        start = here[1]
+        reason = reasons(batch, data, config, *(marks.between(*here) for marks in leaving.marked))
+        reason[np.isin(reason, words)] = ""
+        if leaving.keeps is not None:
+            reason[(reason == "") & ~leaving.keeps(batch)] = "own code"
+        removed.update(word for word in reason.tolist() if word)
+        yield batch.filter(pa.array(reason == ""))
+
+
+def windowed(raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """The windows that stay. A row that lacks values stands in the windows of others."""
+
+    def read() -> Iterator[pa.RecordBatch]:
+        removed.clear()  # it is read more than once
+        return alone(raw, data, config, leaving, removed, ("missing target", "missing value"))
+
+    lost: Counter[str] = Counter()
+    for table in windows.windows(read, data, raw.parent, lost):
+        whole = np.ones(table.num_rows, bool)
+        if config.missing == "drop":
+            for name in (*data.past_numbers, *data.past_categories):
+                whole &= windows.present(table[name]).all(axis=1)
+        lost["missing value"] += int((~whole).sum())
+        yield from table.filter(pa.array(whole)).combine_chunks().to_batches()
+    removed.update(lost)
 
 
 def note(seen: dict[str, Any], target: pa.Array, data: Data) -> None:

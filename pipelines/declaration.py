@@ -190,6 +190,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
     return [
         *_of_source(found),
         *_of_columns(found),
+        *_of_dates(found),
         *_of_network(found),
         *_of_metrics(found),
         *_of_slices(found),
@@ -242,18 +243,38 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
     return problems
 
 
+def _of_dates(found: Declaration) -> list[tuple[str, str]]:
+    data, config = found.data, found.ingest
+    problems = []
+    for key, names in (("dates", config.dates), ("instants", config.instants)):
+        problems += [
+            (f"ingest.{key}", f"{name!r} is no column of role date{settings.nearest(name, data.dates)}")
+            for name in names
+            if name not in data.dates
+        ]
+    if config.instants and config.timezone is None:
+        problems.append(("ingest.timezone", "say by which clock the parts of `instants` are written, such as UTC"))
+    if data.kind == "sequence":
+        split = cast(Clean, found.sections["clean"]).split
+        if split.by != "time" or split.column != data.time:
+            why = "windows of neighbouring rows overlap, so any other split would train on what it is tested on"
+            problems.append(("clean.split", f"a sequence is split `by: time`, by its column {data.time!r}: {why}"))
+    return problems
+
+
 def _of_network(found: Declaration) -> list[tuple[str, str]]:
     train, data = cast(Train, found.sections["train"]), found.data
     problems = []
-    if data.kind != "image":
-        if train.network in ("cnn", "rnn"):
-            problems.append(("train.network", f"{train.network!r} needs images, and data.kind is 'table'"))
-        if train.augment is not None:
-            problems.append(("train.augment", "only images are turned and moved, and data.kind is 'table'"))
-    else:
+    if data.kind == "table" and train.network in ("cnn", "rnn"):
+        problems.append(("train.network", f"{train.network!r} needs images or a sequence, and data.kind is 'table'"))
+    if data.kind != "image" and train.augment is not None:
+        problems.append(("train.augment", f"only images are turned and moved, and data.kind is {data.kind!r}"))
+    if data.kind != "sequence" and train.predict is not None:
+        problems.append(("train.predict", f"it belongs to a sequence, and data.kind is {data.kind!r}"))
+    if data.kind != "table":
         problems += [
-            (f"train.{key}", f"only a table has {what}, and data.kind is 'image'")
-            for key, what in {"numbers": "numbers", "min_count": "categories"}.items()
+            (f"train.{key}", f"only a table has {what}, and data.kind is {data.kind!r}")
+            for key, what in {"numbers": "quantiles", "min_count": "rare words"}.items()
             if getattr(train, key) != Train.model_fields[key].default
         ]
     if data.task == "regression":

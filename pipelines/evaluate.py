@@ -66,9 +66,11 @@ def load(folder: Path) -> Predictor:
 
 
 def predictions_schema(data: Data, classes: list[Any]) -> pa.Schema:
-    """row_id, actual and prediction in the target's type, and a float32 for each class."""
+    """row_id, actual and prediction in the target's type, and a float32 for each class; of a sequence also `naive`."""
     target = rows.target_type(data)
     known = [("row_id", pa.string()), ("actual", target), ("prediction", target)]
+    if data.kind == "sequence":
+        known.append(("naive", target))
     return pa.schema([*known, *((f"probability_{name}", pa.float32()) for name in classes)])
 
 
@@ -85,7 +87,16 @@ def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame
         frame = piece.to_pandas()
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
+        if data.kind == "sequence":
+            found["naive"] = naive(frame[data.past_target])
         yield found
+
+
+def naive(windows: pd.Series) -> np.ndarray:
+    """The last known value of each window of the target [rows]: what is forecast without a model, NaN for none."""
+    import pandas as pd
+
+    return pd.DataFrame(np.stack(windows.to_list())).ffill(axis=1).iloc[:, -1].to_numpy(np.float64)
 
 
 def _even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
@@ -120,7 +131,20 @@ def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, 
             f"The metric {broken[0]} has no value on these {len(found.actual)} test rows.",
             "Take more test rows, or another of evaluate.metrics.",
         )
-    return scores
+    return scores | (skill(predictions) if "naive" in predictions else {})
+
+
+def skill(predictions: pd.DataFrame) -> dict[str, float]:
+    """`skill`: 1 - the mean absolute error over that of the naive forecast, on the rows that have one; 0 is no better.
+
+    Empty where the naive forecast is always right, or there is none.
+    """
+    from sklearn.metrics import mean_absolute_error
+
+    known = predictions.dropna(subset="naive")
+    if not len(known) or not (theirs := mean_absolute_error(known["actual"], known["naive"])):
+        return {}
+    return {"skill": round(1 - float(mean_absolute_error(known["actual"], known["prediction"])) / float(theirs), 9)}
 
 
 def draw(predictions: pd.DataFrame, data: Data, path: Path) -> None:

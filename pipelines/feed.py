@@ -61,7 +61,12 @@ class Split:
 
 def described(data: Data) -> dict[str, Any]:
     """What predictor.to_arrays has to know of the rows."""
-    return {"kind": data.kind, "shape": data.shape, "numbers": data.numbers, "categories": data.categories}
+    about: dict[str, Any] = {"kind": data.kind, "shape": data.shape}
+    if data.kind == "sequence":
+        past = {"window": data.window, "numbers": data.past_numbers, "categories": data.past_categories}
+        return about | {"numbers": [], "categories": data.fixed, "dates": data.dates, "past": past}
+    about |= {"numbers": data.numbers, "categories": data.categories}
+    return about | ({"dates": data.dates} if data.dates else {})
 
 
 class Feed(Protocol):

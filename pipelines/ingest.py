@@ -12,16 +12,17 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipelines import images, misread, rows, settings, sources, tables
+from pipelines import dates, images, misread, rows, settings, sources, tables
+from pipelines.dates import Dates
 from pipelines.errors import DataError, IntegrityError
-from pipelines.settings import Data, Section
+from pipelines.settings import Data
 
 Batches = Iterable[pa.RecordBatch]
 ROW_BYTES = 100  # of disk, for each row, beside its values
 TOLD = 1 << 30  # bytes of disk from which the need is said
 
 
-class Ingest(Section):
+class Ingest(Dates):
     source: str = Field(min_length=1)  # builtin:<name>, or the path of a file or folder inside the project
     delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: str = "utf-8"
@@ -91,7 +92,7 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator
     first = 1
     for batch in content:
         try:
-            found = _typed(batch, wanted, config, first)
+            found = _typed(batch, wanted, config, first, data.dates)
         except DataError as error:
             raise DataError(f"{where}: {error.what}", error.do) from error
         ids = rows.id_column(rows.identify(found, wanted.names))
@@ -99,7 +100,7 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator
         first += batch.num_rows
 
 
-def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int) -> pa.RecordBatch:
+def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int, moments: list[str]) -> pa.RecordBatch:
     names = batch.schema.names
     if unknown := [name for name in config.ignore if name not in names]:
         raise DataError(
@@ -110,7 +111,10 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int)
     if hint := "" if wanted_there else misread.looks_like(config.delimiter, names):
         raise DataError(f"All of it stands in one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
-    return rows.typed(batch.select(kept), wanted, config.missing, first)
+    chosen = batch.select(kept)
+    if moments:
+        chosen = dates.read(chosen, moments, config, first, wanted.names)
+    return rows.typed(chosen, wanted, config.missing, first)
 
 
 def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:

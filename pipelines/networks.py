@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipelines import quantiles
+from pipelines import quantiles, temporal
 from pipelines.errors import TrainingError
 from pipelines.settings import Data, Section
 
 MOST_WORDS = 1000  # of one category
 MOST_COUNTED = 100_000  # words of one category, before those in too few rows are left out
-NO_COLUMNS = np.empty((0, 0))
+NO_COLUMNS = np.empty((1, 0))
 
 
 class Augment(Section):
@@ -45,6 +45,7 @@ class Network(Section):
     bins: int = Field(32, ge=1, le=1000)  # of each number, at most; quantiles only
     min_count: int = Field(1, ge=1)  # a word of a category in fewer rows counts as unknown
     augment: Augment | None = None  # images only
+    predict: Literal["change", "value"] | None = None  # of a sequence; change, from the last known value, if not said
 
     @model_validator(mode="after")
     def _fits(self) -> "Network":
@@ -63,6 +64,7 @@ class Network(Section):
 
 
 PLAIN = Network()
+Pair = tuple[list[float], list[float]]  # mean and standard deviation, of each column
 
 
 @dataclass(frozen=True)
@@ -75,29 +77,42 @@ class Fitted:
     target: tuple[float, float]  # mean and standard deviation; (0, 1) for a classification
     classes: dict[Any, int]  # rows of each, in the order of the probabilities; empty for a regression
     edges: list[list[float]] = field(default_factory=list)  # of the bins of each number; empty where they are scaled
+    dates: Pair = ([], [])  # of each date of a table, in seconds
+    past: Pair = ([], [])  # of each number in a window, the history of the target last
+    changes: bool = False  # whether the target is its change since the last known value
 
 
 Pieces = Callable[[], Iterable[tuple[dict[str, np.ndarray], np.ndarray]]]  # reads a split anew, a few rows at a time
 
 
+def changes(config: Network, data: Data) -> bool:
+    """Whether the network predicts by how much the target changes, and the graph adds that to the last known value."""
+    return data.kind == "sequence" and config.predict != "value"
+
+
 def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
-    """pieces: the training split. Its arrays are image [rows, height, width, channels], or numbers [rows, n] and
-    categories [rows, m]. Holds no more rows than quantiles.sample does. Raises TrainingError for a category of too
-    many words.
+    """pieces: the training split. Its arrays are those of predictor.to_arrays. Holds no more rows than
+    quantiles.sample does. Raises TrainingError for a category of too many words.
     """
+    names = [*data.past_categories, *data.fixed] if data.kind == "sequence" else data.categories
     classes: Counter[Any] = Counter()
-    words: list[Counter[str]] = [Counter() for _ in data.categories]
+    words: list[Counter[str]] = [Counter() for _ in names]
     for arrays, target in pieces():
         if data.task == "classification":
             classes.update(target.tolist())
-        for name, counts, column in zip(data.categories, words, arrays.get("categories", NO_COLUMNS).T, strict=True):
+        for name, counts, column in zip(names, words, _words(arrays), strict=True):
             counts.update(column.tolist())
             _check_words(name, len(counts.keys() - {""}), MOST_WORDS if config.min_count == 1 else MOST_COUNTED)
     known = [sorted(_common(counts, config.min_count)) for counts in words]
-    for name, found in zip(data.categories, known, strict=True):
+    for name, found in zip(names, known, strict=True):
         _check_words(name, len(found), MOST_WORDS)
+    past: Pair = ([], [])
+    dates: Pair = ([], [])
     if data.kind == "image":
         mean, scale = pixels(arrays["image"] for arrays, _ in pieces())
+    elif data.kind == "sequence":
+        mean, scale = NO_COLUMNS[0], NO_COLUMNS[0]
+        past = _lists(mean_and_scale(lambda: (np.concatenate(arrays["past_numbers"]) for arrays, _ in pieces())))
     else:
         mean, scale = mean_and_scale(lambda: (arrays.get("numbers", NO_COLUMNS) for arrays, _ in pieces()))
     edges: list[list[float]] = []
@@ -105,8 +120,16 @@ def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
         some = quantiles.sample(arrays["numbers"] for arrays, _ in pieces())
         edges = [quantiles.edges(column, config.bins) for column in some.T]
     of_target = (0.0, 1.0)
+    if data.dates and data.kind == "table":
+        dates = _lists(mean_and_scale(lambda: (arrays["dates"] for arrays, _ in pieces())))
     if data.task == "regression":
-        (middle,), (spread,) = mean_and_scale(lambda: (target[:, None] for _, target in pieces()))
+        as_change = changes(config, data)
+
+        def trained() -> Iterable[np.ndarray]:
+            for arrays, target in pieces():
+                yield target[:, None] - (np.asarray(last_known(arrays, past)) if as_change else 0.0)
+
+        (middle,), (spread,) = mean_and_scale(trained)
         of_target = (float(middle), float(spread))
     return Fitted(
         mean=mean.tolist(),
@@ -115,7 +138,25 @@ def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
         target=of_target,
         classes=dict(sorted(classes.items())),
         edges=edges,
+        dates=dates,
+        past=past,
+        changes=changes(config, data),
     )
+
+
+def _lists(found: tuple[np.ndarray, np.ndarray]) -> Pair:
+    return found[0].tolist(), found[1].tolist()
+
+
+def _words(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The words of each category: those in windows first."""
+    past = arrays.get("past_categories", NO_COLUMNS[None])
+    return [*(past[..., index].reshape(-1) for index in range(past.shape[-1])), *arrays.get("categories", NO_COLUMNS).T]
+
+
+def last_known(inputs: Any, past: Pair) -> Any:
+    """The last known value of the target in each window [rows, 1]; its mean where there is none."""
+    return temporal.last_known(inputs["past_numbers"][:, :, -1], past[0][-1])
 
 
 def _common(counts: Counter[str], least: int) -> set[str]:
@@ -172,24 +213,53 @@ def mean_and_scale(read: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray
 
 
 def features(data: Data, fitted: Fitted) -> Any:
-    """keras.Model: the raw inputs -> [rows, width], or [rows, height, width, channels] for an image."""
+    """keras.Model: the raw inputs -> [rows, width], of a sequence [rows, window, width], or for an image
+    [rows, height, width, channels]."""
     import keras
 
     if data.kind == "image":
         image = keras.Input(data.shape, dtype="uint8", name="image")
-        return keras.Model({"image": image}, _normalised(image, fitted), name="features")
+        return keras.Model({"image": image}, _normalised(image, fitted.mean, fitted.scale), name="features")
+    if data.kind == "sequence":
+        return _window(data, fitted)
     inputs, parts = {}, []
     if data.numbers:
         inputs["numbers"] = numbers = keras.Input((len(data.numbers),), dtype="float64", name="numbers")
-        parts += _filled(numbers, fitted)
+        parts += _filled(numbers, fitted.mean, fitted.scale, fitted.edges)
     if data.categories:
         inputs["categories"] = words = keras.Input((len(data.categories),), dtype="string", name="categories")
         parts += [_one_hot(words, index, known) for index, known in enumerate(fitted.vocabularies)]
+    if data.dates:
+        inputs["dates"] = dates = keras.Input((len(data.dates),), dtype="float64", name="dates")
+        mean, scale = map(np.asarray, fitted.dates)
+        present = keras.ops.where(keras.ops.isnan(dates), mean, dates)
+        parts += [_normalised(present, mean, scale), temporal.calendar(dates)]
     joined = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="joined")(parts)
     return keras.Model(inputs, joined, name="features")
 
 
-def _normalised(values: Any, fitted: Fitted) -> Any:
+def _window(data: Data, fitted: Fitted) -> Any:
+    """keras.Model: windows -> [rows, window, width]. What is known once (time, series) stands beside every step."""
+    import keras
+
+    numbers = keras.Input((data.window, len(data.past_numbers)), dtype="float64", name="past_numbers")
+    dates = keras.Input((len(data.dates),), dtype="float64", name="dates")
+    inputs, parts, once = {"past_numbers": numbers, "dates": dates}, _filled(numbers, *fitted.past), []
+    once.append(temporal.calendar(dates))
+    count = len(data.past_categories)
+    if count:
+        words = keras.Input((data.window, count), dtype="string", name="past_categories")
+        inputs["past_categories"] = words
+        parts += [_one_hot(words, index, known) for index, known in enumerate(fitted.vocabularies[:count])]
+    if data.fixed:
+        inputs["categories"] = words = keras.Input((len(data.fixed),), dtype="string", name="categories")
+        once += [_one_hot(words, index, known, count) for index, known in enumerate(fitted.vocabularies[count:])]
+    known_once = once[0] if len(once) == 1 else keras.layers.Concatenate(name="once")(once)
+    joined = keras.layers.Concatenate(name="joined")([*parts, temporal.steps(known_once, data.window)])
+    return keras.Model(inputs, joined, name="features")
+
+
+def _normalised(values: Any, mean: Any, scale: Any) -> Any:
     """(values - mean) / scale in doubles, so that a large offset costs no precision, then float32.
 
     Keras' layers would do it in fewer digits: Normalization divides by no less than 1e-7, and Rescaling rounds what
@@ -197,26 +267,29 @@ def _normalised(values: Any, fitted: Fitted) -> Any:
     """
     import keras
 
-    shifted = keras.ops.subtract(keras.ops.cast(values, "float64"), np.asarray(fitted.mean))
-    return keras.ops.cast(keras.ops.divide(shifted, np.asarray(fitted.scale)), "float32")
+    shifted = keras.ops.subtract(keras.ops.cast(values, "float64"), np.asarray(mean))
+    return keras.ops.cast(keras.ops.divide(shifted, np.asarray(scale)), "float32")
 
 
-def _filled(numbers: Any, fitted: Fitted) -> list[Any]:
-    """Numbers normalised or as shares of their bins, a missing one at the mean; beside each, whether it was missing."""
+def _filled(numbers: Any, mean: Any, scale: Any, edges: list[list[float]] | None = None) -> list[Any]:
+    """Numbers normalised or as shares of bins, a missing one at the mean; beside each, whether it was missing."""
     import keras
 
     missing = keras.ops.isnan(numbers)
-    present = keras.ops.where(missing, np.asarray(fitted.mean), numbers)
-    values = quantiles.encoded(present, fitted.edges) if fitted.edges else _normalised(present, fitted)
+    present = keras.ops.where(missing, np.asarray(mean), numbers)
+    values = quantiles.encoded(present, edges) if edges else _normalised(present, mean, scale)
     return [values, keras.ops.cast(missing, "float32")]
 
 
-def _one_hot(words: Any, index: int, known: list[str]) -> Any:
-    """One column of words -> one position for each known word, and a first one for all others and for none."""
+def _one_hot(words: Any, index: int, known: list[str], before: int = 0) -> Any:
+    """One column of words -> one position for each known word, and a first one for all others and for none.
+
+    before: columns of other words whose layers are named already.
+    """
     import keras
 
-    column = words[:, index : index + 1]
-    lookup = keras.layers.StringLookup(vocabulary=known, output_mode="one_hot", name=f"category_{index}")
+    column = words[..., index : index + 1] if len(words.shape) > 2 else words[:, index : index + 1]
+    lookup = keras.layers.StringLookup(vocabulary=known, output_mode="one_hot", name=f"category_{before + index}")
     return lookup(column)
 
 
@@ -226,12 +299,14 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
 
     layers = keras.layers
     values = start = keras.Input(shape, name="normalised")
+    flat = len(shape) == 2  # a window: one line of steps, and no picture
+    convolution, pooling = (layers.Conv1D, layers.MaxPooling1D) if flat else (layers.Conv2D, layers.MaxPooling2D)
     for index, count in enumerate(config.filters):
-        values = layers.Conv2D(count, 3, padding="same", activation=config.activation, name=f"convolution_{index}")(
+        values = convolution(count, 3, padding="same", activation=config.activation, name=f"convolution_{index}")(
             values
         )
-        if min(values.shape[1:3]) >= 2:
-            values = layers.MaxPooling2D(name=f"pooling_{index}")(values)
+        if min(values.shape[1:-1]) >= 2:
+            values = pooling(name=f"pooling_{index}")(values)
     if config.recurrent:
         values = layers.Reshape((shape[0], -1), name="rows")(values)
     for index, units in enumerate(config.recurrent):
@@ -280,4 +355,7 @@ def whole(before: Any, trained: Any, fitted: Fitted) -> Any:
     if not fitted.classes:
         mean, scale = fitted.target
         answer = keras.layers.Rescaling(scale, offset=mean, name="target_units")(answer)
+    if fitted.changes:
+        last = last_known(before.input, fitted.past)
+        answer = keras.layers.Add(name="changed")([answer, keras.ops.cast(last, "float32")])
     return keras.Model(before.input, answer, name="model")

@@ -108,12 +108,16 @@ class Predictor:
 
 
 def to_arrays(table: pd.DataFrame, about: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Raw columns as the arrays that the graph takes; about: kind, shape, numbers, categories.
+    """Raw columns as the arrays that the graph takes; about: kind, shape, numbers, categories, dates, past.
 
     image: uint8 [rows, height, width, channels]; numbers: float64 [rows, n], NaN where missing; categories: text
-    [rows, m], empty where missing. Raises ValueError naming what is absent or does not fit.
+    [rows, m], empty where missing; dates: float64 [rows, d], seconds since 1970, NaN where missing. Of a sequence
+    past_numbers: float64 [rows, window, n], and past_categories: text [rows, window, m]. Raises ValueError naming what
+    is absent or does not fit.
     """
-    wanted = ["image"] if about["kind"] == "image" else [*about["numbers"], *about["categories"]]
+    dates, past = about.get("dates", []), about.get("past", {"window": 0, "numbers": [], "categories": []})
+    known = [*past["numbers"], *past["categories"], *about["numbers"], *about["categories"], *dates]
+    wanted = ["image"] if about["kind"] == "image" else known
     absent = [name for name in wanted if name not in table]
     if absent:
         raise ValueError(f"the rows lack the columns {absent}")
@@ -125,7 +129,60 @@ def to_arrays(table: pd.DataFrame, about: dict[str, Any]) -> dict[str, np.ndarra
     if about["categories"]:
         words = [[_word(value) for value in table[name].tolist()] for name in about["categories"]]
         result["categories"] = np.array(words, object).reshape(len(words), len(table)).T
+    if dates:
+        result["dates"] = np.column_stack([_seconds(table[name]) for name in dates])
+    if past["numbers"]:
+        cells = [_doubles(_past(table[name], past["window"]), name) for name in past["numbers"]]
+        result["past_numbers"] = np.stack(cells, axis=2)
+    if past["categories"]:
+        cells = [_past(table[name], past["window"]) for name in past["categories"]]
+        words = [[_word(value) for value in found.reshape(-1).tolist()] for found in cells]
+        shape = (len(words), len(table), past["window"])
+        result["past_categories"] = np.moveaxis(np.array(words, object).reshape(shape), 0, 2)
     return result
+
+
+def _seconds(column: pd.Series) -> np.ndarray:
+    """Instants as seconds since 1970 [rows]: ISO text with an offset, or timestamps with a zone."""
+    import pandas as pd
+
+    found = np.full(len(column), np.nan)
+    for row, value in enumerate(column.tolist()):
+        if value is None or value is pd.NaT or value != value or value == "":
+            continue
+        try:
+            at = pd.Timestamp(value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"row {row}, column {column.name!r}: {value!r} is no date") from error
+        if at.tz is None:
+            raise ValueError(f"row {row}, column {column.name!r}: {value!r} has no offset, such as +00:00 for UTC")
+        found[row] = at.timestamp()
+    return found
+
+
+def _past(column: pd.Series, window: int) -> np.ndarray:
+    """A column of lists as [rows, window] of whatever they hold."""
+    for row, cell in enumerate(column.tolist()):
+        if not isinstance(cell, list | tuple | np.ndarray) or len(cell) != window:
+            raise ValueError(f"row {row}, column {column.name!r}: not a list of the last {window} values")
+    if not len(column):
+        return np.empty((0, window), object)
+    if all(isinstance(cell, np.ndarray) and cell.dtype == np.float64 for cell in column):  # as Parquet gives them
+        return np.stack(column.tolist())
+    return np.array([np.asarray(cell, object) for cell in column.tolist()], object)
+
+
+def _doubles(cells: np.ndarray, name: str) -> np.ndarray:
+    """Numbers [rows, window], NaN where missing."""
+    import pandas as pd
+
+    try:
+        values = cells if cells.dtype == np.float64 else np.where(pd.isna(cells), np.nan, cells).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"column {name!r}: a list holds what is no number ({error})") from error
+    if np.isinf(values).any():
+        raise ValueError(f"row {np.argwhere(np.isinf(values))[0][0]}, column {name!r}: a value is not a finite number")
+    return values
 
 
 def _images(images: list[Any], shape: list[int]) -> np.ndarray:

@@ -21,7 +21,7 @@ from pipelines.errors import DataError
 from pipelines.settings import Data
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # text cells that hold no value, unless declared otherwise
-TYPES = {"number": pa.float64(), "category": pa.string()}
+TYPES = {"number": pa.float64(), "category": pa.string(), "date": pa.string()}  # a date: ISO text in UTC
 LABELS = {"integer": pa.int64(), "text": pa.string()}
 DOUBLE_DIGITS = 15  # a whole number of so many always fits into a double
 SENSITIVE = {"sensitive": "true"}  # of a field whose values are in no message
@@ -33,18 +33,29 @@ def target_type(data: Data) -> pa.DataType:
 
 
 def feature_schema(data: Data) -> pa.Schema:
-    """What a model is given: the raw columns without the target."""
+    """The raw columns that a model is given, or of a sequence those that its windows are made of."""
     if data.kind == "image":
         shape = ",".join(map(str, data.shape))
         return pa.schema([pa.field("image", pa.binary(math.prod(data.shape)), metadata={"shape": shape})])
-    return pa.schema([pa.field(name, TYPES[data.columns[name]]) for name in data.features])
+    return pa.schema([pa.field(name, TYPES[data.columns[name]]) for name in data.shown])
 
 
 def raw_schema(data: Data) -> pa.Schema:
-    """What raw.parquet and the split files hold: row_id, the features, what is carried along, the target."""
+    """What raw.parquet holds: row_id, the features, what is carried along, the target."""
     carried = [pa.field(name, pa.string()) for name in data.carried]
     fields = [ROW_ID, *feature_schema(data), *carried, pa.field(data.target, target_type(data))]
     return pa.schema([field.with_metadata(SENSITIVE) if field.name in data.sensitive else field for field in fields])
+
+
+def split_schema(data: Data) -> pa.Schema:
+    """What the split files hold: raw rows, or of a sequence windows: lists of `window` values beside the target."""
+    if data.kind != "sequence":
+        return raw_schema(data)
+    lists = {name: pa.list_(pa.float64(), data.window) for name in data.past_numbers}
+    lists |= {name: pa.list_(pa.string(), data.window) for name in data.past_categories}
+    alone = [pa.field(name, pa.string()) for name in (*data.fixed, *data.dates, *data.carried)]
+    columns = [pa.field(name, kind) for name, kind in lists.items()]
+    return pa.schema([ROW_ID, *columns, *alone, pa.field(data.target, target_type(data))])
 
 
 def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: int = 1) -> pa.RecordBatch:

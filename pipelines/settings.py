@@ -22,6 +22,7 @@ FORMAT = 1
 FOLDER = Path("models")  # relative to the project, which is every stage's working directory
 RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
 MOST_BYTES = 1_000_000  # of one YAML file
+MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
 PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
 
@@ -35,25 +36,32 @@ class Section(BaseModel):
 class Data(Section):
     """What the rows are: a parameter of every stage.
 
-    A table's columns are numbers (stored as double), categories (stored as text) or carried along (text that
-    no model sees, such as the column that names a split). An image is one binary column `image` of
-    height x width x channels bytes, with carried columns beside it if there are any.
+    A table's columns are numbers (stored as double), categories (stored as text), dates (stored as ISO text in UTC)
+    or carried along (text that no model sees, such as the column that names a split). An image is one binary column
+    `image` of height x width x channels bytes, with carried columns beside it if there are any. A sequence's rows are
+    observations at instants `step` seconds apart; a model sees `window` of them, and predicts the target `horizon` rows
+    after the last of these.
     """
 
-    kind: Literal["table", "image"]
+    kind: Literal["table", "image", "sequence"]
     task: Literal["classification", "regression"]
     target: str = Field(min_length=1)
     label: Literal["integer", "text"] = "text"  # of a class; a regression's target is a double
-    columns: dict[str, Literal["number", "category", "carried"]] = {}
+    columns: dict[str, Literal["number", "category", "date", "carried"]] = {}
     shape: list[int] = []  # [height, width, channels]
     sensitive: list[str] = []  # columns whose values appear in no report, page, hook or kept row
+    time: str = ""  # of a sequence: its date column
+    series: list[str] = []  # of a sequence: columns that tell separate series apart
+    step: float = Field(0.0, ge=0)  # of a sequence: seconds from one row to the next
+    window: int = Field(0, ge=0, le=MOST_ROWS)  # of a sequence: rows that a prediction sees
+    horizon: int = Field(1, ge=1)  # of a sequence: rows from the last one seen to the predicted one
 
     @model_validator(mode="after")
     def _kinds_match(self) -> "Data":
         if self.kind == "table" and not self.features:
             raise ValueError("a table needs `columns`: {name: number or category, ...}")
-        if self.kind == "table" and self.shape:
-            raise ValueError("`shape` belongs to images, not to a table")
+        if self.kind != "image" and self.shape:
+            raise ValueError(f"`shape` belongs to images, not to a {self.kind}")
         if self.kind == "image" and (len(self.shape) != 3 or min(self.shape) < 1):
             raise ValueError("an image needs `shape`: [height, width, channels]")
         if math.prod(self.shape) > MOST_PIXELS:
@@ -63,8 +71,28 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
+    def _sequence_fits(self) -> "Data":
+        if self.kind != "sequence":
+            if used := {"time", "series", "step", "window", "horizon"} & self.model_fields_set:
+                raise ValueError(f"`{min(used)}` belongs to a sequence, not to a {self.kind}")
+            return self
+        if self.task != "regression":
+            raise ValueError("a sequence is forecast as a number: its task is regression")
+        if not (self.time and self.step > 0 and self.window):
+            raise ValueError("a sequence needs `time`: its date column, `step`: seconds, and `window`: rows")
+        if round(self.step * 1e6) < 1:
+            raise ValueError(f"`step` is a microsecond or more, got {self.step} seconds")
+        if self.dates != [self.time]:
+            raise ValueError(f"a sequence has one column of role date, the one of `time`, got {self.dates}")
+        if wrong := [name for name in self.series if self.columns.get(name) not in ("category", "carried")]:
+            raise ValueError(f"`series` names columns of role category or carried, and {wrong[0]!r} is none")
+        if self.past_target in self.columns:
+            raise ValueError(f"{self.past_target!r} cannot be a column: it is the history of the target")
+        return self
+
+    @model_validator(mode="after")
     def _names_are_free(self) -> "Data":
-        if self.target in (*self.features, *self.columns):
+        if self.target in (*self.shown, *self.columns):
             raise ValueError(f"the target {self.target!r} cannot be one of the `columns` too")
         own = {"row_id", ""} | ({"image", *PIXELS} if self.kind == "image" else set())
         if taken := sorted(own & {self.target, *self.columns}):
@@ -89,7 +117,14 @@ class Data(Section):
     @property
     def features(self) -> list[str]:
         """The names of the columns that a model may see."""
-        return ["image"] if self.kind == "image" else [*self.numbers, *self.categories]
+        if self.kind == "sequence":
+            return [*self.past_numbers, *self.past_categories, *self.fixed, *self.dates]
+        return self.shown
+
+    @property
+    def shown(self) -> list[str]:
+        """The same as they stand in raw.parquet."""
+        return ["image"] if self.kind == "image" else [*self.numbers, *self.categories, *self.dates]
 
     @property
     def kept(self) -> list[str]:
@@ -103,6 +138,30 @@ class Data(Section):
     @property
     def categories(self) -> list[str]:
         return self._of("category")
+
+    @property
+    def dates(self) -> list[str]:
+        return self._of("date")
+
+    @property
+    def past_target(self) -> str:
+        """The column of a sequence's windows that holds what the target was."""
+        return f"past_{self.target}"
+
+    @property
+    def past_numbers(self) -> list[str]:
+        """Of a sequence: the numbers that a window holds."""
+        return [*self.numbers, self.past_target]
+
+    @property
+    def past_categories(self) -> list[str]:
+        """Of a sequence: the categories that a window holds."""
+        return [name for name in self.categories if name not in self.series]
+
+    @property
+    def fixed(self) -> list[str]:
+        """Of a sequence: the categories that name its series, known once for a whole window."""
+        return [name for name in self.categories if name in self.series]
 
     @property
     def carried(self) -> list[str]:

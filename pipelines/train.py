@@ -123,7 +123,8 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
         x = before(arrays)
         if not places:
             mean, scale = fitted.target
-            return x, ((target - mean) / scale).astype(np.float32)
+            since = np.asarray(networks.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
+            return x, ((target - since - mean) / scale).astype(np.float32)
         labels = np.array([places[label] for label in target.tolist()], np.int32)
         y = np.eye(len(places), dtype=np.float32)[labels] if objective.one_hot(config) else labels
         return (x, y) if weights is None else (x, y, weights[labels])

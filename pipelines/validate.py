@@ -6,8 +6,8 @@
 
 The profile of the last good version of the data, with which `drift` compares, is pinned together with the data.
 Besides the declared rules, a table has rows and every row has a target (declare expect_column_values_to_not_be_null
-for the target yourself to set such rows aside instead). A failed run leaves its report and the profile in
-data/<model>/failed/.
+for the target yourself to set such rows aside instead; those of a sequence may lack it). A failed run leaves its
+report and the profile in data/<model>/failed/.
 """
 
 import json
@@ -82,6 +82,8 @@ def rules(data: Data, config: Validate) -> Rules:
     has_target = {"rule": "expect_column_values_to_not_be_null", "column": data.target}
     declared = any(rule.rule == has_target["rule"] and rule.columns == [data.target] for rule in config.rules)
     always = [some_rows] if declared else [some_rows, has_target]
+    if data.kind == "sequence":  # a row without a target stands in the windows of others
+        always = [some_rows]
     return Rules(rules=[*map(Rule.model_validate, always), *config.rules], examples=config.examples)
 
 
