@@ -271,12 +271,10 @@ def _of_network(found: Declaration) -> list[tuple[str, str]]:
         problems.append(("train.augment", f"only images are turned and moved, and data.kind is {data.kind!r}"))
     if data.kind != "sequence" and train.predict is not None:
         problems.append(("train.predict", f"it belongs to a sequence, and data.kind is {data.kind!r}"))
-    if data.kind != "table":
-        problems += [
-            (f"train.{key}", f"only a table has {what}, and data.kind is {data.kind!r}")
-            for key, what in {"numbers": "quantiles", "min_count": "rare words"}.items()
-            if getattr(train, key) != Train.model_fields[key].default
-        ]
+    if data.kind != "table" and train.numbers != "scaled":
+        problems.append(("train.numbers", f"only the numbers of a table have bins, and data.kind is {data.kind!r}"))
+    if data.kind == "image" and train.min_count > 1:
+        problems.append(("train.min_count", "an image has no categories"))
     if data.task == "regression":
         if train.loss == "cross_entropy":
             problems.append(("train.loss", "'cross_entropy' belongs to a classification"))

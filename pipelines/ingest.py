@@ -5,6 +5,7 @@ python -m pipelines ingest digits
 data/<model>/pin.json [, data/<model>/source/**]  ->  data/<model>/raw.parquet
 """
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,7 @@ class Ingest(Dates):
     @classmethod
     def _known_encoding(cls, name: str) -> str:
         try:
-            b"".decode(name)
+            io.TextIOWrapper(io.BytesIO(), encoding=name)  # which also refuses what is no encoding of text
         except (LookupError, ValueError) as error:
             raise ValueError(f"{name!r} is not an encoding: write one such as utf-8 or latin-1") from error
         return name

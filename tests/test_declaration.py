@@ -99,8 +99,8 @@ def test_what_only_a_classification_has_is_refused_for_a_regression(world, train
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ({"numbers": "quantiles"}, "train.numbers: only a table has numbers, and data.kind is 'image'"),
-        ({"min_count": 5}, "train.min_count: only a table has categories, and data.kind is 'image'"),
+        ({"numbers": "quantiles"}, "train.numbers: only the numbers of a table have bins, and data.kind is 'image'"),
+        ({"min_count": 5}, "train.min_count: an image has no categories"),
     ],
 )
 def test_what_only_a_table_has_is_refused_for_images(world, train, message):

@@ -14,7 +14,18 @@ from tests.world import ROOT
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
     "tensorflow": {"device", "feed", "fused", "observers", "predictor"},
-    "keras": {"checkpoints", "device", "networks", "objective", "observers", "own", "predictor", "quantiles", "train"},
+    "keras": {
+        "checkpoints",
+        "device",
+        "networks",
+        "objective",
+        "observers",
+        "own",
+        "predictor",
+        "quantiles",
+        "temporal",
+        "train",
+    },
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},
