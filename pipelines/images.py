@@ -79,8 +79,10 @@ def check_places(names: Iterable[str]) -> None:
 
 
 def read(folder: Path, names: Sequence[str], shape: list[int], resize: str) -> Iterator[pa.RecordBatch]:
-    """The rows of images, a few at a time. names: their paths below the folder. Raises DataError naming a file."""
-    check_places(names)
+    """The rows of images, a few at a time. Raises DataError naming a file.
+
+    names: their paths below the folder, all as deep.
+    """
     _check_shape(shape)
     size = shape[0] * shape[1] * shape[2]
     step = max(1, BATCH_BYTES // size)

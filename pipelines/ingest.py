@@ -7,6 +7,7 @@ data/<model>/pin.json [, data/<model>/source/**]  ->  data/<model>/raw.parquet
 
 import io
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,8 +128,9 @@ def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Itera
                 pictures.append(path.relative_to(folder).as_posix())
             else:
                 yield path.name, sources.read(path, config.delimiter, config.encoding, config.names)
-        if pictures:
-            yield config.source, images.read(folder, pictures, data.shape, config.resize)
+        images.check_places(pictures)
+        for place, names in groupby(pictures, key=lambda name: name.rpartition("/")[0]):
+            yield f"{place}/", images.read(folder, list(names), data.shape, config.resize)
         return
     table = sources.builtin(pin["name"])
     if (found := sources.builtin_hash(table)) != pin["sha256"]:

@@ -20,6 +20,7 @@ from pipelines.errors import DataError
 
 BATCH_ROWS = 16_384  # of JSON lines
 BLOCK_BYTES = 4 << 20  # of a CSV file; characters, to be exact
+WIDE = 1000  # columns, from which blocks are larger
 
 
 def read_csv(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
@@ -39,6 +40,7 @@ def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str]) -> It
     read = pyarrow.csv.ReadOptions(block_size=4 * BLOCK_BYTES, use_threads=False, column_names=names or None)
     with _Watched(path, encoding) as file, pyarrow.csv.open_csv(pa.PythonFile(file, mode="r"), read, parse) as reader:
         header = reader.schema.names
+    read.block_size *= 1 + len(header) // WIDE  # the work on a column of a block is mostly its beginning
     text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
     rows, last = 0, pa.array([], pa.string())
     with _Watched(path, encoding) as file:

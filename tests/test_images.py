@@ -203,3 +203,13 @@ def test_ingest_reads_pinned_images(world):
     (folder / "cat" / "extra.png").touch()
     with pytest.raises(IntegrityError, match=r"cat/extra\.png is not pinned"):
         world.run("ingest")
+
+
+def test_a_class_that_is_no_whole_number_is_named_by_its_folder(world):
+    world.declare(data_=IMAGE | {"label": "integer"})
+    path = save(world.root / "data" / "pets" / "source" / "three" / "1.png", picture())
+    entry = {"name": "three/1.png", "bytes": path.stat().st_size, "sha256": sources.file_hash(path)}
+    pin = {"format": 1, "source": "data/incoming/pets/", "kind": "files", "files": [entry]}
+    (world.root / "data" / "pets" / "pin.json").write_text(json.dumps(pin))
+    with pytest.raises(DataError, match=r"^three/: Row 1, column 'label': 'three' is not a whole number"):
+        world.run("ingest")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines import misread, sources, texts
 from pipelines.errors import DataError, RatchetError
+from pipelines.ingest import Ingest
 
 cells = st.text(st.sampled_from('a",;\t\n é€😀\u2028\x0b'), max_size=6) | st.text(max_size=4)
 CRLF = ("\n", "\r\n", "\r")
@@ -242,3 +243,15 @@ def test_memory_does_not_grow_with_a_text(tmp_path):
     path.write_bytes(gzip.compress(b"a,b\n" + b"some text,7\n" * 4_000_000))
     before = pa.total_allocated_bytes()
     assert max(pa.total_allocated_bytes() - before for _ in sources.read(path, ",", "utf-8")) < 48e6 / 2
+
+
+@pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", "", "a\0b"])
+def test_what_is_no_encoding_of_text_is_no_setting(name):
+    with pytest.raises(ValueError, match="is not an encoding: write one such as utf-8"):
+        Ingest(source="x", encoding=name)
+
+
+def test_names_stand_there_once_and_are_names():
+    for names, message in ((["a", "a"], "'a' stands there twice"), (["a", ""], "a column without a name")):
+        with pytest.raises(ValueError, match=message):
+            Ingest(source="x", names=names)
