@@ -137,8 +137,7 @@ def ours(frame: Frame, test: Frame, one: Set, seed: int, folder: Path, **changes
     """Scores of the recipe: the training split and early stopping out of `frame`, the rest as the stages do it."""
     columns = features(frame, one.target)
     data = Data.model_validate({"kind": "table", "task": one.task, "target": one.target, "columns": columns})
-    counts = frame[one.target].value_counts(normalize=True)
-    wanted = recipe.table(one.task, len(frame), len(columns), counts.min()) | changes
+    wanted = recipe.table(len(frame), len(columns), one.metrics[0]) | changes
     config = train.Train.model_validate(wanted | {"seed": seed})
     device.prepare(config, config.seed)
     logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders about so many models in one process
