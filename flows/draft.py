@@ -19,6 +19,7 @@ from pipelines.rows import MISSING
 MOST_RULES = 100  # columns that get a rule of their own
 MOST_WORDS = 20  # of a category that gets a rule
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
+EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
 METRICS = {
     "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
     "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
@@ -119,7 +120,7 @@ class Draft:
         return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
 
     def train(self) -> dict[str, Any]:
-        return recipe.table(self.target.task, self.rows, len(self.seen), self.target.rarest)
+        return recipe.table(self.rows, len(self.seen), self.promote()["metric"])
 
     @property
     def metrics(self) -> list[str]:
@@ -148,8 +149,8 @@ class Draft:
         share = max(counts) / sum(counts)
         if len(counts) == 2:
             return "roc_auc", 0.5, 2 * (1 - share) * test
-        if self.target.rarest < recipe.RARE:
-            return "f1_macro", 2 * share / (1 + share) / len(counts), test
+        if self.target.rarest < EVEN:
+            return "balanced_accuracy", 1 / len(counts), test
         return "accuracy", share, test
 
 
