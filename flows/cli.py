@@ -48,6 +48,11 @@ def run(
     _answer(lambda project: command(project, model, as_json, not no_wait, wanted), told.run, as_json, debug)
 
 
+class Kind(StrEnum):
+    table = "table"
+    sequence = "sequence"
+
+
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Of the new model: lower-case letters, digits, underscores.")],
@@ -60,6 +65,10 @@ def new(
     target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict. Of images: their label.")] = "",
     names: Annotated[str, typer.Option(metavar="A,B,...", help="The columns, where the file does not name them.")] = "",
     group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows equal in these stay in one split.")] = "",
+    kind: Annotated[
+        Kind | None, typer.Option(help="Where rows with a regular time could be either. Default: sequence.")
+    ] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Rows ahead that a sequence is forecast.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Write the YAML anew if it is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the YAML, and write nothing.")] = False,
     as_json: Json = False,
@@ -73,7 +82,7 @@ def new(
 
     path = Path(data).absolute()  # before the project's folder becomes the working directory
     lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group)]
-    wanted = Wanted(name, path, target, lists[0], lists[1], force, dry_run)
+    wanted = Wanted(name, path, target, lists[0], lists[1], kind.value if kind else "", horizon, force, dry_run)
     _answer(lambda project: command(project, wanted), told.new, as_json, debug)
 
 

@@ -91,7 +91,7 @@ class Draft:
 
     def rules(self) -> list[Said]:
         """With room to breathe: what is far from all that was seen stops the run or is set aside, no more."""
-        least = max(1, int(_round(self.rows / 2)))
+        least = max(1, int(rounded(self.rows / 2)))
         table = {"rule": "expect_table_row_count_to_be_between", "min_value": least}
         about = [rule for column in self.seen[:MOST_RULES] for rule in _about(column)]
         return [Said(table, f"half of the {self.rows:,} rows that were there"), *self._about_target(), *about]
@@ -134,13 +134,13 @@ class Draft:
         apart = f"what {test:,} test rows can tell apart"
         if self.target.task == "regression":
             trivial = float((self.target.values - self.target.values.median()).abs().mean())
-            floor: dict[str, Any] = {"at_most": Said(_round(0.95 * trivial), f"no model at all: {trivial:.4g}")}
+            floor: dict[str, Any] = {"at_most": Said(rounded(0.95 * trivial), f"no model at all: {trivial:.4g}")}
             return (
-                {"metric": "mean_absolute_error"} | floor | {"margin": Said(_round(0.45 * trivial / test**0.5), apart)}
+                {"metric": "mean_absolute_error"} | floor | {"margin": Said(rounded(0.45 * trivial / test**0.5), apart)}
             )
         metric, trivial, judged = self._of_classes(test)
-        floor = {"at_least": Said(_round(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
-        return {"metric": metric} | floor | {"margin": Said(_round(0.38 / max(judged, 1.0) ** 0.5), apart)}
+        floor = {"at_least": Said(rounded(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
+        return {"metric": metric} | floor | {"margin": Said(rounded(0.38 / max(judged, 1.0) ** 0.5), apart)}
 
     def _of_classes(self, test: int) -> tuple[str, float, float]:
         """By what a classification is judged, what always naming the most frequent class reaches, and how many of the
@@ -194,6 +194,6 @@ def _up(share: float) -> float:
     return math.ceil(round(share * 100, 6)) / 100
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
     """To two significant digits."""
     return float(f"{value:.2g}")

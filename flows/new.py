@@ -10,12 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows import commented, guess, listed, pictures, rehearsal, sniff
+from flows import commented, guess, listed, pictures, rehearsal, series, sniff
 from flows import target as targets
 from flows.draft import Draft
 from flows.environment import Project
 from flows.guess import Column
 from flows.pictures import PictureDraft, Pictures
+from flows.series import SeriesDraft
+from flows.target import Target
 from pipelines import rows, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean
@@ -36,6 +38,8 @@ class Wanted:
     target: str
     names: list[str]
     group: list[str]
+    kind: str = ""  # table or sequence, where the rows could be either
+    horizon: int = 1  # rows ahead, of a sequence
     force: bool = False
     dry_run: bool = False
 
@@ -94,7 +98,14 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     _check_names(table, [wanted.target, *wanted.group])
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
     columns = guess.columns(table.drop_columns([wanted.target]), rows.MISSING)
-    draft = Draft(source, reading, columns, found, len(table), more, wanted.group)
+    about = (source, reading, columns, found, len(table), more, wanted.group)
+    grid = series.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
+    if wanted.kind == "sequence" and grid is None:
+        raise DataError(
+            f"The rows of {wanted.data.name} lie on no regular grid of time.",
+            "A sequence needs a column of instants (or their parts: year, month, day ...), a fixed step apart.",
+        )
+    draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
     if not draft.seen:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
@@ -143,6 +154,10 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
     if column.name not in scores:
         return column
     return guess.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
+
+
+def _may_be_a_series(wanted: Wanted, found: Target) -> bool:
+    return wanted.kind != "table" and found.task == "regression"
 
 
 def _instead(path: Path) -> str:

@@ -7,6 +7,7 @@ another value changes it in the model's YAML.
 import math
 from typing import Any
 
+TEST = 0.2  # of the rows, the latest of a series
 VALIDATION = 0.1  # of the rows, `clean.split.validation`: enough to see when to stop, and the rest is for training
 WIDEST = 2048  # values that all numbers of a row become together, about: so that many columns cost no endless training
 
@@ -58,3 +59,23 @@ def images(rows: int, shape: list[int]) -> dict[str, Any]:
         "early_stopping": stop,
     }
     return train | {"batch_size": 64 if rows > 5000 else 32, "optimizer": "adam", "learning_rate": 0.001, "seed": 0}
+
+
+def window(step: float) -> int:
+    """Rows that a forecast of a series sees; step: seconds between them."""
+    return 24
+
+
+def sequence(rows: int) -> dict[str, Any]:
+    """The section `train` of a forecast."""
+    return {
+        "network": "rnn",
+        "recurrent": [32],
+        "cell": "gru",
+        "hidden": [32],
+        "loss": "mean_absolute_error",
+        "batch_size": 256,
+        "learning_rate": 0.001,
+        "epochs": 20,
+        "early_stopping": {"patience": 3},
+    }
