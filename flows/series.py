@@ -26,10 +26,10 @@ TIME = "time"  # the column that parts of an instant become
 
 @dataclass(frozen=True)
 class Grid:
-    """time: a date column, or the one that `parts` become; step: seconds; series: the column that parts the rows, or "".
+    """time: a date column, or what `parts` become; step: seconds; series: the column that parts the rows, or "".
 
-    instants: of each row, in UTC as written. naive: the mean absolute error of the last known value, `horizon` steps
-    ahead, on the last fifth of the rows.
+    instants: of each row, as if written in UTC. naive: the mean absolute error of the last known value, so many steps
+    ahead as asked for, on the last fifth of the rows.
     """
 
     time: str
@@ -45,9 +45,13 @@ class SeriesDraft(Draft):
     grid: Grid = field(kw_only=True)
     horizon: int = 1
 
+    @property
+    def seen(self) -> list[Column]:
+        return [column for column in super().seen if column.name not in self.grid.parts]
+
     def data(self) -> dict[str, Any]:
         grid, plain = self.grid, super().data()
-        columns = {name: said for name, said in plain["columns"].items() if name not in grid.parts}
+        columns = plain["columns"]
         if grid.parts:
             columns = {grid.time: Said("date", f"made of {', '.join(grid.parts)}")} | columns
         series = {"series": Said([grid.series], "each word has a series of its own")} if grid.series else {}
@@ -108,8 +112,8 @@ def _candidates(table: pa.Table, columns: list[Column]) -> Any:
     for column in columns:
         if column.role == "date" and not column.missing:
             text = guess.cells(table[column.name], MISSING)
-            form = {"format": "ISO8601" if column.form == guess.ISO else column.form}
-            yield column.name, [], pd.to_datetime(text, utc=True, **form)
+            form = "ISO8601" if column.form == guess.ISO else column.form
+            yield column.name, [], pd.to_datetime(text, utc=True, format=form)
     whole = {c.name: _whole_numbers(table[c.name]) for c in columns if c.role == "number" and not c.missing}
     fitting = [
         [name for name, values in whole.items() if values is not None and low <= values.min() and values.max() <= high]
