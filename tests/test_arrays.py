@@ -90,11 +90,15 @@ def test_nothing_is_unpickled(tmp_path):
 
 def test_a_head_that_promises_other_rows_than_there_are_is_refused(tmp_path):
     path = saved(tmp_path / "x.npz", x=IMAGES, y=LABELS)
-    for old, new, message in ((b"(7, 3, 2)", b"(8, 3, 2)", "labels|images"), (b"(7, 3, 2)", b"(7, 3, 9)", "missing")):
+    heads = (({b"(7, 3, 2)": b"(8, 3, 2)"}, "x has 8 images"), ({b"(7, 3, 2)": b"(7, 3, 9)"}, "bytes of x are missing"))
+    for changes, message in (*heads, ({b"(7, 3, 2)": b"(6, 3, 2)", b"(7,)": b"(6,)"}, "x is longer than its own head")):
         other = tmp_path / "other.npz"
         with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w") as after:
             for name in before.namelist():
-                after.writestr(name, before.read(name).replace(old, new))
+                content = before.read(name)
+                for old, new in changes.items():
+                    content = content.replace(old, new)
+                after.writestr(name, content)
         with pytest.raises(DataError, match=message):
             read(other)
 
