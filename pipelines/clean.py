@@ -180,7 +180,7 @@ def reasons(batch: pa.RecordBatch, data: Data, config: Clean, aside: np.ndarray,
     """Why each row is removed [rows]: an empty word for one that stays. aside and repeated: [rows, bool]."""
     reason = np.full(batch.num_rows, "", dtype="<U20")
     if config.missing == "drop":
-        for name in data.features:
+        for name in data.shown:
             reason[_is_null(batch[name])] = "missing value"
     reason[_is_null(batch[data.target])] = "missing target"
     if config.duplicates == "drop":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # half a second to import, and needed only where there are da
 
 ISO = "ISO"
 PARTS = ("year", "month", "day", "hour", "minute", "second")
-OFFSET = re.compile(r"\d[Tt ]\d.*([Zz]|[+-]\d\d(:?\d\d)?)$")  # at the end of an ISO instant
+OFFSET = re.compile(r"\d[Tt ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$")  # at the end of an ISO instant
 WHOLE = (
     "%Y-%m-%dT%H:%M:%S+00:00"  # of a timestamp in whole seconds; one in microseconds is written with six digits more
 )

@@ -233,7 +233,9 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
         if name not in every
     ]
     seen = [*data.columns, data.target, "row_id", *(settings.PIXELS if data.kind == "image" else [])]
+    windowed = {*data.past_numbers, *data.past_categories} if data.kind == "sequence" else set()
     for section in ("validate", "check"):
+        seen = seen if section == "validate" else [name for name in seen if name not in windowed]
         for index, rule in enumerate(cast(Rules, found.sections[section]).rules):
             problems += [
                 (f"{section}.rules.{index}", f"there is no column {column!r}{settings.nearest(str(column), seen)}")
@@ -299,12 +301,16 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
 
 
 def _of_slices(found: Declaration) -> list[tuple[str, str]]:
-    data, words = found.data, {*found.data.categories, *found.data.carried}
+    data, words = found.data, {*found.data.categories, *found.data.dates, *found.data.carried}
     if data.task == "classification" and data.label == "text":
         words.add(data.target)
     problems = []
     for name, part in found.promote.slices.items():
-        where, known = f"promote.slices.{name}", [*data.columns, data.target]
+        lists = data.past_numbers + data.past_categories if data.kind == "sequence" else []
+        where, known = (
+            f"promote.slices.{name}",
+            [column for column in (*data.columns, data.target) if column not in lists],
+        )
         if part.column not in known:
             problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
         elif part.column in data.sensitive:

@@ -299,14 +299,14 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
 
     layers = keras.layers
     values = start = keras.Input(shape, name="normalised")
-    flat = len(shape) == 2  # a window: one line of steps, and no picture
-    convolution, pooling = (layers.Conv1D, layers.MaxPooling1D) if flat else (layers.Conv2D, layers.MaxPooling2D)
     for index, count in enumerate(config.filters):
-        values = convolution(count, 3, padding="same", activation=config.activation, name=f"convolution_{index}")(
-            values
-        )
-        if min(values.shape[1:-1]) >= 2:
-            values = pooling(name=f"pooling_{index}")(values)
+        name = f"convolution_{index}"
+        if len(shape) == 2:  # steps of a window: every other one is left, as XLA cannot train a pooling everywhere
+            values = layers.Conv1D(count, 3, 2, padding="same", activation=config.activation, name=name)(values)
+            continue
+        values = layers.Conv2D(count, 3, padding="same", activation=config.activation, name=name)(values)
+        if min(values.shape[1:3]) >= 2:
+            values = layers.MaxPooling2D(name=f"pooling_{index}")(values)
     if config.recurrent:
         values = layers.Reshape((shape[0], -1), name="rows")(values)
     for index, units in enumerate(config.recurrent):
