@@ -34,8 +34,8 @@ def refused(path, *settings) -> str:
 
 
 def written(table, delimiter, ending="\n", quoting=csv.QUOTE_MINIMAL) -> str:
-    """By Python's own writer, which leaves a line feed bare where lines end otherwise."""
-    quoting = csv.QUOTE_ALL if ending == "\r" else quoting
+    """By Python's own writer, which leaves a line end bare in a cell where lines end otherwise."""
+    quoting = quoting if ending == "\r\n" else csv.QUOTE_ALL
     file = io.StringIO()
     csv.writer(file, delimiter=delimiter, lineterminator=ending, quoting=quoting).writerows(table)
     return file.getvalue()
