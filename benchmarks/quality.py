@@ -1,10 +1,12 @@
-"""Is the recipe for tables any good? python benchmarks/quality.py FOLDER [SET ...] [--seeds 3]
+"""How good are the models that `ratchet new` declares? python benchmarks/quality.py FOLDER [SET ...] [--seeds 3]
 
-FOLDER holds telco-churn.csv and adult-train.csv; a set whose file is not there is named and skipped. Every seed is
-another split (20 % test, stratified for classes) and another training, through the stages' own functions with the
-settings of flows/recipe.py. Beside it, fitted on the same rows, of which the recipe sets some aside for early stopping:
-scikit-learn's linear model (numbers standardised, categories one-hot) and its HistGradientBoosting, both as they come.
-Prints a Markdown table of means over the seeds, and who wins. A few minutes on two cores; keep the machine idle.
+FOLDER holds telco-churn.csv, adult-train.csv and pollution.csv; a set whose file is not there is named and skipped.
+What is written is taken as it is: columns, missing marks, settings. Every seed is another split (20 % test, stratified
+for classes; a series is split by time) and another training, through the stages' own functions. Beside it, fitted on
+the same rows, of which ours sets some aside for early stopping: scikit-learn's linear model (numbers standardised,
+categories one-hot) and its HistGradientBoosting, both as they come; for a series the last known value, and boosting on
+the same windows. Prints a Markdown table of means over the seeds, and who wins. Minutes on two cores; keep the machine
+idle.
 """
 
 import argparse
@@ -22,7 +24,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pandas.api.types import is_numeric_dtype
 from sklearn import datasets
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -34,65 +35,77 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from flows import recipe
-from pipelines import device, evaluate, networks, rows, sources, tables, train
+from flows import commented, new, recipe, rehearsal
+from pipelines import clean, device, evaluate, networks, rows, sources, tables, train
+from pipelines.clean import Clean
 from pipelines.feed import Split
+from pipelines.ingest import Ingest
 from pipelines.metrics import METRICS, Answers
 from pipelines.settings import Data
+from pipelines.validate import QUARANTINE
 
 TEST = 0.2  # of the rows
-MISSING = [*rows.MISSING, "?"]
 Frame = pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Set:
-    """One set: what is predicted, how it is scored, and how it is read from the folder of files."""
+    """One set: what is predicted, how it is scored, and where it lies or how it is made. names: of its columns."""
 
     target: str
     metrics: tuple[str, ...]  # the first one says who wins
-    read: Callable[[Path], Frame]
+    file: str | Callable[[], Frame]
+    names: tuple[str, ...] = ()
 
     @property
     def task(self) -> str:
         return METRICS[self.metrics[0]].task
 
-
-def csv(name: str, **options: Any) -> Callable[[Path], Frame]:
-    """A reader of a CSV file of the folder, as `ingest` reads one: without spaces around cells."""
-
-    def read(folder: Path) -> Frame:
-        frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False, **options)
-        frame = frame.apply(lambda column: column.str.strip()).replace(MISSING, None)
-        return frame.apply(_numbers_if_all_are)
-
-    return read
+    def place(self, folder: Path, temporary: Path) -> Path:
+        """The file, written first if it is made. Raises FileNotFoundError if it is not there."""
+        if callable(self.file):
+            self.file().to_csv(temporary / "set.csv", index=False)
+            return temporary / "set.csv"
+        (folder / self.file).stat()
+        return folder / self.file
 
 
-def _numbers_if_all_are(column: pd.Series) -> pd.Series:
-    try:
-        return pd.to_numeric(column)
-    except ValueError:
-        return column
+@dataclass(frozen=True)
+class Declared:
+    """What `ratchet new` would write, and all rows of the file by it, with their row_id."""
+
+    data: Data
+    train: dict[str, Any]
+    clean: Clean
+    rows: pa.Table
 
 
-ADULT = [
+def declared(one: Set, path: Path) -> Declared:
+    draft = new.drafted(new.Wanted("quality", path, one.target, list(one.names), []), "-")
+    sections = commented.plain(draft.sections())
+    data, ingest = Data.model_validate(sections["data"]), Ingest.model_validate(sections["ingest"])
+    content = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names)
+    typed = rehearsal.typed(pa.Table.from_batches(content), data, ingest, path.name)
+    return Declared(data, sections["train"], Clean.model_validate(sections["clean"]), typed)
+
+
+ADULT = (
     *("age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation", "relationship"),
     *("race", "sex", "capital_gain", "capital_loss", "hours_per_week", "native_country", "income"),
-]
+)
 
 
-def builtin(name: str) -> Callable[[Path], Frame]:
-    return lambda _: sources.builtin(name).to_pandas()
+def builtin(name: str) -> Callable[[], Frame]:
+    return lambda: sources.builtin(name).to_pandas()
 
 
-def friedman(_: Path) -> Frame:
+def friedman() -> Frame:
     """Ten numbers, five of which matter, in a smooth curve with noise of variance 1."""
     x, y = datasets.make_friedman1(4000, noise=1.0, random_state=0)
     return pd.DataFrame(x, columns=[f"x{index}" for index in range(x.shape[1])]).assign(y=y)
 
 
-def skewed(_: Path) -> Frame:
+def skewed() -> Frame:
     """Prices: the exponential of a curve of skewed numbers and a category of 40 words, with noise of a fifth."""
     random, size = np.random.default_rng(0), 8000
     area, age, place = random.lognormal(4, 0.6, size), random.exponential(20, size), random.zipf(1.5, size) % 40
@@ -101,7 +114,7 @@ def skewed(_: Path) -> Frame:
     return pd.DataFrame({"area": area, "age": age, "place": [f"p{code}" for code in place], "price": price})
 
 
-def imbalanced(_: Path) -> Frame:
+def imbalanced() -> Frame:
     """Twenty numbers, one row in fifty of the rare class."""
     x, y = datasets.make_classification(20_000, 20, n_informative=6, weights=[0.98], flip_y=0.005, random_state=0)
     frame = pd.DataFrame(x, columns=[f"x{index}" for index in range(x.shape[1])])
@@ -110,22 +123,15 @@ def imbalanced(_: Path) -> Frame:
 
 CLASSES, NUMBERS = ("roc_auc", "balanced_accuracy", "log_loss"), ("root_mean_squared_error", "mean_absolute_error")
 SETS = {
-    "telco": Set("Churn", CLASSES, csv("telco-churn.csv")),
-    "adult": Set("income", CLASSES, csv("adult-train.csv", header=None, names=ADULT)),
+    "telco": Set("Churn", CLASSES, "telco-churn.csv"),
+    "adult": Set("income", CLASSES, "adult-train.csv", ADULT),
+    "pollution": Set("pm2.5", ("mean_absolute_error",), "pollution.csv"),
     "breast_cancer": Set("diagnosis", CLASSES, builtin("breast_cancer")),
     "imbalanced": Set("y", CLASSES, imbalanced),
     "diabetes": Set("progression", NUMBERS, builtin("diabetes")),
     "friedman": Set("y", NUMBERS, friedman),
     "skewed": Set("price", NUMBERS, skewed),
-    # A forecast comes here, once a model can be one: with a split by time in `divided`, and rivals that know the last
-    # values in `RIVALS`.
 }
-
-
-def features(frame: Frame, target: str) -> dict[str, str]:
-    """Columns by name to number or category; text that is different in every row names the row, and is left out."""
-    kinds = {name: "number" if is_numeric_dtype(frame[name]) else "category" for name in frame if name != target}
-    return {name: kind for name, kind in kinds.items() if kind == "number" or frame[name].nunique() < len(frame)}
 
 
 def divided(frame: Frame, one: Set, seed: int, share: float) -> tuple[Frame, Frame]:
@@ -133,29 +139,26 @@ def divided(frame: Frame, one: Set, seed: int, share: float) -> tuple[Frame, Fra
     return tuple(train_test_split(frame, test_size=share, random_state=seed, stratify=classes))
 
 
-def ours(frame: Frame, test: Frame, one: Set, seed: int, folder: Path, **changes: Any) -> dict[str, float]:
-    """Scores of the recipe: the training split and early stopping out of `frame`, the rest as the stages do it."""
-    columns = features(frame, one.target)
-    data = Data.model_validate({"kind": "table", "task": one.task, "target": one.target, "columns": columns})
-    wanted = recipe.table(len(frame), len(columns), one.metrics[0]) | changes
-    config = train.Train.model_validate(wanted | {"seed": seed})
-    device.prepare(config, config.seed)
-    logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders about so many models in one process
+def ours(frame: Frame, test: Frame, one: Set, seed: int, found: Declared, folder: Path) -> dict[str, float]:
+    """Scores of what was declared: the training split and early stopping out of `frame`."""
     fit, validation = divided(frame, one, seed, recipe.VALIDATION)
     for name, part in {"train": fit, "validation": validation, "test": test}.items():
-        _write(folder / f"{name}.parquet", part, data)
-    splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces, config)
+        schema = rows.raw_schema(found.data)
+        tables.write(folder / f"{name}.parquet", schema, pa.Table.from_pandas(part, schema).to_batches())
+    return trained(found, one, seed, folder)
+
+
+def trained(found: Declared, one: Set, seed: int, folder: Path) -> dict[str, float]:
+    """Train on the splits in a folder, as the stage does, and score."""
+    config = train.Train.model_validate(found.train | {"seed": seed})
+    device.prepare(config, config.seed)
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders about so many models in one process
+    splits = (Split(folder / "train.parquet", found.data), Split(folder / "validation.parquet", found.data))
+    fitted = networks.measure(found.data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
-    train.save(model, data, config, fitted, folder / "model")
-    found = evaluate.predict(evaluate.load(folder / "model"), folder / "test.parquet", data)
-    return evaluate.score(found, data, list(one.metrics))
-
-
-def _write(path: Path, frame: Frame, data: Data) -> None:
-    schema = rows.raw_schema(data)
-    named = frame.assign(row_id=[f"{index}" for index in frame.index])
-    tables.write(path, schema, pa.Table.from_pandas(named, schema, preserve_index=False).to_batches())
+    train.save(model, found.data, config, fitted, folder / "model")
+    answers = evaluate.predict(evaluate.load(folder / "model"), folder / "test.parquet", found.data)
+    return evaluate.score(answers, found.data, list(one.metrics))
 
 
 # ------------------------------------------------------------------ scikit-learn's
@@ -180,9 +183,9 @@ def boosting(columns: dict[str, str], task: str, seed: int) -> Any:
 RIVALS = {"linear": linear, "boosting": boosting}
 
 
-def rival(name: str, frame: Frame, test: Frame, one: Set, seed: int) -> dict[str, float]:
+def rival(name: str, frame: Frame, test: Frame, one: Set, seed: int, data: Data) -> dict[str, float]:
     """Scores of a rival that is fitted on all of `frame`: it sets nothing aside that it does not want to."""
-    columns = features(frame, one.target)
+    columns = {name: str(role) for name, role in data.columns.items() if role in ("number", "category")}
     words = {column: "" for column, kind in columns.items() if kind == "category"}
     x, new = (part[list(columns)].fillna(words) for part in (frame, test))
     model = RIVALS[name](columns, one.task, seed).fit(x, frame[one.target])
@@ -194,16 +197,53 @@ def rival(name: str, frame: Frame, test: Frame, one: Set, seed: int) -> dict[str
 # ------------------------------------------------------------------ the table
 
 
-def trials(one: Set, frame: Frame, seeds: int) -> dict[str, list[dict[str, float]]]:
+def trials(one: Set, found: Declared, seeds: int, folder: Path) -> dict[str, list[dict[str, float]]]:
     """Of ours and of each rival the scores and the seconds, a dict for each seed."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("recipe", *RIVALS)}
+    if found.data.kind == "sequence":
+        return forecasts(one, found, seeds, folder)
+    frame = found.rows.to_pandas()
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in ("ratchet new", *RIVALS)}
     for seed in range(seeds):
         rest, test = divided(frame, one, seed, TEST)
-        with tempfile.TemporaryDirectory() as folder:
-            found["recipe"].append(timed(ours, rest, test, one, seed, Path(folder)))
+        scores["ratchet new"].append(timed(ours, rest, test, one, seed, found, folder))
         for name in RIVALS:
-            found[name].append(timed(rival, name, rest, test, one, seed))
-    return found
+            scores[name].append(timed(rival, name, rest, test, one, seed, found.data))
+    return scores
+
+
+def forecasts(one: Set, found: Declared, seeds: int, folder: Path) -> dict[str, list[dict[str, float]]]:
+    """The same for a series: its split is by time, so that only the training differs from seed to seed."""
+    with tables.Writer(folder / "raw.parquet", found.rows.schema) as raw:
+        for batch in found.rows.to_batches():
+            raw.write(batch)
+    with tables.Writer(folder / "quarantine.parquet", QUARANTINE):
+        pass
+    clean.clean(folder, found.data, found.clean)
+    parts = [_windows(folder / f"{name}.parquet", found.data) for name in ("train", "validation", "test")]
+    x, y, last = (np.concatenate([part[index] for part in parts[:2]]) for index in range(3))
+    new_x, new_y, new_last = parts[2]
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in ("ratchet new", "last value", "boosting")}
+    for seed in range(seeds):
+        scores["ratchet new"].append(timed(trained, found, one, seed, folder))
+        scores["last value"].append(timed(lambda: {one.metrics[0]: _error(new_y, new_last)}))
+        model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
+        scores["boosting"].append(
+            timed(lambda model=model: {one.metrics[0]: _error(new_y, new_last + model.fit(x, y - last).predict(new_x))})
+        )
+    return scores
+
+
+def _windows(path: Path, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The numbers of each window side by side, the target, and its last known value; rows without one are left out."""
+    arrays, target = zip(*Split(path, data).pieces(), strict=True)
+    past = np.concatenate([part["past_numbers"] for part in arrays])
+    last = pd.DataFrame(past[:, :, -1]).ffill(axis=1).iloc[:, -1].to_numpy()
+    known = ~np.isnan(last)
+    return past.reshape(len(past), -1)[known], np.concatenate(target)[known], last[known]
+
+
+def _error(actual: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.abs(actual - predicted).mean())
 
 
 def timed(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
@@ -227,22 +267,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     wanted = parser.parse_args()
     print(f"{date.today()}, {platform.platform()}, {wanted.seeds} seeds, means\n")
-    print("| set | rows | metric | recipe | linear | boosting | best | seconds of each |\n" + "|---" * 8 + "|")
+    print("| set | rows | metric | scores | best | seconds of each |\n" + "|---" * 6 + "|")
     for name in wanted.sets or SETS:
-        one = SETS[name]
-        try:
-            frame = one.read(wanted.folder)
-        except FileNotFoundError as error:
-            print(f"| {name} | skipped: {error.filename} is not there |" + " |" * 6, flush=True)
-            continue
-        found = trials(one, frame, wanted.seeds)
-        means = {who: pd.DataFrame(each).mean() for who, each in found.items()}
-        seconds = ", ".join(f"{mean['seconds']:.1f}" for mean in means.values())
-        for metric in one.metrics:
-            values = " | ".join(f"{mean[metric]:.4g}" for mean in means.values())
-            print(
-                f"| {name} | {len(frame):,} | {metric} | {values} | {verdict(found, metric)} | {seconds} |", flush=True
-            )
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                found = declared(SETS[name], SETS[name].place(wanted.folder, Path(temporary)))
+            except FileNotFoundError as error:
+                print(f"| {name} | skipped: {error.filename} is not there |" + " |" * 4, flush=True)
+                continue
+            report(name, found, trials(SETS[name], found, wanted.seeds, Path(temporary)))
+
+
+def report(name: str, found: Declared, scores: dict[str, list[dict[str, float]]]) -> None:
+    means = {who: pd.DataFrame(each).mean() for who, each in scores.items()}
+    seconds = ", ".join(f"{mean['seconds']:.1f}" for mean in means.values())
+    for metric in SETS[name].metrics:
+        values = ", ".join(f"{who} {mean[metric]:.4g}" for who, mean in means.items())
+        told = verdict(scores, metric)
+        print(f"| {name} | {found.rows.num_rows:,} | {metric} | {values} | {told} | {seconds} |", flush=True)
 
 
 if __name__ == "__main__":
