@@ -66,7 +66,7 @@ def trained(folder: Path, declared: dict[str, Any] = PETS, **changes) -> dict[st
     data = Data.model_validate(declared["data"])
     config = Train.model_validate(declared["train"] | changes)
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces)
+    fitted = networks.measure(data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, data, config, fitted, folder / "model")
     return contents(folder)
