@@ -135,7 +135,10 @@ def test_calendar_numbers_return_with_the_hour_the_week_and_the_year_and_are_0_f
     [
         ({"warm": [[1.0, 2.0]]}, "row 0, column 'warm': not a list of the last 6 values"),
         ({"warm": [5.0]}, "row 0, column 'warm': not a list of the last 6 values"),
-        ({"past_sold": [[1.0, 2.0, 3.0, 4.0, 5.0, float("inf")]]}, "column 'past_sold': a value is not a finite number"),
+        (
+            {"past_sold": [[1.0, 2.0, 3.0, 4.0, 5.0, float("inf")]]},
+            "column 'past_sold': a value is not a finite number",
+        ),
         ({"past_sold": [["much"] * 6]}, "column 'past_sold': a list holds what is no number"),
         ({"at": ["2026-01-09T10:00"]}, "row 0, column 'at': '2026-01-09T10:00' has no offset"),
         ({"at": ["soon"]}, "row 0, column 'at': 'soon' is no date"),
@@ -160,7 +163,7 @@ def test_the_signature_says_which_columns_are_lists():
     assert found == {
         "warm": "Array(double)",
         "past_sold": "Array(double)",
-        "sky": "Array(string)",
+        "sky": "Array(Any)",
         "shop": "DataType.string",
         "at": "DataType.string",
     }
@@ -178,7 +181,9 @@ DATED = {"weight": "number", "born": "date"}
 def test_a_table_may_have_dates_and_a_model_learns_from_them(world, hardware):
     at = pd.date_range("2025-01-01", periods=400, freq="5h", tz="UTC")
     night = (at.hour < 6) | (at.hour > 18)
-    table = pd.DataFrame({"weight": 1.0, "born": at.strftime("%d.%m.%Y %H:%M"), "animal": np.where(night, "owl", "hen")})
+    table = pd.DataFrame(
+        {"weight": 1.0, "born": at.strftime("%d.%m.%Y %H:%M"), "animal": np.where(night, "owl", "hen")}
+    )
     table.loc[::50, "born"] = None
     ingest = {"dates": {"born": "%d.%m.%Y %H:%M"}, "timezone": "UTC"}
     world.declare(data={"columns": DATED}, ingest=ingest, train={"epochs": 60, "learning_rate": 0.01})

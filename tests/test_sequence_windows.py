@@ -162,7 +162,10 @@ def test_a_row_that_has_no_place_on_the_grid_is_named_and_nothing_is_left(world,
 
 
 WRONG = [
-    ({"clean_": {"split": {"by": "hash"}}}, r"clean\.split: a sequence is split `by: time`, by its column 'at': windows"),
+    (
+        {"clean_": {"split": {"by": "hash"}}},
+        r"clean\.split: a sequence is split `by: time`, by its column 'at': windows",
+    ),
     ({"data_": SHOPS | {"task": "classification"}}, "its task is regression"),
     ({"data_": {key: SHOPS[key] for key in SHOPS if key != "window"}}, "a sequence needs `time`"),
     ({"data_": SHOPS | {"series": ["warm"]}}, "`series` names columns of role category or carried, and 'warm' is none"),
