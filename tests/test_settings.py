@@ -130,7 +130,7 @@ CASES = [
     (
         Data,
         {"kind": "table", "task": "regression", "target": "y", "columns": {"x": "numbr"}},
-        "data.columns.x: input should be 'number', 'category' or 'carried', got 'numbr'",
+        "data.columns.x: input should be 'number', 'category', 'date' or 'carried', got 'numbr'",
     ),
     (
         Data,
