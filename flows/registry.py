@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
+from mlflow.types.schema import AnyType, Array
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from flows import scratch, served
@@ -135,7 +135,8 @@ def signature(about: dict[str, Any]) -> ModelSignature:
         inputs += [ColSpec(DataType.string, name) for name in (*about["categories"], *about.get("dates", []))]
         past = about.get("past", {"numbers": [], "categories": []})
         inputs += [ColSpec(Array(DataType.double), name) for name in past["numbers"]]
-        inputs += [ColSpec(Array(DataType.string), name) for name in past["categories"]]
+        # not Array(string): of a list with a missing value MLflow then keeps one letter of each word
+        inputs += [ColSpec(Array(AnyType()), name) for name in past["categories"]]
     label = DataType.double if not about["classes"] else _label(about)
     outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]
