@@ -54,7 +54,7 @@ print(json.dumps({"fit": fit, "accuracy": accuracy}))
 FIT = """
 import json, sys, time
 from pathlib import Path
-from pipelines import device, evaluate, fused, networks, settings, train
+from pipelines import device, evaluate, fitting, fused, settings, train
 from pipelines.feed import Split
 from pipelines.settings import Data
 
@@ -72,7 +72,7 @@ def timed(*arguments, **keywords):
     return answer
 
 fused.fit = timed
-fitted = networks.measure(data, splits[0].pieces)
+fitted = fitting.measure(data, splits[0].pieces)
 train.save(train.train(config, fitted, splits, out / "history.csv"), data, config, fitted, out / "model")
 found = evaluate.predict(evaluate.load(out / "model"), folder / "test.parquet", data)
 accuracy = evaluate.score(found, data, ["accuracy"])["accuracy"]

@@ -36,7 +36,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from flows import commented, new, recipe, rehearsal
-from pipelines import clean, device, evaluate, networks, rows, sources, tables, train
+from pipelines import clean, device, evaluate, fitting, rows, sources, tables, train
 from pipelines.clean import Clean
 from pipelines.feed import Split
 from pipelines.ingest import Ingest
@@ -154,7 +154,7 @@ def trained(found: Declared, one: Set, seed: int, folder: Path) -> dict[str, flo
     device.prepare(config, config.seed)
     logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders about so many models in one process
     splits = (Split(folder / "train.parquet", found.data), Split(folder / "validation.parquet", found.data))
-    fitted = networks.measure(found.data, splits[0].pieces, config)
+    fitted = fitting.measure(found.data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, found.data, config, fitted, folder / "model")
     answers = evaluate.predict(evaluate.load(folder / "model"), folder / "test.parquet", found.data)

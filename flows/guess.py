@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines import rows
-from pipelines.networks import MOST_WORDS
+from pipelines.fitting import MOST_WORDS
 
 FEWEST_ROWS = 50  # fewer cannot be parted into three splits that say anything
 MARKS = {"?", "-", "--", ".", "*", "n.a.", "none", "nil", "missing", "unknown", "undefined", "not available", "inf"}

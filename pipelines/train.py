@@ -20,12 +20,25 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from pipelines import checkpoints, device, fused, networks, objective, observers, own, predictor, settings
+from pipelines import (
+    checkpoints,
+    device,
+    features,
+    fitting,
+    fused,
+    networks,
+    objective,
+    observers,
+    own,
+    predictor,
+    settings,
+)
 from pipelines.checkpoints import Checkpoint
 from pipelines.device import Hardware
 from pipelines.errors import TrainingError
 from pipelines.feed import Arrays, Columns, Prepare, Split, described, feed
-from pipelines.networks import Fitted, Network
+from pipelines.fitting import Fitted
+from pipelines.networks import Network
 from pipelines.objective import Objective
 from pipelines.settings import FORMAT, Data
 
@@ -49,7 +62,7 @@ def run(model: str) -> None:
     print(f"device: {choice.device}, because {choice.reason}; {config.threads} threads", flush=True)
     folder = Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces, config)
+    fitted = fitting.measure(data, splits[0].pieces, config)
     keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
     trained = train(config, fitted, splits, folder / "history.csv", keeper, partial(own.built, model))
     save(trained, data, config, fitted, folder / "model", choice.device)
@@ -82,7 +95,7 @@ def train(
     keras.utils.clear_session()  # the names of layers count up in a process
     keras.utils.set_random_seed(config.seed)
     task = splits[0].data.task
-    before = networks.features(splits[0].data, fitted)
+    before = features.features(splits[0].data, fitted)
     prepare = preparation(before, config, fitted)
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
     network = build(own.Settings(task, shape, outputs, config.seed, config.own))
@@ -107,7 +120,7 @@ def train(
         callbacks=callbacks,
         say=_say,
     )
-    return networks.whole(before, network, fitted)
+    return features.whole(before, network, fitted)
 
 
 def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
@@ -123,7 +136,7 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
         x = before(arrays)
         if not places:
             mean, scale = fitted.target
-            since = np.asarray(networks.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
+            since = np.asarray(fitting.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
             return x, ((target - since - mean) / scale).astype(np.float32)
         labels = np.array([places[label] for label in target.tolist()], np.int32)
         y = np.eye(len(places), dtype=np.float32)[labels] if objective.one_hot(config) else labels

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import feed, networks, tables, train
+from pipelines import feed, fitting, tables, train
 from pipelines.feed import Columns, Held, Split, Streamed
 from pipelines.settings import Data
 from pipelines.train import Train
@@ -175,7 +175,7 @@ def folder(tmp_path, made, monkeypatch):
 def trained(folder: Path, **changes: Any) -> dict[str, bytes]:
     data, config = Data.model_validate(PETS["data"]), Train.model_validate(PETS["train"] | changes)
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces)
+    fitted = fitting.measure(data, splits[0].pieces)
     train.save(train.train(config, fitted, splits, folder / "history.csv"), data, config, fitted, folder / "model")
     return contents(folder)
 

@@ -17,6 +17,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "keras": {
         "checkpoints",
         "device",
+        "features",
         "networks",
         "objective",
         "observers",

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import networks
+from pipelines import features, fitting, networks
 from pipelines.errors import TrainingError
-from pipelines.networks import Fitted, Network
+from pipelines.fitting import Fitted
+from pipelines.networks import Network
 from pipelines.settings import Data
 
 pytestmark = pytest.mark.usefixtures("hardware")
@@ -41,8 +42,8 @@ def pieces(arrays: dict[str, np.ndarray], target: np.ndarray, step: int = 70) ->
 
 def fit(data: Data, arrays: dict[str, np.ndarray]) -> tuple[Fitted, np.ndarray]:
     """What is measured, and the features of the same rows."""
-    fitted = networks.measure(data, pieces(arrays, np.arange(len(next(iter(arrays.values())))) % 2))
-    return fitted, np.asarray(networks.features(data, fitted)(arrays))
+    fitted = fitting.measure(data, pieces(arrays, np.arange(len(next(iter(arrays.values())))) % 2))
+    return fitted, np.asarray(features.features(data, fitted)(arrays))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_missing_number_is_the_mean_and_is_marked():
 
 def test_a_category_is_one_hot_and_what_is_unknown_has_a_place_of_its_own():
     fitted, _ = fit(TABLE, table())
-    graph = networks.features(TABLE, fitted)
+    graph = features.features(TABLE, fitted)
     words = np.array([["x"], ["y"], [""], ["new"]], object)
     found = np.asarray(graph({"numbers": np.zeros((4, 3)), "categories": words}))[:, 6:]
     assert found.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
@@ -96,7 +97,7 @@ def test_mean_and_scale_are_numpys_whatever_the_parts(values, step):
     column = np.array(values)[:, None]
     parts = [column[start : start + step] for start in range(0, len(column), step)]
     present = column[~np.isnan(column)]
-    mean, scale = networks.mean_and_scale(lambda: parts)
+    mean, scale = fitting.mean_and_scale(lambda: parts)
     if len(present) and np.ptp(present):
         size = np.abs(present).max()
         np.testing.assert_allclose(mean, present.mean(), atol=1e-12 * size)
@@ -119,16 +120,16 @@ def test_pixels_are_normalised_by_channel():
 @pytest.mark.parametrize("step", [10, 64, 150])
 def test_what_is_measured_does_not_depend_on_the_pieces_in_which_rows_come(step):
     target = np.random.default_rng(1).choice(["cat", "dog", "eel"], 200)
-    whole, parts = (networks.measure(TABLE, pieces(table(), target, size)) for size in (200, step))
+    whole, parts = (fitting.measure(TABLE, pieces(table(), target, size)) for size in (200, step))
     assert (parts.vocabularies, parts.classes) == (whole.vocabularies, whole.classes)
     np.testing.assert_allclose([*parts.mean, *parts.scale], [*whole.mean, *whole.scale], rtol=1e-12)
     images = {"image": np.random.default_rng(0).integers(0, 256, (200, 4, 4, 3)).astype(np.uint8)}
-    assert networks.measure(IMAGE, pieces(images, target, step)) == networks.measure(IMAGE, pieces(images, target, 200))
+    assert fitting.measure(IMAGE, pieces(images, target, step)) == fitting.measure(IMAGE, pieces(images, target, 200))
 
 
 def test_classes_are_counted_in_the_order_of_the_probabilities():
     target = np.array(["b", "c", "a", "b", "b", "c"])
-    fitted = networks.measure(TABLE, pieces(table(6), target, 2))
+    fitted = fitting.measure(TABLE, pieces(table(6), target, 2))
     assert list(fitted.classes.items()) == [("a", 1), ("b", 3), ("c", 2)]
     assert fitted.target == (0.0, 1.0)
 
@@ -147,26 +148,26 @@ def test_a_category_of_too_many_words_is_refused_by_name():
 def test_a_word_in_too_few_rows_is_unknown_so_that_this_place_is_trained():
     words = np.array([["often"]] * 5 + [["twice"]] * 2 + [["once"], ["alone"], [""]], object)
     arrays = {"numbers": np.zeros((10, 3)), "categories": words}
-    fitted = networks.measure(TABLE, pieces(arrays, np.arange(10) % 2, 3), Network(min_count=2))
+    fitted = fitting.measure(TABLE, pieces(arrays, np.arange(10) % 2, 3), Network(min_count=2))
     assert fitted.vocabularies == [["often", "twice"]]
-    found = np.asarray(networks.features(TABLE, fitted)(arrays))[:, 6:]
+    found = np.asarray(features.features(TABLE, fitted)(arrays))[:, 6:]
     assert found.sum(axis=0).tolist() == [3, 5, 2]
-    nothing = networks.measure(TABLE, pieces(arrays, np.arange(10) % 2), Network(min_count=6))
-    assert np.asarray(networks.features(TABLE, nothing)(arrays))[:, 6].tolist() == [1] * 9 + [0]  # the last has none
+    nothing = fitting.measure(TABLE, pieces(arrays, np.arange(10) % 2), Network(min_count=6))
+    assert np.asarray(features.features(TABLE, nothing)(arrays))[:, 6].tolist() == [1] * 9 + [0]  # the last has none
 
 
 def test_a_category_of_many_words_fits_when_few_of_them_are_common():
     words = np.array([["a"], ["b"]] * 10 + [[f"id{i}"] for i in range(2000)], object)
     arrays = {"numbers": np.zeros((2020, 3)), "categories": words}
     target = np.arange(2020) % 2
-    assert networks.measure(TABLE, pieces(arrays, target), Network(min_count=10)).vocabularies == [["a", "b"]]
+    assert fitting.measure(TABLE, pieces(arrays, target), Network(min_count=10)).vocabularies == [["a", "b"]]
 
 
 def test_words_without_end_are_refused_before_they_fill_the_memory(monkeypatch):
     monkeypatch.setattr(networks, "MOST_COUNTED", 1500)
     arrays = table(2000) | {"categories": np.array([[f"id{i}"] for i in range(2000)], object)}
     with pytest.raises(TrainingError, match=r"'word' has more than 1,500 different words"):
-        networks.measure(TABLE, pieces(arrays, np.arange(2000) % 2), Network(min_count=2))
+        fitting.measure(TABLE, pieces(arrays, np.arange(2000) % 2), Network(min_count=2))
 
 
 def test_a_wide_network_is_a_linear_model_and_the_hidden_layers_added_up():
@@ -258,9 +259,9 @@ def test_without_augment_the_network_itself_is_trained():
 def test_a_regression_answers_in_the_targets_own_units():
     data = Data(kind="table", task="regression", target="y", columns={"a": "number"})
     arrays, target = {"numbers": np.arange(50.0)[:, None]}, np.arange(50.0) * 3 + 1e6
-    fitted = networks.measure(data, pieces(arrays, target, 7))
-    before = networks.features(data, fitted)
+    fitted = fitting.measure(data, pieces(arrays, target, 7))
+    before = features.features(data, fitted)
     network = networks.network(Network(hidden=[]), (2,), 1, seed=0)
     network.layers[-1].set_weights([np.array([[1.0], [0.0]]), np.zeros(1)])  # the target is the feature, both scaled
-    answers = np.asarray(networks.whole(before, network, fitted)(arrays))
+    answers = np.asarray(features.whole(before, network, fitted)(arrays))
     np.testing.assert_allclose(answers[:, 0], target, rtol=1e-6)

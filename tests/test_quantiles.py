@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import networks, quantiles
+from pipelines import features, fitting, quantiles
 from pipelines.networks import Network
 from pipelines.settings import Data
 from tests.test_networks import pieces
@@ -119,8 +119,8 @@ def table(rows: int = 300) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def graph(hardware):
     config = Network(numbers="quantiles", bins=8)
-    fitted = networks.measure(DATA, pieces(table(), np.arange(300.0), 70), config)
-    return networks.features(DATA, fitted)
+    fitted = fitting.measure(DATA, pieces(table(), np.arange(300.0), 70), config)
+    return features.features(DATA, fitted)
 
 
 def test_the_graph_has_the_bins_of_every_number_and_then_whether_it_is_missing(graph):
@@ -147,6 +147,6 @@ def test_the_graph_is_read_from_its_own_description(graph):
 
 def test_what_is_measured_does_not_depend_on_the_pieces():
     config = Network(numbers="quantiles", bins=8)
-    found = [networks.measure(DATA, pieces(table(), np.arange(300.0), step), config).edges for step in (7, 300)]
+    found = [fitting.measure(DATA, pieces(table(), np.arange(300.0), step), config).edges for step in (7, 300)]
     assert found[0] == found[1]
-    assert networks.measure(DATA, pieces(table(), np.arange(300.0))).edges == []
+    assert fitting.measure(DATA, pieces(table(), np.arange(300.0))).edges == []

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from flows import recipe
-from pipelines import networks, rows, tables, train
+from pipelines import fitting, rows, tables, train
 from pipelines.feed import Split
 from pipelines.metrics import METRICS
 from pipelines.settings import Data
@@ -57,7 +57,7 @@ def test_a_curve_of_skewed_numbers_is_found_which_a_linear_model_cannot_see(tmp_
         tables.write(tmp_path / f"{name}.parquet", schema, pa.Table.from_pandas(part, schema).to_batches())
     splits = (Split(tmp_path / "train.parquet", data), Split(tmp_path / "validation.parquet", data))
     config = Train.model_validate(recipe.table(len(frame), 2))
-    model = train.train(config, networks.measure(data, splits[0].pieces, config), splits, tmp_path / "history.csv")
+    model = train.train(config, fitting.measure(data, splits[0].pieces, config), splits, tmp_path / "history.csv")
     x, new = (part[["a", "b"]].to_numpy() for part in (frame[:2300], frame[2300:]))
     linear = LinearRegression().fit(x, frame["y"][:2300]).predict(new)
     assert r2_score(frame["y"][2300:], linear) < 0.3

@@ -14,10 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 from sklearn.utils.class_weight import compute_sample_weight
 
-from pipelines import networks, predictor, train
+from pipelines import features, fitting, networks, predictor, train
 from pipelines.errors import TrainingError
 from pipelines.feed import Split
-from pipelines.networks import Fitted
+from pipelines.fitting import Fitted
 from pipelines.settings import Data
 from pipelines.train import Train
 from tests.world import PETS, World, tiles
@@ -66,7 +66,7 @@ def trained(folder: Path, declared: dict[str, Any] = PETS, **changes) -> dict[st
     data = Data.model_validate(declared["data"])
     config = Train.model_validate(declared["train"] | changes)
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = networks.measure(data, splits[0].pieces, config)
+    fitted = fitting.measure(data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, data, config, fitted, folder / "model")
     return contents(folder)
@@ -232,12 +232,12 @@ def test_a_loss_that_is_no_number_stops_training_and_leaves_no_model(folder):
 
 def test_weights_that_are_no_numbers_are_not_saved(folder):
     data, config = Data.model_validate(PETS["data"]), Train.model_validate(PETS["train"])
-    fitted = networks.measure(data, Split(folder / "train.parquet", data).pieces)
-    before = networks.features(data, fitted)
+    fitted = fitting.measure(data, Split(folder / "train.parquet", data).pieces)
+    before = features.features(data, fitted)
     network = networks.network(config, before.output.shape[1:], 2, seed=0)
     network.layers[-1].bias.assign([np.nan, 0.0])
     with pytest.raises(TrainingError, match=r"The weights .* are not finite: this model is not saved"):
-        train.save(networks.whole(before, network, fitted), data, config, fitted, folder / "model")
+        train.save(features.whole(before, network, fitted), data, config, fitted, folder / "model")
     assert not (folder / "model").exists()
 
 
