@@ -72,7 +72,9 @@ def _reads_as_itself(text: str) -> bool:
 
 def _escaped(text: str) -> str:
     """As it stands between double quotes: what cannot be seen by its number."""
-    return "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    return "".join(
+        f"\\{c}" if c in '"\\' else "\\t" if c == "\t" else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text
+    )
 
 
 def _with(line: str, why: str) -> str:

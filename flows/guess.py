@@ -149,7 +149,7 @@ def date_form(words: pd.Index) -> str | None:
         return None
     if pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().all():
         return ISO if sample.str.contains("-").all() else None
-    read = {form: pd.to_datetime(sample, format=form, errors="coerce").notna() for form in _forms()}
+    read = {form: pd.to_datetime(sample, format=form, errors="coerce").notna() for form in [*_forms(), "ISO8601"]}
     fitting = [form for form, ok in read.items() if ok.all()]
     if len(fitting) == 1:
         return fitting[0]

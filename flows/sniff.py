@@ -8,10 +8,12 @@ import codecs
 import csv
 import gzip
 import re
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines import misread
 from pipelines.errors import DataError
 
 HEAD_BYTES = 1 << 20  # that are looked at for the delimiter and the names
@@ -31,15 +33,20 @@ class Reading:
 
 def sniff(path: Path, names: list[str]) -> Reading:
     """Of a CSV file; names: of its columns, where a person has given them. Raises DataError if it is none."""
-    encoding = _encoding(path)
-    with _opened(path) as file:
-        text = file.read(HEAD_BYTES).decode(encoding, errors="ignore")
+    try:
+        encoding = _encoding(path)
+        with _opened(path) as file:
+            head = file.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read to its end: {error}.", "Send it again.") from error
+    misread.check_head(path, head[: misread.HEAD_BYTES], encoding)
+    text = head.decode(encoding, errors="ignore")
     if "\x00" in text:
         raise DataError(f"{path} holds zero bytes: it is no text.", "Save it as CSV, in UTF-8.")
     rows, delimiter = _rows(text, path)
     keys: dict[str, object] = {}
     why: dict[str, str] = {}
-    if delimiter != ",":
+    if delimiter != "," and ".tsv" not in path.suffixes:
         keys["delimiter"], why["delimiter"] = delimiter, f"{len(rows[0])} columns in each line"
     if encoding not in ("utf-8", "utf-8-sig"):
         keys["encoding"] = encoding
@@ -71,8 +78,6 @@ def _encoding(path: Path) -> str:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return "cp1252"
-        except (OSError, EOFError) as error:
-            raise DataError(f"{path} cannot be read to its end: {error}.", "Send it again.") from error
     return "utf-8"
 
 

@@ -156,7 +156,7 @@ def read(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
             f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
-            "Correct the file, or `ingest: delimiter:` and `encoding:` in the model's YAML.",
+            "Send it again." if kind == "parquet" else "Correct the file, or `ingest:` in the model's YAML.",
         ) from error
 
 
