@@ -98,15 +98,16 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     _check_names(table, [wanted.target, *wanted.group])
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
     columns = guess.columns(table.drop_columns([wanted.target]), rows.MISSING)
-    about = (source, reading, columns, found, len(table), more, wanted.group)
     grid = series.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
     if wanted.kind == "sequence" and grid is None:
         raise DataError(
             f"The rows of {wanted.data.name} lie on no regular grid of time.",
             "A sequence needs a column of instants (or their parts: year, month, day ...), a fixed step apart.",
         )
+    columns = [column for column in columns if grid is None or column.name not in grid.parts]
+    about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
-    if not draft.seen:
+    if grid is None and not draft.seen:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
         )

@@ -45,10 +45,6 @@ class SeriesDraft(Draft):
     grid: Grid = field(kw_only=True)
     horizon: int = 1
 
-    @property
-    def seen(self) -> list[Column]:
-        return [column for column in super().seen if column.name not in self.grid.parts]
-
     def data(self) -> dict[str, Any]:
         grid, plain = self.grid, super().data()
         columns = plain["columns"]
@@ -114,7 +110,7 @@ def _candidates(table: pa.Table, columns: list[Column]) -> Any:
             text = guess.cells(table[column.name], MISSING)
             form = "ISO8601" if column.form == guess.ISO else column.form
             yield column.name, [], pd.to_datetime(text, utc=True, format=form)
-    whole = {c.name: _whole_numbers(table[c.name]) for c in columns if c.role == "number" and not c.missing}
+    whole = {c.name: _whole_numbers(table[c.name]) for c in columns if c.role in ("number", "ignore")}
     fitting = [
         [name for name, values in whole.items() if values is not None and low <= values.min() and values.max() <= high]
         for low, high in RANGES.values()
