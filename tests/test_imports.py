@@ -14,7 +14,7 @@ from tests.world import ROOT
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
     "tensorflow": {"device", "feed", "fused", "observers", "predictor"},
-    "keras": {"checkpoints", "device", "networks", "objective", "observers", "train", "predictor"},
+    "keras": {"checkpoints", "device", "networks", "objective", "observers", "train", "predictor", "temporal"},
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},

@@ -10,10 +10,11 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from flows import registry
-from pipelines import evaluate, networks, predictor, settings, temporal, train
+from pipelines import evaluate, networks, predictor, settings, temporal
 from pipelines.feed import Split
 from pipelines.networks import Fitted
 from pipelines.settings import Data
+from pipelines.train import Train
 from tests.sequences import SECTIONS, SHOPS, prepared, shops
 from tests.world import STAGES, World
 
@@ -86,7 +87,7 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
     found = networks.measure(data, Split(folder / "train.parquet", data).pieces, as_change=True)
     fitted = Fitted(**{**vars(found), "target": (0.0, found.target[1])})
     before = networks.features(data, fitted)
-    network = networks.network(train.Train(**SECTIONS["train_"]), before.output.shape[1:], 1, 0)
+    network = networks.network(Train(**SECTIONS["train_"]), before.output.shape[1:], 1, 0)
     network.set_weights([weight * 0 for weight in network.get_weights()])
     model = networks.whole(before, network, fitted)
     for arrays, _ in split.pieces():
@@ -186,7 +187,8 @@ def test_a_table_may_have_dates_and_a_model_learns_from_them(world, hardware):
     )
     table.loc[::50, "born"] = None
     ingest = {"dates": {"born": "%d.%m.%Y %H:%M"}, "timezone": "UTC"}
-    world.declare(data={"columns": DATED}, ingest=ingest, check={"overlap": 1.0}, train={"epochs": 60, "learning_rate": 0.01})
+    train = {"epochs": 60, "learning_rate": 0.01}
+    world.declare(data={"columns": DATED}, ingest=ingest, check={"overlap": 1.0}, train=train)
     world.pin(table)
     folder = world.run(*STAGES)
     assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] > 0.9
