@@ -10,10 +10,11 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from flows import registry
-from pipelines import evaluate, features, fitting, networks, predictor, settings, temporal, train
+from pipelines import evaluate, features, fitting, networks, predictor, settings, temporal
 from pipelines.feed import Split
 from pipelines.fitting import Fitted
 from pipelines.settings import Data
+from pipelines.train import Train
 from tests.sequences import SECTIONS, SHOPS, prepared, shops
 from tests.world import STAGES, World
 
@@ -83,10 +84,10 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
     folder = prepared(world, shops())
     data = settings.load("shops", "data", Data)
     split = Split(folder / "test.parquet", data)
-    found = fitting.measure(data, Split(folder / "train.parquet", data).pieces, train.Train())
+    found = fitting.measure(data, Split(folder / "train.parquet", data).pieces, Train())
     fitted = Fitted(**{**vars(found), "target": (0.0, found.target[1])})
     before = features.features(data, fitted)
-    network = networks.network(train.Train(**SECTIONS["train_"]), before.output.shape[1:], 1, 0)
+    network = networks.network(Train(**SECTIONS["train_"]), before.output.shape[1:], 1, 0)
     network.set_weights([weight * 0 for weight in network.get_weights()])
     model = features.whole(before, network, fitted)
     for arrays, _ in split.pieces():
@@ -98,7 +99,7 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
 def test_what_is_measured_is_of_the_training_windows_alone(world):
     folder = prepared(world, shops())
     data, rows = settings.load("shops", "data", Data), table(folder, "train")
-    found = fitting.measure(data, Split(folder / "train.parquet", data).pieces, train.Train())
+    found = fitting.measure(data, Split(folder / "train.parquet", data).pieces, Train())
     values = np.stack(rows["past_sold"].tolist())
     assert found.past[0] == pytest.approx([np.nanmean(np.stack(rows["warm"].tolist())), np.nanmean(values)])
     assert found.past[1][1] == pytest.approx(np.nanstd(values))
@@ -186,9 +187,8 @@ def test_a_table_may_have_dates_and_a_model_learns_from_them(world, hardware):
     )
     table.loc[::50, "born"] = None
     ingest = {"dates": {"born": "%d.%m.%Y %H:%M"}, "timezone": "UTC"}
-    world.declare(
-        data={"columns": DATED}, ingest=ingest, check={"overlap": 1.0}, train={"epochs": 60, "learning_rate": 0.01}
-    )
+    train = {"epochs": 60, "learning_rate": 0.01}
+    world.declare(data={"columns": DATED}, ingest=ingest, check={"overlap": 1.0}, train=train)
     world.pin(table)
     folder = world.run(*STAGES)
     assert json.loads((folder / "metrics.json").read_text())["test"]["accuracy"] > 0.9
