@@ -265,3 +265,10 @@ def test_a_regression_answers_in_the_targets_own_units():
     network.layers[-1].set_weights([np.array([[1.0], [0.0]]), np.zeros(1)])  # the target is the feature, both scaled
     answers = np.asarray(features.whole(before, network, fitted)(arrays))
     np.testing.assert_allclose(answers[:, 0], target, rtol=1e-6)
+
+
+def test_a_table_may_have_categories_alone():
+    data = Data(kind="table", task="classification", target="y", columns={"c": "category"})
+    rows = ({"categories": np.array([["red"], ["blue"]], object)}, np.array(["a", "b"], object))
+    found = networks.measure(data, lambda: [rows])
+    assert (found.mean, found.scale, found.vocabularies) == ([], [], [["blue", "red"]])
