@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from flows import guess, recipe
 from flows.commented import Said
 from flows.guess import Column
@@ -40,6 +42,7 @@ class Draft:
     more: bool = False  # whether the file has others
     group: list[str] = field(default_factory=list)  # columns whose equal rows stay together
     seed: int = 0
+    moments: pd.Series | None = None  # of each row, where the split is by time: later rows are predicted from earlier
     found: Rehearsed | None = None
 
     def sections(self) -> dict[str, Any]:
@@ -108,7 +111,11 @@ class Draft:
             return [*found, Said(known | {"level": "quarantine"}, why)]
         return [*found, Said(known, "another class is news")]
 
-    def split(self) -> dict[str, Any]:
+    def split(self) -> Any:
+        if self.moments is not None:
+            name, first, second = str(self.moments.name), *edges(self.moments)
+            late = {"by": "time", "column": name, "validation_from": first, "test_from": second}
+            return Said(late, f"{name} is the only date: later rows are judged by what earlier ones taught")
         by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": 0.2}
         return by | ({"key": self.group} if self.group else {})
 
@@ -152,6 +159,14 @@ class Draft:
         if self.target.rarest < EVEN:
             return "balanced_accuracy", 1 / len(counts), test
         return "accuracy", share, test
+
+
+def edges(moments: pd.Series) -> tuple[str, str]:
+    """The instants from which validation and test begin, so that the latest rows are the test."""
+    at = moments.sort_values()
+    shares = (1 - recipe.VALIDATION - recipe.TEST, 1 - recipe.TEST)
+    first, second = (at.iloc[int(len(at) * share)].strftime("%Y-%m-%dT%H:%M:%S+00:00") for share in shares)
+    return first, second
 
 
 def _about(column: Column) -> list[Said]:

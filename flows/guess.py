@@ -157,6 +157,12 @@ def date_form(words: pd.Index) -> str | None:
     return "" if fitting or several else None
 
 
+def instants(values: pa.ChunkedArray, column: Column, missing: list[str]) -> pd.Series:
+    """A date column's instants, as if written in UTC; NaT where there is none."""
+    form = "ISO8601" if column.form == ISO else column.form
+    return pd.to_datetime(cells(values, missing), utc=True, format=form).rename(column.name)
+
+
 def _forms() -> list[str]:
     return [day + time for day in DAYS for time in TIMES]
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from flows import commented, guess, listed, pictures, rehearsal, series, sniff
@@ -107,6 +108,8 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     columns = [column for column in columns if grid is None or column.name not in grid.parts]
     about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
+    if grid is None and not wanted.group:
+        draft = replace(draft, moments=_moments(table, columns))
     if grid is None and not draft.seen:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
@@ -141,12 +144,18 @@ def _rehearsed(draft: Draft, table: pa.Table, where: str) -> Draft:
         ingest = Ingest.model_validate(commented.plain(draft.ingest()))
         raw = rehearsal.typed(table, data, ingest, where)
         raw = rehearsal.without_rare(raw, draft.target)
-        seed = rehearsal.best_seed(raw, draft.target.name, draft.group)
-        clean = Clean.model_validate({"split": replace(draft, seed=seed).split()})
-        found = rehearsal.rehearse(raw, data, clean)
+        draft = replace(draft, seed=rehearsal.best_seed(raw, draft.target.name, draft.group))
+        clean = Clean.model_validate({"split": commented.plain(draft.split())})
+        try:
+            found = rehearsal.rehearse(raw, data, clean)
+        except DataError:
+            if draft.moments is None:
+                raise
+            draft = replace(draft, moments=None)  # a split by time may leave a class out
+            continue
         leaking = {name: score for name, score in found.leakage.items() if score > Check().leakage}
         if not leaking or len(leaking) == len(draft.seen):
-            return replace(draft, seed=seed, found=found)
+            return replace(draft, found=found)
         columns = [_leaking(column, leaking) for column in draft.columns]
         draft = replace(draft, columns=columns)
 
@@ -155,6 +164,14 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
     if column.name not in scores:
         return column
     return guess.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
+
+
+def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:
+    """When each row was, if one column says it, and says it of every row."""
+    dates = [column for column in columns if column.role == "date"]
+    if len(dates) != 1 or dates[0].missing:
+        return None
+    return guess.instants(table[dates[0].name], dates[0], rows.MISSING)
 
 
 def _may_be_a_series(wanted: Wanted, found: Target) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flows import guess, recipe
 from flows.commented import Said
-from flows.draft import Draft, rounded
+from flows.draft import Draft, edges, rounded
 from flows.guess import Column
 from pipelines.rows import MISSING
 
@@ -74,9 +74,7 @@ class SeriesDraft(Draft):
         return super()._about_target()[1:]  # a row without a target still is the past of others
 
     def split(self) -> dict[str, Any]:
-        at = self.grid.instants.sort_values()
-        edges = [at.iloc[int(len(at) * share)] for share in (1 - 2 * recipe.TEST, 1 - recipe.TEST)]
-        first, second = (edge.strftime("%Y-%m-%dT%H:%M:%S+00:00") for edge in edges)
+        first, second = edges(self.grid.instants)
         return {"by": "time", "column": self.grid.time, "validation_from": first, "test_from": second}
 
     def train(self) -> dict[str, Any]:
@@ -107,9 +105,7 @@ def _candidates(table: pa.Table, columns: list[Column]) -> Any:
     """(time, parts, instants) of every column or combination of columns that may be the rows' time."""
     for column in columns:
         if column.role == "date" and not column.missing:
-            text = guess.cells(table[column.name], MISSING)
-            form = "ISO8601" if column.form == guess.ISO else column.form
-            yield column.name, [], pd.to_datetime(text, utc=True, format=form)
+            yield column.name, [], guess.instants(table[column.name], column, MISSING)
     whole = {c.name: _whole_numbers(table[c.name]) for c in columns if c.role in ("number", "ignore")}
     fitting = [
         [name for name, values in whole.items() if values is not None and low <= values.min() and values.max() <= high]

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import expectations, identities, rows, settings, tables
+from pipelines import expectations, identities, own, rows, settings, tables
 from pipelines.errors import ExpectationError
 from pipelines.expectations import Suite
 from pipelines.rules import Rules
@@ -45,15 +45,15 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "check", Check)
     folder = Path("data") / model
-    report = check(folder, data, config)
+    report = check(folder, data, config, own.deriver(model))
     judge(report, folder, config, f"models/{model}.yaml")
     for words in expectations.warnings(report):
         print(f"note: {words}")
     write_report(folder / "check.json", report)
 
 
-def check(folder: Path, data: Data, config: Check) -> dict[str, Any]:
-    """The report on the splits."""
+def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = None) -> dict[str, Any]:
+    """The report on the splits. derive: gives the columns that only rules see, by the model's own code."""
     columns = [*data.numbers, *data.categories, data.target]
     train = head(folder / "train.parquet", columns)
     test = head(folder / "test.parquet", columns)
@@ -67,7 +67,7 @@ def check(folder: Path, data: Data, config: Check) -> dict[str, Any]:
         "overlap": overlap(folder, data),
         "leakage": leakage(train, data),
         "drift": drift(train, test, data),
-        "rules": _rules(folder / "train.parquet", data, config),
+        "rules": _rules(folder / "train.parquet", data, config, derive),
     }
 
 
@@ -152,11 +152,11 @@ def _last(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(column.to_numpy().astype(float))
 
 
-def _rules(path: Path, data: Data, config: Check) -> list[dict[str, Any]]:
+def _rules(path: Path, data: Data, config: Check, derive: own.Deriver | None) -> list[dict[str, Any]]:
     if not config.rules:
         return []
     suite = Suite(config, tables.rows(path), sensitive=data.sensitive)
-    for frame in expectations.frames(tables.batches(path), "image" if data.kind == "image" else None):
+    for frame in expectations.frames(tables.batches(path), data.kind == "image", derive):
         suite.feed(frame)
     return suite.report()
 

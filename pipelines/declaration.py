@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines import settings, sources
+from pipelines import own, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean, HashSplit
 from pipelines.errors import SettingsError
@@ -240,7 +240,7 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
             problems += [
                 (f"{section}.rules.{index}", f"there is no column {column!r}{settings.nearest(str(column), seen)}")
                 for column in rule.columns
-                if column not in seen
+                if column not in seen and not str(column).startswith(own.OWN)
             ]
     return problems
 

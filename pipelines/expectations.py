@@ -295,13 +295,16 @@ def warnings(report: dict[str, Any]) -> list[str]:
     return [f"warning: {told(entry)}" for entry in failed] + [f"{e['rule']}: {e['skipped']}" for e in skipped]
 
 
-def frames(batches: Iterable[pa.RecordBatch], image: str | None = None) -> Iterator[pd.DataFrame]:
-    """Batches as data frames; the column `image` becomes pixel_min, pixel_max and pixel_mean."""
+def frames(
+    batches: Iterable[pa.RecordBatch], image: bool = False, derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Batches as data frames, as rules see them. image: whether pixel_min, pixel_max and pixel_mean take the place of
+    the column `image`; derive: gives further columns of some rows (own.py)."""
     for batch in batches:
         frame = batch.to_pandas()
         if image:
-            pixels = np.frombuffer(b"".join(frame.pop(image)), np.uint8).reshape(len(frame), -1)
+            pixels = np.frombuffer(b"".join(frame.pop("image")), np.uint8).reshape(len(frame), -1)
             frame = frame.assign(
                 pixel_min=pixels.min(axis=1), pixel_max=pixels.max(axis=1), pixel_mean=pixels.mean(axis=1)
             )
-        yield frame
+        yield frame if derive is None else frame.join(derive(frame))

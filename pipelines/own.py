@@ -2,8 +2,9 @@
 
     build(settings) -> keras.Model      the network, in place of `train: network:`
     clean(table) -> table               which rows to use: some of those of a pandas.DataFrame
+    derived(table) -> table             columns own_<name> for rules to name, which nothing else sees
 
-The file is a dependency of the stages `clean` and `train`, and is loaded only where it defines what a stage asks for.
+The file is a dependency of the stages that may call it, and is loaded only where it defines what a stage asks for.
 """
 
 import ast
@@ -20,6 +21,8 @@ import pyarrow as pa
 
 from pipelines.errors import RatchetError, SettingsError
 from pipelines.settings import FOLDER
+
+OWN = "own_"  # how the names of derived columns begin
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,31 @@ def chooser(model: str) -> Chooser | None:
         return np.asarray(kept)
 
     return choose
+
+
+Deriver = Callable[[Any], Any]  # some raw rows, a pandas.DataFrame -> further columns of the same rows
+
+
+def deriver(model: str) -> Deriver | None:
+    """The columns for rules by `derived` of models/<model>.py, or None if it defines none. Raises SettingsError.
+
+    It is given some rows at a time, as rules see them, and gives one row for each.
+    """
+    if (derived := function(model, "derived")) is None:
+        return None
+    import pandas as pd
+
+    where = f"{FOLDER / model}.py: derived"
+
+    def derive(frame: Any) -> Any:
+        found = derived(frame.copy())
+        if not isinstance(found, pd.DataFrame) or not found.index.equals(frame.index):
+            raise SettingsError(f"{where} should give a pandas.DataFrame with the rows that it was given, in order.")
+        if wrong := [str(name) for name in found if not str(name).startswith(OWN)]:
+            raise SettingsError(f"{where} gives a column {wrong[0]!r}.", f"Let its columns begin with {OWN}.")
+        return found
+
+    return derive
 
 
 def built(model: str, settings: Settings) -> Any:

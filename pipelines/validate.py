@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import expectations, identities, profile, settings, tables
+from pipelines import expectations, identities, own, profile, settings, tables
 from pipelines.errors import ExpectationError
 from pipelines.expectations import Suite
 from pipelines.profile import Profile
@@ -44,7 +44,7 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "validate", Validate)
     folder = Path("data") / model
-    report = validate(folder, data, config)
+    report = validate(folder, data, config, own.deriver(model))
     found = profile.profile(folder / "raw.parquet", data, least=1 if config.examples else COMMON)
     if config.drift:
         report["rules"] += drifted(profile.reference(folder / "pin.json"), found, data, config.drift)
@@ -55,9 +55,10 @@ def run(model: str) -> None:
     write_profile(folder / "profile.json", found)
 
 
-def validate(folder: Path, data: Data, config: Validate) -> dict[str, Any]:
+def validate(folder: Path, data: Data, config: Validate, derive: own.Deriver | None = None) -> dict[str, Any]:
     """Write quarantine.parquet; returns the report on raw.parquet: what is set aside, and one entry for each rule.
 
+    derive: gives the columns that only rules see, by the model's own code.
     Raises DataError for a rule that cannot be checked.
     """
     raw, quarantine = folder / "raw.parquet", folder / "quarantine.parquet"
@@ -69,7 +70,7 @@ def validate(folder: Path, data: Data, config: Validate) -> dict[str, Any]:
             aside.write(pa.record_batch([ids, [rule] * len(ids), values], schema=QUARANTINE))
 
         suite = Suite(rules(data, config), tables.rows(raw), set_aside, data.sensitive)
-        for frame in expectations.frames(tables.batches(raw), "image" if data.kind == "image" else None):
+        for frame in expectations.frames(tables.batches(raw), data.kind == "image", derive):
             suite.feed(frame)
         found = suite.report()
     quarantined = identities.marked(raw, quarantine).count

@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 def tick(outcome="accepted", data="d1", rows=1000, definition="x", days=2, reason=""):
     at = (NOW - timedelta(days=days)).isoformat()
-    return Tick("pets", outcome, reason, "schedule", "id", "/here", data, rows, definition, at)
+    return Tick("pets", outcome, reason, "schedule", "id", "/here", data, rows, definition, at=at)
 
 
 def case(rules=None, champion_days=3, **changes):

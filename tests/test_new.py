@@ -95,6 +95,17 @@ def test_rows_of_a_group_stay_together_when_asked(inside, tmp_path):
     assert found.data.columns["house"] == "carried"
 
 
+def test_where_rows_have_a_time_the_later_ones_are_the_test(inside, tmp_path):
+    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(np.random.default_rng(1).integers(0, 1000, 600), unit="D")
+    found = made(inside, "timed", file(tmp_path, orders().assign(day=days.strftime("%d.%m.%Y"))))
+    split = found.raw["clean"]["split"]
+    assert (split["by"], split["column"]) == ("time", "day")
+    assert "2025-11" < split["validation_from"] < split["test_from"] < "2026-06"
+    rare = orders().assign(day=[f"2024-01-{1 + i * 31 // 600:02d}" for i in range(600)])
+    rare["ordered"] = np.where(np.arange(600) < 300, rare["ordered"], "no")
+    assert made(inside, "early", file(tmp_path, rare)).raw["clean"]["split"]["by"] == "hash"
+
+
 def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
     table = orders()
     table.loc[:3, "ordered"] = "perhaps"

@@ -5,9 +5,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import SettingsError
+from pipelines.errors import DataError, SettingsError
 from pipelines.predictor import Predictor
-from tests.world import pets
+from tests.world import STAGES, pets
 
 BUILD = """
 import keras
@@ -21,6 +21,12 @@ def build(settings):
 CLEAN = """
 def clean(table):
     return table[table["weight"] < 12]
+"""
+
+
+DERIVED = """
+def derived(table):
+    return (table["weight"] / table["age"].fillna(1).clip(1)).to_frame("own_share")
 """
 
 
@@ -57,6 +63,29 @@ def test_rows_that_clean_leaves_out_are_in_no_split_and_counted(own):
     assert removed["own code"] == (pets()["weight"] >= 12).sum()
 
 
+def test_rules_may_name_derived_columns_which_nothing_else_sees(own, world):
+    heavy = {
+        "rule": "expect_column_values_to_be_between",
+        "column": "own_share",
+        "max_value": 2.0,
+        "level": "quarantine",
+    }
+    world.declare(validate={"rules": [heavy], "quarantine_limit": 1.0}, check={"rules": [heavy | {"level": "warn"}]})
+    folder = own(DERIVED).run("ingest", "validate", "clean", "check")
+    broken = (pets()["weight"] / pets()["age"].fillna(1).clip(1) > 2).sum()
+    assert json.loads((folder / "validation.json").read_text())["quarantined"] == broken
+    assert json.loads((folder / "check.json").read_text())["rules"][0]["success"]
+    assert "own_share" not in pq.read_schema(folder / "train.parquet").names
+
+
+def test_a_derived_column_that_is_not_made_is_told(own, world):
+    rule = {"rule": "expect_column_values_to_be_between", "column": "own_share", "max_value": 2.0}
+    world.declare(validate={"rules": [rule]})
+    world.run("ingest")
+    with pytest.raises(DataError, match="own_share"):
+        world.run("validate")
+
+
 def test_without_such_functions_the_file_is_not_even_run(own):
     own("import not_there\n").run("ingest", "validate", "clean")
 
@@ -73,6 +102,8 @@ def test_without_such_functions_the_file_is_not_even_run(own):
             "import pandas as pd\ndef clean(table):\n    return pd.concat([table, table])\n",
             "not some of those",
         ),
+        ("validate", "def derived(table):\n    return table[['age']]\n", "gives a column 'age'"),
+        ("validate", "def derived(table):\n    return table.head(2)\n", "with the rows that it was given"),
         ("train", "import not_there\ndef build(settings): ...\n", "line 1: ModuleNotFoundError"),
         ("train", "def build(settings):\n    return 7\n", "gives a int"),
         ("train", BUILD.replace("settings.outputs", "3"), r"gives \(None, 3\), and should .* give \(None, 2\)"),
@@ -82,7 +113,7 @@ def test_without_such_functions_the_file_is_not_even_run(own):
 )
 def test_what_is_wrong_is_told_with_file_and_line(own, stage, code, problem):
     world = own("")
-    world.run("ingest", "validate", *(["clean", "check"] if stage == "train" else []))
+    world.run(*STAGES[: STAGES.index(stage)])
     own(code)
     with pytest.raises(SettingsError, match=problem):
         world.run(stage)
