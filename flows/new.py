@@ -17,9 +17,9 @@ from flows.draft import Draft
 from flows.environment import Project
 from flows.guess import Column
 from flows.pictures import PictureDraft, Pictures
-from flows.series import SeriesDraft
+from flows.series import Grid, SeriesDraft
 from flows.target import Target
-from pipelines import rows, settings, sources
+from pipelines import declaration, own, rows, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean
 from pipelines.errors import DataError, RequestError
@@ -58,6 +58,7 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
         raise RequestError(f"{wanted.data} does not exist.", "Give --data the path of a table, or a folder of images.")
     draft = drafted(wanted, _source(project, wanted))
     text = _text(wanted, draft)
+    declaration.of(wanted.model, commented.plain(draft.sections()))  # what is written is valid
     answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
     if not wanted.dry_run:
         _bring(project, wanted)
@@ -82,7 +83,7 @@ def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
     target = targets.target(name, table[name], rows.MISSING, wanted.data.name)
     splits = tuple(table["split"].unique().to_pylist()) if "split" in table.column_names else ()
     draft = PictureDraft(source, sniff.Reading(), [], target, len(table), more, pictures=found, splits=splits)
-    return _rehearsed(draft, table, wanted.data.name)
+    return _rehearsed(wanted.model, draft, table, wanted.data.name)
 
 
 def of_table(wanted: Wanted, source: str) -> Draft:
@@ -105,7 +106,7 @@ def of_table(wanted: Wanted, source: str) -> Draft:
             f"The rows of {wanted.data.name} lie on no regular grid of time.",
             "A sequence needs a column of instants (or their parts: year, month, day ...), a fixed step apart.",
         )
-    columns = [column for column in columns if grid is None or column.name not in grid.parts]
+    columns = [_usable(column, wanted.target, grid) for column in columns if not grid or column.name not in grid.parts]
     about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
     if grid is None and not wanted.group:
@@ -114,7 +115,7 @@ def of_table(wanted: Wanted, source: str) -> Draft:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
         )
-    return _rehearsed(draft, table, wanted.data.name)
+    return _rehearsed(wanted.model, draft, table, wanted.data.name)
 
 
 def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]:
@@ -137,15 +138,15 @@ def _check_names(table: pa.Table, wanted: list[str]) -> None:
             raise RequestError(f"There is no column {name!r}{settings.nearest(name, table.column_names)}.")
 
 
-def _rehearsed(draft: Draft, table: pa.Table, where: str) -> Draft:
+def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
     """The draft with the seed and the limits that its own data need, and without what gives the target away."""
     while True:
-        data = Data.model_validate(commented.plain(draft.data()))
-        ingest = Ingest.model_validate(commented.plain(draft.ingest()))
+        data = settings.parse(model, "data", commented.plain(draft.data()), Data)
+        ingest = settings.parse(model, "ingest", commented.plain(draft.ingest()), Ingest)
         raw = rehearsal.typed(table, data, ingest, where)
         raw = rehearsal.without_rare(raw, draft.target)
         draft = replace(draft, seed=rehearsal.best_seed(raw, draft.target.name, draft.group))
-        clean = Clean.model_validate({"split": commented.plain(draft.split())})
+        clean = settings.parse(model, "clean", {"split": commented.plain(draft.split())}, Clean)
         try:
             found = rehearsal.rehearse(raw, data, clean)
         except DataError:
@@ -164,6 +165,15 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
     if column.name not in scores:
         return column
     return guess.left_out(column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?")
+
+
+def _usable(column: Column, target: str, grid: Grid | None) -> Column:
+    """The column, left out if its name has another meaning, or if it is a second date in a series."""
+    if column.name in ("", "row_id", f"past_{target}") or column.name.startswith(own.OWN):
+        return guess.left_out(column, "it has no name" if not column.name else "its name has a meaning of its own here")
+    if grid is not None and column.role == "date" and column.name != grid.time:
+        return guess.left_out(column, f"a series has one time, here {grid.time}")
+    return column
 
 
 def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:

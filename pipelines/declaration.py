@@ -165,7 +165,18 @@ class Declaration:
 def check(model: str) -> Declaration:
     """The declaration of a model. Raises RequestError if there is none, SettingsError for the first section
     that is wrong."""
-    raw = settings.read(model)
+    declaration = of(model, settings.read(model))
+    path = settings.FOLDER / f"{model}.py"
+    if not path.is_file():
+        raise SettingsError(
+            f"{path} is missing: every model has one, if only a docstring.",
+            f"Restore it, or create it with a docstring: git checkout -- {path}",
+        )
+    return declaration
+
+
+def of(model: str, raw: dict[str, Any]) -> Declaration:
+    """The declaration that the text of a model's YAML is. Raises SettingsError."""
     path = settings.FOLDER / f"{model}.yaml"
     for key in raw:
         if key not in (*SECTIONS, "format"):
@@ -177,11 +188,6 @@ def check(model: str) -> Declaration:
     declaration = Declaration(model, raw, sections)
     for key, problem in _contradictions(declaration):
         raise SettingsError(f"{path}: {key}: {problem}.", "Correct the file and run again.")
-    if not path.with_suffix(".py").is_file():
-        raise SettingsError(
-            f"{path.with_suffix('.py')} is missing: every model has one, if only a docstring.",
-            f"Restore it, or create it with a docstring: git checkout -- {path.with_suffix('.py')}",
-        )
     return declaration
 
 

@@ -106,6 +106,14 @@ def test_where_rows_have_a_time_the_later_ones_are_the_test(inside, tmp_path):
     assert made(inside, "early", file(tmp_path, rare)).raw["clean"]["split"]["by"] == "hash"
 
 
+def test_columns_whose_names_mean_something_here_are_left_out(inside, tmp_path):
+    table = orders().assign(row_id=np.arange(600) % 7, own_x=np.arange(600) % 5)
+    table[""] = np.arange(600) % 9
+    found = made(inside, "meaning", file(tmp_path, table))
+    assert set(found.data.columns) == {"age", "city", "spent"}
+    assert {"row_id", "own_x", ""} <= set(found.ingest.ignore)
+
+
 def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
     table = orders()
     table.loc[:3, "ordered"] = "perhaps"

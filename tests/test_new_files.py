@@ -64,7 +64,7 @@ UNDERSTOOD = {  # a file, and what the YAML says of it
     "commas.csv": (csv(n=[f"{value},5" for value in TABLE["b"]]), "- n  # numbers with a comma"),
     "sentences.csv": (csv(s=[f"this is sentence number {i}" for i in range(ROWS)]), "free text"),
     "hard names.csv": (csv().replace(b"a,b,c", '"a/b ""q"" ☃", lead ,日本'.encode(), 1), "日本: category"),
-    "nameless.csv": (TABLE.to_csv().encode(), '- ""  # 300 different whole numbers'),
+    "nameless.csv": (TABLE.to_csv().encode(), '- ""  # it has no name'),
 }
 REFUSED = {  # a file, and what is said of it
     "open quote.csv": (csv().replace(b"x", b'"x', 1), "is not closed"),
