@@ -29,7 +29,7 @@ def table(rows: int = 200, scale: float = 1.0, offset: float = 0.0) -> dict[str,
     return {"numbers": numbers, "categories": random.choice(["", "x", "y"], (rows, 1)).astype(object)}
 
 
-def pieces(arrays: dict[str, np.ndarray], target: np.ndarray, step: int = 70) -> networks.Pieces:
+def pieces(arrays: dict[str, np.ndarray], target: np.ndarray, step: int = 70) -> fitting.Pieces:
     """The rows as a split gives them, `step` at a time."""
 
     def read():
@@ -164,7 +164,7 @@ def test_a_category_of_many_words_fits_when_few_of_them_are_common():
 
 
 def test_words_without_end_are_refused_before_they_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(networks, "MOST_COUNTED", 1500)
+    monkeypatch.setattr(fitting, "MOST_COUNTED", 1500)
     arrays = table(2000) | {"categories": np.array([[f"id{i}"] for i in range(2000)], object)}
     with pytest.raises(TrainingError, match=r"'word' has more than 1,500 different words"):
         fitting.measure(TABLE, pieces(arrays, np.arange(2000) % 2), Network(min_count=2))
@@ -270,5 +270,5 @@ def test_a_regression_answers_in_the_targets_own_units():
 def test_a_table_may_have_categories_alone():
     data = Data(kind="table", task="classification", target="y", columns={"c": "category"})
     rows = ({"categories": np.array([["red"], ["blue"]], object)}, np.array(["a", "b"], object))
-    found = networks.measure(data, lambda: [rows])
+    found = fitting.measure(data, lambda: [rows])
     assert (found.mean, found.scale, found.vocabularies) == ([], [], [["blue", "red"]])

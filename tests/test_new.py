@@ -14,7 +14,7 @@ from flows import environment
 from flows.new import Wanted, new
 from pipelines import declaration
 from pipelines.errors import DataError, RatchetError, RequestError
-from tests.clone import ROOT, answer, clone, git, ratchet
+from tests.clone import ROOT, clone, git, ratchet
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 
@@ -235,15 +235,12 @@ def test_the_four_files_of_mnist_are_recognised(inside):
     assert "by: given, column: split" in yaml
 
 
-def test_two_commands_are_enough_for_a_champion(project, tmp_path):
+def test_the_command_says_what_it_did_and_what_it_would_not_do(project, tmp_path):
+    """The rest of the way to a champion is walked by test_tutorial.py."""
     path = file(tmp_path, orders())
     done = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered")
     assert (done.returncode, done.stderr) == (0, "")
     assert "models/shop.yaml is written" in done.stdout
-    found = answer(project.root, "run", "shop")
-    assert found["decision"] == "accepted"
-    assert found["metrics"]["roc_auc"] > 0.75
     again = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered", "--json")
     assert again.returncode == 2
     assert "--force" in json.loads(again.stdout)["error"]
-    assert ROOT not in project.root.parents

@@ -77,7 +77,8 @@ class World:
         path = self.root / "models" / f"{model}.yaml"
         path.parent.mkdir(exist_ok=True)
         YAML().dump(content, path)
-        path.with_suffix(".py").write_text('"""No code of its own."""\n')
+        if not path.with_suffix(".py").exists():
+            path.with_suffix(".py").write_text('"""No code of its own."""\n')
         shutil.copyfile(ROOT / "dvc.yaml", self.root / "dvc.yaml")  # a stage looks up there what it depends on
 
     def declare_weights(self, **changes: dict[str, Any]) -> None:
