@@ -55,10 +55,8 @@ def killed(world: World, epoch: int) -> None:
     assert (world.root / "data/tiles/checkpoint.npz").exists()
 
 
-@pytest.mark.parametrize(
-    "case",
-    ["dropout and adam", pytest.param("early stopping and reduce on plateau", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["dropout and adam", "early stopping and reduce on plateau"])
 def test_a_killed_training_ends_with_the_bytes_of_an_uninterrupted_one(world, case):
     prepared(world, **CASES[case])
     folder = world.root / "data/tiles"
@@ -129,9 +127,8 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "different", ["data/tiles/train.parquet", pytest.param("the section train", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("different", ["data/tiles/train.parquet", "the section train"])
 def test_a_checkpoint_of_something_else_is_not_used_and_the_difference_is_said(world, different):
     prepared(world, epochs=4)
     killed(world, 2)

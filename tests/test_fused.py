@@ -104,8 +104,8 @@ CASES = [  # model, rows held or streamed, with sample weights
     ("dense", "held", False),
     ("dense", "streamed", True),
     ("convolution", "streamed", False),
-    ("lstm", "held", True),
-    ("gru", "streamed", False),
+    pytest.param("lstm", "held", True, marks=pytest.mark.long),
+    pytest.param("gru", "streamed", False, marks=pytest.mark.long),
     ("pooling", "held", True),
     ("rotation", "streamed", True),
 ]

@@ -35,6 +35,7 @@ def project(tmp_path_factory) -> Path:
     ratchet(folder, "down")
 
 
+@pytest.mark.long
 def test_the_ten_lines_work_as_they_stand(project):
     assert len(LINES) == 10
     identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
