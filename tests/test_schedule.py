@@ -250,6 +250,9 @@ def agree(shop: Shop, listed: list[dict[str, Any]], head: str, heard: Path) -> N
     assert set(versions) == {line.version for line in lines}
 
     # each run of MLflow has ended, is published, says what started it and on which data
+    refused = [run for run in runs if "ratchet.refused" in run.data.tags]
+    runs = [run for run in runs if run not in refused]
+    assert {run.info.status for run in refused} == {"FAILED"}
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {run.data.tags["ratchet.published"] for run in runs} == {"true"}
     assert {run.data.tags["ratchet.trigger"] for run in runs} == {"schedule"}

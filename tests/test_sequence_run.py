@@ -13,6 +13,8 @@ from tests.clone import answer, clone, edit
 from tests.sequences import SECTIONS, shops
 from tests.world import PETS
 
+pytestmark = pytest.mark.usefixtures("hardware")  # a model is loaded in this process
+
 
 @pytest.mark.long
 def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):

@@ -98,7 +98,7 @@ def test_a_champion_is_rebuilt_byte_for_byte_though_everything_has_been_edited_s
 
 PATCHES = {  # what is changed under the rebuild: (code that runs in every Python process, stage, what the page says)
     "arithmetic": (
-        "pipelines.networks",
+        "pipelines.fitting",
         "old = module.mean_and_scale\n"
         "def other(columns):\n"
         "    mean, scale = old(columns)\n"
