@@ -116,7 +116,7 @@ class Draft:
             name, first, second = str(self.moments.name), *edges(self.moments)
             late = {"by": "time", "column": name, "validation_from": first, "test_from": second}
             return Said(late, f"{name} is the only date: later rows are judged by what earlier ones taught")
-        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": 0.2}
+        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": recipe.TEST}
         return by | ({"key": self.group} if self.group else {})
 
     def check(self) -> dict[str, Any]:

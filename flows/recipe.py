@@ -9,6 +9,7 @@ from typing import Any
 
 TEST = 0.2  # of the rows, the latest of a series
 VALIDATION = 0.1  # of the rows, `clean.split.validation`: enough to see when to stop, and the rest is for training
+WINDOW = 24  # rows that a forecast of a series sees: no other number has been measured
 WIDEST = 2048  # values that all numbers of a row become together, about: so that many columns cost no endless training
 
 
@@ -49,24 +50,19 @@ def batch_size(rows: int) -> int:
 def images(rows: int, shape: list[int]) -> dict[str, Any]:
     """shape: [height, width, channels]."""
     filters = [16, 32] if min(shape[:2]) < 32 else [16, 32, 64]
-    stop = {"patience": 5}
-    train = {
+    return {
         "network": "cnn",
         "filters": filters,
         "hidden": [128],
         "dropout": 0.3,
         "epochs": 20,
-        "early_stopping": stop,
+        "early_stopping": {"patience": 5},
+        "batch_size": 64 if rows > 5000 else 32,
+        "learning_rate": 0.001,
     }
-    return train | {"batch_size": 64 if rows > 5000 else 32, "optimizer": "adam", "learning_rate": 0.001, "seed": 0}
 
 
-def window(step: float) -> int:
-    """Rows that a forecast of a series sees; step: seconds between them."""
-    return 24
-
-
-def sequence(rows: int) -> dict[str, Any]:
+def sequence() -> dict[str, Any]:
     """The section `train` of a forecast."""
     return {
         "network": "rnn",

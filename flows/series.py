@@ -58,7 +58,7 @@ class SeriesDraft(Draft):
             "time": grid.time,
             **series,
             "step": Said(_whole(grid.step), "seconds"),
-            "window": Said(recipe.window(grid.step), "rows that a forecast sees"),
+            "window": Said(recipe.WINDOW, "rows that a forecast sees"),
             "horizon": Said(self.horizon, "rows ahead (--horizon)"),
             "columns": columns,
         }
@@ -78,7 +78,7 @@ class SeriesDraft(Draft):
         return {"by": "time", "column": self.grid.time, "validation_from": first, "test_from": second}
 
     def train(self) -> dict[str, Any]:
-        return recipe.sequence(self.rows)
+        return recipe.sequence()
 
     def promote(self) -> dict[str, Any]:
         test = self.found.rows["test"] if self.found else self.rows // 5

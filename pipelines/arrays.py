@@ -10,7 +10,7 @@ Images are bytes, [rows, height, width] or [rows, height, width, channels]; labe
 import math
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -47,11 +47,18 @@ class Member:
 
 def read(path: Path) -> Iterator[pa.RecordBatch]:
     """The rows of an archive, a few at a time. Raises DataError if it is none, or not one of images and labels."""
+    with _archive(path) as archive:
+        for images, labels, split in _pairs(path, archive.namelist()):
+            yield from _rows(path, archive, images, labels, split)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, opened. Raises DataError for whatever zipfile and NumPy say of a damaged or foreign one."""
     try:
         with zipfile.ZipFile(path) as archive:
-            for images, labels, split in _pairs(path, archive.namelist()):
-                yield from _rows(path, archive, images, labels, split)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, KeyError) as error:
+            yield archive
+    except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(f"{path} is no whole NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error
 
 
@@ -122,12 +129,9 @@ def _check(path: Path, images: Member, labels: Member) -> None:
 
 def shape(path: Path) -> list[int]:
     """[height, width, channels] of the images in an archive. Raises DataError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            x, y, _ = _pairs(path, archive.namelist())[0]
-            with archive.open(f"{x}.npy") as images, archive.open(f"{y}.npy") as labels:
-                found = _opened(path, images, x)
-                _check(path, found, _opened(path, labels, y))
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, KeyError) as error:
-        raise DataError(f"{path} is no whole NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error
+    with _archive(path) as archive:
+        x, y, _ = _pairs(path, archive.namelist())[0]
+        with archive.open(f"{x}.npy") as images, archive.open(f"{y}.npy") as labels:
+            found = _opened(path, images, x)
+            _check(path, found, _opened(path, labels, y))
     return [*found.shape[1:], *([1] if len(found.shape) == 3 else [])]

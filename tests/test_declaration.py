@@ -82,31 +82,22 @@ def test_a_contradiction_is_told_with_file_and_key(world, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("train", "message"),
+    ("model", "train", "message"),
     [
-        ({"loss": "cross_entropy"}, "train.loss: 'cross_entropy' belongs to a classification"),
-        ({"class_weights": "balanced"}, "train.class_weights: a regression has no classes"),
+        ("weights", {"loss": "cross_entropy"}, "train.loss: 'cross_entropy' belongs to a classification"),
+        ("weights", {"class_weights": "balanced"}, "train.class_weights: a regression has no classes"),
+        (
+            "tiles",
+            {"numbers": "quantiles"},
+            "train.numbers: only the numbers of a table have bins, and data.kind is 'image'",
+        ),
+        ("tiles", {"min_count": 5}, "train.min_count: an image has no categories"),
     ],
 )
-def test_what_only_a_classification_has_is_refused_for_a_regression(world, train, message):
-    world.declare_weights(train=train)
-    with pytest.raises(SettingsError, match=rf"^models/weights\.yaml: {message}"):
-        declaration.check("weights")
-    world.declare(train=train)
-    declaration.check("pets")
-
-
-@pytest.mark.parametrize(
-    ("train", "message"),
-    [
-        ({"numbers": "quantiles"}, "train.numbers: only the numbers of a table have bins, and data.kind is 'image'"),
-        ({"min_count": 5}, "train.min_count: an image has no categories"),
-    ],
-)
-def test_what_only_a_table_has_is_refused_for_images(world, train, message):
-    world.declare_tiles(train=train)
-    with pytest.raises(SettingsError, match=rf"^models/tiles\.yaml: {message}"):
-        declaration.check("tiles")
+def test_what_a_regression_or_an_image_has_not_is_refused_for_it_alone(world, model, train, message):
+    {"weights": world.declare_weights, "tiles": world.declare_tiles}[model](train=train)
+    with pytest.raises(SettingsError, match=rf"^models/{model}\.yaml: {message}"):
+        declaration.check(model)
     world.declare(train=train)
     declaration.check("pets")
 
