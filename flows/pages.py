@@ -1,6 +1,7 @@
 """The page of a run (flows/page.py) where people look for it: on disk, in Prefect, in MLflow, and in the message."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flows import artifacts, page
 from flows.page import Page
@@ -10,14 +11,14 @@ from pipelines.errors import StageError
 
 def refused(run: Run, error: StageError) -> None:
     """A stage has refused the data: show why. The error then names the page; nothing here hides what has failed."""
-    with suppress(Exception):
+    with _without_it(run):
         found = page.write(run.project, run.declared, run.data, str(error))
         if found is None:
             return
         run.broken = found.broken
         path = f"data/{run.model}/failed/page.html"
         said, error.args = str(error), (f"{error} {path} shows it: since when, and what can be done.",)
-        with suppress(Exception):
+        with _without_it(run):
             artifacts.page(run.model, found)
         stage = error.stage.partition("@")[0]
         run.call("refused.log", run.project, run.model, stage, run.data, run.tags, said, found.files)
@@ -25,7 +26,7 @@ def refused(run: Run, error: StageError) -> None:
 
 def passed(run: Run) -> None:
     """Every stage has passed: what only warned, or set rows aside, is shown as well, and published with the run."""
-    with suppress(Exception):
+    with _without_it(run):
         run.broken = []
         found = page.write(run.project, run.declared, run.data)
         if found is None:
@@ -40,3 +41,12 @@ def show(run: Run) -> None:
     """In Prefect, the page of a run that passed."""
     if isinstance(run.page, Page):
         artifacts.page(run.model, run.page)
+
+
+@contextmanager
+def _without_it(run: Run) -> Iterator[None]:
+    """A page that cannot be made or shown costs nobody his run, and is said."""
+    try:
+        yield
+    except Exception as error:
+        run.shown.notice(f"the page about the data could not be shown: {type(error).__name__}: {error}")
