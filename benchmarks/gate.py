@@ -311,7 +311,7 @@ def trained(model: str, folder: str) -> tuple[str, float, list[tuple[bool, bool]
         with contextlib.redirect_stdout(io.StringIO()):  # it tells the device each time
             train.run(model)
         test = Path("data") / model / "test.parquet"
-        predicted = evaluate.predict(evaluate.load(test.with_name("model")), test, declared.data)
+        predicted = evaluate.predict(evaluate.load(test.with_name("model"), "cpu")[0], test, declared.data)
         made.append(Answers.read(predicted, declared.data.label))
     rules = declared.promote
     gains = [gain(rules.metric, one, other) for one, other in itertools.permutations(made, 2)]

@@ -74,7 +74,7 @@ def timed(*arguments, **keywords):
 fused.fit = timed
 fitted = fitting.measure(data, splits[0].pieces)
 train.save(train.train(config, fitted, splits, out / "history.csv"), data, config, fitted, out / "model")
-found = evaluate.predict(evaluate.load(out / "model"), folder / "test.parquet", data)
+found = evaluate.predict(evaluate.load(out / "model", "cpu")[0], folder / "test.parquet", data)
 accuracy = evaluate.score(found, data, ["accuracy"])["accuracy"]
 print(json.dumps({"fit": seconds[0], "accuracy": accuracy}))
 """

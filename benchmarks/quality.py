@@ -157,7 +157,7 @@ def trained(found: Declared, one: Set, seed: int, folder: Path) -> dict[str, flo
     fitted = fitting.measure(found.data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, found.data, config, fitted, folder / "model")
-    answers = evaluate.predict(evaluate.load(folder / "model"), folder / "test.parquet", found.data)
+    answers = evaluate.predict(evaluate.load(folder / "model", "cpu")[0], folder / "test.parquet", found.data)
     return evaluate.score(answers, found.data, list(one.metrics))
 
 

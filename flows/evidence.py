@@ -21,6 +21,7 @@ from flows.registry import ModelVersion
 from flows.rivals import Rival
 from flows.standing import Standing
 from flows.tracking import MlflowClient
+from pipelines import device, evaluate
 from pipelines.declaration import Declaration, Slice
 from pipelines.errors import IntegrityError
 from pipelines.metrics import Answers
@@ -65,10 +66,11 @@ def gather(
         artifact = registry.fetch_all(store, version, place)
         mine = pd.read_parquet(found.folder / "predictions.parquet")
         there = rivals.rivals(store, declared.model, standing, place)
-        there, tried = rivals.tried(declared, artifact, there, mine, place)
+        evaluated = evaluate.device_of(found.folder / "predictions.parquet")
+        there, tried = rivals.tried(declared, artifact, there, mine, evaluated, place)
         alone = [
             gate.floor(rules, found.metrics[rules.metric]),
-            gate.golden(tried["golden"], trial.TOLERANCE),
+            _golden(found, tried, evaluated),
             *_limits(declared, artifact, tried),
             _baseline(rules.metric, found, declared.data, mine),
         ]
@@ -82,6 +84,14 @@ def gather(
     facts["left_out"] = {rival.role: count for rival, (_, count) in zip(there, against, strict=True)}
     better = all((looks[-1].low or 0.0) > 0 for looks, _ in against)
     return Evidence([*alone, *(look for looks, _ in against for look in looks)], better, facts)
+
+
+def _golden(found: Made, tried: dict[str, Any], evaluated: str) -> Look:
+    """The skew proof; where candidate and rivals were computed on two kinds of device, within their tolerance."""
+    hardware = device.of_model(found.folder / "model", "auto")
+    most = trial.tolerance(hardware.precision, evaluated, tried["device"])
+    across = "" if tried["device"] == evaluated else f"evaluated on a {evaluated}, compared on a {tried['device']}"
+    return gate.golden(tried["golden"], most, across)
 
 
 def _compared(

@@ -21,6 +21,7 @@ from flows.tracking import MlflowClient
 from pipelines import tables
 from pipelines.clean import SPLITS
 from pipelines.errors import IntegrityError
+from pipelines.evaluate import device_of
 from pipelines.metrics import Answers
 from pipelines.settings import Data
 
@@ -34,6 +35,7 @@ class Kept:
 
     rows: pd.Series
     predictions: pd.DataFrame
+    device: str = "cpu"  # that they were computed on: cpu or gpu
 
     def fitted(self, row_ids: pd.Series) -> pd.Series:
         """Which of some rows the model was trained or tuned on [rows, bool]."""
@@ -68,7 +70,8 @@ def read(store: MlflowClient, version: ModelVersion, into: Path) -> Kept:
     folder = registry.fetch_all(store, version, into) / FOLDER
     try:
         rows = pq.read_table(folder / "rows.parquet").to_pandas()
-        return Kept(rows.set_index("row_id")["split"], pq.read_table(folder / "predictions.parquet").to_pandas())
+        path = folder / "predictions.parquet"
+        return Kept(rows.set_index("row_id")["split"], pq.read_table(path).to_pandas(), device_of(path))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise IntegrityError(
             f"What was kept with version {version.version} of {version.name} cannot be read: {error}.",

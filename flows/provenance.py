@@ -116,7 +116,7 @@ def machine(model_folder: Path, packages: dict[str, str]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "instructions": fingerprint.present()["instructions"],
-        "device": about["device"],
+        "device": about["hardware"]["device"],
         "hardware": about["hardware"],
         "packages": packages,
     }

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from flows import graph, lifeline
 from flows.environment import Project
 from flows.progress import Progress
+from pipelines.device import REPLAY
 from pipelines.errors import RequestError
 
 RUNNING = re.compile(r"^Running stage '(.+)@.+':$")  # what DVC prints before it runs a stage
@@ -114,10 +115,22 @@ def packages(python: Path) -> dict[str, str]:
     return dict(sorted(json.loads(done.stdout).items()))
 
 
-def run(project: Project, folder: Path, model: str, leaves: list[str], python: Path, shown: Progress) -> Rebuilt:
-    """Bring the pinned data, and run every stage again, nothing taken from a cache. leaves: the last stages."""
+def run(
+    project: Project,
+    folder: Path,
+    model: str,
+    leaves: list[str],
+    hardware: dict[str, Any],
+    python: Path,
+    shown: Progress,
+) -> Rebuilt:
+    """Bring the pinned data, and run every stage again, nothing taken from a cache.
+
+    leaves: the last stages; hardware: what `auto` was resolved to, and the micro-batch.
+    """
     environment = os.environ | {
         "DVC_SITE_CACHE_DIR": str(folder / ".ratchet" / "dvc"),
+        REPLAY: json.dumps(replayed(hardware)),
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
     }
     for name in ("RATCHET_STATE", "RATCHET_STAGE_LOG", "RATCHET_WARM"):
@@ -140,6 +153,12 @@ def run(project: Project, folder: Path, model: str, leaves: list[str], python: P
     told = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
     failed = running[-1] if status and running else "refresh" if status else ""
     return Rebuilt(entries, "; ".join(told) or said[-500:] if status else "", failed)
+
+
+def replayed(hardware: dict[str, Any]) -> dict[str, Any]:
+    """The recorded hardware for this one process: what several workers shared, as many devices of it share."""
+    workers = int(hardware.get("workers", 1))
+    return hardware | {"workers": 1} | ({"devices": int(hardware["devices"]) * workers} if workers > 1 else {})
 
 
 def _bring(dvc: Any, target: str) -> None:

@@ -56,13 +56,14 @@ def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> 
 
 
 def tried(
-    declared: Declaration, artifact: Path, found: list[Rival], mine: pd.DataFrame, place: Path
+    declared: Declaration, artifact: Path, found: list[Rival], mine: pd.DataFrame, device: str, place: Path
 ) -> tuple[list[Rival], dict[str, Any]]:
     """The rivals with their predictions for the rows of `mine`, and the answer of the trial (flows/trial.py).
 
-    A model is asked again only for rows that it has not been asked about before.
+    device: that `mine` was computed on. A model is asked again only for rows that it has not been asked about before
+    on such a device: what another one rounds otherwise is no merit of a model.
     """
-    known = {rival.role for rival in found if rival.kept and _covers(rival.kept, mine)}
+    known = {r.role for r in found if r.kept and r.kept.device == device and _covers(r.kept, mine)}
     score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
     timed = {}
     if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):

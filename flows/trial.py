@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import device, evaluate, settings, tables
-from pipelines.device import Hardware
 from pipelines.errors import RatchetError
 from pipelines.lifeline import follow
 from pipelines.predictor import Predictor
 from pipelines.settings import Data
 
 TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits
+ACROSS = {"float32": 1e-4, "mixed_bfloat16": 0.03, "mixed_float16": 0.005}  # the same, on another kind of device
 SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
 
 
@@ -43,8 +43,8 @@ class Request:
 def run(request: Request, folder: Path) -> dict[str, Any]:
     """Start the process and read its answer; a table of predictions lies in `folder` for each name in `score`.
 
-    golden: rows, largest (difference), changed (labels); failed: name -> why it cannot be scored; seconds: name ->
-    single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
+    golden: rows, largest (difference), changed (labels); device: cpu or gpu; failed: name -> why it cannot be scored;
+    seconds: name -> single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
     """
     path = folder / "request.json"
     path.write_text(json.dumps(vars(request)), encoding="utf-8")
@@ -60,9 +60,9 @@ def main(path: Path) -> None:
     follow(os.environ.get("RATCHET_LIFELINE"))
     request, folder = Request(**json.loads(path.read_text(encoding="utf-8"))), path.parent
     data = settings.load(request.model, "data", Data)
-    _prepare(request)
+    used = _prepare(request)
     rows = Path("data") / request.model / "test.parquet"
-    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}}
+    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}, "device": used}
     if request.artifact:
         answer["golden"] = _golden(Path(request.artifact), data, rows)
     for name, place in request.score.items():
@@ -78,12 +78,17 @@ def main(path: Path) -> None:
     (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
-def _prepare(request: Request) -> None:
-    """The arithmetic of the first model; on whatever device there is."""
+def _prepare(request: Request) -> str:
+    """The arithmetic of the first model, on the device that evaluations choose; returns its kind."""
     folders = [Path(request.artifact) / "artifacts" / "model"] if request.artifact else []
     folders += [Path(place) for place in (*request.score.values(), *request.time.values())]
-    recorded = json.loads((folders[0] / "model.json").read_text(encoding="utf-8"))["hardware"]
-    device.prepare(Hardware(**recorded | {"device": "auto"}), seed=0)
+    wanted = settings.load(request.model, "evaluate", evaluate.Evaluate).device
+    return device.prepare(device.of_model(folders[0], wanted), seed=0).device
+
+
+def tolerance(precision: str, one: str, other: str) -> float:
+    """How far the same model's predictions may lie apart on these two kinds of device."""
+    return TOLERANCE if one == other else ACROSS[precision]
 
 
 def _whole(golden: Any, data: Data, rows: Path) -> Any:

@@ -54,7 +54,7 @@ def verify(
         rebuild.clone(project, recorded.tags["ratchet.commit"], tree)
         python = rebuild.interpreter(tree, recreate, shown)
         last = differences.leaves(recorded.entries)
-        rebuilt = rebuild.run(project, tree, name, last, python, shown)
+        rebuilt = rebuild.run(project, tree, name, last, recorded.machine["hardware"], python, shown)
         found = _compared(project, recorded, rebuilt, tree / "data" / name, registered, tolerance, python)
         found |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
         with tracking.reachable(project):
@@ -98,6 +98,8 @@ def _compared(
     present = provenance.machine(model, packages) if whole else recorded.machine | {"packages": packages}
     causes = differences.causes(recorded.entries, rebuilt.entries, recorded.machine, present)
     differing = [output for output in outputs if not output.equal]
+    if differing and not recorded.machine["hardware"].get("deterministic", True):
+        causes.setdefault("hardware", []).append("train.deterministic is false: no two trainings give the same bytes")
     apart = _apart(project, recorded, data) if differing and not rebuilt.failure else {}
     first: dict[str, str] | None = None
     if rebuilt.failure:

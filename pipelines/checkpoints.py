@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pipelines import fingerprint, seal, settings
+from pipelines.device import Hardware
 
 ABOUT = "about"  # the array that holds everything that is no array, as JSON
 STATE = {  # what training changes in a callback; the rest comes from the settings. One that is not named is refused
@@ -27,14 +28,20 @@ STATE = {  # what training changes in a callback; the rest comes from the settin
 Arrays = dict[str, np.ndarray]
 
 
-def identity(stage: str, model: str, device: str) -> dict[str, str]:
-    """What a training depends on, by what a person would call it: files, settings, packages, processor, device."""
+def identity(stage: str, model: str, hardware: Hardware) -> dict[str, str]:
+    """What a training depends on, by what a person would call it: files, settings, packages, processor, device.
+
+    hardware: resolved.
+    """
     sections = settings.read(model)
     return {
         **{name: _hash(path) for name, path in seal.files(stage, model).items()},
         **{f"the section {key}": json.dumps(sections[key], sort_keys=True) for key in ("data", stage)},
         **{f"the {key}": json.dumps(value) for key, value in fingerprint.present().items()},
-        "the device": device,
+        **{
+            f"the {key}": json.dumps(getattr(hardware, key))
+            for key in ("device", "devices", "precision", "micro_batch")
+        },
     }
 
 

@@ -1,53 +1,124 @@
 """The device and the arithmetic: chosen once per process, before TensorFlow does anything.
 
-Threads and the instruction set are declared, because both change the last bits of a result. `prepare` must be
-the first to import TensorFlow in its process.
+Threads, instructions, precision and compiler are declared, because each changes the last bits of a result. What is
+declared as `auto` is resolved here; the resolved values are recorded with the model, and a verification replays them.
+`prepare` must be the first to import TensorFlow in its process.
 """
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipelines import gpus, turns
 from pipelines.errors import TrainingError
 from pipelines.settings import Section
+
+REPLAY = "RATCHET_REPLAY"  # the resolved values of a recorded training, as JSON; set by `ratchet verify` alone
 
 
 class Hardware(Section):
     """The keys of `train:` that say where and how numbers are computed."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["all"] = (
+        1  # of each process; on the CPU parts of it, to try things out
+    )
+    precision: Literal["float32", "auto", "mixed_bfloat16", "mixed_float16"] = "float32"
+    xla: Literal["auto", "on", "off"] = "auto"
+    micro_batch: int | None = Field(None, ge=1)  # rows at once, if memory is short; what does not fit is halved anyway
+    deterministic: bool = True
     threads: int = Field(2, ge=1, le=256)
     instructions: Literal["AVX2", "AVX512_CORE", "ALL"] = "AVX2"  # the most that oneDNN may use
 
+    @model_validator(mode="after")
+    def _one_compiler(self) -> "Hardware":
+        if self.xla == "on" and self.devices != 1:
+            raise ValueError("`xla: on` is for one device: several share their batches step by step, without XLA")
+        return self
+
 
 XLA = {"AVX2": "AVX2", "AVX512_CORE": "AVX512"}  # what XLA calls them
+H = TypeVar("H", bound=Hardware)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A GPU as TensorFlow sees it; free: bytes, 0 if the driver does not say."""
+
+    name: str
+    compute: tuple[int, int]
+    free: int = 0
+
+    def __str__(self) -> str:
+        free = f", {self.free / 2**30:.0f} GiB free" if self.free else ""
+        return f"{self.name}, compute {self.compute[0]}.{self.compute[1]}{free}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    device: str  # "cpu" or "gpu"
+    """device: "cpu" or "gpu"; devices: how many; reason, told: for people; xla: "on" or "off"."""
+
+    device: str
+    devices: int
+    precision: str
+    xla: str
     reason: str
+    told: str
 
 
 def variables(config: Hardware) -> dict[str, str]:
     """The environment that TensorFlow has to find when it is imported."""
-    found = {
+    flags = [f"--xla_cpu_max_isa={XLA[config.instructions]}"] if config.instructions in XLA else []
+    if config.deterministic:
+        flags.append("--xla_gpu_deterministic_ops=true")
+    return {
         "KERAS_BACKEND": "tensorflow",
         "ONEDNN_MAX_CPU_ISA": config.instructions,
-        "XLA_FLAGS": f"--xla_cpu_max_isa={XLA[config.instructions]}" if config.instructions in XLA else "",
+        "XLA_FLAGS": " ".join(flags),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts them
     }
-    return found | ({"CUDA_VISIBLE_DEVICES": "-1"} if config.device == "cpu" else {})
+
+
+def replayed(config: H) -> H:
+    """The declared values, or under a verification those that were recorded."""
+    recorded = json.loads(os.environ.get(REPLAY, "{}"))
+    return config.model_copy(update={key: recorded[key] for key in type(config).model_fields if key in recorded})
+
+
+def of_model(folder: Path, wanted: str) -> Hardware:
+    """The arithmetic that a model folder records, for one device of the wanted kind: auto, cpu or gpu."""
+    recorded = json.loads((folder / "model.json").read_text(encoding="utf-8"))["hardware"]
+    kept = {key: recorded[key] for key in Hardware.model_fields if key in recorded}
+    return Hardware(**kept | {"device": wanted, "devices": 1, "xla": "auto"})
+
+
+@contextmanager
+def turn(config: Hardware, label: str, say: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, the GPUs that it will see are its own; it may have to wait for them.
+
+    label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens.
+    """
+    there = [] if config.device == "cpu" else gpus.here()
+    if not there:
+        yield
+        return
+    count = len(there) if config.devices == "all" else min(config.devices, len(there))
+    with turns.turn([gpu.uuid for gpu in there], count, label, say) as mine:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+        yield
 
 
 def prepare(config: Hardware, seed: int) -> Choice:
     """Settle device, threads, instructions, seed and determinism.
 
-    Raises TrainingError if a GPU is asked for and absent.
+    Raises TrainingError if a GPU is asked for and absent, or more of them than there are.
     """
     if "tensorflow" in sys.modules and any(os.environ.get(key) != value for key, value in variables(config).items()):
         raise TrainingError(
@@ -56,17 +127,51 @@ def prepare(config: Hardware, seed: int) -> Choice:
         )
     os.environ.update(variables(config))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if config.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # CUDA looks when it is first used, not when it is imported
     with _silence():
         import keras
         import tensorflow as tf
 
+        found = tf.config.list_physical_devices("GPU")
     tf.config.threading.set_intra_op_parallelism_threads(config.threads)
     tf.config.threading.set_inter_op_parallelism_threads(config.threads)
     keras.config.set_floatx("float32")  # whatever the user's keras.json says
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    return choose(config.device, tf.config.list_physical_devices("GPU"))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    choice = choose(config, [] if config.device == "cpu" else _seen(found))
+    if choice.device == "gpu":
+        _settle(found, choice)
+    elif choice.devices > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * choice.devices)
+    return choice
+
+
+def _seen(found: list[Any]) -> list[Seen]:
+    """TensorFlow's devices, with what the driver says of them."""
+    import tensorflow as tf
+
+    there = gpus.here()
+    free = [gpu.free for gpu in there] if len(there) == len(found) else [0] * len(found)
+    details = [tf.config.experimental.get_device_details(device) for device in found]
+    return [
+        Seen(about.get("device_name", "GPU"), about.get("compute_capability", (0, 0)), bytes_)
+        for about, bytes_ in zip(details, free, strict=True)
+    ]
+
+
+def _settle(found: list[Any], choice: Choice) -> None:
+    """Memory as it is needed, no device but the chosen ones, and of float32 all its digits."""
+    import tensorflow as tf
+
+    for device in found:
+        tf.config.experimental.set_memory_growth(device, True)
+    tf.config.set_visible_devices(found[: choice.devices], "GPU")
+    if choice.precision == "float32":
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 @contextmanager
@@ -82,15 +187,44 @@ def _silence() -> Iterator[None]:
         os.close(null)
 
 
-def choose(wanted: str, gpus: list[Any]) -> Choice:
-    """wanted: auto, cpu or gpu; gpus: what TensorFlow lists."""
-    if wanted == "cpu":
-        return Choice("cpu", "train.device is cpu")
-    if gpus:
-        return Choice("gpu", f"train.device is {wanted} and TensorFlow sees {len(gpus)} GPU")
-    if wanted == "gpu":
-        raise TrainingError(
-            "train.device is gpu, and TensorFlow sees none.",
-            "Run `ratchet doctor` for drivers and devices, or declare `device: auto`.",
-        )
-    return Choice("cpu", "train.device is auto and TensorFlow sees no GPU")
+def choose(config: Hardware, seen: list[Seen]) -> Choice:
+    """seen: what TensorFlow sees. Raises TrainingError if the declared devices are not there."""
+    if seen and config.device != "cpu":
+        device, reason = "gpu", f"train.device is {config.device}"
+        devices = len(seen) if config.devices == "all" else config.devices
+        if devices > len(seen):
+            raise TrainingError(
+                f"train.devices is {devices}, and TensorFlow sees {len(seen)} GPU.",
+                "Declare `devices: all`, or look with `ratchet doctor` for those that are missing.",
+            )
+        names = "; ".join(f"GPU {index}: {gpu}" for index, gpu in enumerate(seen[:devices]))
+    else:
+        if config.device == "gpu":
+            raise TrainingError(*gpus.reason())
+        device, devices, names = "cpu", 1 if config.devices == "all" else config.devices, "CPU"
+        names += f" in {devices} parts" if devices > 1 else ""
+        reason = "train.device is cpu" if config.device == "cpu" else "train.device is auto, and there is no usable GPU"
+    precision, why = _precision(config, seen[:devices] if device == "gpu" else [])
+    xla = "off" if config.xla == "off" or devices > 1 else "on"
+    told = f"{names}, because {reason}; {precision}{why}; XLA {xla}"
+    return Choice(device, devices, precision, xla, reason, told)
+
+
+def _precision(config: Hardware, seen: list[Seen]) -> tuple[str, str]:
+    """The precision, and why if it is no matter of course."""
+    if config.precision != "auto":
+        return config.precision, ""
+    if not seen:
+        return "float32", " because a CPU gains nothing from less"
+    least = min(gpu.compute for gpu in seen)
+    if least >= (8, 0):
+        return "mixed_bfloat16", " because compute >= 8"
+    if least >= (7, 0):
+        return "mixed_float16", " because compute is 7, which has no bfloat16"
+    return "float32", " because compute < 7 gains nothing from less"
+
+
+def resolved(config: H, choice: Choice) -> H:
+    """The declaration with what was chosen: these values are recorded with the model."""
+    found = {key: getattr(choice, key) for key in ("device", "devices", "precision")}
+    return config.model_copy(update=found)

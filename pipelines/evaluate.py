@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipelines import device, rows, settings, tables
-from pipelines.device import Hardware
+from pipelines.device import Choice, Hardware
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.metrics import Answers
 from pipelines.predictor import Predictor, check_manifest
@@ -27,25 +28,25 @@ if TYPE_CHECKING:  # half a second to import, and needed only where rows are at 
     import pandas as pd
 
 
+DEVICE = "device"  # in the schema of predictions
 MOST_POINTS = 20_000  # that are drawn one by one
 
 
 class Evaluate(Section):
     metrics: list[str] = Field(min_length=1)
+    device: Literal["auto", "cpu", "gpu"] = "auto"
 
 
 def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "evaluate", Evaluate)
     folder = Path("data") / model
-    predictor, path = load(folder / "model"), folder / "predictions.parquet"
-    schema = predictions_schema(data, predictor.about["classes"])
-    with tables.Writer(path, schema) as out:
-        for found in parts(predictor, folder / "test.parquet", data):
-            table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
-            for batch in table.to_batches():
-                out.write(batch)
-    columns = [name for name in schema.names if name != "row_id"]  # which take more room than all the others
+    with device.turn(Hardware(device=config.device), f"the evaluation of {model}", print):
+        predictor, used = load(folder / "model", config.device)
+        print(f"device: {used.told}", flush=True)
+        write(predictor, folder, data, used.device)
+    path = folder / "predictions.parquet"
+    columns = [name for name in pq.read_schema(path).names if name != "row_id"]  # which takes more room than all others
     predictions = pa.Table.from_batches(tables.batches(path, columns)).to_pandas()
     scores = score(predictions, data, config.metrics)
     draw(predictions, data, folder / "evaluation.png")
@@ -53,16 +54,34 @@ def run(model: str) -> None:
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> Predictor:
-    """The model, on the hardware that it records. Raises IntegrityError if the folder is not as it was sealed."""
+def write(predictor: Predictor, folder: Path, data: Data, used: str) -> None:
+    """predictions.parquet of the test split; its schema tells the device if it was a GPU."""
+    path, schema = folder / "predictions.parquet", predictions_schema(data, predictor.about["classes"])
+    schema = schema.with_metadata({DEVICE: used}) if used != "cpu" else schema
+    with tables.Writer(path, schema) as out:
+        for found in parts(predictor, folder / "test.parquet", data):
+            table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
+            for batch in table.to_batches():
+                out.write(batch)
+
+
+def device_of(path: Path) -> str:
+    """The kind of device, "cpu" or "gpu", that a table of predictions was computed on."""
+    return (pq.read_schema(path).metadata or {}).get(DEVICE.encode(), b"cpu").decode()
+
+
+def load(folder: Path, wanted: str) -> tuple[Predictor, Choice]:
+    """The model, with the arithmetic that it records, on the device that is wanted: auto, cpu or gpu.
+
+    Raises IntegrityError if the folder is not as it was sealed, TrainingError if there is no such device.
+    """
     repair = "Bring it back with `dvc checkout --force`, or make it anew with `dvc repro --force`."
     try:
         check_manifest(folder)
     except (ValueError, OSError) as error:
         raise IntegrityError(f"{error}.", repair) from error
-    recorded = json.loads((folder / "model.json").read_text(encoding="utf-8"))["hardware"]
-    device.prepare(Hardware(**recorded), seed=0)
-    return Predictor(folder)
+    choice = device.prepare(device.of_model(folder, wanted), seed=0)
+    return Predictor(folder), choice
 
 
 def predictions_schema(data: Data, classes: list[Any]) -> pa.Schema:

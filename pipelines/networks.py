@@ -3,6 +3,8 @@
 What stands before and behind a network, in the saved model, is in features.py.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -80,7 +82,9 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
     if config.wide:
         values = layers.Concatenate(name="wide")([values, start])
     last = "softmax" if outputs > 1 else None
-    return keras.Model(start, layers.Dense(outputs, activation=last, name="output")(values), name="network")
+    return keras.Model(
+        start, layers.Dense(outputs, activation=last, dtype="float32", name="output")(values), name="network"
+    )
 
 
 def augmented(config: Network, trained: Any, seed: int) -> Any:
@@ -103,3 +107,25 @@ def augmented(config: Network, trained: Any, seed: int) -> Any:
     if wanted.zoom:
         values = layers.RandomZoom(wanted.zoom, seed=seed + 103, name="zoom", **shared)(values)
     return keras.Model(start, trained(values), name="augmented")
+
+
+@contextmanager
+def computed_in(precision: str) -> Iterator[None]:
+    """Layers that are made in the block compute in this precision, with weights in float32."""
+    import keras
+
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def answering(network: Any) -> Any:
+    """keras.Model: the network, its answer in float32 whatever it computes in."""
+    import keras
+
+    if network.output.dtype == "float32":
+        return network
+    answer = keras.layers.Activation("linear", dtype="float32", name="answer")(network.output)
+    return keras.Model(network.input, answer, name=network.name)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.fused import diverged
+from pipelines.loop import diverged
 
 
 def log(path: Path, target_scale: float) -> Any:

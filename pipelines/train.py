@@ -12,25 +12,30 @@ that a training which was interrupted goes on from its checkpoint as if nothing 
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines import (
+    accumulation,
     checkpoints,
     device,
+    failures,
     features,
     fitting,
     fused,
+    memory,
     networks,
     objective,
     observers,
     own,
     predictor,
+    replicas,
     settings,
 )
 from pipelines.checkpoints import Checkpoint
@@ -40,41 +45,79 @@ from pipelines.feed import Arrays, Columns, Prepare, Split, described, feed
 from pipelines.fitting import Fitted
 from pipelines.networks import Network
 from pipelines.objective import Objective
+from pipelines.replicas import Spread
 from pipelines.settings import FORMAT, Data
 
 WATCHED = {"classification": "accuracy", "regression": "mean_absolute_error"}
-PREDICT_ROWS = 1024  # rows in one batch of the saved model
 
 
-class Train(Network, Objective, Hardware):
+class Train(Network, Objective, Hardware, Spread):
     epochs: int = Field(20, ge=1, le=100_000)
     batch_size: int = Field(32, ge=1)
+    split_statistics: bool = False  # whether layers that measure their batch may measure a micro-batch
     seed: int = Field(0, ge=0, lt=2**31)
     tensorboard: bool = False  # also write data/<model>/tensorboard/
     profile: bool = False  # also write a profile there
     own: dict[str, Any] = {}  # what `build` of models/<model>.py is given
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Train":
+        if self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(f"`micro_batch` {self.micro_batch} does not divide batch_size {self.batch_size}")
+        if self.xla == "on" and self.workers > 1:
+            raise ValueError("`xla: on` is for one device: several share their batches step by step, without XLA")
+        return self
+
 
 def run(model: str) -> None:
-    data = settings.load(model, "data", Data)
-    config = settings.load(model, "train", Train)
-    choice = device.prepare(config, config.seed)
-    print(f"device: {choice.device}, because {choice.reason}; {config.threads} threads", flush=True)
-    folder = Path("data") / model
+    declared = device.replayed(settings.load(model, "train", Train))
+    me = replicas.worker(declared.workers)
+    with device.turn(declared, f"the training of {model}", _say), failures.told():
+        choice = device.prepare(declared, declared.seed)
+        _say(choice.told)
+        config = scaled(device.resolved(declared, choice))
+        strategy = replicas.strategy(choice.device, choice.devices, config.workers)
+        with me.place(Path("data") / model) as place:
+            fit(model, config, strategy, place)
+
+
+def scaled(config: Train) -> Train:
+    """With the batch and the learning rate that `scale` makes of the declared ones. config: resolved."""
+    replicas_ = int(config.devices) * config.workers
+    batch, rate = replicas.scaled(config.scale, replicas_, config.batch_size, config.learning_rate)
+    if replicas_ > 1:
+        _say(
+            f"{replicas_} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})"
+        )
+    return config.model_copy(update={"batch_size": batch, "learning_rate": rate})
+
+
+def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
+    """Train with as many rows at once as fit into memory, and save. config: resolved; place: where it is written."""
+    data, folder = settings.load(model, "data", Data), Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
     fitted = fitting.measure(data, splits[0].pieces, config)
-    keeper = Keeper(folder / "checkpoint.npz", checkpoints.identity("train", model, choice.device))
-    trained = train(config, fitted, splits, folder / "history.csv", keeper, partial(own.built, model))
-    save(trained, data, config, fitted, folder / "model", choice.device)
-    keeper.path.unlink(missing_ok=True)
+    checkpoint = folder / "checkpoint.npz"
+
+    def attempt(micro: int) -> tuple[Any, Train]:
+        tried = config.model_copy(update={"micro_batch": None if micro == config.batch_size else micro})
+        identity = checkpoints.identity("train", model, tried)
+        keeper = Keeper(checkpoint, identity, place / checkpoint.name)
+        build = partial(own.built, model)
+        return train(tried, fitted, splits, place / "history.csv", keeper, build, strategy), tried
+
+    trained, used = memory.fitting(attempt, config.batch_size, config.micro_batch or config.batch_size, _say)
+    save(trained, data, used, fitted, place / "model")
+    checkpoint.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Keeper:
-    """Where a training keeps its checkpoint, and what that belongs to (checkpoints.identity)."""
+    """Where a training finds its checkpoint, what that belongs to (checkpoints.identity), and where it writes one."""
 
     path: Path
     identity: dict[str, str]
+    written: Path
 
 
 def train(
@@ -84,11 +127,12 @@ def train(
     history: Path,
     keeper: Keeper | None = None,
     build: Callable[[own.Settings], Any] = lambda settings: None,
+    strategy: Any = None,
 ) -> Any:
     """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
 
     splits: training, validation. keeper: None for a training that keeps no checkpoint. build: gives the network, or
-    None for the declared one.
+    None for the declared one. strategy: a tf.distribute.Strategy, or None for one device.
     """
     import keras
 
@@ -98,29 +142,44 @@ def train(
     before = features.features(splits[0].data, fitted)
     prepare = preparation(before, config, fitted)
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
-    network = build(own.Settings(task, shape, outputs, config.seed, config.own))
-    if network is None:
-        network = networks.network(config, shape, outputs, config.seed)
-    trained = networks.augmented(config, network, config.seed)
-    trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
+    with strategy.scope() if strategy else nullcontext(), networks.computed_in(config.precision):
+        network = build(own.Settings(task, shape, outputs, config.seed, config.own))
+        network = networks.answering(
+            networks.network(config, shape, outputs, config.seed) if network is None else network
+        )
+        trained = networks.augmented(config, network, config.seed)
+        trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
+    _check_parts(config, trained)
     rules = [*objective.rules(config), observers.log(history, fitted.target[1])]  # what the rules log is in the history
     found: Checkpoint | None = None
     callbacks = [*rules, *watchers(config, history.parent / "tensorboard")]
     if keeper is not None:
         found = checkpoints.find(keeper.path, keeper.identity, _say)
-        callbacks.append(checkpoints.keep(keeper.path, keeper.identity, rules, history, found))
+        callbacks.append(checkpoints.keep(keeper.written, keeper.identity, rules, history, found))
     done = found.epoch if found else 0
+    plan = fused.Plan(config.batch_size, config.micro_batch, config.xla, strategy)
     fused.fit(
         trained,
         feed(splits[0], prepare, config.batch_size, config.seed),
-        feed(splits[1], prepare, fused.VALIDATION_ROWS, None),
-        batch_size=config.batch_size,
+        feed(splits[1], prepare, plan.validation_rows, None),
+        plan,
         epochs=config.epochs,
         initial_epoch=config.epochs if found and found.stopped else done,
         callbacks=callbacks,
         say=_say,
     )
     return features.whole(before, network, fitted)
+
+
+def _check_parts(config: Train, trained: Any) -> None:
+    """Raises TrainingError where a batch in parts would not be the batch: a layer measures what it is given."""
+    parts = config.micro_batch or int(config.devices) > 1 or config.workers > 1
+    if parts and not config.split_statistics and (found := accumulation.measuring(trained)):
+        rows = config.micro_batch or config.batch_size // (int(config.devices) * config.workers)
+        raise TrainingError(
+            f"The layer {found[0]} measures its batch of {config.batch_size} rows, and {rows} are computed at once.",
+            "Lower train.batch_size, or declare `split_statistics: true` to let it measure those rows.",
+        )
 
 
 def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
@@ -165,10 +224,10 @@ def _say(text: str) -> None:
     print(f"note: {text}", flush=True)
 
 
-def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path, used: str = "cpu") -> str:
+def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:
     """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number.
 
-    used: the device that it was trained on.
+    config: resolved (device.resolved), or as it was declared for a model of nobody's.
     """
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
@@ -190,9 +249,8 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path, us
         "target": data.target,
         "label": data.label,
         "classes": list(fitted.classes),
-        "batch_size": PREDICT_ROWS,
-        "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
-        "device": used,
+        "batch_size": fused.Plan(config.batch_size, config.micro_batch).validation_rows,
+        "hardware": {key: getattr(config, key) for key in (*Hardware.model_fields, "workers")},
         **described(data),
     }
     (partial / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

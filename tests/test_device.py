@@ -1,11 +1,13 @@
-"""Device: an automatic choice gives its reason, and what changes the last bits is settled whatever the user has."""
+"""Device: what is chosen is told with its reason, what is recorded is replayed, whatever the user has set."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-from pipelines.device import Hardware, choose
+from pipelines import device
+from pipelines.device import Hardware, Seen, choose
 from pipelines.errors import TrainingError
 from tests.world import ROOT
 
@@ -19,25 +21,71 @@ print(choice.device, keras.backend.backend(), keras.config.floatx(), keras.confi
       os.environ["ONEDNN_MAX_CPU_ISA"], threads.get_intra_op_parallelism_threads(),
       threads.get_inter_op_parallelism_threads(), is_op_determinism_enabled())
 """
+H200, V100, P100 = Seen("NVIDIA H200", (9, 0), 139 << 30), Seen("Tesla V100", (7, 0)), Seen("Tesla P100", (6, 0))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "gpus", "device", "reason"),
+    ("wanted", "seen", "told"),
     [
-        ("auto", [], "cpu", "train.device is auto and TensorFlow sees no GPU"),
-        ("auto", ["GPU:0"], "gpu", "train.device is auto and TensorFlow sees 1 GPU"),
-        ("gpu", ["GPU:0", "GPU:1"], "gpu", "train.device is gpu and TensorFlow sees 2 GPU"),
-        ("cpu", ["GPU:0"], "cpu", "train.device is cpu"),
+        ({}, [], "CPU, because train.device is auto, and there is no usable GPU; float32; XLA on"),
+        ({"device": "cpu"}, [H200], "CPU, because train.device is cpu; float32; XLA on"),
+        (
+            {"precision": "auto"},
+            [H200],
+            "GPU 0: NVIDIA H200, compute 9.0, 139 GiB free, because train.device is auto; mixed_bfloat16 because "
+            "compute >= 8; XLA on",
+        ),
+        (
+            {"device": "gpu", "precision": "auto", "xla": "off"},
+            [V100, H200],
+            "GPU 0: Tesla V100, compute 7.0, because train.device is gpu; mixed_float16 because compute is 7, which "
+            "has no bfloat16; XLA off",
+        ),
+        (
+            {"precision": "auto"},
+            [P100],
+            "GPU 0: Tesla P100, compute 6.0, because train.device is auto; float32 because compute < 7 gains nothing "
+            "from less; XLA on",
+        ),
+        (
+            {"precision": "auto"},
+            [],
+            "CPU, because train.device is auto, and there is no usable GPU; float32 because a CPU gains nothing from "
+            "less; XLA on",
+        ),
+        (
+            {"devices": "all", "precision": "mixed_float16"},
+            [V100, V100],
+            "GPU 0: Tesla V100, compute 7.0; GPU 1: Tesla V100, compute 7.0, because train.device is auto; "
+            "mixed_float16; XLA off",
+        ),
+        ({"device": "cpu", "devices": 3}, [], "CPU in 3 parts, because train.device is cpu; float32; XLA off"),
     ],
 )
-def test_the_choice_tells_its_reason(wanted, gpus, device, reason):
-    choice = choose(wanted, gpus)
-    assert (choice.device, choice.reason) == (device, reason)
+def test_the_choice_tells_its_reason(wanted, seen, told):
+    assert choose(Hardware(**wanted), seen).told == told
+
+
+def test_auto_takes_the_precision_that_the_least_of_several_gpus_has():
+    assert choose(Hardware(devices=2, precision="auto"), [H200, V100]).precision == "mixed_float16"
+    assert choose(Hardware(devices=1, precision="auto"), [H200, V100]).precision == "mixed_bfloat16"
 
 
 def test_a_gpu_that_is_asked_for_and_absent_is_told():
-    with pytest.raises(TrainingError, match=r"TensorFlow sees none\. Run `ratchet doctor`"):
-        choose("gpu", [])
+    with pytest.raises(TrainingError, match=r"No GPU can be used|without CUDA"):
+        choose(Hardware(device="gpu"), [])
+    with pytest.raises(TrainingError, match=r"train.devices is 3, and TensorFlow sees 1 GPU\. Declare `devices: all`"):
+        choose(Hardware(devices=3), [H200])
+
+
+def test_what_was_resolved_is_replayed(monkeypatch):
+    chosen = choose(Hardware(devices="all", precision="auto"), [H200, H200])
+    recorded = device.resolved(Hardware(devices="all", precision="auto", micro_batch=8), chosen)
+    assert (recorded.device, recorded.devices, recorded.precision) == ("gpu", 2, "mixed_bfloat16")
+    monkeypatch.setenv(device.REPLAY, json.dumps(recorded.model_dump() | {"workers": 1}))
+    assert device.replayed(Hardware(devices="all", precision="auto")) == recorded
+    monkeypatch.delenv(device.REPLAY)
+    assert device.replayed(Hardware()) == Hardware()
 
 
 def test_the_users_own_keras_settings_change_nothing(tmp_path):
@@ -51,4 +99,13 @@ def test_the_users_own_keras_settings_change_nothing(tmp_path):
 
 
 def test_the_default_hardware_is_declared_in_full():
-    assert Hardware().model_dump() == {"device": "auto", "threads": 2, "instructions": "AVX2"}
+    assert Hardware().model_dump() == {
+        "device": "auto",
+        "devices": 1,
+        "precision": "float32",
+        "xla": "auto",
+        "micro_batch": None,
+        "deterministic": True,
+        "threads": 2,
+        "instructions": "AVX2",
+    }

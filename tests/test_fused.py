@@ -97,7 +97,7 @@ def compiled(name: str, **changes: Any) -> Any:
 
 
 def fit(model: Any, training: feed.Feed, validation: feed.Feed, epochs: int = 3, **more: Any) -> Any:
-    return fused.fit(model, training, validation, batch_size=BATCH, epochs=epochs, **{"callbacks": []} | more)
+    return fused.fit(model, training, validation, fused.Plan(BATCH), epochs=epochs, **{"callbacks": []} | more)
 
 
 CASES = [  # model, rows held or streamed, with sample weights
@@ -282,7 +282,7 @@ def test_dropout_drops_the_declared_share_and_others_in_every_step_and_in_every_
             model,
             training,
             Held([columns], None),
-            batch_size=1,
+            fused.Plan(1),
             epochs=epoch + 1,
             initial_epoch=epoch,
             callbacks=[],

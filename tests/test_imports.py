@@ -13,8 +13,9 @@ from tests.world import ROOT
 
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
-    "tensorflow": {"device", "feed", "fused", "observers", "predictor"},
+    "tensorflow": {"accumulation", "device", "feed", "fused", "loop", "observers", "predictor", "replicas"},
     "keras": {
+        "accumulation",
         "checkpoints",
         "device",
         "features",

@@ -1,0 +1,44 @@
+"""Memory: where a batch does not fit, the training begins again with half of it at a time.
+
+The effective batch stays (accumulation.py). It begins anew, and not in the middle, so that a verification which is told
+the micro-batch gives the same bytes; memory is exhausted in the first steps or never.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pipelines.errors import TrainingError
+
+T = TypeVar("T")
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether a device ran out of memory: TensorFlow and XLA say it in different ways."""
+    return "ResourceExhausted" in type(error).__name__ or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callable[[str], None]) -> T:
+    """What train(rows at once) returns, with as many of `micro` rows as fit.
+
+    Raises TrainingError if not even one row fits.
+    """
+    while True:
+        try:
+            return train(micro)
+        except Exception as error:
+            if not exhausted(error):
+                raise
+            reason = " ".join(str(error).split("\n")[0].split())[:200]
+        if micro == 1:
+            raise TrainingError(
+                f"A single row does not fit into the device's memory ({reason}).",
+                "Make the network smaller, or train on a device with more memory.",
+            )
+        smaller = below(batch_size, micro)
+        say(f"{micro} rows at once do not fit into memory: training again with {smaller} at once ({reason})")
+        micro = smaller
+
+
+def below(batch_size: int, micro: int) -> int:
+    """The next smaller part of a batch: its largest divisor up to half of `micro`."""
+    return next(size for size in range(max(1, micro // 2), 0, -1) if batch_size % size == 0)
