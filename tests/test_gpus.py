@@ -43,7 +43,7 @@ def test_what_cuda_shows_a_process(value, indices):
 
 
 def test_a_part_of_a_gpu_is_refused():
-    with pytest.raises(RequestError, match="names MIG-12, a part of a GPU .* takes whole GPUs. Set CUDA_VISIBLE"):
+    with pytest.raises(RequestError, match=r"names MIG-12, a part of a GPU .* takes whole GPUs\. Set CUDA_VISIBLE"):
         visible([ONE], "MIG-12")
 
 
