@@ -38,6 +38,7 @@ class Machine:
     driver: str = ""  # its version
     cuda: tuple[int, int] = (0, 0)  # the newest CUDA that it supports
     problem: str = ""  # NVML's words
+    broken: bool = False  # there is a driver, and something is wrong with it or a GPU
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,16 @@ def machine() -> Machine:
 
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded) as error:
         return Machine(problem=str(error))
+    except pynvml.NVMLError as error:  # such as a driver that was upgraded under way
+        return Machine(problem=str(error), broken=True)
     try:
         number = pynvml.nvmlSystemGetCudaDriverVersion_v2()
         gpus = [_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        version = (number // 1000, number % 1000 // 10)
-        return Machine(gpus, pynvml.nvmlSystemGetDriverVersion(), version)
+        return Machine(gpus, pynvml.nvmlSystemGetDriverVersion(), (number // 1000, number % 1000 // 10))
     except pynvml.NVMLError as error:  # such as a GPU that has fallen off the bus
-        return Machine(problem=str(error))
+        return Machine(problem=str(error), broken=True)
     finally:
         pynvml.nvmlShutdown()
 
@@ -158,17 +160,17 @@ def why_none(sight: Sight) -> tuple[str, str]:
 def _unfit(here: Machine, built: cuda.Build, missing: list[str], gpus: list[Gpu]) -> tuple[str, str]:
     """There are GPUs, and TensorFlow wants something else."""
     if here.cuda[0] < built.major:
-        supports = f"the NVIDIA driver {here.driver} supports CUDA {_dotted(here.cuda)} at most"
+        supports = f"the NVIDIA driver {here.driver} supports CUDA {dotted(here.cuda)} at most"
         return f"{supports}, and this TensorFlow needs {built.cuda}.", f"Install a newer driver, {OR_AUTO}"
     if missing:
         needs = f"this TensorFlow needs CUDA {built.cuda} and cuDNN {built.cudnn}, and does not find"
         return f"{needs} {', '.join(missing)}.", f"Install them with `pip install .[gpu]`, {OR_AUTO}"
-    names = " and ".join(f"{gpu.short} ({gpu.name}) has {_dotted(gpu.compute)}" for gpu in gpus)
-    needs = f"this TensorFlow supports compute capability {_dotted(built.least)} or higher"
+    names = " and ".join(f"{gpu.short} ({gpu.name}) has {dotted(gpu.compute)}" for gpu in gpus)
+    needs = f"this TensorFlow supports compute capability {dotted(built.least)} or higher"
     return f"{needs}, and {names}.", "Declare `device: auto` or `device: cpu`."
 
 
-def _dotted(version: tuple[int, int]) -> str:
+def dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
