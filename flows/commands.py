@@ -14,7 +14,7 @@ from uuid import uuid4
 from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
-from pipelines import declaration, settings
+from pipelines import declaration, gpus, settings
 from pipelines.errors import RequestError, StageError
 
 
@@ -25,6 +25,8 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
     """
     asked.by_hand(wanted or Asked())
     declared = declaration.check(model)  # before any lock, server or stage
+    gpus.require(declared.train.device)
+    gpus.require(declared.evaluate.device, key="evaluate.device")
     shown = _watched(quiet)
     if listed.add(project, model):
         shown.notice(f"{model} is new in dvc.yaml, in the list of models")

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import environment, locks, scheduler, servers
+from flows import devices, environment, locks, scheduler, servers
 from flows.environment import Project
 from pipelines import fingerprint, settings
 from pipelines.errors import RatchetError
@@ -40,7 +40,7 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
     if fix:
         _move_locations(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _device, _disk, _git, _dvc, _store, _ledger, _servers, _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _servers, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -71,11 +71,16 @@ def _number(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
+def _gpus(project: Project) -> Iterator[Check]:
+    """Before TensorFlow is imported: that changes the environment, and takes memory."""
+    yield from (Check(*look) for look in devices.look())
+
+
 def _device(project: Project) -> Iterator[Check]:
     from pipelines import device
 
     choice = device.prepare(device.Hardware.model_validate({}), seed=0)
-    yield Check("device", True, f"{choice.device}: {choice.reason}")
+    yield Check("device", True, choice.told)
 
 
 def _disk(project: Project) -> Iterator[Check]:

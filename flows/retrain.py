@@ -45,7 +45,7 @@ from flows.graph import Graph, inputs_hash
 from flows.made import Made
 from flows.steps import Run
 from flows.ticks import Tick
-from pipelines import declaration, seal
+from pipelines import declaration, gpus, seal
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 
 KEPT_LOGS = 200  # of runs
@@ -86,8 +86,12 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
 
 
 def _begin(project: Project, model: str, wanted: Asked) -> Run:
+    """Raises RequestError, before any data is read, if the model cannot be trained here as it is declared."""
     logs = project.state / "logs" / "runs" / _flow_run()
-    return Run(project, declaration.check(model), wanted, _flow_run(), logs, progress.current())
+    declared = declaration.check(model)
+    gpus.require(declared.train.device)
+    gpus.require(declared.evaluate.device, key="evaluate.device")
+    return Run(project, declared, wanted, _flow_run(), logs, progress.current())
 
 
 def _flow_run() -> str:

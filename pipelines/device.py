@@ -105,13 +105,14 @@ def turn(config: Hardware, label: str, say: Callable[[str], None]) -> Iterator[N
 
     label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens.
     """
-    there = [] if config.device == "cpu" else gpus.here()
+    there = [] if config.device == "cpu" else gpus.usable(gpus.look())
     if not there:
         yield
         return
+    names = {gpu.uuid: gpu.short for gpu in there}
     count = len(there) if config.devices == "all" else min(config.devices, len(there))
-    with turns.turn([gpu.uuid for gpu in there], count, label, say) as mine:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+    with turns.turn(list(names), count, label, say, names=names) as mine:
+        os.environ[gpus.VISIBLE] = ",".join(mine)
         yield
 
 
@@ -128,7 +129,7 @@ def prepare(config: Hardware, seed: int) -> Choice:
     os.environ.update(variables(config))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if config.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # CUDA looks when it is first used, not when it is imported
+        os.environ[gpus.VISIBLE] = "-1"  # CUDA looks when it is first used, not when it is imported
     with _silence():
         import keras
         import tensorflow as tf
@@ -154,7 +155,7 @@ def _seen(found: list[Any]) -> list[Seen]:
     """TensorFlow's devices, with what the driver says of them."""
     import tensorflow as tf
 
-    there = gpus.here()
+    there = gpus.visible(gpus.listed(), os.environ.get(gpus.VISIBLE))
     free = [gpu.free for gpu in there] if len(there) == len(found) else [0] * len(found)
     details = [tf.config.experimental.get_device_details(device) for device in found]
     return [
@@ -200,7 +201,8 @@ def choose(config: Hardware, seen: list[Seen]) -> Choice:
         names = "; ".join(f"GPU {index}: {gpu}" for index, gpu in enumerate(seen[:devices]))
     else:
         if config.device == "gpu":
-            raise TrainingError(*gpus.reason())
+            what, do = gpus.why_none(gpus.look())
+            raise TrainingError(f"train.device is gpu, and {what}", do)
         device, devices, names = "cpu", 1 if config.devices == "all" else config.devices, "CPU"
         names += f" in {devices} parts" if devices > 1 else ""
         reason = "train.device is cpu" if config.device == "cpu" else "train.device is auto, and there is no usable GPU"

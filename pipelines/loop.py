@@ -66,7 +66,7 @@ class Loop:
 
         of_any_size = tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in self._feed.shaped())
         with fast_random_numbers():
-            return tf.function(self._step, autograph=False).get_concrete_function(of_any_size)
+            return tf.function(lambda columns: self._step(columns), autograph=False).get_concrete_function(of_any_size)
 
     def _run(self, window: Window) -> bool:
         """Take all rows of a window, and count the steps; returns whether the loss was a number in each."""

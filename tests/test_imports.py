@@ -33,6 +33,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "sklearn": {"check", "evaluate", "metrics", "sources"},
     "scipy": {"check", "profile"},
     "PIL": {"images"},
+    "pynvml": {"gpus"},
 }
 NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 

@@ -1,0 +1,86 @@
+"""CUDA: what TensorFlow needs is read from its files, and what is missing is named."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import cuda
+from pipelines.cuda import Build
+from tests.world import ROOT
+
+TEXT = '''"""Auto-generated module providing information about the build."""
+import collections
+
+build_info = collections.OrderedDict([('cuda_compute_capabilities', ['sm_70', 'sm_60', 'compute_90']),
+    ('cuda_version', '12.5.1'), ('cudnn_version', '9'), ('is_cuda_build', {})])
+'''
+BUILD = Build("12.5.1", "9", (6, 0))
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A TensorFlow of one file, in a folder of packages."""
+    folder = tmp_path / "tensorflow"
+    (folder / "python" / "platform").mkdir(parents=True)
+    (folder / "python" / "platform" / "build_info.py").write_text(TEXT.format(True))
+    return folder
+
+
+def ship(package, name):
+    path = package.parent / "nvidia" / "any" / "lib" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_what_tensorflow_was_built_for(package):
+    assert cuda.build(package) == BUILD
+
+
+def test_a_tensorflow_without_cuda(package):
+    (package / "python" / "platform" / "build_info.py").write_text(TEXT.format(False))
+    assert cuda.build(package) == Build("", "", (0, 0))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x = 1", "build_info = dict([('is_cuda_build', True)])", "build_info = f(1)", "("]
+)
+def test_a_tensorflow_that_does_not_say(package, text):
+    (package / "python" / "platform" / "build_info.py").write_text(text)
+    assert cuda.build(package) is None
+
+
+def test_the_file_says_what_tensorflow_itself_says():
+    """In a process of its own: where TensorFlow is imported is settled by the first to do so (pipelines/device.py)."""
+    code = "import json, tensorflow as tf; print(json.dumps(dict(tf.sysconfig.get_build_info())))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    told, found = json.loads(done.stdout), cuda.build()
+    assert found is not None
+    assert (found.cuda, found.cudnn) == (told.get("cuda_version", ""), told.get("cudnn_version", ""))
+
+
+def test_what_is_neither_shipped_nor_installed_is_missing(package):
+    wanted = cuda.libraries(BUILD)
+    assert cuda.missing(BUILD, package, lambda name: False) == wanted
+    for name in wanted[1:]:
+        ship(package, name)
+    assert cuda.missing(BUILD, package, lambda name: False) == ["libcudart.so.12"]
+    assert cuda.missing(BUILD, package, lambda name: name == "libcudart.so.12") == []
+
+
+def test_a_library_of_another_version_is_not_the_one(package):
+    for name in cuda.libraries(BUILD):
+        ship(package, name)
+    (package.parent / "nvidia" / "any" / "lib" / "libcudnn.so.9").rename(
+        package.parent / "nvidia" / "any" / "lib" / "libcudnn.so.8"
+    )
+    assert cuda.missing(BUILD, package, lambda name: False) == ["libcudnn.so.9"]
+
+
+def test_the_systems_loader_is_asked():
+    assert not cuda.loads("libnothing-of-that-name.so.1")
+
+
+def test_the_packages_of_nvidia_have_versions():
+    assert set(cuda.packages()) <= set(cuda.PACKAGES)
