@@ -83,7 +83,17 @@ def _prepare(request: Request) -> str:
     folders = [Path(request.artifact) / "artifacts" / "model"] if request.artifact else []
     folders += [Path(place) for place in (*request.score.values(), *request.time.values())]
     wanted = settings.load(request.model, "evaluate", evaluate.Evaluate).device
-    return device.prepare(device.of_model(folders[0], wanted), seed=0).device
+    first = device.of_model(folders[0], wanted)
+    mixed = [name for name in map(_precision, folders) if name != "float32"]  # for which oneDNN has to be off
+    return device.prepare(first.model_copy(update={"precision": mixed[0]}) if mixed else first, seed=0).device
+
+
+def _precision(folder: Path) -> str:
+    """What a model computes in; float32 if it does not say: whatever is wrong with it is told when it is scored."""
+    try:
+        return device.of_model(folder, "auto").precision
+    except (OSError, ValueError, KeyError):
+        return "float32"
 
 
 def tolerance(precision: str, one: str, other: str) -> float:

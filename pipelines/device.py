@@ -78,12 +78,15 @@ def variables(config: Hardware) -> dict[str, str]:
     flags = [f"--xla_cpu_max_isa={XLA[config.instructions]}"] if config.instructions in XLA else []
     if config.deterministic:
         flags.append("--xla_gpu_deterministic_ops=true")
-    return {
+    found = {
         "KERAS_BACKEND": "tensorflow",
         "ONEDNN_MAX_CPU_ISA": config.instructions,
         "XLA_FLAGS": " ".join(flags),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts them
     }
+    mixed = config.precision.startswith("mixed") or (config.precision == "auto" and bool(gpus.usable(gpus.look())))
+    # oneDNN's bfloat16 crashes the process where it may use AVX2 alone; a model of a GPU has to run on any CPU
+    return found | ({"TF_ENABLE_ONEDNN_OPTS": "0"} if mixed else {})
 
 
 def replayed(config: H) -> H:

@@ -67,7 +67,8 @@ class Predictor:
         check_manifest(folder, expected)
         self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         # The instructions it was trained with give the same bits; TensorFlow looks once, when it is imported.
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", self.about["hardware"]["instructions"])
+        if self.about["hardware"].get("precision", "float32") == "float32":  # with others oneDNN crashes under AVX2
+            os.environ.setdefault("ONEDNN_MAX_CPU_ISA", self.about["hardware"]["instructions"])
         import keras
         import tensorflow as tf
 

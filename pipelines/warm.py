@@ -49,7 +49,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
 LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
 KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the rest is light
 KILLED = 137  # the exit status of a child that could not give one
-AT_IMPORT = ("CUDA_DEVICE_ORDER", "KERAS_BACKEND", "ONEDNN_MAX_CPU_ISA", "TF_CPP_MIN_LOG_LEVEL", "XLA_FLAGS")
+AT_IMPORT = (
+    "CUDA_DEVICE_ORDER",
+    "KERAS_BACKEND",
+    "ONEDNN_MAX_CPU_ISA",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+)
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
