@@ -30,6 +30,7 @@ class Hardware(Section):
     devices: Annotated[int, Field(ge=1)] | Literal["all"] = (
         1  # of each process; on the CPU parts of it, to try things out
     )
+    workers: int = Field(1, ge=1)  # processes that train together, each with so many devices (replicas.py)
     precision: Literal["float32", "auto", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: Literal["auto", "on", "off"] = "auto"
     micro_batch: int | None = Field(None, ge=1)  # rows at once, if memory is short; what does not fit is halved anyway
@@ -39,7 +40,7 @@ class Hardware(Section):
 
     @model_validator(mode="after")
     def _one_compiler(self) -> "Hardware":
-        if self.xla == "on" and self.devices != 1:
+        if self.xla == "on" and (self.devices != 1 or self.workers > 1):
             raise ValueError("`xla: on` is for one device: several share their batches step by step, without XLA")
         return self
 
@@ -99,7 +100,7 @@ def of_model(folder: Path, wanted: str) -> Hardware:
     """The arithmetic that a model folder records, for one device of the wanted kind: auto, cpu or gpu."""
     recorded = json.loads((folder / "model.json").read_text(encoding="utf-8"))["hardware"]
     kept = {key: recorded[key] for key in Hardware.model_fields if key in recorded}
-    return Hardware(**kept | {"device": wanted, "devices": 1, "xla": "auto"})
+    return Hardware(**kept | {"device": wanted, "devices": 1, "workers": 1, "xla": "auto"})
 
 
 @contextmanager
@@ -210,7 +211,7 @@ def choose(config: Hardware, seen: list[Seen]) -> Choice:
         names += f" in {devices} parts" if devices > 1 else ""
         reason = "train.device is cpu" if config.device == "cpu" else "train.device is auto, and there is no usable GPU"
     precision, why = _precision(config, seen[:devices] if device == "gpu" else [])
-    xla = "off" if config.xla == "off" or devices > 1 else "on"
+    xla = "off" if config.xla == "off" or devices * config.workers > 1 else "on"
     told = f"{names}, because {reason}; {precision}{why}; XLA {xla}"
     return Choice(device, devices, precision, xla, reason, told)
 

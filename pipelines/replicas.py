@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from pipelines.accumulation import Step
 from pipelines.errors import TrainingError
@@ -30,9 +29,8 @@ HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher
 
 
 class Spread(Section):
-    """The keys of `train:` for more than one process, and for what more devices change."""
+    """The keys of `train:` that say how several devices train together."""
 
-    workers: int = Field(1, ge=1)  # processes, each with `devices` devices
     launcher: Literal["environment", "ray"] = "environment"  # who starts them
     scale: Literal["none", "linear", "square_root"] = "none"  # whether batch and learning rate grow with the replicas
 

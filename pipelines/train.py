@@ -64,8 +64,6 @@ class Train(Network, Objective, Hardware, Spread):
     def _parts_fit(self) -> "Train":
         if self.micro_batch and self.batch_size % self.micro_batch:
             raise ValueError(f"`micro_batch` {self.micro_batch} does not divide batch_size {self.batch_size}")
-        if self.xla == "on" and self.workers > 1:
-            raise ValueError("`xla: on` is for one device: several share their batches step by step, without XLA")
         return self
 
 
@@ -76,6 +74,8 @@ def run(model: str) -> None:
         choice = device.prepare(declared, declared.seed)
         _say(choice.told)
         config = scaled(device.resolved(declared, choice))
+        if me.count > 1:
+            _say(f"worker {me.index + 1} of {me.count}, waiting for the others")
         strategy = replicas.strategy(choice.device, choice.devices, config.workers)
         with me.place(Path("data") / model) as place:
             fit(model, config, strategy, place)
@@ -83,12 +83,10 @@ def run(model: str) -> None:
 
 def scaled(config: Train) -> Train:
     """With the batch and the learning rate that `scale` makes of the declared ones. config: resolved."""
-    replicas_ = int(config.devices) * config.workers
-    batch, rate = replicas.scaled(config.scale, replicas_, config.batch_size, config.learning_rate)
-    if replicas_ > 1:
-        _say(
-            f"{replicas_} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})"
-        )
+    count = int(config.devices) * config.workers
+    batch, rate = replicas.scaled(config.scale, count, config.batch_size, config.learning_rate)
+    if count > 1:
+        _say(f"{count} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})")
     return config.model_copy(update={"batch_size": batch, "learning_rate": rate})
 
 
@@ -250,7 +248,7 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) ->
         "label": data.label,
         "classes": list(fitted.classes),
         "batch_size": fused.Plan(config.batch_size, config.micro_batch).validation_rows,
-        "hardware": {key: getattr(config, key) for key in (*Hardware.model_fields, "workers")},
+        "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
         **described(data),
     }
     (partial / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

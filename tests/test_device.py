@@ -105,6 +105,7 @@ def test_the_default_hardware_is_declared_in_full():
     assert Hardware().model_dump() == {
         "device": "auto",
         "devices": 1,
+        "workers": 1,
         "precision": "float32",
         "xla": "auto",
         "micro_batch": None,
