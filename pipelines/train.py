@@ -10,6 +10,7 @@ that a training which was interrupted goes on from its checkpoint as if nothing 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -29,6 +30,7 @@ from pipelines import (
     features,
     fitting,
     fused,
+    launch,
     memory,
     networks,
     objective,
@@ -69,6 +71,10 @@ class Train(Network, Objective, Hardware, Spread):
 
 def run(model: str) -> None:
     declared = device.replayed(settings.load(model, "train", Train))
+    if declared.workers > 1 and declared.launcher == "ray" and replicas.VARIABLE not in os.environ:
+        _say(f"Ray starts {declared.workers} workers")
+        launch.with_ray(model, declared.workers, declared.device == "gpu")
+        return
     me = replicas.worker(declared.workers)
     with device.turn(declared, f"the training of {model}", _say), failures.told():
         choice = device.prepare(declared, declared.seed)
