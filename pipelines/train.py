@@ -30,6 +30,7 @@ from pipelines import (
     objective,
     observers,
     own,
+    pace,
     predictor,
     settings,
 )
@@ -105,7 +106,7 @@ def train(
     trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
     rules = [*objective.rules(config), observers.log(history, fitted.target[1])]  # what the rules log is in the history
     found: Checkpoint | None = None
-    callbacks = [*rules, *watchers(config, history.parent / "tensorboard")]
+    callbacks = [pace.log(history.with_name("pace.csv")), *rules, *watchers(config, history.parent / "tensorboard")]
     if keeper is not None:
         found = checkpoints.find(keeper.path, keeper.identity, _say)
         callbacks.append(checkpoints.keep(keeper.path, keeper.identity, rules, history, found))
