@@ -197,10 +197,11 @@ def _cost(declared: Declaration, folders: list[Path], folder: Path) -> dict[str,
 
 def _spent(told: list[Told]) -> dict[str, Any]:
     """Of a and b, each null where it was not measured, and b over a."""
-    pairs = {name: dict(zip("ab", (one.spent[name] for one in told), strict=True)) for name in told[0].spent}
-    return {
-        name: pair | {"ratio": pair["b"] / pair["a"] if all(pair.values()) else None} for name, pair in pairs.items()
-    }
+
+    def pair(a: float | None, b: float | None) -> dict[str, float | None]:
+        return {"a": a, "b": b, "ratio": b / a if a and b is not None else None}
+
+    return {name: pair(told[0].spent[name], told[1].spent[name]) for name in told[0].spent}
 
 
 def _ratio(values: dict[str, float]) -> dict[str, float]:
