@@ -245,6 +245,8 @@ class TestChanges:
         assert found["decision"] == "accepted"
         assert (found["version"], found["champion"]) == (1, 1)
         assert len(store.search_model_versions("name = 'digits'")) == 2
+        for name in ("energy/watt_hours", "energy/watt_hours_per_accepted"):
+            assert len(store.get_metric_history(first["digits"]["run_id"], name)) == 1, "nothing was trained"
 
     def test_training_that_diverges_stops_at_once_and_is_not_left_running_in_mlflow(self, project, store):
         edit(project / "models" / "digits.yaml", "learning_rate: 0.001", "learning_rate: 1e30")

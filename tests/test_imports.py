@@ -22,6 +22,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
         "objective",
         "observers",
         "own",
+        "pace",
         "predictor",
         "quantiles",
         "temporal",
@@ -37,7 +38,19 @@ NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 
 FLOWS = {  # the modules of flows/ that may import a library
-    "mlflow": {"discard", "doctor", "inventory", "registry", "served", "stores", "tracking", "trial"},
+    "mlflow": {
+        "discard",
+        "doctor",
+        "figures",
+        "inventory",
+        "registry",
+        "sampler",
+        "served",
+        "spent",
+        "stores",
+        "tracking",
+        "trial",
+    },
     "prefect": {
         "abandoned",
         "artifacts",
@@ -50,6 +63,7 @@ FLOWS = {  # the modules of flows/ that may import a library
         "steps",
     },
     "dvc": {"graph"},
+    "codecarbon": {"energy"},
     "tensorflow": set(),
     "keras": set(),
     "great_expectations": set(),
