@@ -67,6 +67,6 @@ def log(path: Path) -> Any:
 
 def _keep(path: Path, epochs: int) -> None:
     """Of an interrupted training keep the lines of the epochs that count as done; with 0 the file begins anew."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[1:] if epochs and path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[1:] if path.exists() else []
     kept = [line for line in lines if line.endswith("\n") and int(line.partition(",")[0]) <= epochs]
     path.write_text("".join([HEAD, *kept]), encoding="utf-8")

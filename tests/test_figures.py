@@ -1,5 +1,6 @@
 """Figures: what was measured reaches MLflow once, whatever happens to the store; energy is measured in silence."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from flows.sampler import Sampler
 from tests import registered
 from tests.clone import ROOT, environment
 
-MODEL = registered.MODEL
 HOSTILE = """[codecarbon]
 output_methods = csv,api,http
 save_to_file = true
@@ -41,20 +41,26 @@ print(json.dumps(found and vars(found)))
 """
 
 
-@pytest.fixture
-def project(tmp_path):
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
     before = tracking.mlflow.get_tracking_uri()
-    yield registered.project(tmp_path / "project")
+    yield registered.project(tmp_path_factory.mktemp("figures") / "project")
     tracking.mlflow.set_tracking_uri(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store(project):
     return tracking.client(project)
 
 
-def run_of(project, store, inputs: str = "i") -> str:
-    place = tracking.experiment(project, store, MODEL)
+@pytest.fixture
+def model(request) -> str:
+    """One of its own for each test."""
+    return f"model_{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
+
+
+def run_of(project, store, model: str, inputs: str = "i") -> str:
+    place = tracking.experiment(project, store, model)
     return tracking.take_up(store, place, inputs, "a run", project.clone).info.run_id
 
 
@@ -69,6 +75,7 @@ def loads(store, run_id: str) -> list[tuple[int, int]]:
 def measured(tmp_path: Path, *absent: str, config: str = "") -> tuple[dict | None, subprocess.CompletedProcess]:
     """What a process measured in 1.2 s, with the guard in it, at home in an empty folder."""
     (tmp_path / ".codecarbon.config").write_text(config)
+    (tmp_path / ".codecarbon.lock").touch()  # of another one on this machine
     variables = environment(HOME=str(tmp_path), PYTHONPATH=f"{ROOT / 'tests' / 'guard'}:{ROOT}", TMPDIR=str(tmp_path))
     variables["GUARD_LOG"] = str(tmp_path / ".guard")
     command = [sys.executable, "-c", MEASURED, *absent]
@@ -85,7 +92,7 @@ def test_energy_is_measured_without_a_word_a_file_or_a_connection(tmp_path, conf
     assert "processor: " in found["method"]
     assert "codecarbon 3" in found["method"]
     assert done.stderr == ""
-    assert {path.name for path in tmp_path.iterdir()} <= {".codecarbon.config", ".guard"}
+    assert {path.name for path in tmp_path.iterdir()} <= {".codecarbon.config", ".codecarbon.lock", ".guard"}
     lines = (tmp_path / ".guard").read_text().splitlines() if (tmp_path / ".guard").exists() else []
     assert [line for line in lines if not line.startswith("program ")] == []
 
@@ -131,8 +138,8 @@ def test_a_store_that_hangs_or_fails_does_not_hold_the_run(monkeypatch):
     assert len(seen) == 2, "it gave up when the store failed once"
 
 
-def test_logging_again_changes_nothing_and_steps_go_on(project, store):
-    run_id = run_of(project, store)
+def test_logging_again_changes_nothing_and_steps_go_on(project, store, model):
+    run_id = run_of(project, store, model)
     first = Figures("i", [point(10), point(20)], Energy(2.0, 7.0, "a guess"))
     for _ in range(2):
         figures.log(store, run_id, first)
@@ -143,19 +150,19 @@ def test_logging_again_changes_nothing_and_steps_go_on(project, store):
     assert len(store.get_metric_history(run_id, figures.WATT_HOURS)) == 2
 
 
-def test_what_is_kept_is_of_its_inputs_alone(project):
+def test_what_is_kept_is_of_its_inputs_alone(project, model):
     whole = Figures("i", [point(1)], Energy(1.0, 2.0, "x"))
-    figures.keep(project, MODEL, whole)
-    assert figures.read(project, MODEL, "i") == whole
-    assert figures.read(project, MODEL, "other") == Figures("other")
-    figures.place(project, MODEL).write_text("{")
-    assert figures.read(project, MODEL, "i") == Figures("i")
+    figures.keep(project, model, whole)
+    assert figures.read(project, model, "i") == whole
+    assert figures.read(project, model, "other") == Figures("other")
+    figures.place(project, model).write_text("{")
+    assert figures.read(project, model, "i") == Figures("i")
 
 
-def test_a_training_is_measured_once_begun_and_its_run_has_it_with_its_end(project, store):
-    run_id = run_of(project, store)
-    measuring.begin(project, MODEL, "i")
-    measuring.begin(project, MODEL, "i")
+def test_a_training_is_measured_once_begun_and_its_run_has_it_with_its_end(project, store, model):
+    run_id = run_of(project, store, model)
+    measuring.begin(project, model, "i")
+    measuring.begin(project, model, "i")
     measuring.train()
     time.sleep(1.2)
     measuring.trained()
@@ -165,50 +172,50 @@ def test_a_training_is_measured_once_begun_and_its_run_has_it_with_its_end(proje
     assert run.data.metrics[figures.WATT_HOURS] > 0
     assert run.data.metrics[figures.SECONDS] >= 1.2
     assert len(loads(store, run_id)) >= 2
-    once = figures.read(project, MODEL, "i")
+    once = figures.read(project, model, "i")
     assert once.energy.watt_hours == run.data.metrics[figures.WATT_HOURS]
-    measuring.begin(project, MODEL, "i")  # the same training again, after a failure
+    measuring.begin(project, model, "i")  # the same training again, after a failure
     measuring.train()
     measuring.end()
-    assert figures.read(project, MODEL, "i").energy.watt_hours > once.energy.watt_hours
+    assert figures.read(project, model, "i").energy.watt_hours > once.energy.watt_hours
 
 
-def test_figures_wait_until_there_is_a_run(project, store):
-    measuring.begin(project, MODEL, "i")
+def test_figures_wait_until_there_is_a_run(project, store, model):
+    measuring.begin(project, model, "i")
     measuring.train()
     time.sleep(0.7)
     measuring.end()
-    found = figures.read(project, MODEL, "i")
+    found = figures.read(project, model, "i")
     assert found.points
-    assert not figures.of_run(project, store, MODEL, found)
-    run_id = run_of(project, store)
-    assert figures.of_run(project, store, MODEL, found)
+    assert not figures.of_run(project, store, model, found)
+    run_id = run_of(project, store, model)
+    assert figures.of_run(project, store, model, found)
     assert loads(store, run_id)
 
 
 @pytest.mark.parametrize("restored", [True, False], ids=["train came from a cache", "no train at all"])
-def test_stages_that_trained_nothing_leave_no_figures(project, restored):
-    measuring.begin(project, MODEL, "i")
+def test_stages_that_trained_nothing_leave_no_figures(project, model, restored):
+    measuring.begin(project, model, "i")
     if restored:
         measuring.train()
         measuring.restored()
     measuring.end()
-    assert not figures.place(project, MODEL).exists()
+    assert not figures.place(project, model).exists()
 
 
-def test_measuring_ends_with_its_process(project):
+def test_measuring_ends_with_its_process(project, model):
     code = (
         "from pathlib import Path; from flows import measuring; from flows.environment import Project;"
         f"project = Project(Path({str(project.root)!r}), Path({str(project.state)!r}), '', '');"
-        f"measuring.begin(project, {MODEL!r}, 'i'); measuring.train(); print('measures')"
+        f"measuring.begin(project, {model!r}, 'i'); measuring.train(); print('measures')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "measures\n"), done.stderr
 
 
-def finished(project, store, number: int, watt_hours: float | None, **tags: str) -> str:
+def finished(project, store, model: str, number: int, watt_hours: float | None, **tags: str) -> str:
     """A run of its own, later than those before it."""
-    place = tracking.experiment(project, store, MODEL)
+    place = tracking.experiment(project, store, model)
     run = store.create_run(
         place, start_time=1000 * number, tags={f"ratchet.{key}": value for key, value in tags.items()}
     )
@@ -222,30 +229,31 @@ def per_accepted(store, run_id: str) -> tuple[float | None, str | None]:
     return run.data.metrics.get(spent.PER_ACCEPTED), run.data.tags.get(spent.OF_RUNS)
 
 
-def test_an_accepted_version_has_cost_every_run_since_the_last_accepted_one(project, store):
-    finished(project, store, 1, 100.0)
-    finished(project, store, 2, 50.0, decision="accepted")
-    finished(project, store, 3, 3.0, decision="rejected")
-    finished(project, store, 4, None, decision="rejected")
-    finished(project, store, 5, None, refused="validate")
-    finished(project, store, 6, 0.5)  # it failed
-    accepted = finished(project, store, 7, 2.0)
-    finished(project, store, 8, 700.0)
+def test_an_accepted_version_has_cost_every_run_since_the_last_accepted_one(project, store, model):
+    finished(project, store, model, 1, 100.0)
+    finished(project, store, model, 2, 50.0, decision="accepted")
+    finished(project, store, model, 3, 3.0, decision="rejected")
+    finished(project, store, model, 4, None, decision="rejected")
+    finished(project, store, model, 5, None, refused="validate")
+    finished(project, store, model, 6, 0.5)  # it failed
+    accepted = finished(project, store, model, 7, 2.0)
+    finished(project, store, model, 8, 700.0)
     for _ in range(2):
         spent.note(store, accepted)
         assert per_accepted(store, accepted) == (5.5, "3 of 4")
+        assert len(store.get_metric_history(accepted, spent.PER_ACCEPTED)) == 1
         store.set_tag(accepted, "ratchet.decision", "accepted")
 
 
-def test_nothing_is_said_of_runs_that_were_not_measured(project, store):
-    accepted = finished(project, store, 1, None)
+def test_nothing_is_said_of_runs_that_were_not_measured(project, store, model):
+    accepted = finished(project, store, model, 1, None)
     spent.note(store, accepted)
     assert per_accepted(store, accepted) == (None, None)
 
 
-def test_a_run_says_what_it_took_or_nothing(project, store):
-    run_id = finished(project, store, 1, 2.5)
+def test_a_run_says_what_it_took_or_nothing(project, store, model):
+    run_id = finished(project, store, model, 1, 2.5)
     tracking.log_epochs(store, run_id, [{"epoch": n, "train/loss": 1.0, "pace/seconds_per_epoch": 2.0} for n in (1, 2)])
     assert spent.of(store, store.get_run(run_id)) == {"training_seconds": 4.0, "watt_hours": 2.5}
-    bare = store.get_run(finished(project, store, 2, None))
+    bare = store.get_run(finished(project, store, model, 2, None))
     assert spent.of(store, bare) == {"training_seconds": None, "watt_hours": None}

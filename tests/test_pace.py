@@ -41,8 +41,8 @@ class Slow(Held):
         yield from super().epoch(number)
 
 
-def fitted(folder, training: feed.Feed, epochs: int = 3, initial_epoch: int = 0) -> list[epochs.Epoch]:
-    """The pace of a small network's training, as it is beside the history."""
+def fitted(folder, training: feed.Feed, epochs: int = 3, initial_epoch: int = 0, kind=Held) -> list[epochs.Epoch]:
+    """The pace of a small network's training. kind: of its validation rows."""
     import keras
 
     keras.utils.clear_session()
@@ -50,7 +50,7 @@ def fitted(folder, training: feed.Feed, epochs: int = 3, initial_epoch: int = 0)
     model = keras.Sequential([keras.Input([4]), keras.layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     logs = [pace.log(folder / "pace.csv"), observers.log(folder / "history.csv", 1.0)]
-    validation = Held([rows([4], 20, seed=1)], None)
+    validation = kind([rows([4], 20, seed=1)], None)
     fused.fit(model, training, validation, batch_size=BATCH, epochs=epochs, initial_epoch=initial_epoch, callbacks=logs)
     return read(folder)
 
@@ -65,28 +65,24 @@ def test_rows_that_are_late_are_waited_for_and_rows_at_hand_are_not(tmp_path):
     for folder in (late, here):
         folder.mkdir()
     columns = [rows([4])]
-    slow, quick = fitted(late, Slow(columns, 0)), fitted(here, Held(columns, 0))
+    slow, quick = fitted(late, Slow(columns, 0)), fitted(here, Held(columns, 0), kind=Slow)
     assert [line["epoch"] for line in slow] == [1, 2, 3]
     assert all(line["waiting"] > 0.8 and line["seconds"] > 0.2 for line in slow[1:])
     assert np.median([line["waiting"] for line in quick]) < 0.5
-    for line in [*slow, *quick]:
-        assert 0 <= line["waiting"] <= 1
-        assert line["rows_per_second"] >= ROWS / line["seconds"], "validation counts as training"
+    assert all(0 <= line["waiting"] <= 1 for line in [*slow, *quick])
+    for line in quick:
+        assert line["seconds"] - ROWS / line["rows_per_second"] > 0.2, "validation counts as training"
     assert "train.threads" in told.advice(late / "history.csv")
 
 
 @pytest.mark.usefixtures("hardware")
-def test_every_window_of_a_streamed_split_counts(tmp_path):
-    found = fitted(tmp_path, stream(tmp_path, rows([4]), seed=3), epochs=2)
-    assert [line["rows_per_second"] > 0 for line in found] == [True, True]
-
-
-@pytest.mark.usefixtures("hardware")
-def test_a_training_that_goes_on_keeps_what_is_done_and_one_that_starts_anew_does_not(tmp_path):
+def test_a_training_that_starts_anew_forgets_the_last_one_and_one_that_goes_on_keeps_what_is_done(tmp_path):
+    (tmp_path / "pace.csv").write_text(pace.HEAD + "1,2,500,0.1,0.7\n4,2,500,0.1,0.6\n")
     before = fitted(tmp_path, Held([rows([4])], 0))
-    assert fitted(tmp_path, Held([rows([4])], 0), epochs=4, initial_epoch=2)[:2] == before[:2]
-    assert [line["epoch"] for line in read(tmp_path)] == [1, 2, 3, 4]
-    assert [line["epoch"] for line in fitted(tmp_path, Held([rows([4])], 0), epochs=1)] == [1]
+    assert [line["epoch"] for line in before] == [1, 2, 3]
+    after = fitted(tmp_path, stream(tmp_path, rows([4]), seed=3), epochs=4, initial_epoch=2)
+    assert [line["epoch"] for line in after] == [1, 2, 3, 4]
+    assert after[:2] == before[:2]
 
 
 def test_the_stage_writes_it_beside_its_outputs_and_no_time_into_them(world: World, hardware):
