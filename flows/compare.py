@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import comparison, differences, evidence, kept, measured, registry, scratch, tracking, trial
+from flows import comparison, differences, evidence, kept, measured, registry, scratch, spent, tracking, trial
 from flows.environment import Project
 from flows.measured import Side
 from flows.registry import ModelVersion
@@ -34,6 +34,7 @@ class Told:
     tags: dict[str, str]  # of the run
     splits: dict[str, dict[str, Any]]  # name -> rows, hash
     definition: tuple[dict[str, Any], dict[str, Any]] | None
+    spent: dict[str, float | None]  # seconds and watt-hours of its training
 
 
 def compare(project: Project, model: str, words: tuple[str, str], output: str, here: Path) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
             **measured.measure(declared, *sides),
             "parameters": _differing(told[0].parameters, told[1].parameters),
             **_made_of(told[0], told[1]),
-            "cost": _cost(declared, folders, folder),
+            "cost": _cost(declared, folders, folder) | _spent(told),
             "page": str(target) if target else None,
         }
     if target is not None:
@@ -128,9 +129,8 @@ def _told(store: MlflowClient, version: ModelVersion, folder: Path) -> Told:
     datasets = [entry.dataset for entry in run.inputs.dataset_inputs] if run.inputs else []
     profiles = {dataset.name: json.loads(dataset.profile or "{}") for dataset in datasets}
     splits = {name: {"rows": found.get("num_rows"), "hash": found.get("hash")} for name, found in profiles.items()}
-    return Told(
-        version, dict(run.data.params), dict(run.data.tags), splits, _definition(store, run.info.run_id, folder)
-    )
+    definition = _definition(store, run.info.run_id, folder)
+    return Told(version, dict(run.data.params), dict(run.data.tags), splits, definition, spent.of(store, run))
 
 
 def _definition(store: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -193,6 +193,15 @@ def _cost(declared: Declaration, folders: list[Path], folder: Path) -> dict[str,
     for kind in ("single", "batch"):
         cost[f"{kind}_ms"] = _ratio({key: 1000 * tried["seconds"][key][kind] for key in models})
     return cost | {"batch_rows": tried["timed_rows"], "failure": ""}
+
+
+def _spent(told: list[Told]) -> dict[str, Any]:
+    """Of a and b, each null where it was not measured, and b over a."""
+
+    def pair(a: float | None, b: float | None) -> dict[str, float | None]:
+        return {"a": a, "b": b, "ratio": b / a if a and b is not None else None}
+
+    return {name: pair(told[0].spent[name], told[1].spent[name]) for name in told[0].spent}
 
 
 def _ratio(values: dict[str, float]) -> dict[str, float]:

@@ -158,10 +158,11 @@ def _cost(found: State) -> Table:
     cost = found["cost"]
     kinds = {"megabytes": "size, MB", "single_ms": "one row, ms"}
     kinds |= {"batch_ms": f"{cost['batch_rows']:,} rows at once, ms"} if "batch_rows" in cost else {}
+    kinds |= {"training_seconds": "its epochs, s", "watt_hours": "its stages, Wh"}
     rows = [
-        {"what": name, a: f"{cost[key]['a']:.3g}", b: f"{cost[key]['b']:.3g}", "ratio": f"{cost[key]['ratio']:.2f}"}
+        {"what": name, a: _size(cost[key]["a"]), b: _size(cost[key]["b"]), "ratio": _size(cost[key]["ratio"], ".2f")}
         for key, name in kinds.items()
-        if key in cost
+        if key in cost and cost[key] != {"a": None, "b": None, "ratio": None}
     ]
     note = (
         f"Not timed: {cost['failure']}" if cost["failure"] else "Times: medians, the two taking turns, on this machine."
@@ -185,6 +186,10 @@ def _gain(gain: State | None) -> str:
 def _remembered(entry: State) -> str:
     marks = f" ({', '.join(entry['marks'])})" if entry["marks"] else ""
     return f"{_number(entry['value'])}{marks}"
+
+
+def _size(value: float | None, form: str = ".3g") -> str:
+    return "none" if value is None else format(value, form)
 
 
 def _number(value: float | None) -> str:

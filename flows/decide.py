@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from flows import evidence, gate, ledger, moves, noted, registry, tracking
+from flows import evidence, gate, ledger, moves, noted, registry, spent, tracking
 from flows.environment import Project
 from flows.ledger import Conflict, Ledger, Line
 from flows.made import Made, Published
@@ -134,6 +134,8 @@ def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
     noted.on_run(store, facts["run_id"], version.name, int(version.version), judged)
     noted.on_version(store, version, line)
     tags = {"ratchet.decision": line.action, "ratchet.reason": line.reason[:5000]}
+    if line.action == "accepted":
+        spent.note(store, facts["run_id"])
     for name, value in tags.items():
         store.set_tag(facts["run_id"], name, value)
     for name, value in (tags | {"ratchet.decided_at": line.at, "ratchet.decision_line": str(line.sequence)}).items():

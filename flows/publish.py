@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from flows import epochs, kept, lockfile, page, provenance, registry, scratch, tracking, views
+from flows import epochs, figures, kept, lockfile, pace, page, provenance, registry, scratch, tracking, views
 from flows.environment import Project
 from flows.made import Made, Published
 from flows.registry import ModelVersion
@@ -54,7 +54,9 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
             example(found, declared),
             hashes | extra,
         )
-    tracking.log_epochs(store, run_id, epochs.read(found.folder / "history.csv"))
+    history = pace.beside(epochs.read(found.folder / "history.csv"), found.folder / "pace.csv")
+    tracking.log_epochs(store, run_id, history)
+    figures.log(store, run_id, figures.read(project, model, inputs_hash))
     lock = lockfile.effective(project, model)
     digests = lockfile.digests(lock)
     splits = {  # the test split first: that is the one which MLflow's list of runs shows

@@ -210,7 +210,7 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
 
 def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:
     """Every stage, in the order of the graph."""
-    with _of_one_tree(run, graph) as inputs, lockfile.kept(run.project, graph):
+    with _measured(run), _of_one_tree(run, graph) as inputs, lockfile.kept(run.project, graph):
         needs, states, state = graph.needs(), {"": before}, before
         for stage in graph.order():
             waits = [states[needed] for needed in needs[stage] or {""}]
@@ -219,6 +219,15 @@ def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:
             state.result()
             states[stage] = state
     return made.read(run.project, run.model, inputs), state
+
+
+@contextmanager
+def _measured(run: Run) -> Iterator[None]:
+    """What the first stages that run have begun to measure ends with the last one, or with one that fails."""
+    try:
+        yield
+    finally:
+        run.measure("end")
 
 
 def _make_room(logs: Path) -> None:

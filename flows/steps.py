@@ -3,6 +3,7 @@
 import contextvars
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, due, epochs, findings, ledger, progress, refresh, ticks, times
+from flows import artifacts, due, epochs, findings, ledger, pace, progress, refresh, ticks, times
 from flows.asked import Asked
 from flows.environment import Project
 from flows.graph import Graph
@@ -46,6 +47,7 @@ class Run:
     tree: str = ""  # what the stages ran from, in git's store; "" if none ran
     stages: list[dict[str, Any]] = field(default_factory=list)
     live: bool = False  # whether MLflow has heard of this run
+    measuring: bool = False  # whether that process measures
     died: bool = False  # whether the last run of this model was killed
     refreshed: str = ""  # what `refresh` found, in words
     data: str = ""  # the version that is pinned
@@ -61,6 +63,12 @@ class Run:
     def call(self, name: str, *arguments: Any) -> Any:
         """A function in the process that has MLflow."""
         return cast(Tracker, self.tracker).call(name, *arguments)
+
+    def measure(self, what: str, *arguments: Any) -> None:
+        """Tell the process that has MLflow (flows/measuring.py), once that measures; nobody waits for it."""
+        if self.tracker is not None and self.measuring:
+            with suppress(RuntimeError):  # it has died
+                self.tracker.send(f"measuring.{what}", *arguments)
 
     def tick(self, outcome: str, reason: str) -> ticks.Tick:
         """A line about this run for the list of ticks."""
@@ -149,9 +157,12 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
 
     def work() -> tuple[str, str]:
         with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
-            found = graph.reproduce(stage, log, lambda: warm_up(run, name))
+            found = graph.reproduce(stage, log, lambda: warm_up(run, name, inputs))
+        if name == "train":
+            run.measure("trained" if found == "Ran" else "restored")
         notes = progress.notes(log) if found == "Ran" else findings.warnings(history.parent, name)
-        return found, notes
+        slow = pace.advice(history) if (name, found) == ("train", "Ran") else ""
+        return found, "; ".join(filter(None, [notes, slow]))
 
     state = timed(run, name, work)
     seconds = round(time.monotonic() - start, 2)
@@ -161,11 +172,16 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
     return state
 
 
-def warm_up(run: Run, stage: str) -> None:
-    """Let the libraries of this stage and the later ones be imported meanwhile, and from the second stage on MLflow."""
+def warm_up(run: Run, stage: str, inputs: str) -> None:
+    """Let the libraries of this stage and the later ones be imported meanwhile, and from the second stage on MLflow,
+    which then begins to measure."""
     if run.warm is not None:
         run.warm.begin(stage, run.declared.train)
     if run.tracker is not None and run.stages:
+        run.measuring = True
+        run.measure("begin", run.project, run.model, inputs)
+        if stage == "train":
+            run.measure("train")
         run.tracker.begin()
 
 
@@ -213,9 +229,10 @@ def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
     bar = artifacts.Bar(run.model)
     here = contextvars.copy_context()  # by which Prefect knows the task, in the thread that watches
 
-    def report(found: list[epochs.Epoch]) -> None:
+    def report(seen: list[epochs.Epoch]) -> None:
         run.live = True
-        run.shown.detail(progress.told(found[-1], total))
+        found = pace.beside(seen, run.project.data(run.model) / "pace.csv")
+        run.shown.detail(", ".join(filter(None, [progress.told(found[-1], total), pace.words(found[-1])])))
         if run.tracker is not None:
             run.tracker.send("tracking.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found)
         here.run(bar.move, found[-1], total)

@@ -15,6 +15,7 @@ import numpy as np
 from pipelines import memory
 from pipelines.errors import TrainingError
 from pipelines.feed import Feed, Window
+from pipelines.pace import Meter
 
 
 class Loop:
@@ -28,11 +29,12 @@ class Loop:
         self._windows: Iterator[Window] = iter(())
         self._done = 0  # steps of this epoch
         self._program: Any = None
+        self.meter = Meter()
 
     def __call__(self, numbers: Iterator[Any]) -> dict[str, float]:
         """The metrics of the epoch so far. Raises TrainingError at the first step with a loss that is no number."""
         if int(next(numbers)) == 0:
-            self._windows = self._feed.epoch(self._epoch)
+            self._windows = self.meter.watch(self._feed.epoch(self._epoch))
             self._epoch, self._done = self._epoch + 1, 0
         sound = self._run(next(self._windows))
         logs = {name: float(value) for name, value in self._model.get_metrics_result().items()}

@@ -36,6 +36,7 @@ from pipelines import (
     objective,
     observers,
     own,
+    pace,
     predictor,
     replicas,
     settings,
@@ -156,7 +157,7 @@ def train(
     _check_parts(config, trained)
     rules = [*objective.rules(config), observers.log(history, fitted.target[1])]  # what the rules log is in the history
     found: Checkpoint | None = None
-    callbacks = [*rules, *watchers(config, history.parent / "tensorboard")]
+    callbacks = [pace.log(history.with_name("pace.csv")), *rules, *watchers(config, history.parent / "tensorboard")]
     if keeper is not None:
         found = checkpoints.find(keeper.path, keeper.identity, _say)
         callbacks.append(checkpoints.keep(keeper.written, keeper.identity, rules, history, found))

@@ -433,6 +433,9 @@ class TestTheWholeWay:
         for kind in ("single_ms", "batch_ms"):
             assert 0 < found["cost"][kind]["a"] < 5000
             assert found["cost"][kind]["ratio"] == pytest.approx(found["cost"][kind]["b"] / found["cost"][kind]["a"])
+        for kind in ("training_seconds", "watt_hours"):
+            assert found["cost"][kind]["a"] > 0
+            assert found["cost"][kind]["b"] > 0
         assert "lacks" in found["slices_missing"]  # the workspace holds the third version's split
 
     def test_versions_of_different_test_rows(self, project):

@@ -135,6 +135,19 @@ def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_t
     assert (found["version"], found["champion"]) == (1, 1)
 
 
+def test_figures_of_both_parts_of_the_training_are_in_its_run_once(killed):
+    (version,) = store(killed).search_model_versions("name = 'diabetes'")
+    lines = (killed / "data" / "diabetes" / "history.csv").read_text().splitlines()
+    for name, steps in {
+        "pace/waiting_for_data": range(1, len(lines)),
+        "system/cpu_utilization_percentage": None,
+    }.items():
+        found = sorted(metric.step for metric in store(killed).get_metric_history(version.run_id, name))
+        assert found == list(steps or range(len(found)))
+        assert found
+    assert store(killed).get_run(version.run_id).data.metrics["energy/watt_hours"] > 0
+
+
 def test_nothing_is_left_running_in_prefect_or_mlflow(killed):
     assert unfinished(killed, "flow_run") == unfinished(killed, "task_run") == []
     assert statuses(killed) == ["FINISHED"]

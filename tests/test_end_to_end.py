@@ -122,6 +122,24 @@ def test_mlflow_run_holds_what_a_comparison_needs(first, store):
     assert run.data.tags["prefect.flow_run_url"].endswith(run.data.tags["prefect.flow_run_id"])
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_mlflow_run_holds_how_fast_it_trained_on_what_machine_and_with_how_much_energy(project, first, store, model):
+    run = store.get_run(first[model]["run_id"])
+    epochs = len((project / "data" / model / "history.csv").read_text().splitlines()) - 1
+    for name, most in {"rows_per_second": 1e9, "seconds_per_epoch": 600, "waiting_for_data": 1}.items():
+        found = store.get_metric_history(run.info.run_id, f"pace/{name}")
+        assert sorted(metric.step for metric in found) == list(range(1, epochs + 1))
+        assert all(0 <= metric.value <= most for metric in found)
+    load = store.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
+    assert sorted(metric.step for metric in load) == list(range(len(load)))
+    assert len(load) >= 2
+    assert 0 < run.data.metrics["energy/watt_hours"] < 50
+    assert 1 < run.data.metrics["energy/seconds"] <= first[model]["seconds"]
+    assert "processor: " in run.data.tags["ratchet.energy_method"]
+    assert run.data.metrics["energy/watt_hours_per_accepted"] == run.data.metrics["energy/watt_hours"]
+    assert run.data.tags["ratchet.energy_runs"] == "1 of 1"
+
+
 def test_every_run_has_the_same_artifact_names(first, store):
     def names(model: str) -> set[str]:
         run_id = first[model]["run_id"]
@@ -227,6 +245,8 @@ class TestChanges:
         assert found["decision"] == "accepted"
         assert (found["version"], found["champion"]) == (1, 1)
         assert len(store.search_model_versions("name = 'digits'")) == 2
+        for name in ("energy/watt_hours", "energy/watt_hours_per_accepted"):
+            assert len(store.get_metric_history(first["digits"]["run_id"], name)) == 1, "nothing was trained"
 
     def test_training_that_diverges_stops_at_once_and_is_not_left_running_in_mlflow(self, project, store):
         edit(project / "models" / "digits.yaml", "learning_rate: 0.001", "learning_rate: 1e30")

@@ -23,6 +23,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
         "objective",
         "observers",
         "own",
+        "pace",
         "predictor",
         "quantiles",
         "temporal",
@@ -39,7 +40,19 @@ NEVER = {"mlflow", "prefect", "dvc", "flows", "tests"}
 
 
 FLOWS = {  # the modules of flows/ that may import a library
-    "mlflow": {"discard", "doctor", "inventory", "registry", "served", "stores", "tracking", "trial"},
+    "mlflow": {
+        "discard",
+        "doctor",
+        "figures",
+        "inventory",
+        "registry",
+        "sampler",
+        "served",
+        "spent",
+        "stores",
+        "tracking",
+        "trial",
+    },
     "prefect": {
         "abandoned",
         "artifacts",
@@ -52,6 +65,7 @@ FLOWS = {  # the modules of flows/ that may import a library
         "steps",
     },
     "dvc": {"graph"},
+    "codecarbon": {"energy"},
     "tensorflow": set(),
     "keras": set(),
     "great_expectations": set(),

@@ -1,0 +1,75 @@
+"""Measuring: the energy of a run's stages and the machine while it trains, in the process that has MLflow.
+
+The process serves one run and does one thing after the other, so what is measured now is a variable of this module.
+All of it is in threads that end with the process. Whatever fails here costs a figure and never a run.
+"""
+
+from dataclasses import dataclass, replace
+
+from flows import energy, figures, tracking
+from flows.environment import Project
+from flows.figures import Figures
+from flows.sampler import Point, Sampler
+
+
+@dataclass
+class Measuring:
+    """What is being measured of one run."""
+
+    project: Project
+    model: str
+    before: Figures  # of earlier attempts at the same training
+    meter: energy.Meter | None
+    sampler: Sampler | None = None
+    trained: bool = False
+
+    def deliver(self, points: list[Point]) -> None:
+        """Let MLflow have what there is."""
+        found = replace(self.before, points=[*self.before.points, *points])
+        figures.of_run(self.project, tracking.client(self.project), self.model, found)
+
+
+_now: Measuring | None = None
+
+
+def begin(project: Project, model: str, inputs_hash: str) -> None:
+    """Measure energy from now on, unless that has begun."""
+    global _now
+    if _now is None:
+        before = figures.read(project, model, inputs_hash)
+        _now = Measuring(project, model, before, energy.begin())
+
+
+def train() -> None:
+    """The training may begin: look at the machine."""
+    if _now is not None:
+        _now.sampler, _now.trained = Sampler(_now.deliver), True
+
+
+def restored() -> None:
+    """There was no training: its result came from a cache."""
+    if _now is not None and _now.sampler is not None:
+        _now.sampler.end()
+        _now.sampler, _now.trained = None, False
+
+
+def trained() -> None:
+    """The training has ended."""
+    if _now is not None and _now.sampler is not None:
+        points = _now.sampler.end()
+        _now.before, _now.sampler = replace(_now.before, points=[*_now.before.points, *points]), None
+
+
+def end() -> None:
+    """The stages have ended, or one has failed. Figures of a training are kept, and logged if its run is there."""
+    global _now
+    if (now := _now) is None:
+        return
+    trained()
+    used, _now = now.meter.end() if now.meter else None, None
+    if not now.trained:
+        return
+    spent = now.before.energy + used if now.before.energy and used else used or now.before.energy
+    found = replace(now.before, energy=spent)
+    figures.keep(now.project, now.model, found)
+    figures.of_run(now.project, tracking.client(now.project), now.model, found)
