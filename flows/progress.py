@@ -15,6 +15,7 @@ from rich.text import Text
 
 from flows.epochs import Epoch
 
+CHOSEN = "device: "  # how the note of `train` begins that tells where and how it is computed
 STYLES = {"Ran": "green", "Restored": "cyan", "Unchanged": "dim", "Failed": "red"}
 
 
@@ -95,8 +96,18 @@ def use(progress: Progress) -> None:
 
 def notes(log: Path) -> str:
     """What a stage wants a person to know: the lines of its log that begin with "note:"."""
+    return "; ".join(_notes(log))
+
+
+def _notes(log: Path) -> list[str]:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return "; ".join(line.removeprefix("note: ") for line in lines if line.startswith("note: "))
+    return [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
+
+
+def device(log: Path) -> dict[str, str]:
+    """The tag that tells where and how a training was computed, by its log; {} for one that did not run."""
+    found = [note.removeprefix(CHOSEN) for note in _notes(log) if note.startswith(CHOSEN)]
+    return {"ratchet.device": found[0]} if found else {}
 
 
 def told(epoch: Epoch, epochs: int) -> str:

@@ -15,7 +15,7 @@ from flows import epochs, figures, kept, lockfile, pace, page, provenance, regis
 from flows.environment import Project
 from flows.made import Made, Published
 from flows.registry import ModelVersion
-from pipelines import tables
+from pipelines import device, tables
 from pipelines.clean import SPLITS
 from pipelines.declaration import Declaration
 
@@ -67,7 +67,13 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
     data = of_data(declared, found.folder, digests)
-    tags = hashes | data | tags | provenance.keep(project, model, tree or provenance.tree(project))
+    tags = (
+        hashes
+        | data
+        | computed(found.folder)
+        | tags
+        | provenance.keep(project, model, tree or provenance.tree(project))
+    )
     tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with scratch.folder("run") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, temporary))
@@ -85,6 +91,13 @@ def of_data(declared: Declaration, folder: Path, digests: dict[str, str]) -> dic
         "ratchet.data_rows": str(tables.rows(folder / "raw.parquet")),
         "ratchet.data_digest": digests[f"data/{declared.model}/raw.parquet"],
     }
+
+
+def computed(folder: Path) -> dict[str, str]:
+    """Tags of what the model was trained on; a run that has trained it itself says more (`ratchet.device`)."""
+    hardware = device.of_model(folder / "model", "auto")
+    kind = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))["hardware"]["device"]
+    return {"ratchet.device": kind, "ratchet.precision": hardware.precision}
 
 
 def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import artifacts, due, epochs, findings, ledger, pace, progress, refresh, ticks, times
+from flows import artifacts, due, epochs, findings, ledger, pace, progress, refresh, ticks, times, waits
 from flows.asked import Asked
 from flows.environment import Project
 from flows.graph import Graph
@@ -156,9 +156,11 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
     history = run.project.data(run.model) / "history.csv"
 
     def work() -> tuple[str, str]:
-        with epochs.followed(history, _watcher(run, inputs), only=name == "train"):
+        watched = epochs.followed(history, _watcher(run, inputs), only=name == "train")
+        with watched, waits.followed(log, run.shown.notice):
             found = graph.reproduce(stage, log, lambda: warm_up(run, name, inputs))
         if name == "train":
+            run.tags |= progress.device(log)
             run.measure("trained" if found == "Ran" else "restored")
         notes = progress.notes(log) if found == "Ran" else findings.warnings(history.parent, name)
         slow = pace.advice(history) if (name, found) == ("train", "Ran") else ""

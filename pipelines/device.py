@@ -8,7 +8,7 @@ declared as `auto` is resolved here; the resolved values are recorded with the m
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +64,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Choice:
-    """device: "cpu" or "gpu"; devices: how many; reason, told: for people; xla: "on" or "off"."""
+    """device: "cpu" or "gpu"; devices: how many; xla: "on" or "off"; told: the choice and its reasons, for people."""
 
     device: str
     devices: int
     precision: str
     xla: str
-    reason: str
     told: str
 
 
@@ -103,8 +102,13 @@ def of_model(folder: Path, wanted: str) -> Hardware:
     return Hardware(**kept | {"device": wanted, "devices": 1, "workers": 1, "xla": "auto"})
 
 
+def waits(text: str) -> None:
+    """A line that `ratchet run` shows to a person at once (flows/waits.py)."""
+    print(f"waits: {text}", flush=True)
+
+
 @contextmanager
-def turn(config: Hardware, label: str, say: Callable[[str], None]) -> Iterator[None]:
+def turn(config: Hardware, label: str) -> Iterator[None]:
     """While the block runs, the GPUs that it will see are its own; it may have to wait for them.
 
     label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens.
@@ -115,7 +119,7 @@ def turn(config: Hardware, label: str, say: Callable[[str], None]) -> Iterator[N
         return
     names = {gpu.uuid: gpu.short for gpu in there}
     count = len(there) if config.devices == "all" else min(config.devices, len(there))
-    with turns.turn(list(names), count, label, say, names=names) as mine:
+    with turns.turn(list(names), count, label, waits, names=names) as mine:
         os.environ[gpus.VISIBLE] = ",".join(mine)
         yield
 
@@ -195,7 +199,7 @@ def _silence() -> Iterator[None]:
 def choose(config: Hardware, seen: list[Seen]) -> Choice:
     """seen: what TensorFlow sees. Raises TrainingError if the declared devices are not there."""
     if seen and config.device != "cpu":
-        device, reason = "gpu", f"train.device is {config.device}"
+        device = "gpu"
         devices = len(seen) if config.devices == "all" else config.devices
         if devices > len(seen):
             raise TrainingError(
@@ -209,11 +213,10 @@ def choose(config: Hardware, seen: list[Seen]) -> Choice:
             raise TrainingError(f"train.device is gpu, and {what}", do)
         device, devices, names = "cpu", 1 if config.devices == "all" else config.devices, "CPU"
         names += f" in {devices} parts" if devices > 1 else ""
-        reason = "train.device is cpu" if config.device == "cpu" else "train.device is auto, and there is no usable GPU"
+        names += ", as declared" if config.device == "cpu" else ", as there is no usable GPU"
     precision, why = _precision(config, seen[:devices] if device == "gpu" else [])
     xla = "off" if config.xla == "off" or devices * config.workers > 1 else "on"
-    told = f"{names}, because {reason}; {precision}{why}; XLA {xla}"
-    return Choice(device, devices, precision, xla, reason, told)
+    return Choice(device, devices, precision, xla, f"{names}; {precision}{why}; XLA {xla}")
 
 
 def _precision(config: Hardware, seen: list[Seen]) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "evaluate", Evaluate)
     folder = Path("data") / model
-    with device.turn(Hardware(device=config.device), f"the evaluation of {model}", print):
+    with device.turn(Hardware(device=config.device), f"the evaluation of {model}"):
         predictor, used = load(folder / "model", config.device)
         print(f"device: {used.told}", flush=True)
         write(predictor, folder, data, used.device)

@@ -77,12 +77,12 @@ def run(model: str) -> None:
         launch.with_ray(model, declared.workers, declared.device == "gpu")
         return
     me = replicas.worker(declared.workers)
-    with device.turn(declared, f"the training of {model}", _say), failures.told():
+    with device.turn(declared, f"the training of {model}"), failures.told():
         choice = device.prepare(declared, declared.seed)
-        _say(choice.told)
+        _say(f"device: {choice.told}")
         config = scaled(device.resolved(declared, choice))
         if me.count > 1:
-            _say(f"worker {me.index + 1} of {me.count}, waiting for the others")
+            device.waits(f"this is worker {me.index + 1} of {me.count}, waiting for the others")
         strategy = replicas.strategy(choice.device, choice.devices, config.workers)
         with me.place(Path("data") / model) as place:
             fit(model, config, strategy, place)

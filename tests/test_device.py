@@ -27,39 +27,34 @@ H200, V100, P100 = Seen("NVIDIA H200", (9, 0), 139 << 30), Seen("Tesla V100", (7
 @pytest.mark.parametrize(
     ("wanted", "seen", "told"),
     [
-        ({}, [], "CPU, because train.device is auto, and there is no usable GPU; float32; XLA on"),
-        ({"device": "cpu"}, [H200], "CPU, because train.device is cpu; float32; XLA on"),
+        ({}, [], "CPU, as there is no usable GPU; float32; XLA on"),
+        ({"device": "cpu"}, [H200], "CPU, as declared; float32; XLA on"),
         (
             {"precision": "auto"},
             [H200],
-            "GPU 0: NVIDIA H200, compute 9.0, 139 GiB free, because train.device is auto; mixed_bfloat16 because "
-            "compute >= 8; XLA on",
+            "GPU 0: NVIDIA H200, compute 9.0, 139 GiB free; mixed_bfloat16 because compute >= 8; XLA on",
         ),
         (
             {"device": "gpu", "precision": "auto", "xla": "off"},
             [V100, H200],
-            "GPU 0: Tesla V100, compute 7.0, because train.device is gpu; mixed_float16 because compute is 7, which "
-            "has no bfloat16; XLA off",
+            "GPU 0: Tesla V100, compute 7.0; mixed_float16 because compute is 7, which has no bfloat16; XLA off",
         ),
         (
             {"precision": "auto"},
             [P100],
-            "GPU 0: Tesla P100, compute 6.0, because train.device is auto; float32 because compute < 7 gains nothing "
-            "from less; XLA on",
+            "GPU 0: Tesla P100, compute 6.0; float32 because compute < 7 gains nothing from less; XLA on",
         ),
         (
             {"precision": "auto"},
             [],
-            "CPU, because train.device is auto, and there is no usable GPU; float32 because a CPU gains nothing from "
-            "less; XLA on",
+            "CPU, as there is no usable GPU; float32 because a CPU gains nothing from less; XLA on",
         ),
         (
             {"devices": "all", "precision": "mixed_float16"},
             [V100, V100],
-            "GPU 0: Tesla V100, compute 7.0; GPU 1: Tesla V100, compute 7.0, because train.device is auto; "
-            "mixed_float16; XLA off",
+            "GPU 0: Tesla V100, compute 7.0; GPU 1: Tesla V100, compute 7.0; mixed_float16; XLA off",
         ),
-        ({"device": "cpu", "devices": 3}, [], "CPU in 3 parts, because train.device is cpu; float32; XLA off"),
+        ({"device": "cpu", "devices": 3}, [], "CPU in 3 parts, as declared; float32; XLA off"),
     ],
 )
 def test_the_choice_tells_its_reason(wanted, seen, told):

@@ -51,7 +51,8 @@ def fitted(folder, training: feed.Feed, epochs: int = 3, initial_epoch: int = 0,
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     logs = [pace.log(folder / "pace.csv"), observers.log(folder / "history.csv", 1.0)]
     validation = kind([rows([4], 20, seed=1)], None)
-    fused.fit(model, training, validation, batch_size=BATCH, epochs=epochs, initial_epoch=initial_epoch, callbacks=logs)
+    plan = fused.Plan(BATCH)
+    fused.fit(model, training, validation, plan, epochs=epochs, initial_epoch=initial_epoch, callbacks=logs)
     return read(folder)
 
 
