@@ -6,19 +6,21 @@ is a function of what was seen (`Sight`), so that it can be tried without a GPU.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipelines import cuda
 from pipelines.errors import RequestError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 OR_AUTO = "or declare `device: auto`."
+ASK = """python -c "import tensorflow; tensorflow.config.list_physical_devices('GPU')\""""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    index: int  # as NVML counts; with CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA counts the same
+    index: int  # among those that this process may use; with CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA counts the same
     uuid: str
     name: str
     compute: tuple[int, int]  # the compute capability
@@ -28,6 +30,10 @@ class Gpu:
     @property
     def short(self) -> str:
         return f"GPU {self.index}"
+
+    @property
+    def called(self) -> str:
+        return f"{self.short} ({self.name})"
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def machine() -> Machine:
         return Machine(problem=str(error), broken=True)
     try:
         number = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-        gpus = [_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        handles = accessible(pynvml.nvmlDeviceGetCount(), pynvml.nvmlDeviceGetHandleByIndex)
+        gpus = [_gpu(index, handle) for index, handle in enumerate(handles)]
         return Machine(gpus, pynvml.nvmlSystemGetDriverVersion(), (number // 1000, number % 1000 // 10))
     except pynvml.NVMLError as error:  # such as a GPU that has fallen off the bus
         return Machine(problem=str(error), broken=True)
@@ -71,10 +78,22 @@ def machine() -> Machine:
         pynvml.nvmlShutdown()
 
 
-def _gpu(index: int) -> Gpu:
+def accessible(count: int, handle: Callable[[int], Any]) -> list[Any]:
+    """The handles of the GPUs that this process may use. NVML counts the others too (another job's); CUDA does not."""
     import pynvml
 
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    found = []
+    for number in range(count):
+        try:
+            found.append(handle(number))
+        except pynvml.NVMLError_NoPermission:
+            continue
+    return found
+
+
+def _gpu(index: int, handle: Any) -> Gpu:
+    import pynvml
+
     try:
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         total, free = int(memory.total), int(memory.free)
@@ -86,7 +105,7 @@ def _gpu(index: int) -> Gpu:
 
 
 def listed() -> list[Gpu]:
-    """Every GPU of the machine; none without a driver."""
+    """Every GPU that this process may use; none without a driver."""
     return machine().gpus
 
 
@@ -141,20 +160,32 @@ def usable(sight: Sight) -> list[Gpu]:
     return [gpu for gpu in visible(here.gpus, sight.shown) if not built or gpu.compute >= built.least]
 
 
-def why_none(sight: Sight) -> tuple[str, str]:
-    """Of a machine where none is usable: why, as a sentence that begins small, and what to do."""
-    here, built, gpus = sight.machine, sight.built, visible(sight.machine.gpus, sight.shown)
+def why_none(sight: Sight | None = None) -> tuple[str, str]:
+    """Why TensorFlow has no GPU here, as a sentence that begins small, and what to do."""
+    seen = sight or look()
+    here, built, gpus = seen.machine, seen.built, visible(seen.machine.gpus, seen.shown)
     if built and not built.cuda:
         return "this TensorFlow was built without CUDA.", f"On Linux install `tensorflow` in its place, {OR_AUTO}"
+    if here.broken:
+        return (
+            f"the NVIDIA driver fails ({here.problem}).",
+            f"If `nvidia-smi` says so too, restart the machine, {OR_AUTO}",
+        )
     if here.problem:
         fix = f"Install or load it, so that `nvidia-smi` lists the GPUs, {OR_AUTO}"
         return f"no NVIDIA driver answers ({here.problem}).", fix
     if not here.gpus:
-        return f"the NVIDIA driver {here.driver} lists no GPU.", f"Give this machine or container one, {OR_AUTO}"
+        return (
+            f"the NVIDIA driver {here.driver} lists no GPU that may be used.",
+            f"Give this machine or container one, {OR_AUTO}",
+        )
     if not gpus:
-        names = " and ".join(f"{gpu.short} ({gpu.name})" for gpu in here.gpus)
-        return f"{VISIBLE}={sight.shown!r} hides {names}.", f"Unset it, or name one of them there, {OR_AUTO}"
-    return _unfit(here, built, sight.missing, gpus) if built else ("nothing is known to be wrong.", "")
+        names = " and ".join(gpu.called for gpu in here.gpus)
+        return f"{VISIBLE}={seen.shown!r} hides {names}.", f"Unset it, or name one of them there, {OR_AUTO}"
+    if not built or usable(seen):  # nothing that was looked at is wrong: only TensorFlow can tell
+        names = " and ".join(gpu.called for gpu in gpus)
+        return f"TensorFlow finds none, though the driver lists {names}.", f"`{ASK}` shows why, {OR_AUTO}"
+    return _unfit(here, built, seen.missing, gpus)
 
 
 def _unfit(here: Machine, built: cuda.Build, missing: list[str], gpus: list[Gpu]) -> tuple[str, str]:
@@ -165,7 +196,7 @@ def _unfit(here: Machine, built: cuda.Build, missing: list[str], gpus: list[Gpu]
     if missing:
         needs = f"this TensorFlow needs CUDA {built.cuda} and cuDNN {built.cudnn}, and does not find"
         return f"{needs} {', '.join(missing)}.", f"Install them with `pip install .[gpu]`, {OR_AUTO}"
-    names = " and ".join(f"{gpu.short} ({gpu.name}) has {dotted(gpu.compute)}" for gpu in gpus)
+    names = " and ".join(f"{gpu.called} has {dotted(gpu.compute)}" for gpu in gpus)
     needs = f"this TensorFlow supports compute capability {dotted(built.least)} or higher"
     return f"{needs}, and {names}.", "Declare `device: auto` or `device: cpu`."
 

@@ -50,7 +50,7 @@ def test_a_machine_without_a_gpu_is_in_order():
         (replace(SIGHT, missing=["libcudnn.so.9"]), "no GPU: this TensorFlow needs CUDA 12.5.1"),
         (replace(SIGHT, shown="7"), "no GPU: CUDA_VISIBLE_DEVICES='7' hides GPU 0"),
         (replace(SIGHT, shown="MIG-1"), "CUDA_VISIBLE_DEVICES names MIG-1"),
-        (replace(SIGHT, machine=Machine(problem="Driver/library version mismatch", broken=True)), "no GPU: no NVIDIA"),
+        (replace(SIGHT, machine=Machine(problem="Driver/library version mismatch", broken=True)), "no GPU: the NVIDIA"),
     ],
 )
 def test_a_gpu_that_cannot_be_used_is_not(sight, what):
@@ -106,3 +106,13 @@ def test_a_scheduled_run_too(project, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(RequestError, match=r"^train\.device is gpu, and "):
         retrain._begin(environment.find(), "digits", Asked("schedule", force=False))
+
+
+def test_an_evaluation_too(project):
+    path = project / "models" / "digits.yaml"
+    edit(path, "device: gpu", "device: auto")
+    edit(path, "evaluate: {", "evaluate: {device: gpu, ")
+    done = ratchet(project, "run", "digits", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2
+    assert "evaluate.device is gpu, and " in done.stderr
+    assert not (project / "data" / "digits" / "raw.parquet").exists()

@@ -1,9 +1,11 @@
 """GPUs: which can be used, and if none: the reason that holds, with what to do. No test needs one."""
 
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
 
+import pynvml
 import pytest
 
 from pipelines import gpus
@@ -18,6 +20,7 @@ TWO = Gpu(1, "GPU-ab22", "NVIDIA H100", (9, 0), 80 << 30, 79 << 30)
 OLD = Gpu(2, "GPU-cc33", "Tesla M60", (5, 2), 8 << 30, 8 << 30)
 SIGHT = Sight(Machine([ONE, TWO, OLD], "550.54", (12, 4)), None, BUILD)
 NONE = Sight(Machine(problem="NVML Shared Library Not Found"), None, BUILD)
+BROKEN = Sight(Machine(problem="Driver/library version mismatch", broken=True), None, BUILD)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,12 @@ def test_the_gpus_that_tensorflow_can_use(changes, indices):
     ("sight", "what", "do"),
     [
         (NONE, "no NVIDIA driver answers (NVML Shared Library Not Found).", "nvidia-smi"),
-        (Sight(Machine([], "550.54", (12, 4)), None, BUILD), "the NVIDIA driver 550.54 lists no GPU.", "container"),
+        (BROKEN, "the NVIDIA driver fails (Driver/library version mismatch).", "restart"),
+        (
+            Sight(Machine([], "550.54", (12, 4)), None, BUILD),
+            "the NVIDIA driver 550.54 lists no GPU that may be used.",
+            "container",
+        ),
         (
             Sight(Machine([ONE], "550.54", (12, 4)), "3", BUILD),
             "CUDA_VISIBLE_DEVICES='3' hides GPU 0 (NVIDIA H100).",
@@ -90,7 +98,17 @@ def test_the_gpus_that_tensorflow_can_use(changes, indices):
             "device: cpu",
         ),
     ],
-    ids=["no driver", "no GPU", "hidden", "no libraries", "no CUDA", "neither", "old driver", "old GPU"],
+    ids=[
+        "no driver",
+        "broken driver",
+        "no GPU",
+        "hidden",
+        "no libraries",
+        "no CUDA",
+        "neither",
+        "old driver",
+        "old GPU",
+    ],
 )
 def test_why_there_is_none(sight, what, do):
     assert usable(sight) == []
@@ -100,11 +118,33 @@ def test_why_there_is_none(sight, what, do):
     assert "device: auto" in told[1]
 
 
+@pytest.mark.parametrize("sight", [SIGHT, replace(SIGHT, built=None)])
+def test_of_gpus_that_seem_to_be_in_order_only_tensorflow_can_tell(sight):
+    what, do = why_none(replace(sight, shown="1"))
+    assert what == "TensorFlow finds none, though the driver lists GPU 1 (NVIDIA H100)."
+    assert do.startswith("`python -c \"import tensorflow; tensorflow.config.list_physical_devices('GPU')\"` shows why")
+
+
+def test_the_command_that_shows_why_can_be_run():
+    assert subprocess.run(shlex.split(gpus.ASK), cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_a_gpu_that_this_process_may_not_use_is_not_counted():
+    def handle(number: int) -> str:
+        if number == 1:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+        return f"handle {number}"
+
+    assert gpus.accessible(3, handle) == ["handle 0", "handle 2"]
+
+
 def test_a_gpu_that_is_required_and_not_there_is_a_wrong_request():
     with pytest.raises(RequestError) as caught:
         require("gpu", NONE)
     assert str(caught.value).startswith("train.device is gpu, and no NVIDIA driver answers (NVML Shared")
     assert caught.value.status == 2
+    with pytest.raises(RequestError, match=r"^evaluate\.device is gpu, and no NVIDIA driver answers"):
+        require("gpu", NONE, key="evaluate.device")
 
 
 @pytest.mark.parametrize(("wanted", "sight"), [("cpu", NONE), ("auto", NONE), ("gpu", SIGHT)])
@@ -123,3 +163,4 @@ def test_what_is_seen_here_is_of_one_piece():
     assert bool(seen.machine.problem) != bool(seen.machine.driver)
     assert gpus.listed() == [] or gpus.driver()
     assert usable(seen) == []
+    assert all(why_none())
