@@ -52,7 +52,9 @@ def turn(
     If too few are free, says once what is waited for, and waits. Who came first is served first: a later one passes
     only with devices that no earlier one could use, so everybody's turn comes when those before have had theirs. The
     price: what is free is kept for an earlier one that waits for more. A process that holds a turn must not ask for
-    another one. Raises RequestError if there are not `count` devices, RatchetError if the folder cannot be used.
+    another one, nor may processes that need each other, such as the workers of one training, each ask for a turn: two
+    such trainings can block each other. Raises RequestError if there are not `count` devices, RatchetError if the
+    folder cannot be used.
     """
     called = {device: (names or {}).get(device, device) for device in devices}
     if not 0 < count <= len(called):
