@@ -1,7 +1,7 @@
 """Figures: what was measured while a training ran, kept until MLflow has it.
 
-.ratchet/figures-<model>.json holds those of the last training: a store that is away, or a run that dies before it has
-published, loses none. Logging is the same however often it is done: what the run has is not logged again.
+.ratchet/figures-<model>.json holds those of the last training: a store that is away, or a run that fails after its
+stages, loses none. Logging is the same however often it is done: what the run has is not logged again.
 """
 
 import json

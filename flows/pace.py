@@ -9,7 +9,7 @@ from flows.epochs import Epoch
 RATE, SECONDS, WAITING = "pace/rows_per_second", "pace/seconds_per_epoch", "pace/waiting_for_data"
 COLUMNS = {"seconds": SECONDS, "rows_per_second": RATE, "waiting": WAITING}
 LOSS = "train/loss"
-MUCH = 0.2  # of the time of training: waiting more than that is worth a sentence
+MUCH, LONG = 0.2, 0.1  # share of the time, and seconds of an epoch, from which waiting is worth a sentence
 ADVICE = (
     "reading is slower than training: leave it a core (train.threads below the number of cores), put the data on a "
     "faster disk, or leave out columns that do not help (ingest.ignore)"
@@ -38,5 +38,6 @@ def words(epoch: Epoch) -> str:
 def advice(history: Path) -> str:
     """What to do if a training waited much for its data, or "". The median counts: a single slow epoch is chance."""
     found = beside(epochs.read(history), history.with_name("pace.csv"))
-    shares = [epoch[WAITING] for epoch in found if WAITING in epoch]
-    return ADVICE if shares and statistics.median(shares) > MUCH else ""
+    known = [epoch for epoch in found if WAITING in epoch]
+    share, seconds = (statistics.median([e[name] for e in known] or [0.0]) for name in (WAITING, SECONDS))
+    return ADVICE if share > MUCH and seconds > LONG else ""

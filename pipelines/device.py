@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from pipelines import gpus, turns
-from pipelines.errors import TrainingError
+from pipelines.errors import BusyError, TrainingError
 from pipelines.settings import Section
 
 REPLAY = "RATCHET_REPLAY"  # the resolved values of a recorded training, as JSON; set by `ratchet verify` alone
@@ -107,11 +107,19 @@ def waits(text: str) -> None:
     print(f"waits: {text}", flush=True)
 
 
+def _refuse(text: str) -> None:
+    raise BusyError(
+        f"A worker of this training lacks a GPU: {text.removesuffix(': waiting')}.",
+        "Start all workers again when it is free; on one host give each its own by CUDA_VISIBLE_DEVICES.",
+    )
+
+
 @contextmanager
 def turn(config: Hardware, label: str) -> Iterator[None]:
     """While the block runs, the GPUs that it will see are its own; it may have to wait for them.
 
-    label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens.
+    label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens. Workers that train
+    together do not wait, since others wait for them already: raises BusyError then.
     """
     there = [] if config.device == "cpu" else gpus.usable(gpus.look())
     if not there:
@@ -119,7 +127,7 @@ def turn(config: Hardware, label: str) -> Iterator[None]:
         return
     names = {gpu.uuid: gpu.short for gpu in there}
     count = len(there) if config.devices == "all" else min(config.devices, len(there))
-    with turns.turn(list(names), count, label, waits, names=names) as mine:
+    with turns.turn(list(names), count, label, waits if config.workers == 1 else _refuse, names=names) as mine:
         os.environ[gpus.VISIBLE] = ",".join(mine)
         yield
 

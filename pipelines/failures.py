@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.errors import TrainingError
+from pipelines.errors import TrainingError, UnreachableError
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raises TrainingError for an operation without a deterministic form, and for a worker that is gone."""
+    """Raises TrainingError for an operation with no deterministic form, UnreachableError for a worker that is gone."""
     try:
         yield
     except Exception as error:
@@ -19,7 +19,7 @@ def told() -> Iterator[None]:
                 "Declare `train: deterministic: false`: two trainings may then differ, and `ratchet verify` says so.",
             ) from error
         if kind in ("UnavailableError", "AbortedError", "DeadlineExceededError"):
-            raise TrainingError(
+            raise UnreachableError(
                 f"A worker of this training cannot be reached any more: {text[:300]}.",
                 "Start all workers again: they go on after the last epoch that was finished.",
             ) from error

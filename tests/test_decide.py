@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from flows import decide, gain, kept, ledger, moves, registry, tracking, trial
 from flows.environment import Project
 from flows.made import Made, Published
-from pipelines import declaration
+from pipelines import declaration, evaluate
 from pipelines.declaration import Slice
 from pipelines.errors import IntegrityError
-from pipelines.predictor import model_hash, write_manifest
+from pipelines.predictor import Predictor, model_hash, write_manifest
 from tests.test_trial import trial_here
 
 METRICS = {"pets": {"accuracy": 0.9}, "weights": {"mean_absolute_error": 2.0}}
@@ -131,6 +132,25 @@ def test_the_first_one_needs_no_champion_and_becomes_the_reference(shop):
     assert version.tags["ratchet.decision_line"] == "1"
     content = json.loads(Path(it.store.download_artifacts(version.run_id, "decision.json")).read_text())
     assert (content["decision"], content["champion"], content["line_hash"]) == ("accepted", 1, line.hash)
+
+
+def test_a_champion_is_scored_anew_on_the_candidates_kind_of_device(shop):
+    """Its answers of a CPU, here made up and always right, are not set beside those of a GPU."""
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two", wrong=3)
+    path = it.folder / "predictions.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({evaluate.DEVICE: "gpu"}), path)
+    assert evaluate.device_of(path) == "gpu"
+    found = it.decide(two, margin=0.5)
+    said = it.look(found, "golden rows")["said"]
+    assert said.endswith("(evaluated on a gpu, compared on a cpu: 0.0001 is allowed)")
+    right = (table.to_pandas()["prediction"] == table.to_pandas()["actual"]).sum()
+    anew = evaluate.predict(Predictor(it.folder / "model"), it.folder / "test.parquet", it.declared.data)
+    expected = (right - (anew["prediction"] == anew["actual"]).sum()) / len(anew)
+    assert it.look(found, "champion")["gain"] == pytest.approx(expected)
+    assert expected != pytest.approx(-3 / len(anew))
 
 
 def test_the_first_one_below_the_floor_is_no_champion(shop):

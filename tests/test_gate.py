@@ -109,6 +109,19 @@ def test_golden_rows(more, passed):
     assert gate.golden(GOLDEN | more, 1e-5).passed is passed
 
 
+def test_golden_rows_on_another_kind_of_device_may_differ_within_its_tolerance_and_it_is_said():
+    across = "evaluated on a gpu, compared on a cpu"
+    found = GOLDEN | {"rows": 200, "largest": 5e-5}
+    assert not gate.golden(found, 1e-5).passed
+    look = gate.golden(found, 1e-4, across)
+    assert look.passed
+    assert look.said.endswith("within 5e-05 (evaluated on a gpu, compared on a cpu: 0.0001 is allowed)")
+    assert gate.golden(found | {"changed": 2}, 1e-4, across).passed
+    assert not gate.golden(found | {"changed": 3}, 1e-4, across).passed
+    assert not gate.golden(found | {"changed": 1}, 1e-4).passed
+    assert not gate.golden(found | {"largest": 2e-4}, 1e-4, across).passed
+
+
 def test_limits_of_size_and_latency():
     assert gate.size(1.0, 1.0).passed
     assert not gate.size(1.0, 1.1).passed

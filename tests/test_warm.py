@@ -140,7 +140,7 @@ def test_a_stage_in_a_child_writes_the_bytes_of_a_fresh_process_however_often(se
         (world.root / "data/tiles/history.csv").unlink()
         done = world.command("train", "tiles", PYTHONPATH=path, RATCHET_WARM=str(server.folder))
         assert (done.returncode, done.stderr) == (0, "")
-        assert "device: cpu" in done.stdout
+        assert "device: CPU" in done.stdout
         assert contents(world.root / "data/tiles") == expected
 
 
