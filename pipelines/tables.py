@@ -27,11 +27,39 @@ def batches(
     """
     with opened(path) as file:
         for index in range(file.num_row_groups) if groups is None else map(int, groups):
-            try:
-                group = file.read_row_group(index, columns=columns).combine_chunks()
-            except (pa.ArrowException, OSError) as error:
-                raise _unreadable(path, error) from error
-            yield from group.to_batches()
+            yield from _group(file, path, index, columns)
+
+
+def by_column(path: Path, names: list[str]) -> Iterator[tuple[str, Iterator[pa.Array]]]:
+    """Each column, a row group at a time. The file is opened once: what stands at its end grows with the columns."""
+    with opened(path) as file:
+        for name in names:
+            groups = range(file.num_row_groups)
+            yield name, (batch[name] for index in groups for batch in _group(file, path, index, [name]))
+
+
+def _group(file: pq.ParquetFile, path: Path, index: int, columns: list[str] | None) -> list[pa.RecordBatch]:
+    try:
+        return list(file.read_row_group(index, columns=columns).combine_chunks().to_batches())
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches, none of which is larger than a row group may be unless one was before."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        there = [*waiting, batch]
+        if waiting and (sum(b.num_rows for b in there) > GROUP_ROWS or sum(b.nbytes for b in there) > GROUP_BYTES):
+            yield _joined(waiting)
+            there = [batch]
+        waiting = there
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0] if len(batches) > 1 else batches[0]
 
 
 def opened(path: Path) -> pq.ParquetFile:
