@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MISSING, NUMBER, SIZED = b"0"[0], b"n"[0], b"t"[0]
-PART_BYTES = 4 << 20  # of rows that are laid out at once
+PART_BYTES = 4 << 20  # of rows that are laid out at once,
+COLUMN_BYTES = 4 << 10  # and more for each column: the work on a column of a part is mostly its beginning
 EXACT = 2**53  # whole numbers up to here are doubles
 
 
@@ -30,7 +31,7 @@ class Ragged:
 def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.ndarray]]:
     """The rows, some at a time: their bytes one after the other, and where each row ends [rows]."""
     size = max(1, batch.select(names).nbytes + 9 * batch.num_rows * len(names))
-    step = max(1, PART_BYTES * batch.num_rows // size)
+    step = max(1, (PART_BYTES + COLUMN_BYTES * len(names)) * batch.num_rows // size)
     runs = list(_runs(batch, names))
     for start in range(0, batch.num_rows, step):
         rows = _beside([cells(start, step) for cells in runs])

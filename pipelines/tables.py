@@ -31,11 +31,19 @@ def batches(
 
 
 def by_column(path: Path, names: list[str]) -> Iterator[tuple[str, Iterator[pa.Array]]]:
-    """Each column, a row group at a time. The file is opened once: what stands at its end grows with the columns."""
+    """Each column, a row group at a time. As many as fit into a row group's bytes are read together, from a file that
+    is opened once: of each call the work grows with all columns that there are."""
     with opened(path) as file:
-        for name in names:
-            groups = range(file.num_row_groups)
-            yield name, (batch[name] for index in groups for batch in _group(file, path, index, [name]))
+        of_groups = [file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)]
+        together = max(1, GROUP_BYTES * file.metadata.num_columns // max(1, sum(of_groups)))
+        for start in range(0, len(names), together):
+            block = names[start : start + together]
+            if len(block) == 1:
+                yield block[0], (b[0] for index in range(len(of_groups)) for b in _group(file, path, index, block))
+                continue
+            held = [batch for index in range(len(of_groups)) for batch in _group(file, path, index, block)]
+            for name in block:
+                yield name, (batch[name] for batch in held)
 
 
 def _group(file: pq.ParquetFile, path: Path, index: int, columns: list[str] | None) -> list[pa.RecordBatch]:
