@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from flows.environment import Project
-from pipelines import images, sources
+from pipelines import images, packed, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
@@ -29,10 +29,12 @@ class Arrival:
     bytes: int
     sha256: str
     rows: int
+    unpacked: int | None = None  # bytes of a packed file once it is unpacked
 
     def entry(self) -> dict[str, Any]:
         """Its entry in a pin."""
-        return {"name": self.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
+        found = {"name": self.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
+        return found if self.unpacked is None else found | {"unpacked": self.unpacked}
 
 
 def only_grows(source: str) -> bool:
@@ -76,10 +78,12 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
         status = path.stat()
         mark = [*settings, status.st_size, status.st_mtime_ns, status.st_ino]
         there = known.get(str(path))
-        if not there or there["mark"] != mark:
+        if not there or there["mark"] != mark or packed.is_packed(path) != ("unpacked" in there):
             there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
+            there |= {"unpacked": packed.size(path)} if packed.is_packed(path) else {}
         now[str(path)] = there
-        found.append(Arrival(path, _name(folder, path), status.st_size, there["sha256"], there["rows"]))
+        counted = there["sha256"], there["rows"], there.get("unpacked")
+        found.append(Arrival(path, _name(folder, path), status.st_size, *counted))
     if now != known:
         _save(memo, now)
     return found

@@ -6,14 +6,13 @@ YAML that `ratchet new` writes; where nothing fits the file is refused rather th
 
 import codecs
 import csv
-import gzip
 import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines import misread
+from pipelines import misread, packed
 from pipelines.errors import DataError
 
 HEAD_BYTES = 1 << 20  # that are looked at for the delimiter and the names
@@ -35,7 +34,7 @@ def sniff(path: Path, names: list[str]) -> Reading:
     """Of a CSV file; names: of its columns, where a person has given them. Raises DataError if it is none."""
     try:
         encoding = _encoding(path)
-        with _opened(path) as file:
+        with packed.opened(path) as file:
             head = file.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read to its end: {error}.", "Send it again.") from error
@@ -59,13 +58,9 @@ def sniff(path: Path, names: list[str]) -> Reading:
     return Reading(keys, why)
 
 
-def _opened(path: Path) -> gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
 def _encoding(path: Path) -> str:
     """UTF-8 if all of the file is, else what its first bytes say, else the one that every byte fits."""
-    with _opened(path) as file:
+    with packed.opened(path) as file:
         head = file.read(4)
         for mark, name in BOMS.items():
             if head.startswith(mark):

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines import packed
 from pipelines.errors import DataError
 from pipelines.settings import MOST_PIXELS
 
@@ -57,6 +58,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, opened. Raises DataError for whatever zipfile and NumPy say of a damaged or foreign one."""
     try:
         with zipfile.ZipFile(path) as archive:
+            packed.check_archive(path, archive)
             yield archive
     except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(f"{path} is no whole NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error

@@ -4,8 +4,10 @@ Each value is a tag and its bytes: numbers as IEEE doubles (whole numbers beyond
 behind their length, a missing value as its own tag. Columns are encoded as a whole and then laid side by side.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MISSING, NUMBER, SIZED = b"0"[0], b"n"[0], b"t"[0]
-PART_BYTES = 4 << 20  # of rows that are laid out at once
+PART_BYTES = 4 << 20  # of rows that are laid out at once,
+COLUMN_BYTES = 4 << 10  # and more for each column: the work on a column of a part is mostly its beginning
 EXACT = 2**53  # whole numbers up to here are doubles
 
 
@@ -28,11 +31,30 @@ class Ragged:
 def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.ndarray]]:
     """The rows, some at a time: their bytes one after the other, and where each row ends [rows]."""
     size = max(1, batch.select(names).nbytes + 9 * batch.num_rows * len(names))
-    step = max(1, PART_BYTES * batch.num_rows // size)
+    step = max(1, (PART_BYTES + COLUMN_BYTES * len(names)) * batch.num_rows // size)
+    runs = list(_runs(batch, names))
     for start in range(0, batch.num_rows, step):
-        cells = [_column(batch.column(name).slice(start, step)) for name in names]
-        rows = _beside(cells)
+        rows = _beside([cells(start, step) for cells in runs])
         yield rows.flat.tobytes(), np.cumsum(rows.lengths)
+
+
+def _runs(batch: pa.RecordBatch, names: list[str]) -> Iterator[Callable[[int, int], Ragged]]:
+    """What gives the cells of some rows: from which one on, and of how many. Numbers that stand beside each other are
+    encoded as one block, as a table may have thousands of them."""
+    columns = [batch.column(name) for name in names]
+    for is_number, run in groupby(columns, key=lambda column: bool(pa.types.is_floating(column.type))):
+        if is_number:
+            yield partial(_block, [column.cast(pa.float64()).to_numpy(zero_copy_only=False) for column in run])
+        else:
+            yield from (partial(_some, column) for column in run)
+
+
+def _block(columns: list[np.ndarray], start: int, step: int) -> Ragged:
+    return _numbers(np.stack([column[start : start + step] for column in columns], axis=1))
+
+
+def _some(column: pa.Array, start: int, step: int) -> Ragged:
+    return _column(column.slice(start, step))
 
 
 def _column(values: pa.Array) -> Ragged:
@@ -47,10 +69,11 @@ def _column(values: pa.Array) -> Ragged:
 
 
 def _numbers(values: np.ndarray) -> Ragged:
-    """values: doubles, NaN where missing."""
-    cells = np.empty((len(values), 9), np.uint8)
-    cells[:, 0] = NUMBER
-    cells[:, 1:] = (values + 0.0).astype("<f8").view(np.uint8).reshape(-1, 8)  # adding 0.0 turns -0.0 into 0.0
+    """values: doubles [rows] or [rows, columns], NaN where missing."""
+    cells = np.empty((*values.shape, 9), np.uint8)
+    cells[..., 0] = NUMBER
+    plain = np.ascontiguousarray(values + 0.0, "<f8")  # adding 0.0 turns -0.0 into 0.0
+    cells[..., 1:] = plain.view(np.uint8).reshape(*values.shape, 8)
     return _cut(cells, np.isnan(values))
 
 
@@ -85,13 +108,14 @@ def _sized(values: pa.Array) -> Ragged:
 
 
 def _cut(cells: np.ndarray, missing: np.ndarray) -> Ragged:
-    """cells: uint8 [rows, 9]; a missing one is its tag alone."""
+    """cells: uint8 [rows, 9] or [rows, columns, 9]; a missing one is its tag alone."""
     if not missing.any():
-        return Ragged(cells.reshape(-1), np.full(len(cells), 9))
+        return Ragged(cells.reshape(-1), np.full(len(cells), cells[:1].size or 9))
     cells[missing, 0] = MISSING
     kept = np.ones(cells.shape, bool)
     kept[missing, 1:] = False
-    return Ragged(cells[kept], np.where(missing, 1, 9))
+    lengths = np.where(missing, 1, 9)
+    return Ragged(cells[kept], lengths.reshape(len(cells), -1).sum(axis=1))
 
 
 def _beside(parts: list[Ragged]) -> Ragged:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines import own, tables
 from pipelines.errors import DataError, SettingsError
 from pipelines.rules import Rule, Rules, kind
+from pipelines.settings import Data
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
@@ -293,6 +296,24 @@ def warnings(report: dict[str, Any]) -> list[str]:
     failed = [entry for entry in report["rules"] if entry["level"] == "warn" and not entry["success"]]
     skipped = [entry for entry in report["rules"] if "skipped" in entry]
     return [f"warning: {told(entry)}" for entry in failed] + [f"{e['rule']}: {e['skipped']}" for e in skipped]
+
+
+def read(path: Path, config: Rules, data: Data, derive: own.Deriver | None = None) -> Iterator[pd.DataFrame]:
+    """A table of raw rows or of windows as its rules see it, some rows at a time; derive: as of `frames`.
+
+    Great Expectations takes its time for every batch, whatever its size: of a table with thousands of columns only
+    those are read that a rule names, and so more rows at once.
+    """
+    wanted = None if derive is not None or data.kind == "image" else named(config)
+    batches = tables.batches(path) if wanted is None else tables.larger(tables.batches(path, wanted))
+    return frames(batches, data.kind == "image", derive)
+
+
+def named(config: Rules) -> list[str] | None:
+    """The columns that the rules name, and row_id; None for all, where a rule may look at others."""
+    if any("row_condition" in rule.arguments or not (rule.columns or rule.rule in COMBINED) for rule in config.rules):
+        return None
+    return sorted({"row_id", *(name for rule in config.rules for name in rule.columns)})
 
 
 def frames(

@@ -51,12 +51,19 @@ class Split:
         """The raw features and the target, a few rows at a time; groups: which row groups, and in which order."""
         for batch in tables.batches(self.path, [*self.data.features, self.data.target], groups):
             size = max(1, min(PIECE_ROWS, PIECE_BYTES * batch.num_rows // max(1, batch.nbytes)))
-            for start in range(0, batch.num_rows, size):
-                yield self._piece(batch.slice(start, size))
+            at_once = size * max(1, PIECE_ROWS // size)  # of thousands of columns a piece is too few rows to convert
+            for start in range(0, batch.num_rows, at_once):
+                yield from _cut(*self._piece(batch.slice(start, at_once)), size)
 
     def _piece(self, batch: pa.RecordBatch) -> Piece:
         frame = batch.to_pandas()
         return predictor.to_arrays(frame, described(self.data)), frame[self.data.target].to_numpy()
+
+
+def _cut(arrays: Arrays, target: np.ndarray, size: int) -> Iterator[Piece]:
+    for start in range(0, len(target), size):
+        rows = slice(start, start + size)
+        yield {name: values[rows] for name, values in arrays.items()}, target[rows]
 
 
 def described(data: Data) -> dict[str, Any]:

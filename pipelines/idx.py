@@ -7,7 +7,6 @@ t10k) and train for any other. The format: http://yann.lecun.com/exdb/mnist/ (tw
 dimensions, each dimension as a big-endian 32 bit number, then the values).
 """
 
-import gzip
 import math
 import re
 import zlib
@@ -18,6 +17,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
+from pipelines import packed
 from pipelines.errors import DataError
 from pipelines.settings import MOST_PIXELS
 
@@ -44,7 +44,7 @@ def read(path: Path) -> Iterator[pa.RecordBatch]:
         raise DataError(f"{path} has no labels: {labels_path.name} is missing.", "Put it beside the images.")
     labels = _labels(labels_path).astype(np.int64)
     split = "test" if re.search("test|t10k", path.name) else "train"
-    with _opened(path) as file:
+    with packed.opened(path) as file:
         rows, *shape = _shape(file, path, int(path.name.partition("images-idx")[2][0]))
         if rows != len(labels):
             known = f"{labels_path.name} {len(labels):,} labels"
@@ -66,7 +66,7 @@ def read(path: Path) -> Iterator[pa.RecordBatch]:
 def _labels(path: Path) -> np.ndarray:
     """All of them. Raises DataError."""
     try:
-        with _opened(path) as file:
+        with packed.opened(path) as file:
             labels = _values(file, _shape(file, path, 1)[0], path)
             _check_end(file, path)
             return labels
@@ -78,10 +78,6 @@ def _check_end(file: IO[bytes], path: Path) -> None:
     """Raises DataError if there is more. To look for it has gzip compare its checksum too."""
     if file.read(1):
         raise DataError(f"{path} is longer than its own head says.", "Get it anew.")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> list[int]:
@@ -104,6 +100,6 @@ def _values(file: IO[bytes], count: int, path: Path) -> np.ndarray:
 
 def shape(path: Path) -> list[int]:
     """[height, width, channels] of the images in a file. Raises DataError."""
-    with _opened(path) as file:
+    with packed.opened(path) as file:
         found = _shape(file, path, int(path.name.partition("images-idx")[2][0]))[1:]
     return [*found, 1] if len(found) == 2 else found

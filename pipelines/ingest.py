@@ -78,10 +78,10 @@ def disk_need(pin: dict[str, Any]) -> int:
     """Bytes that the stages will write, this one and the later ones, for pinned files; rounded up.
 
     The rows are kept twice, before and after they are split. An identity takes 32 letters in both, and 20 bytes more
-    while copies are looked for; the rest of ROW_BYTES is for the predictions.
+    while copies are looked for; the rest of ROW_BYTES is for the predictions. What is packed counts as it is unpacked.
     """
     files = pin.get("files", [])
-    return sum(2 * entry["bytes"] + ROW_BYTES * entry.get("rows", 0) for entry in files)
+    return sum(2 * entry.get("unpacked", entry["bytes"]) + ROW_BYTES * entry.get("rows", 0) for entry in files)
 
 
 def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:

@@ -37,10 +37,10 @@ def profile(path: Path, data: Data, least: int = 1) -> Profile:
     columns: dict[str, Column] = {}
     if data.kind == "image":
         columns |= _of_images(path, kept)
-    for name in (*data.columns, data.target):
+    for name, values in tables.by_column(path, [*data.columns, data.target]):
         hidden = name in data.sensitive
         number = data.columns.get(name) == "number" or (name == data.target and data.task == "regression")
-        measured = _number(_values(path, name), kept) if number else _words(_values(path, name), kept, least)
+        measured = _number(values, kept) if number else _words(values, kept, least)
         columns[name] = {"kind": measured["kind"], "missing": measured["missing"]} if hidden else measured
     return {
         "format": FORMAT,
@@ -85,10 +85,6 @@ def _chosen(path: Path) -> np.ndarray | None:
         found.append(start + np.flatnonzero(pc.less(pc.utf8_slice_codeunits(batch["row_id"], 0, 8), below)))
         start += batch.num_rows
     return np.concatenate(found)
-
-
-def _values(path: Path, name: str) -> Iterator[pa.Array]:
-    return (batch[name] for batch in tables.batches(path, [name]))
 
 
 def _parts(arrays: Iterator[pa.Array], kept: np.ndarray | None) -> Iterator[tuple[pa.Array, pa.Array]]:
@@ -151,7 +147,7 @@ def _words(arrays: Iterator[pa.Array], kept: np.ndarray | None, least: int) -> C
 def _of_images(path: Path, kept: np.ndarray | None) -> dict[str, Column]:
     """What rules see of images: the smallest, largest and mean value of each."""
     held: dict[str, list[pa.Array]] = {name: [] for name in PIXELS}
-    for images in _values(path, "image"):
+    for (images,) in tables.batches(path, ["image"]):
         pixels = np.frombuffer(b"".join(images.to_pylist()), np.uint8).reshape(len(images), -1)
         for name, found in zip(PIXELS, (pixels.min(axis=1), pixels.max(axis=1), pixels.mean(axis=1)), strict=True):
             held[name].append(pa.array(found.astype(float)))

@@ -27,11 +27,47 @@ def batches(
     """
     with opened(path) as file:
         for index in range(file.num_row_groups) if groups is None else map(int, groups):
-            try:
-                group = file.read_row_group(index, columns=columns).combine_chunks()
-            except (pa.ArrowException, OSError) as error:
-                raise _unreadable(path, error) from error
-            yield from group.to_batches()
+            yield from _group(file, path, index, columns)
+
+
+def by_column(path: Path, names: list[str]) -> Iterator[tuple[str, Iterator[pa.Array]]]:
+    """Each column, a row group at a time. As many as fit into a row group's bytes are read together, from a file that
+    is opened once: of each call the work grows with all columns that there are."""
+    with opened(path) as file:
+        of_groups = [file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)]
+        together = max(1, GROUP_BYTES * file.metadata.num_columns // max(1, sum(of_groups)))
+        for start in range(0, len(names), together):
+            block = names[start : start + together]
+            if len(block) == 1:
+                yield block[0], (b[0] for index in range(len(of_groups)) for b in _group(file, path, index, block))
+                continue
+            held = [batch for index in range(len(of_groups)) for batch in _group(file, path, index, block)]
+            for name in block:
+                yield name, (batch[name] for batch in held)
+
+
+def _group(file: pq.ParquetFile, path: Path, index: int, columns: list[str] | None) -> list[pa.RecordBatch]:
+    try:
+        return list(file.read_row_group(index, columns=columns).combine_chunks().to_batches())
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches, none of which is larger than a row group may be unless one was before."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        there = [*waiting, batch]
+        if waiting and (sum(b.num_rows for b in there) > GROUP_ROWS or sum(b.nbytes for b in there) > GROUP_BYTES):
+            yield _joined(waiting)
+            there = [batch]
+        waiting = there
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0] if len(batches) > 1 else batches[0]
 
 
 def opened(path: Path) -> pq.ParquetFile:

@@ -4,7 +4,6 @@ A file is read a block at a time. What a reader cannot make sense of, `misread` 
 take for something else than was meant (a quote that never closes swallows the rows after it) is looked for here.
 """
 
-import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.csv
 
-from pipelines import misread
+from pipelines import misread, packed
 from pipelines.errors import DataError
 
 BATCH_ROWS = 16_384  # of JSON lines
@@ -150,10 +149,6 @@ def _cell(path: Path, number: int, name: str, value: Any) -> str | None:
 
 def _decoded(path: Path, encoding: str, newline: str | None, errors: str = "strict") -> IO[str]:
     """The text of a file, without a byte order mark. Raises DataError if its first bytes say that it is none."""
-    with _opened(path) as file:
+    with packed.opened(path) as file:
         misread.check_head(path, file.read(misread.HEAD_BYTES), encoding)
-    return io.TextIOWrapper(_opened(path), misread.codec(encoding), errors, newline)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return io.TextIOWrapper(packed.opened(path), misread.codec(encoding), errors, newline)

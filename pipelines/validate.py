@@ -69,8 +69,9 @@ def validate(folder: Path, data: Data, config: Validate, derive: own.Deriver | N
             values = [_text(entry["value"]) if config.examples else None for entry in broken]
             aside.write(pa.record_batch([ids, [rule] * len(ids), values], schema=QUARANTINE))
 
-        suite = Suite(rules(data, config), tables.rows(raw), set_aside, data.sensitive)
-        for frame in expectations.frames(tables.batches(raw), data.kind == "image", derive):
+        held = rules(data, config)
+        suite = Suite(held, tables.rows(raw), set_aside, data.sensitive)
+        for frame in expectations.read(raw, held, data, derive):
             suite.feed(frame)
         found = suite.report()
     quarantined = identities.marked(raw, quarantine).count

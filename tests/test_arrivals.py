@@ -1,5 +1,6 @@
 """Arrivals: only whole files are picked up, and what is known of a file is not read twice."""
 
+import gzip
 import hashlib
 import os
 import threading
@@ -57,6 +58,8 @@ def test_each_kind_is_counted_and_hashed(world, folder, name):
     assert (found.rows, waiting) == (37, [])
     assert found.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
     assert found.bytes == (folder / name).stat().st_size
+    packed = name.endswith(".gz")
+    assert found.entry().get("unpacked") == (len(gzip.decompress((folder / name).read_bytes())) if packed else None)
 
 
 def test_a_file_that_is_being_written_is_left_for_the_next_look(world, folder):

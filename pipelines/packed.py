@@ -1,0 +1,77 @@
+"""Packed files: how large they are once they are unpacked, and a refusal of those made to fill memory or disk.
+
+A few kilobytes can be packed so that gigabytes come out of them (a zip bomb). Texts and images as people send them
+shrink to a third or a thirtieth; the most that gzip can do is a thousandth.
+"""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from pipelines.errors import DataError
+
+SMALL = 1 << 30  # bytes: what unpacks to no more is never refused
+MOST = 300  # times its packed size, beyond that
+
+
+def is_packed(path: Path) -> bool:
+    return path.suffix.lower() in (".gz", ".npz")
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked if its name ends in .gz. Reading raises DataError where that grows too large."""
+    return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def size(path: Path) -> int:
+    """The bytes of a packed file once it is unpacked. Raises DataError if they are too many."""
+    if path.suffix.lower() == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            return check_archive(path, archive)
+    total = 0
+    with opened(path) as file:
+        while block := file.read(1 << 20):
+            total += len(block)
+    return total
+
+
+def check_archive(path: Path, archive: zipfile.ZipFile) -> int:
+    """The bytes of all its members, of which zipfile reads no more than it says here. Raises DataError."""
+    total = sum(member.file_size for member in archive.infolist())
+    _check(path, total, path.stat().st_size)
+    return total
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzipped file that looks at how much it has become of how little."""
+
+    def __init__(self, path: Path):
+        self._path, self._count = path, 0
+        self._packed = path.open("rb")
+        self._file = gzip.GzipFile(fileobj=self._packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._file.readinto(buffer)
+        self._count += count
+        _check(self._path, self._count, self._packed.tell())
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+            self._packed.close()
+        super().close()
+
+
+def _check(path: Path, unpacked: int, packed: int) -> None:
+    if unpacked > SMALL and unpacked > MOST * packed:
+        raise DataError(
+            f"{path} is packed so that more than {SMALL / 1e9:.1f} GB come out of {packed / 1e6:.1f} MB, over {MOST} "
+            "times as much: data do not look like this, and it could fill memory or disk.",
+            "If they are meant, unpack them and send what comes out.",
+        )
