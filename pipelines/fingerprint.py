@@ -1,4 +1,4 @@
-"""What the last bits of a trained model depend on besides its inputs: the processor and the packages.
+"""What the last bits of a trained model depend on besides its inputs: the processor, the packages, the GPUs.
 
 data/<model>/fingerprint.json (committed beside the pin) says on what the hashes in dvc.lock were made. Where it is
 the same, a run gives the same bytes; elsewhere train and evaluate may differ in the last bits.
@@ -10,18 +10,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipelines import gpus
+
 PACKAGES = ("h5py", "keras", "matplotlib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "tensorflow")
 INSTRUCTIONS = ("avx", "fma", "sse4", "amx", "f16c", "asimd", "sve")  # the kinds that numeric libraries choose by
 
 
 def present() -> dict[str, Any]:
-    """The fingerprint of this machine and environment."""
-    return {
+    """The fingerprint of this machine and environment; `gpus` only where there are some that can be used."""
+    names = [gpu.name for gpu in gpus.usable(gpus.look())]
+    found = {
         "format": 1,
         "machine": platform.machine(),
         "instructions": sorted(flag for flag in _flags() if flag.startswith(INSTRUCTIONS)),
         "packages": {name: version(name) for name in PACKAGES},
     }
+    return found | ({"gpus": names} if names else {})
 
 
 def path(model: str) -> Path:
