@@ -12,7 +12,9 @@ from pipelines import fitting, quantiles, temporal
 from pipelines.fitting import Fitted
 from pipelines.settings import Data
 
-MOST_LOOKUPS = 100  # columns of words that have a layer each; more of them share one, which loads a hundred times faster
+MOST_LOOKUPS = (
+    100  # columns of words that have a layer each; more of them share one, which loads a hundred times faster
+)
 
 
 def features(data: Data, fitted: Fitted) -> Any:
@@ -116,7 +118,9 @@ def _all_one_hot(words: Any, vocabularies: list[list[str]]) -> Any:
     beside = ops.take(found, np.repeat(np.arange(len(sizes)), sizes), axis=1)
     holds = ops.equal(beside, np.array([number[word] for known in vocabularies for word in known]))
     holds = ops.cast(holds, "int32")
-    until = ops.cumsum(holds, axis=1)  # the words that were found up to each position, of which a column has one or none
+    until = ops.cumsum(
+        holds, axis=1
+    )  # the words that were found up to each position, of which a column has one or none
     upto = ops.take(until, ends - 1, axis=1)
     before = ops.concatenate([ops.zeros_like(upto[:, :1]), upto[:, :-1]], axis=1)
     unknown = ops.subtract(1, ops.subtract(upto, before))
