@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from flows import evidence
 from flows.gain import ALPHA, Estimate, Gain, gain, interval
 from flows.kept import Kept
+from pipelines import evaluate
 from pipelines.declaration import Declaration
 from pipelines.errors import RequestError
 from pipelines.metrics import CLASSIFY, METRICS, Answers
@@ -170,12 +171,19 @@ def recorded(declared: Declaration, one: Side, other: Side) -> list[dict[str, An
 
 def _remembered(metric: str, side: Side, label: str, same_rows: bool) -> dict[str, Any]:
     then, marks = side.metrics.get(metric), [] if same_rows else [OTHER_ROWS]
-    now = value(metric, Answers.read(side.kept.predictions, label)) if metric in METRICS else None
+    now = _now(metric, side.kept.predictions, label)
     if then is None:
         marks.append(NOT_RECORDED)
     elif now is None or abs(now - then) > SAME * max(1.0, abs(then)):
         marks.append(OTHER_DEFINITION)
     return {"value": then, "now": now, "marks": marks}
+
+
+def _now(metric: str, predictions: pd.DataFrame, label: str) -> float | None:
+    """A metric of the predictions that were kept; `skill` is of a sequence, beside its naive forecast."""
+    if metric in METRICS:
+        return value(metric, Answers.read(predictions, label))
+    return evaluate.skill(predictions).get(metric) if "naive" in predictions else None
 
 
 def _classes(declared: Declaration, a: Answers, b: Answers) -> Iterator[dict[str, Any]]:

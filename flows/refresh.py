@@ -2,7 +2,8 @@
 
 The only writer of data/<model>/pin.json and data/<model>/source/. Stages read what is pinned; `dvc repro` never
 comes here. What lies inside the project is copied and added to DVC; a path or URL outside is followed with DVC's
-import. Whatever goes wrong, the version that was pinned stays.
+import, but for the four files of MNIST below an address (web.py). Whatever goes wrong, the version that was pinned
+stays.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows import arrivals, good, imported
+from flows import arrivals, good, imported, scratch, web
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
@@ -65,7 +66,7 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     if source.startswith("builtin:"):
         return "" if old and old["source"] == source else f"{source}: not pinned yet"
     if sources.followed(source):
-        known = old is not None and old["source"] == source and not imported.moved(graph, source)
+        known = old is not None and old["source"] == source and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = arrivals.look(project, declared)
     pin = _pin(source, found)
@@ -162,8 +163,10 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
     """Import what is at a path or URL outside of the project, if it is not what was imported last."""
     model, source = declared.model, declared.ingest.source
     here = old is not None and old["source"] == source and _in_place(project, declared, old)
-    if here and not imported.moved(graph, source):
+    if old is not None and here and not _moved(graph, source, old):
         return "Unchanged", f"{source}: nothing new"
+    if web.is_folder(source):
+        return _fetch(project, graph, declared, old, refused)
     folder = project.root / sources.source_folder(model)
     name = Path(urlsplit(source).path).name
     with suppress(_Refused), unless_it_fails(graph):
@@ -178,6 +181,28 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
             _write_pin(project, model, pin)
         return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
     return "Unchanged", _stays(source, refused)
+
+
+def _moved(graph: Graph, source: str, old: Pin) -> bool:
+    """Whether a path or URL may hold anything else than what is pinned. Nothing is fetched."""
+    return web.moved(source, old.get("versions", {})) if web.is_folder(source) else imported.moved(graph, source)
+
+
+def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
+    """Bring the files below an address, which DVC's import does not follow, and pin them like those of a folder."""
+    source = declared.ingest.source
+    with scratch.folder("web") as fetched:
+        versions = web.fetch(source, fetched)
+        found = arrivals.read(project, declared, fetched, _files(fetched, source))
+        pin = _pin(source, found) | {"versions": versions}
+        if version(pin) == refused:
+            return "Unchanged", _stays(source, refused)
+        with unless_it_fails(graph):
+            _copy(found, sources.source_folder(declared.model))
+            imported.add(graph, project.root / sources.source_folder(declared.model))
+            _write_pin(project, declared.model, pin)
+    same = old is not None and old["source"] == source and version(old) == version(pin)
+    return ("Unchanged", f"{source}: the same content") if same else ("Ran", told(old, pin))
 
 
 def _stays(source: str, refused: str) -> str:

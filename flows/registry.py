@@ -134,9 +134,9 @@ def signature(about: dict[str, Any]) -> ModelSignature:
         inputs = [ColSpec(DataType.double, name) for name in about["numbers"]]
         inputs += [ColSpec(DataType.string, name) for name in (*about["categories"], *about.get("dates", []))]
         past = about.get("past", {"numbers": [], "categories": []})
-        inputs += [ColSpec(Array(DataType.double), name) for name in past["numbers"]]
-        # not Array(string): of a list with a missing value MLflow then keeps one letter of each word
-        inputs += [ColSpec(Array(AnyType()), name) for name in past["categories"]]
+        # not Array(double): MLflow refuses a list of whole numbers, as JSON writes 1.0 in most languages; nor
+        # Array(string): of a list with a missing value it then keeps one letter of each word
+        inputs += [ColSpec(Array(AnyType()), name) for name in (*past["numbers"], *past["categories"])]
     label = DataType.double if not about["classes"] else _label(about)
     outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec(DataType.float, f"probability_{name}") for name in about["classes"]]

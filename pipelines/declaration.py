@@ -210,21 +210,21 @@ def _of_source(found: Declaration) -> list[tuple[str, str]]:
         known = list(sources.BUILTIN)
         return [] if name in known else [("ingest.source", f"no built-in set {name!r}{settings.nearest(name, known)}")]
     if sources.followed(source):
-        return [("ingest.source", problem)] if (problem := _of_address(source)) else []
+        return [("ingest.source", problem)] if (problem := _of_address(source, found.data.kind)) else []
     if not Path(source).resolve().is_relative_to(project):
         hint = f"write its whole path, or copy it into data/incoming/{found.model}/"
         return [("ingest.source", f"{source!r} lies outside the project; {hint}")]
     return []
 
 
-def _of_address(source: str) -> str:
+def _of_address(source: str, kind: str) -> str:
     """What is wrong with a path or URL to follow, or ""."""
     address = urlsplit(source)
     if address.scheme not in ("", "https", "s3") and address.hostname not in ("127.0.0.1", "localhost"):
         return f"{address.scheme}:// is not followed: write https://, s3://, or the whole path of a file or folder"
     if address.password or address.username:
         return "a login does not belong into a file: give it to DVC or to the environment (README, Sources)"
-    if address.scheme.startswith("http") and address.path.endswith("/"):
+    if address.scheme.startswith("http") and address.path.endswith("/") and kind != "image":  # MNIST's four files
         return f"{source!r} is a folder, which the web does not list: name one file"
     return ""
 

@@ -162,8 +162,8 @@ def test_the_signature_says_which_columns_are_lists():
     about = predictor_about()
     found = {column.name: str(column.type) for column in registry.signature(about).inputs}
     assert found == {
-        "warm": "Array(double)",
-        "past_sold": "Array(double)",
+        "warm": "Array(Any)",
+        "past_sold": "Array(Any)",
         "sky": "Array(Any)",
         "shop": "DataType.string",
         "at": "DataType.string",

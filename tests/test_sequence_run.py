@@ -5,11 +5,12 @@ import json
 import mlflow.pyfunc
 import pandas as pd
 import pytest
+from mlflow.pyfunc import scoring_server
 from ruamel.yaml import YAML
 
 from flows import ledger, registry, tracking
 from flows.environment import Project
-from tests.clone import answer, clone, edit
+from tests.clone import answer, clone, edit, git
 from tests.sequences import SECTIONS, shops
 from tests.world import PETS
 
@@ -42,5 +43,43 @@ def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):
     expected = pd.read_parquet(fetched / "evidence" / "predictions.parquet")
     rows = pd.read_parquet(folder / "data" / "shops" / "test.parquet").head(30)
     lists = rows.assign(**{name: [list(cell) for cell in rows[name]] for name in ("warm", "sky", "past_sold")})
-    answers = mlflow.pyfunc.load_model(str(fetched)).predict(lists.drop(columns=["row_id", "sold"]))
+    served = mlflow.pyfunc.load_model(str(fetched))
+    answers = served.predict(lists.drop(columns=["row_id", "sold"]))
     assert answers["prediction"].tolist() == pytest.approx(expected["prediction"].head(30).tolist(), rel=1e-5)
+    by_json(served, lists.drop(columns=["row_id", "sold"]), answers["prediction"].tolist())
+
+    edit(folder / "models" / "shops.yaml", "epochs: 40", "epochs: 41")
+    git(folder, "commit", "-qam", "an epoch more")
+    assert answer(folder, "run", "shops")["version"] == 2
+    compared = answer(folder, "compare", "shops", "1", "2")
+    assert compared["rows"]["common"] == len(expected)
+    recorded = {entry["metric"]: entry for entry in compared["recorded"]}
+    assert all(not entry[side]["marks"] for entry in recorded.values() for side in ("a", "b"))
+    assert recorded["skill"]["a"]["now"] == pytest.approx(found["metrics"]["skill"])
+    assert answer(folder, "verify", "shops")["verdict"] == "identical"
+
+
+def by_json(served, rows: pd.DataFrame, expected: list[float]) -> None:
+    """The body of a request, read and answered as `mlflow models serve` does: a missing value is null, 1.0 may be 1."""
+    cells = [[plain(cell) for cell in row] for row in rows.to_numpy().tolist()]
+    split = {"columns": list(rows), "data": cells}
+    records = [dict(zip(rows, row, strict=True)) for row in cells]
+    for body in ({"dataframe_split": split}, {"dataframe_records": records}):
+        read = scoring_server.infer_and_parse_data(json.loads(json.dumps(body)), served.metadata.get_input_schema())
+        assert served.predict(read)["prediction"].tolist() == pytest.approx(expected, rel=1e-5)
+    for cell in ([1, 2, 3, 4, 5, 6], [1, 2.5, None, 4, 5, 6], [None] * 6):
+        body = {
+            "dataframe_split": split | {"data": [[cell if name == "warm" else v for name, v in records[0].items()]]}
+        }
+        read = scoring_server.infer_and_parse_data(json.loads(json.dumps(body)), served.metadata.get_input_schema())
+        same = rows.head(1).assign(warm=[[float("nan") if value is None else float(value) for value in cell]])
+        assert served.predict(read)["prediction"][0] == pytest.approx(served.predict(same)["prediction"][0], rel=1e-5)
+
+
+def plain(cell):
+    """As another language's JSON has it: whole numbers without a point, null where a value is missing."""
+    if isinstance(cell, list):
+        return [plain(value) for value in cell]
+    if cell is None or cell != cell:
+        return None
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
