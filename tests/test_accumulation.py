@@ -32,7 +32,7 @@ def run(name: str, shape: tuple[int, ...], weighted: bool, **plan: Any) -> tuple
         ("dense", (6,), True, {"micro": 4}),
         ("dense", (6,), False, {"micro": 2, "xla": "off"}),
         ("dense", (6,), False, {"xla": "off"}),
-        ("convolution", (6, 6, 2), False, {"micro": 1}),
+        pytest.param("convolution", (6, 6, 2), False, {"micro": 1}, marks=pytest.mark.long),
     ],
 )
 def test_a_batch_in_parts_is_the_batch_within_rounding(name, shape, plan, weighted):

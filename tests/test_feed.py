@@ -195,6 +195,7 @@ def test_a_streamed_training_gives_the_same_bytes_twice(folder, monkeypatch):
     assert all(isinstance(one, Streamed) and one.windows > 1 for one in made)
 
 
+@pytest.mark.long
 def test_a_streamed_training_learns_what_a_held_one_learns(folder, monkeypatch):
     def last() -> pd.Series:
         trained(folder, epochs=6, learning_rate=0.01)

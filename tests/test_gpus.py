@@ -126,7 +126,9 @@ def test_of_gpus_that_seem_to_be_in_order_only_tensorflow_can_tell(sight):
 
 
 def test_the_command_that_shows_why_can_be_run():
-    assert subprocess.run(shlex.split(gpus.ASK), cwd=ROOT, capture_output=True).returncode == 0
+    python, *rest = shlex.split(gpus.ASK)
+    assert python == "python"
+    assert subprocess.run([sys.executable, *rest], cwd=ROOT, capture_output=True).returncode == 0
 
 
 def test_a_gpu_that_this_process_may_not_use_is_not_counted():

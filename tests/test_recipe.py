@@ -45,6 +45,7 @@ def test_classes_are_balanced_for_the_metric_that_asks_for_it_alone():
     assert [name for name, weight in zip(METRICS, weights, strict=True) if weight] == ["balanced_accuracy"]
 
 
+@pytest.mark.long
 def test_a_curve_of_skewed_numbers_is_found_which_a_linear_model_cannot_see(tmp_path, hardware):
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"a": random.lognormal(0, 2, 3000), "b": random.normal(size=3000)})

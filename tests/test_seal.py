@@ -74,14 +74,15 @@ def test_a_stage_whose_files_stay_as_they_are_succeeds(project):
     assert not (project.root / "data/pets/checkpoint.npz").exists()
 
 
+OTHERS = ("pipelines/networks.py", "data/pets/check.json", "models/pets.yaml")
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        "pipelines/networks.py",
         "pipelines/train.py",
         "data/pets/train.parquet",
-        "data/pets/check.json",
-        "models/pets.yaml",
+        *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS),
     ],
 )
 def test_a_file_that_was_changed_and_changed_back_fails_the_stage_and_is_named(project, path):
