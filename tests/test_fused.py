@@ -107,7 +107,7 @@ CASES = [  # model, rows held or streamed, with sample weights
     pytest.param("lstm", "held", True, marks=pytest.mark.long),
     pytest.param("gru", "streamed", False, marks=pytest.mark.long),
     ("pooling", "held", True),
-    ("rotation", "streamed", True),
+    pytest.param("rotation", "streamed", True, marks=pytest.mark.long),
 ]
 WITHOUT_XLA = {"pooling", "rotation"}  # MaxPooling's gradient has no deterministic implementation in XLA
 
@@ -309,7 +309,9 @@ WHERE = {  # the place of the row in the order of the epoch: the step that meets
 }
 
 
-@pytest.mark.parametrize("name", ["linear", "rotation"], ids=["xla", "without xla"])
+@pytest.mark.parametrize(
+    "name", ["linear", pytest.param("rotation", marks=pytest.mark.long)], ids=["xla", "without xla"]
+)
 @pytest.mark.parametrize("where", WHERE)
 def test_a_loss_that_is_no_number_is_told_with_its_epoch_and_step(name, where):
     place, step = WHERE[where]
@@ -343,7 +345,10 @@ def test_the_steps_of_every_epoch_are_counted_from_one():
         fit(compiled("linear"), Turning(sound, Held([(x, y)], None)), sound)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 6])
+LONG = pytest.mark.long  # the steps between
+
+
+@pytest.mark.parametrize("step", [1, pytest.param(2, marks=LONG), 3, pytest.param(4, marks=LONG), 6])
 def test_the_step_is_counted_over_the_windows_of_an_epoch(tmp_path, step):
     columns = rows((6,))
     order = [batch[1] for batch in batches(stream(tmp_path, (columns[0], np.arange(ROWS)), 7), 0)]
