@@ -141,6 +141,7 @@ def test_a_network_whose_memory_is_short_trains_in_parts_and_says_so(made, tmp_p
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_layers_that_measure_their_batch_are_refused_in_parts_unless_that_is_allowed(made, tmp_path):
     import keras
 

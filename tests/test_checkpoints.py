@@ -146,6 +146,7 @@ def test_a_checkpoint_of_something_else_is_not_used_and_the_difference_is_said(w
     assert contents(world.root / "data/tiles") == found
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_is_damaged_is_not_used(world):
     prepared(world, epochs=2)
     path = world.root / "data/tiles/checkpoint.npz"

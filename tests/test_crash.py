@@ -158,7 +158,13 @@ def test_nothing_is_left_running_in_prefect_or_mlflow(killed):
     assert not (killed / "data" / "diabetes" / "checkpoint.npz").exists()
 
 
-@pytest.mark.parametrize("table", ["", '{"write": {"data/diabetes/raw.parquet": {"pid": %d, "cmd": "another"}}}'])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "",
+        pytest.param('{"write": {"data/diabetes/raw.parquet": {"pid": %d, "cmd": "another"}}}', marks=pytest.mark.long),
+    ],
+)
 def test_a_damaged_or_foreign_table_of_dvcs_locks_does_not_block(killed, table):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     path = killed / ".dvc" / "tmp" / "rwlock"

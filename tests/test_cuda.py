@@ -51,6 +51,7 @@ def test_a_tensorflow_that_does_not_say(package, text):
     assert cuda.build(package) is None
 
 
+@pytest.mark.long
 def test_the_file_says_what_tensorflow_itself_says():
     """In a process of its own: where TensorFlow is imported is settled by the first to do so (pipelines/device.py)."""
     code = "import json, tensorflow as tf; print(json.dumps(dict(tf.sysconfig.get_build_info())))"

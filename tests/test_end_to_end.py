@@ -92,7 +92,7 @@ def test_running_again_changes_nothing(project, first, store, model):
     assert len(store.search_model_versions(f"name = '{model}'")) == 1
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(m, marks=pytest.mark.long) for m in MODELS[1:])])
 def test_registered_model_predicts_raw_rows_as_it_was_evaluated(project, first, store, model):
     done = command(project, "tests.predict", store.tracking_uri, model)
     assert done.returncode == 0, done.stderr

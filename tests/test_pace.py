@@ -76,6 +76,7 @@ def test_rows_that_are_late_are_waited_for_and_rows_at_hand_are_not(tmp_path):
     assert "train.threads" in told.advice(late / "history.csv")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hardware")
 def test_a_training_that_starts_anew_forgets_the_last_one_and_one_that_goes_on_keeps_what_is_done(tmp_path):
     (tmp_path / "pace.csv").write_text(pace.HEAD + "1,2,500,0.1,0.7\n4,2,500,0.1,0.6\n")

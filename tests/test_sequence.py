@@ -35,6 +35,7 @@ def sold(tmp_path_factory, hardware):
         yield prepared(world, shops(), *STAGES)
 
 
+@pytest.mark.long
 def test_two_processes_make_the_same_model(sold):
     first = predictor.model_hash(sold / "model")
     done = World(sold.parent.parent).command("train", "shops")
