@@ -27,22 +27,16 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 MODEL = "pictures"
 TRAIN = {"network": "cnn", "filters": [16, 32], "hidden": [128], "epochs": 4, "batch_size": 256, "dropout": 0.2}
-CPU = {
-    "CPU": {"device": "cpu"},
-    "CPU, no XLA": {"device": "cpu", "xla": "off"},
-    "CPU, not deterministic": {"device": "cpu", "deterministic": False},
-    "CPU, micro-batches of 64": {"device": "cpu", "micro_batch": 64},
-    "CPU, mixed_bfloat16": {"device": "cpu", "precision": "mixed_bfloat16"},
+WAYS: dict[str, dict[str, Any]] = {  # on both kinds of device
+    "": {},
+    ", no XLA": {"xla": "off"},
+    ", not deterministic": {"deterministic": False},
+    ", micro-batches of 64": {"micro_batch": 64},
+    ", mixed_bfloat16": {"precision": "mixed_bfloat16"},
 }
-GPU = {
-    "GPU": {"device": "gpu"},
-    "GPU, no XLA": {"device": "gpu", "xla": "off"},
-    "GPU, not deterministic": {"device": "gpu", "deterministic": False},
-    "GPU, micro-batches of 64": {"device": "gpu", "micro_batch": 64},
-    "GPU, mixed_bfloat16": {"device": "gpu", "precision": "mixed_bfloat16"},
-    "GPU, mixed_float16": {"device": "gpu", "precision": "mixed_float16"},
-    "GPU, precision auto": {"device": "gpu", "precision": "auto"},
-}
+MORE = {", mixed_float16": {"precision": "mixed_float16"}, ", precision auto": {"precision": "auto"}}  # on a GPU
+CPU = {f"CPU{name}": {"device": "cpu"} | changes for name, changes in WAYS.items()}
+GPU = {f"GPU{name}": {"device": "gpu"} | changes for name, changes in (WAYS | MORE).items()}
 APART = """
 import sys
 import pyarrow.parquet as pq

@@ -1,13 +1,13 @@
 """Follow the epochs of a training through the file that it writes."""
 
 import csv
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.polled import polled
+
 Epoch = dict[str, float]  # epoch, train/loss, validation/loss, ...
-EVERY = 0.3  # seconds between two looks
 
 
 def read(path: Path) -> list[Epoch]:
@@ -31,26 +31,17 @@ def followed(path: Path, report: Callable[[list[Epoch]], None], only: bool = Tru
     if not only:
         yield
         return
-    stale, done = _identity(path), threading.Event()
+    stale, seen = _identity(path), 0
 
-    def look() -> None:
-        seen = 0
-        while True:
-            last = done.wait(EVERY)
-            found = read(path) if _identity(path) != stale else []
-            if len(found) > seen:
-                report(found[seen:])
-                seen = len(found)
-            if last:
-                return
+    def look(last: bool) -> None:
+        nonlocal seen
+        found = read(path) if _identity(path) != stale else []
+        if len(found) > seen:
+            report(found[seen:])
+            seen = len(found)
 
-    thread = threading.Thread(target=look, name="epochs", daemon=True)
-    thread.start()
-    try:
+    with polled(look, "epochs"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
