@@ -25,7 +25,7 @@ from pipelines.loop import Loop
 from pipelines.settings import Section
 
 VARIABLE = "TF_CONFIG"
-HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher: ray` (README, Several GPUs)."
+HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher: ray` (README, Hardware)."
 
 
 class Spread(Section):
