@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -39,7 +39,9 @@ class Hardware(Section):
     instructions: Literal["AVX2", "AVX512_CORE", "ALL"] = "AVX2"  # the most that oneDNN may use
 
     @model_validator(mode="after")
-    def _one_compiler(self) -> "Hardware":
+    def _devices_fit(self) -> "Hardware":
+        if isinstance(self.devices, int) and self.devices < 1:
+            raise ValueError(f"`devices` is {self.devices}: a number from 1, or all")
         if self.xla == "on" and (self.devices != 1 or self.workers > 1):
             raise ValueError("`xla: on` is for one device: several share their batches step by step, without XLA")
         return self
