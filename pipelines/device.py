@@ -27,9 +27,7 @@ class Hardware(Section):
     """The keys of `train:` that say where and how numbers are computed."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: Annotated[int, Field(ge=1)] | Literal["all"] = (
-        1  # of each process; on the CPU parts of it, to try things out
-    )
+    devices: int | Literal["all"] = 1  # of each process; on the CPU parts of it, to try things out
     workers: int = Field(1, ge=1)  # processes that train together, each with so many devices (replicas.py)
     precision: Literal["float32", "auto", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: Literal["auto", "on", "off"] = "auto"
