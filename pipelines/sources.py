@@ -155,7 +155,7 @@ def read(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -
         raise DataError(f"{path} is no whole gzip file: {error}.", "Send it again.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
-            f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
+            f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.",
             "Send it again." if kind == "parquet" else "Correct the file, or `ingest:` in the model's YAML.",
         ) from error
 
