@@ -69,8 +69,8 @@ def data(project: Project, model: str, refreshed: str) -> None:
     folder, rules = project.data(model), []
     for stage in ("validation", "check"):
         rules += [_rule(stage, entry) for entry in _report(folder, stage).get("rules", [])]
-    rows = _report(folder, "validation").get("rows", "unknown")
-    told = f"{model}: {rows} rows. {refreshed}"
+    rows = _report(folder, "validation").get("rows")
+    told = f"{model}: {'unknown' if rows is None else f'{rows:,}'} rows. {refreshed}"
     create_table_artifact(rules or [{"rule": "none declared"}], key=f"{_key(model)}-data", description=told)
 
 
@@ -88,12 +88,14 @@ def _report(folder: Path, stage: str) -> dict[str, Any]:
 
 
 def _rule(stage: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """In the order of what a narrow page is to show first."""
+    counted = entry.get("rows")
     return {
         "verdict": "pass" if entry["success"] else f"FAIL ({entry['level']})",
+        "failing": f"{entry['failing']:,} of {entry['rows']:,}" if counted else f"found {entry.get('observed')}",
         "stage": stage,
         "rule": entry["rule"],
         "arguments": ", ".join(f"{name} {value}" for name, value in entry["arguments"].items()),
-        "failing": f"{entry['failing']} of {entry['rows']}" if entry.get("rows") else f"found {entry.get('observed')}",
     }
 
 
@@ -125,7 +127,8 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
     ]
     create_table_artifact(rows, key=f"{key}-decision", description=f"{model}: {answer['decision']}")
     page = f"{servers.address(project, 'mlflow')}/#/experiments/{published.experiment_id}/runs/{published.run_id}"
-    create_link_artifact(page, link_text=f"{model} in MLflow", key=f"{key}-mlflow")
+    told = f"{model}: version {published.version}, its metrics, figures and files"
+    create_link_artifact(page, link_text=f"{model} in MLflow", key=f"{key}-mlflow", description=told)
 
 
 def _interval(look: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 WORDS = re.compile(r"[^\W\d]\w*([ ./()+-]+\w+)*/?")  # that need no quotes, unless they mean something: null, true
+LONGEST = 1000  # letters of a key, as it is written: YAML takes 1,024
 
 
 class Said(NamedTuple):
@@ -62,8 +63,11 @@ def _line(content: Any) -> str:
         return "{" + ", ".join(f"{_line(key)}: {_line(value)}" for key, value in content.items()) + "}"
     if isinstance(content, list):
         return "[" + ", ".join(map(_line, content)) + "]"
-    if not isinstance(content, str):
-        return json.dumps(content)
+    return word(content) if isinstance(content, str) else json.dumps(content)
+
+
+def word(content: str) -> str:
+    """In quotes where it needs them."""
     return content if WORDS.fullmatch(content) and _reads_as_itself(content) else f'"{_escaped(content)}"'
 
 

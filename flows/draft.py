@@ -17,6 +17,7 @@ from flows.rehearsal import Rehearsed
 from flows.sniff import Reading
 from flows.target import FEWEST_OF_CLASS, Target
 from pipelines.rows import MISSING
+from pipelines.validate import Validate
 
 MOST_RULES = 100  # columns that get a rule of their own
 MOST_WORDS = 20  # of a category that gets a rule,
@@ -53,7 +54,7 @@ class Draft:
             "format": 1,
             "data": self.data(),
             "ingest": self.ingest(),
-            "validate": {"rules": self.rules()},
+            "validate": {"rules": self.rules()} | self.quarantine(),
             "clean": {"split": self.split()},
             "check": self.check(),
             "train": self.train(),
@@ -112,6 +113,14 @@ class Draft:
             why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each"
             return [*found, Said(known | {"level": "quarantine"}, why)]
         return [*found, Said(known, "another class is news")]
+
+    def quarantine(self) -> dict[str, Said]:
+        """A limit that the rows which the rules set aside do not pass, where they are many; else {}."""
+        share = 1 - (sum(self.target.kept.values()) or len(self.target.values)) / self.rows
+        if 2 * share <= Validate().quarantine_limit:
+            return {}
+        why = f"{share:.1%} of the rows have no target, or a class of too few rows: they are set aside"
+        return {"quarantine_limit": Said(min(1.0, _up(2 * share)), why)}
 
     def split(self) -> Any:
         if self.moments is not None:

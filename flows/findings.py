@@ -126,7 +126,7 @@ def _of_quarantine(report: dict[str, Any], config: Validate) -> list[Finding]:
             level="stop",
             title="validate.quarantine_limit",
             words=f"At most {config.quarantine_limit:.1%} of the rows may be set aside.",
-            found=f"{report['quarantined']} of {report['rows']} rows would be",
+            found=f"{report['quarantined']:,} of {report['rows']:,} rows would be",
             accept=accept.limit("validate", "quarantine_limit", share),
         )
     ]

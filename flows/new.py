@@ -147,6 +147,11 @@ def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
             raise RequestError(f"There is no column {name!r}{settings.nearest(name, there)}.", _read_as(there, reading))
         if _means_something(name):
             raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
+    for name in there:
+        if len(commented.word(name)) > commented.LONGEST:
+            raise DataError(
+                f"A column has a name of {len(name):,} letters: {name[:40]}...", "Shorten it in the source."
+            )
     if wanted[0] in wanted[1:]:
         raise RequestError(f"{wanted[0]!r} is the --target, and cannot be a --group too.", "Choose another one.")
 

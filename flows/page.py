@@ -170,11 +170,15 @@ class _Writer:
 
 def _summary(found: list[Finding]) -> str:
     counts = {level: sum(one.level == level for one in found) for level in LEVELS}
-    told = [f"{count} {words}" for level, words in SUMMARY.items() if (count := counts[level])]
+    told = [f"{count} {words[count > 1]}" for level, words in SUMMARY.items() if (count := counts[level])]
     return f"Of the rules that do not hold, {', '.join(told)}."
 
 
-SUMMARY = {"stop": "stop the run", "quarantine": "set rows aside", "warn": "only warn"}
+SUMMARY = {  # of one rule, of several
+    "stop": ("stops the run", "stop the run"),
+    "quarantine": ("sets rows aside", "set rows aside"),
+    "warn": ("only warns", "only warn"),
+}
 LEVELS = {
     "stop": "It stops the run",
     "quarantine": "Its rows are set aside",

@@ -78,7 +78,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     with scratch.folder("run") as temporary:
         tracking.log_files(store, run_id, files(project, model, found, lock, temporary))
     tracking.log_model(store, run_id, registry.logged_model(version))
-    views.ensure(store, place, model, declared.evaluate.metrics)
+    views.ensure(store, place, model, list(found.metrics))
     store.update_run(run_id, name=run_name(declared, version, inputs_hash))
     tracking.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
@@ -103,8 +103,8 @@ def computed(folder: Path) -> dict[str, str]:
 def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:
     """Of a published run: its version, network, layers, and the beginning of the hash of its inputs."""
     train = declared.train
-    layers = "-".join(str(units) for units in (*train.filters, *train.hidden))
-    return f"v{version.version} {train.network} {layers} {inputs_hash[:7]}"
+    layers = "-".join(str(units) for units in (*train.filters, *train.recurrent, *train.hidden))
+    return " ".join(filter(None, [f"v{version.version}", train.network, layers, inputs_hash[:7]]))
 
 
 def example(found: Made, declared: Declaration) -> Any:
@@ -142,10 +142,12 @@ def files(
 def draw_curve(history: list[epochs.Epoch], path: Path) -> None:
     """Loss of training and validation, epoch by epoch."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="loss", title="Learning curve")
     for key in ("train/loss", "validation/loss"):
         axes.plot([epoch["epoch"] for epoch in history], [epoch[key] for epoch in history], label=key)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     figure.savefig(path, dpi=100)

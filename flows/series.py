@@ -73,6 +73,9 @@ class SeriesDraft(Draft):
     def _about_target(self) -> list[Said]:
         return super()._about_target()[1:]  # a row without a target still is the past of others
 
+    def quarantine(self) -> dict[str, Said]:
+        return {}
+
     def split(self) -> dict[str, Any]:
         first, second = edges(self.grid.instants)
         return {"by": "time", "column": self.grid.time, "validation_from": first, "test_from": second}

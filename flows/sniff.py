@@ -110,6 +110,7 @@ def _rows(text: str, path: Path) -> tuple[list[list[str]], str]:
 
 def _split(text: str, delimiter: str) -> list[list[str]]:
     """The last of the lines may be cut, and is left out if there are others."""
+    csv.field_size_limit(misread.LONGEST)
     try:
         found = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
     except csv.Error:

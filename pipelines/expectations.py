@@ -287,7 +287,7 @@ def found(entry: dict[str, Any]) -> str:
         return f"found {entry['observed']}"
     shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
     values = ", ".join(repr(value) for value in shown if value is not None)
-    return f"{entry['failing']} of {entry['rows']} rows break it" + (f", such as {values}" if values else "")
+    return f"{entry['failing']:,} of {entry['rows']:,} rows break it" + (f", such as {values}" if values else "")
 
 
 def warnings(report: dict[str, Any]) -> list[str]:

@@ -130,6 +130,16 @@ def test_a_seed_is_found_under_which_every_split_has_every_class(inside, tmp_pat
     assert "by: hash, seed: " in text
 
 
+def test_many_rows_without_a_target_are_set_aside_in_the_first_run_too(inside, tmp_path):
+    table = orders()
+    table.loc[::10, "ordered"] = ""
+    found = made(inside, "lacking", file(tmp_path, table))
+    assert found.raw["validate"]["quarantine_limit"] == pytest.approx(0.2)
+    assert "10.0% of the rows have no target" in (inside.root / "models" / "lacking.yaml").read_text(encoding="utf-8")
+    table.loc[10:, "ordered"] = orders()["ordered"][10:]
+    assert "quarantine_limit" not in made(inside, "lacking", file(tmp_path, table), force=True).raw["validate"]
+
+
 def test_long_words_get_no_rule_and_too_long_a_yaml_is_refused(inside, tmp_path):
     table = orders().assign(long=np.where(np.arange(600) % 3, "short", "x" * 5000))
     assert "xxx" not in new(inside, Wanted("words", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
@@ -227,6 +237,7 @@ def test_a_pipe_is_not_waited_for(inside, tmp_path):
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
+        (orders().rename(columns={"age": "\n" * 300}), "a name of 300 letters"),
         (orders(49), "49 rows"),
         (orders().assign(ordered="yes"), "every row"),
         (orders()[["key", "v", "ordered"]], "no column to learn from"),

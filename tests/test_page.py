@@ -305,7 +305,7 @@ def test_the_message_names_the_page_and_the_page_says_how_to_go_on(shop):
     assert "| largest | " in text
     assert "| 97.25 |" in text
     assert re.search(r"Broken since \d{4}-\d\d-\d\d \d\d:\d\d UTC, when pin ", text)  # the second run says it
-    assert "1 stop the run, 1 only warn" in text
+    assert "1 stops the run, 1 only warns" in text
 
 
 @pytest.mark.long

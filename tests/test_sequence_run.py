@@ -39,6 +39,10 @@ def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):
     baseline = next(look["said"] for look in evidence["looks"] if look["what"] == "baseline")
     assert "better than the naive forecast (the last known value)" in baseline
     version = registry.champion(tracking.client(project), "shops")
+    run = tracking.client(project).get_run(found["run_id"])
+    assert run.info.run_name.startswith("v1 rnn 8 ")
+    columns = tracking.client(project).get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.decisions"]
+    assert "test/skill" in columns
     fetched = registry.fetch_all(tracking.client(project), version, tmp_path)
     expected = pd.read_parquet(fetched / "evidence" / "predictions.parquet")
     rows = pd.read_parquet(folder / "data" / "shops" / "test.parquet").head(30)

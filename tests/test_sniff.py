@@ -61,6 +61,12 @@ def test_an_encoding_without_a_mark_is_found_too(tmp_path, encoding):
     assert found.keys == {"delimiter": ";", "encoding": encoding}
 
 
+def test_a_long_cell_is_read_in_every_process(tmp_path):
+    csv.field_size_limit(131_072)  # Python's own
+    path = written(tmp_path / "a.csv", [ROWS[0], ["x" * 300_000, "1", "Oslo"]], ";")
+    assert sniff(path, []).keys == {"delimiter": ";"}
+
+
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_names_alone_are_no_table(tmp_path, end):
     (tmp_path / "a.csv").write_text(f"a,b,c{end}")
