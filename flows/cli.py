@@ -132,14 +132,17 @@ def schedule(
 
 @app.command()
 def up(
-    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="The servers alone.")] = False,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Without the scheduler.")] = False,
+    no_warm: Annotated[
+        bool, typer.Option("--no-warm", help="Without the processes that keep TensorFlow and others loaded.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Start the servers of Prefect and MLflow and the scheduler in the background, and print their addresses."""
     from flows.commands import up as command
 
-    _answer(lambda project: command(project, not no_schedule), told.servers, as_json, debug)
+    _answer(lambda project: command(project, not no_schedule, not no_warm), told.servers, as_json, debug)
 
 
 @app.command()

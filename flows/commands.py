@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, tracker, warm
+from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, standby, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
 from pipelines import declaration, gpus, settings
@@ -118,9 +118,12 @@ def _next(project: Project) -> str:
     return "`ratchet up` opens the pages of MLflow and Prefect, `ratchet status` shows every model"
 
 
-def up(project: Project, schedule: bool = True) -> dict[str, Any]:
-    """Both servers and the scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
+def up(project: Project, schedule: bool = True, preload: bool = True) -> dict[str, Any]:
+    """Servers, warm processes, scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
     answer: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+    if preload:
+        standby.up(project)
+    answer |= {"warm": preload}
     try:
         return answer | {"schedule": scheduler.start(project) if schedule else {}, "problem": ""}
     except RequestError as error:  # without git there is nothing to run from: the servers are up all the same
@@ -131,6 +134,7 @@ def down(project: Project) -> dict[str, Any]:
     """The scheduler first, so that it starts nothing more. Raises BusyError while a run is active."""
     servers.check_idle(project)
     stopped = ["schedule"] if scheduler.stop(project) else []
+    stopped += ["warm"] if standby.down(project) else []
     return {"format": 1, "stopped": stopped + servers.down(project)}
 
 

@@ -67,6 +67,7 @@ def compare(found: State) -> str:
 
 def servers(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    lines += [f"{'warm':<9} the libraries of the stages stay loaded"] if found["warm"] else []
     served = found["schedule"]
     for model, words in served.get("models", {}).items():
         lines.append(f"{'schedule':<9} {model}: {words or 'none'} (branch {served['branch']})")

@@ -32,6 +32,7 @@ print(json.dumps({
     "cores": sorted(os.sched_getaffinity(0)),
     "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     "group": os.getpgrp(),
+    "mask": os.umask(0),
     "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
     "parent": os.getppid(),
     "warm": "tensorflow" in sys.modules,
