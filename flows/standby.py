@@ -28,6 +28,7 @@ READ_ONCE = (  # the beginnings of variables that Python, the loader and librari
     *("MPL", "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHON", "TF_", "TMPDIR", "TZ", "XLA_"),
 )
 HARMLESS = ("PYTHONUNBUFFERED",)
+SERVED_BY = {"tables": "rules"}  # which have imported what those need
 
 
 def start(
@@ -92,7 +93,7 @@ def borrow(project: Project, kind: str, environment: dict[str, str], folder: Pat
 
     environment: in which libraries are to have been imported.
     """
-    return _reached(_place(project, environment) / kind, folder / kind)
+    return _reached(_place(project, environment) / SERVED_BY.get(kind, kind), folder / kind)
 
 
 def _reached(address: Path, link: Path, message: bytes = b"") -> bool:

@@ -13,7 +13,7 @@ from flows.environment import Project
 from pipelines.__main__ import STAGES
 from pipelines.declaration import Declaration
 from pipelines.device import Hardware
-from pipelines.warm import KINDS, VARIABLE
+from pipelines.warm import KINDS, LIBRARIES, VARIABLE
 
 
 class Warm:
@@ -21,7 +21,7 @@ class Warm:
 
     def __init__(self, project: Project, folder: Path):
         self._project, self._folder = project, folder
-        self._processes: dict[str, subprocess.Popen[bytes] | None] = {}  # by kind; None: borrowed
+        self._processes: dict[str, subprocess.Popen[bytes] | None] = {}  # by kind; None: not of this run
 
     def begin(self, stage: str, hardware: Hardware) -> None:
         """Start what this stage and those after it ask for, or borrow it; what is there already stays.
@@ -29,7 +29,7 @@ class Warm:
         On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
         to import too.
         """
-        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
+        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :])
         environment = standby.environment(hardware)
         with ExitStack() as stack:
             turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
@@ -37,7 +37,8 @@ class Warm:
                 if kind in self._processes:
                     continue
                 self._processes[kind] = None
-                if not standby.borrow(self._project, kind, environment, self._folder):
+                lent = standby.borrow(self._project, kind, environment, self._folder)
+                if not lent and kind in LIBRARIES:
                     self._processes[kind], file = standby.start(self._project, kind, self._folder, environment, turn)
                     imported = stack.enter_context(file)
                     turn = imported if _cores() <= 2 else turn

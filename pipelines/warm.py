@@ -49,7 +49,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
     ),
 }
 LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
-KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the rest is light
+KINDS = {
+    "ingest": "tables",  # quick to import: no process is started for it, but one that stays anyway is asked
+    "validate": "rules",
+    "clean": "tables",
+    "check": "rules",
+    "train": "networks",
+    "evaluate": "networks",
+}
 END = b"q"  # asks a warm process to end, instead of a child for something
 CHECK_SECONDS = 60.0
 KILLED = 137  # the exit status of a child that could not give one

@@ -73,22 +73,23 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_a_run_borrows_what_stays_and_leaves_it_there(project, tmp_path):
+@pytest.mark.parametrize(("kind", "served_by"), [("networks", "networks"), ("tables", "rules")])
+def test_a_run_borrows_what_stays_and_leaves_it_there(project, tmp_path, kind, served_by):
     standby.up(project)
     there = staying(project)
     assert set(there) == set(LIBRARIES)
     (tmp_path / "asked.py").write_text(ABOUT)
-    command = [sys.executable, "-m", "pipelines.warm", "run", "networks", "asked"]
+    command = [sys.executable, "-m", "pipelines.warm", "run", kind, "asked"]
     for _ in range(2):
         with warm.shared(project) as shared:
-            shared.begin("validate", Hardware())
+            shared.begin("ingest", Hardware())
             variables = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
             found = json.loads(subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True).stdout)
-        assert found["parent"] == there["networks"]
-        assert found["loaded"]
+        assert found["parent"] == there[served_by]
+        assert found["loaded"] == (kind == "networks")
         assert found["own"] == []  # the tree of the one who asks may be another one
         assert found["folder"] == str(tmp_path)
-        assert found["group"] not in (os.getpgrp(), there["networks"])
+        assert found["group"] not in (os.getpgrp(), there[served_by])
         assert staying(project) == there
 
 
