@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,8 +76,6 @@ def new(
     debug: Debug = False,
 ) -> None:
     """Look at a table and write models/NAME.yaml, with a reason beside every guess."""
-    from pathlib import Path
-
     from flows.new import Wanted
     from flows.new import new as command
 
@@ -211,6 +210,26 @@ def compare(
 
     here = os.getcwd()  # before the project's folder becomes the working directory
     _answer(lambda project: command(project, model, (one, other), output, here), told.compare, as_json, debug)
+
+
+@app.command()
+def predict(
+    model: Model,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows to predict: a file, or a folder of files.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="A file to write: .parquet or .csv.")],
+    version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
+    device: Annotated[Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Default: `evaluate: device:`.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the rows of a file, or of a folder of files, with the champion."""
+    from flows.commands import predict as command
+    from flows.places import Wanted
+
+    paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
+    wanted = Wanted(model, *paths, version, device or "", force)
+    _answer(lambda project: command(project, wanted, as_json), told.predict, as_json, debug)
 
 
 @app.command()

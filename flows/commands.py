@@ -14,6 +14,7 @@ from uuid import uuid4
 from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, standby, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
+from flows.places import Wanted
 from pipelines import declaration, gpus, settings
 from pipelines.errors import RequestError, StageError
 
@@ -171,6 +172,14 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
     from flows import compare as comparing
 
     return comparing.compare(project, model, words, output, Path(here))
+
+
+def predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
+    """The answers of a registered model to the rows of a file. Raises RequestError, DataError, IntegrityError."""
+    from flows import predict as predicting
+
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # the half-written file goes in both cases
+    return predicting.predict(project, wanted, _watched(quiet).notice)
 
 
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
