@@ -1,6 +1,6 @@
 """Predict the rows of a file with a registered model, in a process of its own: python -m flows.inference REQUEST
 
-TensorFlow looks only once at what it is to compute on, and a fresh process has not loaded it yet. REQUEST is a JSON
+TensorFlow looks only once at what it is to compute on, and a fresh process has not asked it yet. REQUEST is a JSON
 file; the answer, or the error, is written beside it. Rows are read, predicted and written some at a time, in batches
 of the size that the model records: the same rows in the same batches give the same bits as in its evaluation.
 """
@@ -51,17 +51,17 @@ class Request:
     device: str
 
 
-def run(request: Request, folder: Path, notice: Callable[[str], None]) -> dict[str, Any]:
+def run(request: Request, folder: Path, environment: dict[str, str], notice: Callable[[str], None]) -> dict[str, Any]:
     """Start the process and read its answer: rows, columns, ignored, left_out, added, device, hardware.
 
-    notice: is told what it waits for. Raises the error that it met, as a RatchetError.
+    environment: its variables. notice: is told what it waits for. Raises the error that it met, as a RatchetError.
     """
     path, log = folder / "request.json", folder / "stderr"
     path.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    command = [sys.executable, "-m", "flows.inference", str(path)]
+    command = [sys.executable, "-m", "pipelines.warm", "run", "networks", "flows.inference", str(path)]
     with (
         log.open("wb") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
     ):
         try:
             for line in child.stdout or ():

@@ -6,6 +6,7 @@ when it is whole.
 """
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from flows import inference, ledger, lifeline, moves, places, registry, scratch, tracking
+from flows import inference, ledger, lifeline, moves, places, registry, scratch, standby, tracking
 from flows.environment import Project
 from flows.locks import Notice
 from flows.places import Wanted
 from flows.registry import MlflowException, ModelVersion
 from flows.tracking import MlflowClient
-from pipelines import evaluate, feed, gpus, predictor, settings
+from pipelines import device, evaluate, feed, gpus, predictor, settings, warm
 from pipelines.errors import IntegrityError, RequestError, SettingsError
 from pipelines.ingest import Ingest
 from pipelines.settings import FORMAT, Data
@@ -48,7 +49,9 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         }
         asked = {"folder": str(files), "source": str(wanted.source), "output": str(output)}
         request = inference.Request(**about | sections | asked, device=wanted.device or declared)
-        found = inference.run(request, folder, notice)
+        hardware = device.of_model(files, request.device)
+        lent = standby.borrow(project, "networks", standby.environment(hardware), folder)
+        found = inference.run(request, folder, os.environ | ({warm.VARIABLE: str(folder)} if lent else {}), notice)
         places.put(output, wanted)
     where = {"champion": wanted.version is None, "input": str(wanted.source), "output": str(wanted.output)}
     seconds = round(time.monotonic() - start, 3)

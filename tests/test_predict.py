@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -266,7 +267,7 @@ def ask(project, tmp_path, monkeypatch):
     def run(model: str = "pets", output: Path = tmp_path / "x.csv", apart: bool = False, **more: Any) -> dict[str, Any]:
         source = more.pop("source", project.data(model) / "test.parquet")
         if not apart:
-            here = lambda request, folder, notice: inference.predict(request)  # noqa: E731
+            here = lambda request, *_: inference.predict(request)  # noqa: E731
             monkeypatch.setattr(inference, "run", here)
         return predict.predict(project, Wanted(model, source, output, **more), lambda text: None)
 
@@ -305,7 +306,7 @@ def test_a_process_that_dies_is_told(made, tmp_path):
     with pytest.raises(
         RatchetError, match=r"could not be predicted in a process of their own: FileNotFoundError: .*gone"
     ):
-        inference.run(request, tmp_path, print)
+        inference.run(request, tmp_path, dict(os.environ), print)
 
 
 def test_any_version_can_be_asked_and_without_a_champion_one_has_to_be(ask, tmp_path):
