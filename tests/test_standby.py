@@ -17,8 +17,8 @@ import pytest
 from flows import scratch, standby, warm
 from flows.environment import Project
 from pipelines.device import Hardware
-from pipelines.warm import LATER, LIBRARIES
-from tests.world import ROOT
+from pipelines.warm import LIBRARIES
+from tests.world import ROOT, nothings
 
 ABOUT = """
 import json, os, sys
@@ -38,11 +38,7 @@ except KeyboardInterrupt:
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Iterator[Project]:
     """With libraries of nothing, and a state folder deeper than the address of a socket may be long."""
-    for name in {name for kind in LIBRARIES for name in (*LIBRARIES[kind], *LATER.get(kind, ()))}:
-        package = tmp_path / "fakes" / name.replace(".", "/")  # to import the real ones takes seconds
-        package.mkdir(parents=True, exist_ok=True)
-        for folder in (package, package.parent):
-            (folder / "__init__.py").touch()
+    nothings(tmp_path / "fakes")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fakes'}:{ROOT}")
     root = tmp_path / ("deep" * 30)
     root.mkdir()

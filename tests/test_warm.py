@@ -20,7 +20,7 @@ import pytest
 
 from pipelines import device, warm
 from tests.test_train import contents
-from tests.world import ROOT, World, tiles
+from tests.world import ROOT, World, nothings, tiles
 
 ABOUT = """
 import json, os, resource, signal, sys
@@ -269,8 +269,9 @@ def test_when_the_run_lets_go_of_the_lifeline_server_and_stages_end(made, tmp_pa
 
 
 def test_without_its_server_a_child_ends_its_work_and_later_ones_do_without(tmp_path):
+    nothings(tmp_path / "nothings")
     code = "import time; print('here', flush=True); time.sleep(1); print('done')"
-    with serving("networks") as server:
+    with serving("networks", f"{tmp_path / 'nothings'}:{ROOT}") as server:
         asked = asking(write(tmp_path, code), warm=server)
         process = subprocess.Popen(**asked, stdout=subprocess.PIPE, text=True)
         assert process.stdout
