@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -48,12 +49,17 @@ def project(tmp_path, monkeypatch) -> Iterator[Project]:
 
 
 def staying(project: Project) -> dict[str, int]:
-    """The processes by kind, as the system sees them."""
+    """The processes by kind, as the system sees them, without their children."""
     found = {}
     for process in psutil.process_iter(["cmdline", "environ"]):
         line, own = process.info["cmdline"] or [], (process.info["environ"] or {}).get("RATCHET_WARM", "")
-        if "serve" in line and own.startswith(str(project.state / "warm")):
-            found[line[line.index("serve") + 1]] = process.pid
+        with suppress(OSError):
+            if (
+                "serve" in line
+                and own.startswith(str(project.state / "warm"))
+                and os.getsid(process.pid) == process.pid
+            ):
+                found[line[line.index("serve") + 1]] = process.pid
     return found
 
 
