@@ -93,6 +93,7 @@ def test_a_run_borrows_what_stays_and_leaves_it_there(project, tmp_path, kind, s
         assert found["folder"] == str(tmp_path)
         assert found["group"] not in (os.getpgrp(), there[served_by])
         assert staying(project) == there
+    assert "Traceback" not in (project.state / "logs" / "warm.log").read_text()
 
 
 def test_another_up_keeps_what_is_there_and_down_ends_it(project):
@@ -131,7 +132,7 @@ def test_what_a_run_would_have_started_otherwise_is_not_borrowed(project, tmp_pa
 def test_a_variable_that_no_library_reads_when_it_is_imported_makes_no_difference(project, monkeypatch):
     standby.up(project)
     monkeypatch.setenv("RATCHET_SOMETHING", "else")
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setenv("PYTHONUNBUFFERED", f"{os.environ.get('PYTHONUNBUFFERED')} not")
     assert borrowed(project)
 
 
@@ -140,7 +141,9 @@ def test_those_of_another_environment_end_with_the_next_up(project, monkeypatch)
     first = staying(project)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     standby.up(project)
-    until(lambda: not set(first.values()) & set(staying(project).values()))
+    until(
+        lambda: all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in first.values())
+    )  # children of ours
     assert set(staying(project)) == set(LIBRARIES)
     assert borrowed(project)
 

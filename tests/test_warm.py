@@ -151,6 +151,7 @@ def test_a_child_has_all_that_the_one_who_asks_has(server, tmp_path):
 
     def limited() -> None:
         os.sched_setaffinity(0, cores)
+        os.umask(0o027)
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
 
     own = {"MINE": "yes", "XLA_FLAGS": "--other", "TF_CPP_MIN_LOG_LEVEL": "0"}
@@ -166,6 +167,7 @@ def test_a_child_has_all_that_the_one_who_asks_has(server, tmp_path):
     assert in_child.pop("parent") == server.process.pid
     fresh.pop("parent")
     assert in_child["cores"] == sorted(cores)
+    assert in_child["mask"] == 0o027
     assert in_child["files"] == [200, 300]
     assert (in_child["module"], in_child["arguments"]) == ("__main__", ["one", "two words"])
     assert fresh["environment"].items() >= own.items()
