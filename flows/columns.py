@@ -20,7 +20,7 @@ def rows(one: Path, other: Path, held: int = identities.HELD) -> dict[str, int]:
     once in both. held: how many identities of a table may be in memory.
     """
     counts, shared = (tables.rows(one), tables.rows(other)), 0
-    for parts in identities.both((identities.of(one), identities.of(other)), counts, held):
+    for parts in identities.together((identities.of(one), identities.of(other)), counts, held):
         (ids, times), (others, other_times) = (np.unique(found, return_counts=True) for found, _ in parts)
         _, here, there = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
         shared += int(np.minimum(times[here], other_times[there]).sum())

@@ -1,5 +1,6 @@
 """Commented: YAML in which values have their reasons beside them."""
 
+import functools
 import io
 import json
 import re
@@ -66,6 +67,7 @@ def _line(content: Any) -> str:
     return content if WORDS.fullmatch(content) and _reads_as_itself(content) else f'"{_escaped(content)}"'
 
 
+@functools.cache  # names come again in every rule
 def _reads_as_itself(text: str) -> bool:
     return bool(YAML(typ="safe", pure=True).load(io.StringIO(f"[{text}]")) == [text])
 

@@ -22,6 +22,7 @@ MOST_RULES = 100  # columns that get a rule of their own
 MOST_WORDS = 20  # of a category that gets a rule
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
 EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
+UNEVEN = 0.6  # the same, below which the YAML says how classes are weighted: of two the rarer has less than 30 %
 METRICS = {
     "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
     "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
@@ -127,7 +128,20 @@ class Draft:
         return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
 
     def train(self) -> dict[str, Any]:
-        return recipe.table(self.rows, len(self.seen), self.promote()["metric"])
+        return recipe.table(self.rows, len(self.seen)) | self.class_weights()
+
+    def class_weights(self) -> dict[str, Said]:
+        """The key of that name, where some class is rare; {} where none is."""
+        if not self.target.classes or self.target.rarest >= UNEVEN:
+            return {}
+        metric, kept = self.promote()["metric"], self.target.kept
+        rare = min(kept, key=lambda name: kept[name])
+        share = f"{rare!r} has {kept[rare] / sum(kept.values()):.1%} of the rows"
+        if (found := recipe.class_weights(metric)) == "balanced":
+            return {"class_weights": Said(found, f"{share}, and {metric} counts every class alike")}
+        cost = f"but balanced makes probabilities untrue and {metric} no better"
+        switch = "to find more of the rare rows write balanced here, and balanced_accuracy below"
+        return {"class_weights": Said(found, f"{share}, {cost}; {switch}")}
 
     @property
     def metrics(self) -> list[str]:

@@ -82,7 +82,7 @@ def cells(values: pa.ChunkedArray, missing: list[str]) -> pd.Series:
 def _numeric(words: pd.Index, counts: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """The words as numbers, and those left out as marks of a missing one; (None, ()) if they are no numbers."""
     found = pd.to_numeric(pd.Series(words), errors="coerce").to_numpy(float)
-    if any(CODE.fullmatch(word) for word in words[words.str.startswith("0")]):
+    if words.str.fullmatch(CODE.pattern).any():
         return None, ()
     is_number = np.isfinite(found)
     rest = tuple(words[~is_number])

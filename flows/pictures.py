@@ -70,7 +70,7 @@ class PictureDraft(Draft):
         return super().split()
 
     def train(self) -> dict[str, Any]:
-        return recipe.images(self.rows, self.pictures.shape)
+        return recipe.images(self.rows, self.pictures.shape) | self.class_weights()
 
 
 def found(path: Path) -> Pictures | None:

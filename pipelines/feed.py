@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipelines import predictor, tables
 from pipelines.settings import Data
 
-HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole
+HELD_BYTES = 512 << 20  # of the features of a split, at most, that is held as a whole
 WINDOW_BYTES = 64 << 20  # of features in one window, or else one row group
 PIECE_ROWS, PIECE_BYTES = 16_384, 4 << 20  # the most that is turned into features at once
 

@@ -6,7 +6,7 @@ unnamed files beside the data, which vanish with the process.
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -106,21 +106,25 @@ def marked(path: Path, among: Path, held: int = HELD) -> Marks:
     totals = tables.rows(path), tables.rows(among)
     result = Marks(totals[0])
     if totals[1]:
-        for (ids, places), (known, _) in both((of(path), of(among)), totals, held):
+        for (ids, places), (known, _) in together((of(path), of(among)), totals, held):
             result.add(places[np.isin(ids, known)])
     return result
 
 
-def share_known(read: Reader, known: Reader, totals: tuple[int, int], held: int = HELD) -> float:
-    """The share of the identities of `read`, of which there are some, that are also among `known`.
+def shares_known(readers: Sequence[Reader], totals: Sequence[int], held: int = HELD) -> list[float]:
+    """Of each table but the first one: the share of its identities that a table before it also has.
 
-    totals: how many each has.
+    totals: how many each has; of all but the first there are some.
     """
-    both_cut = both((read, known), totals, held)
-    return sum(int(np.isin(ids, others).sum()) for (ids, _), (others, _) in both_cut) / totals[0]
+    shared = [0] * len(readers)
+    for parts in together(readers, totals, held):
+        ids = [found for found, _ in parts]
+        for index in range(1, len(ids)):
+            shared[index] += int(np.isin(ids[index], np.concatenate(ids[:index])).sum())
+    return [count / total for count, total in zip(shared[1:], totals[1:], strict=True)]
 
 
-def both(readers: tuple[Reader, Reader], totals: tuple[int, int], held: int = HELD) -> Iterator[Any]:
-    """Two tables cut in the same way: for each range what `cut` gives of the one and of the other."""
+def together(readers: Sequence[Reader], totals: Sequence[int], held: int = HELD) -> Iterator[Any]:
+    """Tables cut in the same way: for each range what `cut` gives of every one."""
     count = ranges(max(totals), held)
     yield from zip(*(cut(read, total, count) for read, total in zip(readers, totals, strict=True)), strict=True)

@@ -163,14 +163,15 @@ def _seconds(column: pd.Series) -> np.ndarray:
 
 def _past(column: pd.Series, window: int) -> np.ndarray:
     """A column of lists as [rows, window] of whatever they hold."""
-    for row, cell in enumerate(column.tolist()):
-        if not isinstance(cell, list | tuple | np.ndarray) or len(cell) != window:
+    cells = [cell if isinstance(cell, np.ndarray) else np.asarray(cell, object) for cell in column.tolist()]
+    for row, cell in enumerate(cells):
+        if cell.shape != (window,):
             raise ValueError(f"row {row}, column {column.name!r}: not a list of the last {window} values")
-    if not len(column):
+    if not cells:
         return np.empty((0, window), object)
-    if all(isinstance(cell, np.ndarray) and cell.dtype == np.float64 for cell in column):  # as Parquet gives them
-        return np.stack(column.tolist())
-    return np.array([np.asarray(cell, object) for cell in column.tolist()], object)
+    if all(cell.dtype == np.float64 for cell in cells):  # as Parquet gives them
+        return np.stack(cells)
+    return np.stack([cell.astype(object) for cell in cells])
 
 
 def _doubles(cells: np.ndarray, name: str) -> np.ndarray:
@@ -195,12 +196,18 @@ def _images(images: list[Any], shape: list[int]) -> np.ndarray:
 
 
 def _numbers(table: pd.DataFrame) -> np.ndarray:
-    columns = [table[name].to_numpy(np.float64, na_value=np.nan) for name in table]
-    values = np.column_stack(columns)
+    values = np.column_stack([_column(table[name]) for name in table])
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise ValueError(f"row {row}, column {table.columns[column]!r}: {values[row, column]} is not a finite number")
     return values
+
+
+def _column(column: pd.Series) -> np.ndarray:
+    try:
+        return column.to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"column {column.name!r} holds what is no number ({error})") from error
 
 
 def _word(value: Any) -> str:

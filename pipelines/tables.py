@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pipelines.errors import DataError
 
 GROUP_ROWS = 65_536  # at most, in one row group
-GROUP_BYTES = 16 << 20  # of values in memory, at most, in one row group of more than one row
+GROUP_BYTES = 16 << 20  # of values in memory, at most, in one row group of more than one row,
+CHUNK_BYTES = 8 << 10  # or so many for each column: however few values of a column are read, it is the same work
 
 
 def batches(
@@ -46,6 +47,11 @@ def by_column(path: Path, names: list[str]) -> Iterator[tuple[str, Iterator[pa.A
                 yield name, (batch[name] for batch in held)
 
 
+def group_bytes(columns: int) -> int:
+    """The most bytes of values in memory of one row group of more than one row."""
+    return max(GROUP_BYTES, CHUNK_BYTES * columns)
+
+
 def _group(file: pq.ParquetFile, path: Path, index: int, columns: list[str] | None) -> list[pa.RecordBatch]:
     try:
         return list(file.read_row_group(index, columns=columns).combine_chunks().to_batches())
@@ -57,8 +63,8 @@ def larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same rows in fewer batches, none of which is larger than a row group may be unless one was before."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        there = [*waiting, batch]
-        if waiting and (sum(b.num_rows for b in there) > GROUP_ROWS or sum(b.nbytes for b in there) > GROUP_BYTES):
+        there, most = [*waiting, batch], group_bytes(batch.num_columns)
+        if waiting and (sum(b.num_rows for b in there) > GROUP_ROWS or sum(b.nbytes for b in there) > most):
             yield _joined(waiting)
             there = [batch]
         waiting = there
@@ -117,7 +123,7 @@ class Writer:
 
     def __init__(self, path: Path, schema: pa.Schema):
         self.path, self.schema = path, schema
-        self.rows = 0
+        self.rows, self._most = 0, group_bytes(len(schema))
         self._waiting = schema.empty_table()
         self._temporary = path.with_name(f".{path.name}.partial")
 
@@ -128,13 +134,13 @@ class Writer:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """batch: of any size, of the writer's schema."""
-        step = max(1, min(GROUP_ROWS, GROUP_BYTES * batch.num_rows // max(1, batch.nbytes)))
+        step = max(1, min(GROUP_ROWS, self._most * batch.num_rows // max(1, batch.nbytes)))
         for start in range(0, batch.num_rows, step):
             self._add(batch.slice(start, step))
         self.rows += batch.num_rows
 
     def _add(self, piece: pa.RecordBatch) -> None:
-        if self._waiting.num_rows and self._waiting.nbytes + piece.nbytes > GROUP_BYTES:
+        if self._waiting.num_rows and self._waiting.nbytes + piece.nbytes > self._most:
             self._flush(self._waiting.num_rows)
         added = pa.Table.from_batches([piece], schema=self.schema)
         self._waiting = pa.concat_tables([self._waiting, added])

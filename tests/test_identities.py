@@ -56,11 +56,12 @@ def test_marked_rows_are_those_that_the_other_table_has(tmp_path_factory, found,
     assert marks(identities.marked(one, other, held)) == [number in among for number in found]
 
 
-@given(numbers.filter(bool), numbers, st.integers(1, 20))
-def test_the_share_known_is_that_of_sets_in_memory(tmp_path_factory, found, known, held):
-    one, other = (np.array(ids_of(part), "S32") for part in (found, known))
-    share = identities.share_known(lambda: [one], lambda: [other], (len(found), len(known)), held)
-    assert share == pytest.approx(np.isin(found, known).mean())
+@given(numbers, numbers.filter(bool), numbers.filter(bool), st.integers(1, 20))
+def test_the_shares_known_are_those_of_sets_in_memory(first, second, third, held):
+    tables = [np.array(ids_of(part), "S32") for part in (first, second, third)]
+    readers = [lambda ids=ids: [ids[:3], ids[3:]] for ids in tables]
+    shares = identities.shares_known(readers, [len(ids) for ids in tables], held)
+    assert shares == pytest.approx([np.isin(second, first).mean(), np.isin(third, first + second).mean()])
 
 
 @given(numbers, st.integers(1, 20))

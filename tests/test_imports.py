@@ -32,7 +32,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},
-    "scipy": {"check", "profile"},
+    "scipy": {"profile"},
     "PIL": {"images"},
     "pynvml": {"gpus"},
 }

@@ -1,6 +1,7 @@
 """`ratchet new`: from a file to a model that is declared, listed and known to work; nothing is overwritten."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,25 @@ def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
     table.loc[:3, "ordered"] = "perhaps"
     text = new(inside, Wanted("rare", file(tmp_path, table), "ordered", [], []))["yaml"]
     assert "value_set: [no, yes], level: quarantine}  # set aside: 'perhaps'" in text
+
+
+@pytest.mark.parametrize(
+    ("classes", "weights", "reason"),
+    [
+        (["no"] * 9 + ["yes"], "equal", r"'yes' has 10\.0% of the rows, but balanced makes .* and roc_auc no better;"),
+        (["a"] * 9 + ["b"] * 10 + ["c"], "balanced", r"'c' has 5\.0% of the rows, and balanced_accuracy counts"),
+        ([0] * 4 + [1] * 4 + [2], "equal", r"2 has 11\.0% of the rows, but .* and accuracy no better;"),
+        (["no", "yes"], None, ""),
+        (["a", "b", "c"], None, ""),
+    ],
+)
+def test_where_a_class_is_rare_the_yaml_says_how_classes_are_weighted(inside, tmp_path, classes, weights, reason):
+    table = orders().drop(columns=["copy", "spent"])
+    table["ordered"] = np.resize(np.array(classes), 600)
+    text = new(inside, Wanted("weighted", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
+    line = next((line.strip() for line in text.splitlines() if "class_weights" in line), None)
+    assert (line is None) == (weights is None)
+    assert line is None or re.match(rf"class_weights: {weights}  # {reason}", line)
 
 
 def test_a_file_in_the_project_is_read_in_place_and_any_other_is_copied_with_its_sum(inside, tmp_path):

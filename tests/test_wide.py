@@ -110,6 +110,7 @@ def test_a_column_at_a_time_is_what_stands_in_the_table(tmp_path, monkeypatch):
     frame = table(500, 12, 3)
     whole = stored(frame)
     monkeypatch.setattr(tables, "GROUP_BYTES", 8 << 10)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 0)
     tables.write(tmp_path / "rows.parquet", whole.schema, whole.to_batches())
     assert len(tables.group_rows(tmp_path / "rows.parquet")) > 3
     for size in (1, 8 << 10, 1 << 30):  # one column at a time, some, all
@@ -120,10 +121,21 @@ def test_a_column_at_a_time_is_what_stands_in_the_table(tmp_path, monkeypatch):
         assert pa.table(found).equals(whole)
 
 
+@pytest.mark.parametrize(("columns", "groups"), [(100, 2), (3000, 1)])
+def test_a_row_group_of_thousands_of_columns_may_be_larger(tmp_path, columns, groups):
+    rows = 18 * (1 << 20) // (8 * columns)  # a little more than GROUP_BYTES
+    whole = pa.table({f"n{index}": np.zeros(rows) for index in range(columns)})
+    for name, batches in (("one", whole.to_batches()), ("many", whole.to_batches(max_chunksize=rows // 5))):
+        tables.write(tmp_path / name, whole.schema, batches)
+        assert len(tables.group_rows(tmp_path / name)) == groups
+    assert len(list(tables.larger(whole.to_batches(max_chunksize=rows // 5)))) == groups
+
+
 def test_rules_see_the_columns_that_they_name_in_fewer_batches(tmp_path, monkeypatch):
     frame = table(300, 40, 2).assign(row_id=[f"{row:032x}" for row in range(300)])
     whole = stored(frame)
     monkeypatch.setattr(tables, "GROUP_BYTES", 30_000)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 0)
     tables.write(tmp_path / "rows.parquet", whole.schema, whole.to_batches())
     between = {"rule": "expect_column_values_to_be_between", "column": "n3", "min_value": -1, "max_value": 1}
     config = Rules.model_validate({"rules": [between]})
