@@ -8,9 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import check
 from pipelines.errors import ExpectationError
-from pipelines.settings import Data
 from tests.world import PETS, pets
 
 STAGES = ("ingest", "validate", "clean", "check")
