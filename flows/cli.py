@@ -330,21 +330,24 @@ def _fail(text: str, status: int, as_json: bool) -> None:
     raise typer.Exit(status)
 
 
-def main() -> None:
+def main() -> int:
     """Run the command, and leave without taking the loaded libraries down one by one: that would cost half a second."""
-    status: Any = 1
+    from flows import lent
 
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
-
-    atexit.register(leave)  # the first to be registered is the last to be called
+    if (answer := lent.ask(sys.argv[1:])) is not None:
+        return answer
+    status = 1
     try:
         app()
     except SystemExit as end:
-        status = end.code
+        status = end.code if isinstance(end.code, int) else 1
+    atexit._run_exitfuncs()  # as at any other end
+    if lent.INSIDE:
+        return status  # for the one who asked
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

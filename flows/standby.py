@@ -15,13 +15,15 @@ import sys
 import sysconfig
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from flows import lifeline, locks, scratch
+from flows import lifeline, locks, scratch, servers, stores
 from flows.environment import Project
-from pipelines import device, warm
 from pipelines import lifeline as following
-from pipelines.device import Hardware
+from pipelines import warm
+
+if TYPE_CHECKING:  # slow to import for a command that only borrows
+    from pipelines.device import Hardware
 
 READ_ONCE = (  # the beginnings of variables that Python, the loader and libraries read when they start
     *("BLIS_", "CUDA_", "DNNL_", "GLIBC_", "GX_", "HOME", "KERAS_", "KMP_", "LANG", "LC_", "LD_", "MALLOC_", "MKL_"),
@@ -29,6 +31,7 @@ READ_ONCE = (  # the beginnings of variables that Python, the loader and librari
 )
 HARMLESS = ("PYTHONUNBUFFERED",)
 SERVED_BY = {"tables": "rules"}  # which have imported what those need
+OF_COMMANDS = ("DVC_", "GIT_", "MLFLOW_", "PREFECT_")  # the same for the libraries around the stages
 
 
 def start(
@@ -55,26 +58,40 @@ def start(
     return process, open(imported, "rb")
 
 
-def environment(hardware: Hardware) -> dict[str, str]:
+def environment(hardware: "Hardware") -> dict[str, str]:
     """The one in which libraries are imported for such a training."""
+    from pipelines import device
+
     return os.environ | device.variables(hardware) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def of_commands(project: Project) -> dict[str, str]:
+    """The one in which they are imported for a command that talks to the Prefect server that is up."""
+    running = servers.recorded(project)
+    url = project.prefect or (running["prefect"].api if "prefect" in running else "")
+    client = {name: value for name, value in os.environ.items() if name != stores.DATABASE}
+    return client | {"PREFECT_API_URL": url}
 
 
 def up(project: Project) -> None:
     """One for each kind, if they are not there; returns when their libraries are imported. Those of no use now end."""
-    own = {name: value for name, value in environment(Hardware()).items() if name != lifeline.VARIABLE}
+    from pipelines.device import Hardware
+
+    stages = environment(Hardware())
+    wanted = {kind: of_commands(project) if kind == "commands" else stages for kind in warm.LIBRARIES}
     with ExitStack() as stack:
         stack.enter_context(locks.hold(project, "run", "ratchet up", wait=False))
         folder = stack.enter_context(scratch.folder("warm"))
-        if all(borrow(project, kind, own, folder) for kind in warm.LIBRARIES):
+        if all(borrow(project, kind, own, folder) for kind, own in wanted.items()):
             return
         down(project)
-        place = _place(project, own)
-        for made in (place.parent, place):  # who reaches a socket can run programs as this user
-            made.mkdir(parents=True, mode=0o700)
+        (project.state / "warm").mkdir(parents=True, mode=0o700)  # who reaches a socket can run programs as this user
         nothing = stack.enter_context(open(os.devnull, "rb"))
-        for kind in warm.LIBRARIES:
-            _, imported = start(project, kind, place, own, nothing, stays=True)
+        for kind, own in wanted.items():
+            place = _place(project, kind, own)
+            place.mkdir(mode=0o700)
+            alone = {name: value for name, value in own.items() if name != lifeline.VARIABLE}
+            _, imported = start(project, kind, place, alone, nothing, stays=True)
             stack.callback(stack.enter_context(imported).read)
 
 
@@ -93,7 +110,8 @@ def borrow(project: Project, kind: str, environment: dict[str, str], folder: Pat
 
     environment: in which libraries are to have been imported.
     """
-    return _reached(_place(project, environment) / SERVED_BY.get(kind, kind), folder / kind)
+    server = SERVED_BY.get(kind, kind)
+    return _reached(_place(project, server, environment) / server, folder / kind)
 
 
 def _reached(address: Path, link: Path, message: bytes = b"") -> bool:
@@ -110,14 +128,16 @@ def _reached(address: Path, link: Path, message: bytes = b"") -> bool:
     return True
 
 
-def _place(project: Project, environment: dict[str, str]) -> Path:
-    """The folder of the sockets of those that would be of use to this process."""
+def _place(project: Project, kind: str, environment: dict[str, str]) -> Path:
+    """The folder of the socket of one that would be of use to this process."""
+    read = READ_ONCE + (OF_COMMANDS if kind == "commands" else ())
     conditions = {
+        "kind": kind,
         "python": sys.executable,
         "packages": [os.stat(sysconfig.get_path(name)).st_mtime_ns for name in ("purelib", "platlib")],
         "code": [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (warm, following)],
         "environment": {
-            name: value for name, value in environment.items() if name.startswith(READ_ONCE) and name not in HARMLESS
+            name: value for name, value in environment.items() if name.startswith(read) and name not in HARMLESS
         },
         "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
         "limits": [resource.getrlimit(limit)[1] for limit in warm.LIMITS],

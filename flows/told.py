@@ -80,7 +80,7 @@ def predict(found: State) -> str:
 
 def servers(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
-    lines += [f"{'warm':<9} the libraries of the stages stay loaded"] if found["warm"] else []
+    lines += [f"{'warm':<9} all libraries stay loaded, runs begin at once"] if found["warm"] else []
     served = found["schedule"]
     for model, words in served.get("models", {}).items():
         lines.append(f"{'schedule':<9} {model}: {words or 'none'} (branch {served['branch']})")

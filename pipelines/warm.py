@@ -23,6 +23,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,6 +48,19 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
         "sklearn.preprocessing",
         "matplotlib.figure",
     ),
+    "commands": (
+        "prefect.events.worker",
+        "prefect.flow_engine",
+        "prefect.logging.handlers",
+        "prefect.task_engine",
+        "dvc.repo",
+        "mlflow.pyfunc",
+        "networkx",
+        "numpy",
+        "rich.progress",
+        "sqlalchemy",
+        "typer",
+    ),
 }
 LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
 KINDS = {
@@ -68,6 +82,7 @@ AT_IMPORT = (
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
 )
+SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 TOGETHER, APART = b"+", b"-"  # a child's first word: whether it is of the process group of the one who asks
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
@@ -90,13 +105,25 @@ def ask(kind: str, module: str, arguments: list[str]) -> int | None:
             return None
         if not begun:
             return None
-        try:
-            status = line.recv(1)
-        except KeyboardInterrupt:  # which a child of the same process group has heard too
-            if begun == APART:
-                line.sendall(b".")
+        with _forwarded(line, SIGNALS if begun == APART else SIGNALS - {signal.SIGINT}):
             status = line.recv(1)
     return status[0] if status else KILLED
+
+
+@contextlib.contextmanager
+def _forwarded(line: socket.socket, numbers: set[signal.Signals]) -> Iterator[None]:
+    """Signals that end a process are the child's while the block runs; Ctrl-C it may have heard itself."""
+
+    def forward(number: int, _: Any) -> None:
+        if number in numbers:
+            line.sendall(bytes([number]))
+
+    before = {number: signal.signal(number, forward) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _own(module: str, arguments: list[str]) -> dict[str, Any]:
@@ -208,9 +235,12 @@ def _joined(group: int) -> bool:
 
 
 def _leave_with(line: socket.socket) -> None:
-    """End when the one who asked dies, which ends the line; what is sent before is Ctrl-C."""
-    while line.recv(1):
-        os.kill(os.getpid(), signal.SIGINT)
+    """End when the one who asked dies, which ends the line; what is sent before are signals."""
+    while number := line.recv(1):
+        if os.getpgrp() == os.getpid() and number[0] != signal.SIGTERM:  # from a terminal, to all that it has started
+            os.killpg(os.getpid(), number[0])
+        else:
+            os.kill(os.getpid(), number[0])
     os._exit(1)
 
 
