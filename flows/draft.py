@@ -19,7 +19,8 @@ from flows.target import FEWEST_OF_CLASS, Target
 from pipelines.rows import MISSING
 
 MOST_RULES = 100  # columns that get a rule of their own
-MOST_WORDS = 20  # of a category that gets a rule
+MOST_WORDS = 20  # of a category that gets a rule,
+MOST_LETTERS = 2000  # and letters of them all
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
 EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
 UNEVEN = 0.6  # the same, below which the YAML says how classes are weighted: of two the rarer has less than 30 %
@@ -188,7 +189,7 @@ def _about(column: Column) -> list[Said]:
     found = []
     if column.role == "number":
         found.append(_between(column.name, column.low, column.high))
-    elif column.role == "category" and len(column.words) <= MOST_WORDS:
+    elif column.role == "category" and len(column.words) <= MOST_WORDS and _letters(column.words) <= MOST_LETTERS:
         rule = {"rule": "expect_column_values_to_be_in_set", "column": column.name, "value_set": sorted(column.words)}
         found.append(Said(rule | {"mostly": 0.95, "level": "warn"}, "other words count as unknown"))
     if (most := _up(min(1.0, 2 * column.missing + 0.05))) < 1:
@@ -196,6 +197,10 @@ def _about(column: Column) -> list[Said]:
         filled["mostly"] = round(1 - most, 4)
         found.append(Said(filled, f"{column.missing:.1%} were missing" if column.missing else "none was missing"))
     return found
+
+
+def _letters(words: tuple[str, ...]) -> int:
+    return sum(map(len, words))
 
 
 def _between(name: str, low: float, high: float) -> Said:

@@ -22,9 +22,13 @@ NEARLY = 0.99  # the share of numbers from which a few words among them are mark
 FEW_MARKS = 3
 CODE = re.compile(r"0\d+")  # a postal code or an account: its leading zero is lost in a number
 GROUPED = re.compile(r"-?\d{1,3}([.,' ]\d{3})*([.,]\d+)?|-?\d+,\d+")
+SIGNED = re.compile(r"(?=.*[%$€£¥])[-+]?[$€£¥]? ?[-+]?\d[\d.,' ]*[%$€£¥]?")
+FEW_WORDS = 20  # up to which numbers with a sign may be meant as words: 5 %, 10 % and 20 %
 DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 ISO = "ISO"
+COMPACT = "%Y%m%d"  # of a date that looks like a number
+SHORT_YEAR = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}")
 EXACT = 2**53  # the largest whole number up to which a double holds each
 
 
@@ -58,9 +62,11 @@ def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
         return Column(name, "ignore", f"constant: {_shown(counts.index[0])} in every row")
     if pa.types.is_temporal(values.type):
         return Column(name, "date", "instants", share, form=ISO)
+    words = counts.index.astype(str)
+    if _compact(words) and (found.dtype == object or not share):
+        return Column(name, "date", f"such as {words[0]}" + _absent(share), share, form=COMPACT)
     if pd.api.types.is_numeric_dtype(found) and not pd.api.types.is_bool_dtype(found):
         return _number(name, counts, share, len(found), ())
-    words = counts.index.astype(str)
     numeric, marks = _numeric(words, counts.to_numpy())
     if numeric is not None:
         used = counts[~words.isin(marks)]
@@ -91,6 +97,13 @@ def _numeric(words: pd.Index, counts: np.ndarray) -> tuple[np.ndarray | None, tu
     if is_number.any() and (known or nearly):
         return found[is_number], rest
     return None, ()
+
+
+def _compact(words: pd.Index) -> bool:
+    """Whether they are days such as 20240131: of other numbers hardly one in thirty could be."""
+    if len(words) < 3 or not words.str.fullmatch(r"(19|20)\d{6}").all():
+        return False
+    return bool(pd.to_datetime(pd.Series(words), format=COMPACT, errors="coerce").notna().all())
 
 
 def _number(name: str, counts: pd.Series, share: float, total: int, marks: tuple[str, ...]) -> Column:
@@ -127,8 +140,7 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
             return Column(name, "ignore", f"{why}: write them as 2026-01-31 in the source", share)
         return Column(name, "date", f"such as {_shown(words[0])}" + _absent(share), share, form=form)
     present = int(counts.sum())
-    if all(map(GROUPED.fullmatch, words)) and not all(map(str.isdigit, words)):
-        why = f"numbers with a comma or blanks, such as {_shown(words[0])}: write them as 1234.5 in the source"
+    if why := written_otherwise(words):
         return Column(name, "ignore", why, share)
     if len(words) > 0.9 * present and present >= FEWEST_ROWS:
         kind = "free text" if np.mean([" " in word for word in words[:1000]]) > 0.5 else "an identifier"
@@ -142,6 +154,16 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
     return Column(name, "category", why + _absent(share), share, words=kept, marks=marks)
 
 
+def written_otherwise(words: pd.Index) -> str:
+    """What to do about words that are numbers, but not as a program writes them; "" if they are none."""
+    grouped = all(map(GROUPED.fullmatch, words)) and not all(map(str.isdigit, words))
+    signed = len(words) > FEW_WORDS and all(map(SIGNED.fullmatch, words))
+    if not (grouped or signed):
+        return ""
+    what = "a comma or blanks" if grouped else "a sign"
+    return f"numbers with {what}, such as {_shown(words[0])}: write them as 1234.5 in the source"
+
+
 def date_form(words: pd.Index) -> str | None:
     """How the dates among texts are written; "" if several readings fit or none fits all, None if they are no dates."""
     sample = pd.Series(words[:2000])
@@ -149,6 +171,8 @@ def date_form(words: pd.Index) -> str | None:
         return None
     if pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().all():
         return ISO if sample.str.contains("-").all() else None
+    if all(map(SHORT_YEAR.fullmatch, sample)):
+        return ""
     read = {form: pd.to_datetime(sample, format=form, errors="coerce").notna() for form in [*_forms(), "ISO8601"]}
     fitting = [form for form, ok in read.items() if ok.all()]
     if len(fitting) == 1:
@@ -172,6 +196,7 @@ def _absent(share: float) -> str:
 
 
 def _shown(value: Any) -> str:
+    """A value in a reason, not too long."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from flows import commented, guess, listed, pictures, rehearsal, series, sniff
 from flows import target as targets
-from flows.draft import Draft
+from flows.draft import Draft, edges
 from flows.environment import Project
 from flows.guess import Column
 from flows.pictures import PictureDraft, Pictures
 from flows.series import Grid, SeriesDraft
+from flows.sniff import Reading
 from flows.target import Target
 from pipelines import declaration, own, rows, settings, sources
 from pipelines.check import Check
@@ -54,11 +55,17 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     path = settings.FOLDER / f"{settings.check_name(wanted.model)}.yaml"
     if path.exists() and not (wanted.force or wanted.dry_run):
         raise RequestError(f"{path} is there already.", "Choose another name, or add --force to write it anew.")
-    if not wanted.data.exists():
-        raise RequestError(f"{wanted.data} does not exist.", "Give --data the path of a table, or a folder of images.")
+    if not (wanted.data.is_file() or wanted.data.is_dir()):
+        missing = "is no file" if wanted.data.exists() else "does not exist"  # a pipe, a device
+        raise RequestError(f"{wanted.data} {missing}.", "Give --data the path of a table, or a folder of images.")
     draft = drafted(wanted, _source(project, wanted))
     text = _text(wanted, draft)
     declaration.of(wanted.model, commented.plain(draft.sections()))  # what is written is valid
+    if len(text.encode()) > settings.MOST_BYTES:
+        raise DataError(
+            f"The YAML of {wanted.data.name} would be larger than {settings.MOST_BYTES:,} bytes.",
+            "Leave out columns in the source, or shorten their names and words.",
+        )
     answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
     if not wanted.dry_run:
         _bring(project, wanted)
@@ -79,17 +86,17 @@ def drafted(wanted: Wanted, source: str) -> Draft:
 def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
     table, more = head(found.rows(), wanted.data)
     name = wanted.target or "label"
-    _check_names(table, [name])
+    _check_names(table, [name], Reading())
     target = targets.target(name, table[name], rows.MISSING, wanted.data.name)
     splits = tuple(table["split"].unique().to_pylist()) if "split" in table.column_names else ()
-    draft = PictureDraft(source, sniff.Reading(), [], target, len(table), more, pictures=found, splits=splits)
+    draft = PictureDraft(source, Reading(), [], target, len(table), more, pictures=found, splits=splits)
     return _rehearsed(wanted.model, draft, table, wanted.data.name)
 
 
 def of_table(wanted: Wanted, source: str) -> Draft:
-    if sources.format_of(wanted.data) not in ("csv", "lines", "parquet"):
+    if (kind := sources.format_of(wanted.data)) not in ("csv", "lines", "parquet"):
         raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
-    reading = sniff.sniff(wanted.data, wanted.names) if sources.format_of(wanted.data) == "csv" else sniff.Reading()
+    reading = sniff.sniff(wanted.data, wanted.names, wanted.target) if kind == "csv" else Reading()
     config = Ingest.model_validate({"source": "-", **reading.keys})
     batches = sources.read(wanted.data, config.delimiter, config.encoding, config.names)
     table, more = head(batches, wanted.data)
@@ -97,7 +104,7 @@ def of_table(wanted: Wanted, source: str) -> Draft:
         raise RequestError(
             "Say which column to predict: --target COLUMN.", f"There are {', '.join(table.column_names)}."
         )
-    _check_names(table, [wanted.target, *wanted.group])
+    _check_names(table, [wanted.target, *wanted.group], reading)
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
     columns = guess.columns(table.drop_columns([wanted.target]), rows.MISSING)
     grid = series.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
@@ -131,11 +138,28 @@ def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]
     return pa.Table.from_batches(found), False
 
 
-def _check_names(table: pa.Table, wanted: list[str]) -> None:
-    rows.check_columns(table.column_names, table.column_names)
+def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
+    """wanted: the target, and what rows are grouped by. Raises RequestError for a name that cannot be meant."""
+    there = table.column_names
+    rows.check_columns(there, there)
     for name in wanted:
-        if name not in table.column_names:
-            raise RequestError(f"There is no column {name!r}{settings.nearest(name, table.column_names)}.")
+        if name not in there:
+            raise RequestError(f"There is no column {name!r}{settings.nearest(name, there)}.", _read_as(there, reading))
+        if _means_something(name):
+            raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
+    if wanted[0] in wanted[1:]:
+        raise RequestError(f"{wanted[0]!r} is the --target, and cannot be a --group too.", "Choose another one.")
+
+
+def _read_as(there: list[str], reading: Reading) -> str:
+    """What else may be wrong with how a text was read, where a column is not in it."""
+    if reading.why.get("names"):
+        return "The first line was taken for a row: where it holds names, one of them is to be the --target."
+    return "Cells are parted by a comma, a semicolon, a tab or |: here are none." if len(there) == 1 else ""
+
+
+def _means_something(name: str) -> bool:
+    return name in ("", "row_id") or name.startswith(own.OWN)
 
 
 def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
@@ -149,9 +173,9 @@ def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
         clean = settings.parse(model, "clean", {"split": commented.plain(draft.split())}, Clean)
         try:
             found = rehearsal.rehearse(raw, data, clean)
-        except DataError:
+        except DataError as error:
             if draft.moments is None:
-                raise
+                raise DataError(error.what, "Bring more rows, or put rare classes together in the source.") from error
             draft = replace(draft, moments=None)  # a split by time may leave a class out
             continue
         leaking = {name: score for name, score in found.leakage.items() if score > Check().leakage}
@@ -169,7 +193,7 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
 
 def _usable(column: Column, target: str, grid: Grid | None) -> Column:
     """The column, left out if its name has another meaning, or if it is a second date in a series."""
-    if column.name in ("", "row_id", f"past_{target}") or column.name.startswith(own.OWN):
+    if _means_something(column.name) or column.name == f"past_{target}":
         return guess.left_out(column, "it has no name" if not column.name else "its name has a meaning of its own here")
     if grid is not None and column.role == "date" and column.name != grid.time:
         return guess.left_out(column, f"a series has one time, here {grid.time}")
@@ -177,11 +201,13 @@ def _usable(column: Column, target: str, grid: Grid | None) -> Column:
 
 
 def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:
-    """When each row was, if one column says it, and says it of every row."""
+    """When each row was, if one column says it, says it of every row, and so that later rows are the test."""
     dates = [column for column in columns if column.role == "date"]
     if len(dates) != 1 or dates[0].missing:
         return None
-    return guess.instants(table[dates[0].name], dates[0], rows.MISSING)
+    found = guess.instants(table[dates[0].name], dates[0], rows.MISSING)
+    first, second = edges(found)
+    return found if first < second else None
 
 
 def _may_be_a_series(wanted: Wanted, found: Target) -> bool:

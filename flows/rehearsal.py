@@ -4,6 +4,7 @@ So what `ratchet new` writes is known to work: columns fit their types, every cl
 `check` are set where the data are.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows import scratch
+from flows import recipe, scratch
 from flows.target import Target
 from pipelines import check, clean, ingest, rows, tables
 from pipelines.check import Check
@@ -21,8 +22,9 @@ from pipelines.ingest import Ingest
 from pipelines.settings import Data
 from pipelines.validate import QUARANTINE
 
-SEEDS = 20  # of a split that are tried
-ENOUGH = 50_000  # rows from which the first one is as good as any
+ENOUGH = 50_000  # rows from which the first seed of a split is as good as any
+SEEDS = 20  # of a split that are tried with so many rows; of fewer more, which differ more
+MOST_SEEDS = 1000
 TENTHS = 10  # of a number that is predicted: treated as classes here
 
 
@@ -76,14 +78,19 @@ def best_seed(raw: pa.Table, target: str, key: list[str]) -> int:
     if pd.api.types.is_float_dtype(values):
         values = pd.qcut(values, TENTHS, labels=False, duplicates="drop")
     codes = pd.factorize(values, use_na_sentinel=False)[0]
-    return min(range(SEEDS), key=lambda seed: _unevenness(rows.fractions(seed, ids), codes, HashSplit(seed=seed)))
+    seeds = range(min(MOST_SEEDS, SEEDS * ENOUGH // max(1, len(raw))))
+    split = HashSplit(validation=recipe.VALIDATION, test=recipe.TEST)
+    return min(seeds, key=lambda seed: _unevenness(rows.fractions(seed, ids), codes, split))
 
 
 def _unevenness(position: np.ndarray, codes: np.ndarray, split: HashSplit) -> float:
-    """How far the rarest match is from what its share of the rows should be, in standard deviations."""
+    """How far the rarest match is from what its share of the rows should be, in standard deviations; without end where
+    a class is missing."""
     worst, total = 0.0, np.bincount(codes)
     for low, high in ((0.0, split.test), (split.test, split.test + split.validation)):
         count = np.bincount(codes[(position >= low) & (position < high)], minlength=len(total))
         expected: Any = total * (high - low)
+        if not count.all():
+            return math.inf
         worst = max(worst, float((np.abs(count - expected) / np.sqrt(expected)).max()))
     return worst

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines import misread, packed
-from pipelines.errors import DataError
+from pipelines.errors import DataError, RequestError
 
 HEAD_BYTES = 1 << 20  # that are looked at for the delimiter and the names
 LINES = 500
 DELIMITERS = (",", ";", "\t", "|")
-BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -30,8 +29,11 @@ class Reading:
     why: dict[str, str] = field(default_factory=dict)
 
 
-def sniff(path: Path, names: list[str]) -> Reading:
-    """Of a CSV file; names: of its columns, where a person has given them. Raises DataError if it is none."""
+def sniff(path: Path, names: list[str], target: str = "") -> Reading:
+    """Of a CSV file; names: of its columns, where a person has given them; target: a column that a person has named.
+
+    Raises DataError if it is none, RequestError for names that it cannot have.
+    """
     try:
         encoding = _encoding(path)
         with packed.opened(path) as file:
@@ -39,32 +41,44 @@ def sniff(path: Path, names: list[str]) -> Reading:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read to its end: {error}.", "Send it again.") from error
     misread.check_head(path, head[: misread.HEAD_BYTES], encoding)
-    text = head.decode(encoding, errors="ignore")
+    text = head.decode(misread.codec(encoding), errors="ignore")
     if "\x00" in text:
         raise DataError(f"{path} holds zero bytes: it is no text.", "Save it as CSV, in UTF-8.")
     rows, delimiter = _rows(text, path)
+    named = bool(target and target in rows[0]) or _named(rows)
+    if named and len(rows) == 1 and len(head) < HEAD_BYTES:
+        raise DataError(f"{path} holds no row.", "Put rows into it.")
+    if names:
+        _check_names(path, names, rows[0])
     keys: dict[str, object] = {}
     why: dict[str, str] = {}
     if delimiter != "," and ".tsv" not in path.suffixes:
         keys["delimiter"], why["delimiter"] = delimiter, f"{len(rows[0])} columns in each line"
-    if encoding not in ("utf-8", "utf-8-sig"):
+    if encoding != "utf-8":
         keys["encoding"] = encoding
-        why["encoding"] = "it begins so" if encoding == "utf-16" else "it is not UTF-8: look whether accents are right"
-    if names or not _named(rows):
+        begins = encoding.startswith("utf-")
+        why["encoding"] = "it begins so" if begins else "it is not UTF-8: look whether accents are right"
+    if names or not named:
         keys["names"] = names or [f"column_{index}" for index in range(1, len(rows[0]) + 1)]
         why["names"] = "" if names else "the first line is a row, not names: write the right ones here"
-        if len(names or rows[0]) != len(rows[0]):
-            raise DataError(f"{path} has {len(rows[0])} columns, and {len(names)} names were given.", "Name each one.")
     return Reading(keys, why)
 
 
+def _check_names(path: Path, names: list[str], first: list[str]) -> None:
+    if len(names) != len(first):
+        raise RequestError(f"{path} has {len(first)} columns, and {len(names)} names were given.", "Name each one.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise RequestError(f"--names has {twice[0]!r} twice.", "Give each column a name of its own.")
+    if names == [cell.strip() for cell in first]:
+        raise RequestError(f"The first line of {path} holds these names already.", "Leave --names out.")
+
+
 def _encoding(path: Path) -> str:
-    """UTF-8 if all of the file is, else what its first bytes say, else the one that every byte fits."""
+    """What its first bytes say, else UTF-8 if all of the file is, else the one that every byte fits."""
     with packed.opened(path) as file:
-        head = file.read(4)
-        for mark, name in BOMS.items():
-            if head.startswith(mark):
-                return name
+        head = file.read(misread.HEAD_BYTES)
+        if told := misread.encoding_of(head, "utf-8"):
+            return told
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             decoder.decode(head)

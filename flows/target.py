@@ -58,11 +58,19 @@ def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -
     numbers = pd.to_numeric(found, errors="coerce")
     if not pd.api.types.is_bool_dtype(found) and np.isfinite(numbers.to_numpy(float)).all() and not _coded(found):
         return _of_numbers(name, numbers.astype(float), where, column.marks)
-    return _of_words(name, found.astype(str), "text", where, ())
+    if why := guess.written_otherwise(pd.Index(found.unique().astype(str))):
+        raise DataError(f"{where}: {name!r} holds {why}.")
+    return _of_words(name, found.astype(str), "text", where, column.marks)
 
 
 def _coded(found: pd.Series) -> bool:
-    return any(guess.CODE.fullmatch(word) for word in found.unique().astype(str))
+    """Whether some number would not be the same as a number: it has a leading zero, or more digits than one keeps."""
+    words = found.unique().astype(str)
+    return any(guess.CODE.fullmatch(word) or _beyond(word) for word in words)
+
+
+def _beyond(word: str) -> bool:
+    return len(word) > 15 and word.removeprefix("-").isdecimal() and abs(int(word)) > guess.EXACT
 
 
 def _of_numbers(name: str, numbers: pd.Series, where: str, marks: tuple[str, ...]) -> Target:
@@ -84,6 +92,6 @@ def _of_words(name: str, found: pd.Series, label: str, where: str, marks: tuple[
             f"of them have the {FEWEST_OF_CLASS} rows that a class needs (at most {MOST_CLASSES:,} classes).",
             "Choose another --target, or group its values in the source.",
         )
-    shown = ", ".join(f"{key} {count / len(found):.0%}" for key, count in [*classes.items()][:5])
+    shown = ", ".join(f"{str(key)[:40]} {count / len(found):.0%}" for key, count in [*classes.items()][:5])
     why = f"{name} holds {len(classes)} different {'numbers' if label == 'integer' else 'words'}: {shown}"
     return Target(name, "classification", label, why + (" ..." if len(classes) > 5 else ""), found, classes, marks)

@@ -48,7 +48,7 @@ def check_head(path: Path, head: bytes, encoding: str) -> None:
             "Look at it in an editor: often it is a login page or an error. Download the data themselves.",
         )
     declared = codec(encoding).removesuffix("-sig")
-    found = _encoding(head, declared)
+    found = encoding_of(head, declared)
     if found and not declared.startswith(found):
         raise DataError(
             f"{path} is not {declared}: it looks like {found.upper()}.",
@@ -56,7 +56,7 @@ def check_head(path: Path, head: bytes, encoding: str) -> None:
         )
 
 
-def _encoding(head: bytes, declared: str) -> str:
+def encoding_of(head: bytes, declared: str) -> str:
     """The encoding that the first bytes tell of, or "" if nothing contradicts the declared one."""
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "utf-32"

@@ -21,6 +21,7 @@ from pipelines.errors import RequestError, SettingsError
 FORMAT = 1
 FOLDER = Path("models")  # relative to the project, which is every stage's working directory
 RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
+LONGEST_NAME = 100  # letters of a model's name: it becomes the name of files
 MOST_BYTES = 1_000_000  # of one YAML file
 MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
@@ -176,12 +177,13 @@ S = TypeVar("S", bound=Section)
 
 def check_name(model: str) -> str:
     """The name, if it may be a model's. Raises RequestError."""
-    if re.fullmatch(r"[a-z][a-z0-9_]*", model) and model not in RESERVED and not keyword.iskeyword(model):
+    taken = model in RESERVED or keyword.iskeyword(model)
+    if re.fullmatch(r"[a-z][a-z0-9_]*", model) and len(model) <= LONGEST_NAME and not taken:
         return model
     raise RequestError(
-        f"{model!r} cannot be a model's name.",
-        "A name is lower-case letters, digits and underscores, begins with a letter, and is not one of "
-        f"{', '.join(sorted(RESERVED))}.",
+        f"{_shown(model)} cannot be a model's name.",
+        f"A name is lower-case letters, digits and underscores, {LONGEST_NAME} at most, begins with a letter, and is "
+        f"not one of {', '.join(sorted(RESERVED))}.",
     )
 
 

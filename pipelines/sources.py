@@ -158,7 +158,7 @@ def read(
         raise DataError(f"{path} is no whole gzip file: {error}.", "Send it again.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
-            f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
+            f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.",
             "Send it again." if kind == "parquet" else "Correct the file, or `ingest:` in the model's YAML.",
         ) from error
 

@@ -51,12 +51,18 @@ COLUMNS = {
     "instants": (some(DAYS.strftime("%Y-%m-%dT%H:%M:%SZ")), "date"),
     "German days": (some(DAYS.strftime("%d.%m.%Y")), "date"),
     "American days": (some(DAYS.strftime("%m/%d/%Y")), "date"),
+    "days without separators": (some(DAYS.strftime("%Y%m%d"), ""), "date"),
+    "days and one that is none": (some(DAYS.strftime("%Y%m%d"), "20241399"), "number"),
+    "years of two digits": (some(DAYS.strftime("%d.%m.%y")), "ignore"),
     "days or months first": ([f"{1 + i % 12:02d}/{1 + i % 11:02d}/2024" for i in range(ROWS)], "ignore"),
     "days in three forms": (
         [day.strftime(["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"][i % 3]) for i, day in enumerate(DAYS)],
         "ignore",
     ),
     "thousands": ([f"{age},234.50" for age in AGES], "ignore"),
+    "amounts of money": ([f"$ {age}.50" for age in RANDOM.integers(0, 900, ROWS)], "ignore"),
+    "percentages": ([f"{age}%" for age in AGES], "ignore"),
+    "a few percentages": ([f"{5 * (age % 4)}%" for age in AGES], "category"),
     "decimal commas": ([f"{age},5" for age in AGES], "ignore"),
 }
 
@@ -67,7 +73,8 @@ def test_what_a_column_is_and_why(name):
     values = values[:ROWS]
     found = guess.column("x", pa.chunked_array([values]), MISSING)
     assert found.role == role, found.why
-    assert ("of several forms" in found.why) == (name in ("days in three forms", "days or months first"))
+    unclear = ("days in three forms", "days or months first", "years of two digits")
+    assert ("of several forms" in found.why) == (name in unclear)
     renamed = guess.column("another name", pa.chunked_array([values]), MISSING)
     assert (renamed.role, renamed.why) == (found.role, found.why)
 
@@ -90,6 +97,8 @@ def test_typed_columns_are_what_text_of_the_same_values_is():
         "date",
         "number",
     ]
+    compact = pa.table({"day": DAYS.strftime("%Y%m%d").astype(int)})
+    assert [(column.role, column.form) for column in guess.columns(compact, MISSING)] == [("date", "%Y%m%d")]
 
 
 @pytest.mark.parametrize(
@@ -123,12 +132,19 @@ def target(values) -> targets.Target:
         (some(AGES), "regression", "", 0),
         (some(AGES / 7, "NA"), "regression", "", 0),
         ((AGES > 40).tolist(), "classification", "text", 2),
+        ([2**60 + age % 3 for age in AGES.tolist()], "classification", "text", 3),
+        ([str(2**60 + age % 3) for age in AGES.tolist()], "classification", "text", 3),
     ],
 )
 def test_the_problem_follows_from_the_target(values, task, label, classes):
     found = target(values)
     assert (found.task, found.label, len(found.classes)) == (task, label, classes)
     assert sum(found.classes.values()) == (ROWS if classes else 0)
+
+
+def test_a_mark_is_no_class_and_is_told():
+    found = target(some(CITIES, *"?" * 20))
+    assert (len(found.classes), found.marks) == (3, ("?",))
 
 
 def test_classes_of_few_rows_are_told_apart():
@@ -146,6 +162,9 @@ def test_classes_of_few_rows_are_told_apart():
         ([f"K{i}" for i in range(ROWS)], "400 different values"),
         ([""] * ROWS, "0 rows"),
         (some(DAYS.strftime("%Y-%m-%d")), "dates"),
+        (some(DAYS.strftime("%Y%m%d")), "dates"),
+        ([f"{age},5" for age in AGES], "numbers with a comma or blanks, such as .*: write them as 1234.5"),
+        ([f"{age} €" for age in AGES], "numbers with a sign"),
     ],
 )
 def test_what_cannot_be_predicted_is_said(values, problem):

@@ -1,6 +1,7 @@
 """`ratchet new`: from a file to a model that is declared, listed and known to work; nothing is overwritten."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -107,12 +108,34 @@ def test_where_rows_have_a_time_the_later_ones_are_the_test(inside, tmp_path):
     assert made(inside, "early", file(tmp_path, rare)).raw["clean"]["split"]["by"] == "hash"
 
 
+def test_where_many_rows_share_an_instant_the_split_is_no_split_by_time(inside, tmp_path):
+    months = np.random.default_rng(1).choice(["2024-01", "2024-02", "2024-05"], 600)
+    found = made(inside, "months", file(tmp_path, orders().assign(month=months)))
+    assert found.data.columns["month"] == "date"
+    assert found.raw["clean"]["split"]["by"] == "hash"
+
+
 def test_columns_whose_names_mean_something_here_are_left_out(inside, tmp_path):
     table = orders().assign(row_id=np.arange(600) % 7, own_x=np.arange(600) % 5)
     table[""] = np.arange(600) % 9
     found = made(inside, "meaning", file(tmp_path, table))
     assert set(found.data.columns) == {"age", "city", "spent"}
     assert {"row_id", "own_x", ""} <= set(found.ingest.ignore)
+
+
+@pytest.mark.parametrize("classes", [["yes"] * 12 + ["no"] * 288, [f"k{index % 19}" for index in range(300)]])
+def test_a_seed_is_found_under_which_every_split_has_every_class(inside, tmp_path, classes):
+    table = orders(300).drop(columns=["copy", "spent"]).assign(ordered=classes)
+    text = new(inside, Wanted("seeds", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
+    assert "by: hash, seed: " in text
+
+
+def test_long_words_get_no_rule_and_too_long_a_yaml_is_refused(inside, tmp_path):
+    table = orders().assign(long=np.where(np.arange(600) % 3, "short", "x" * 5000))
+    assert "xxx" not in new(inside, Wanted("words", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
+    wide = pd.concat([table, pd.DataFrame({"n" * 900 + str(i): np.arange(600) % 7 for i in range(1200)})], axis=1)
+    with pytest.raises(DataError, match="would be larger than 1,000,000 bytes"):
+        new(inside, Wanted("words", file(tmp_path, wide), "ordered", [], [], dry_run=True))
 
 
 def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
@@ -172,10 +195,12 @@ def test_nothing_is_written_by_a_dry_run_or_over_what_is_there(inside, tmp_path)
     ("changed", "problem"),
     [
         ({"model": "../x"}, "cannot be a model's name"),
+        ({"model": "x" * 300}, "cannot be a model's name"),
         ({"data": Path("nowhere.csv")}, "does not exist"),
         ({"target": "orderd"}, "did you mean 'ordered'"),
         ({"target": "key"}, "600 different values"),
         ({"group": ["hous"]}, "no column 'hous'"),
+        ({"group": ["ordered"]}, "is the --target, and cannot be a --group too"),
         ({"names": ["a", "b"]}, "names were given"),
     ],
 )
@@ -185,6 +210,18 @@ def test_what_is_asked_wrongly_is_one_paragraph_and_leaves_nothing(inside, tmp_p
     with pytest.raises(RatchetError, match=problem):
         new(inside, Wanted(**(wanted | changed)))
     assert git(inside.root, "status", "--porcelain", "-uall") == before
+
+
+@pytest.mark.parametrize("name", ["row_id", "own_x"])
+def test_a_target_whose_name_has_a_meaning_is_refused(inside, tmp_path, name):
+    with pytest.raises(RequestError, match="a name with a meaning of its own"):
+        made(inside, "meaning", file(tmp_path, orders().rename(columns={"ordered": name})), name, force=True)
+
+
+def test_a_pipe_is_not_waited_for(inside, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(RequestError, match="is no file"):
+        made(inside, "pipe", tmp_path / "pipe.csv")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.sniff import sniff
-from pipelines.errors import DataError
+from pipelines.errors import DataError, RequestError
 
 ROWS = [["name", "age", "city"], ["Ann, Dr.", "31", "Oslo"], ['the "best"', "45", "a;b"], ["Bo\nDe", "7", ""]]
 
@@ -49,11 +49,33 @@ def test_the_first_line_names_the_columns_or_is_a_row(tmp_path, first, named):
     assert ("names" in found.why) == (not named)
 
 
+def test_a_line_with_the_name_that_a_person_gives_is_no_row(tmp_path):
+    path = written(tmp_path / "a.csv", [["2019", "2020", "sold"], ["1", "2", "3"], ["4", "5", "sold"]])
+    assert "names" in sniff(path, []).keys
+    assert "names" not in sniff(path, [], "sold").keys
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_an_encoding_without_a_mark_is_found_too(tmp_path, encoding):
+    found = sniff(written(tmp_path / "a.csv", ROWS, ";", encoding), [])
+    assert found.keys == {"delimiter": ";", "encoding": encoding}
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_names_alone_are_no_table(tmp_path, end):
+    (tmp_path / "a.csv").write_text(f"a,b,c{end}")
+    with pytest.raises(DataError, match="holds no row"):
+        sniff(tmp_path / "a.csv", [])
+
+
 def test_given_names_are_taken_and_counted(tmp_path):
     path = written(tmp_path / "a.csv", ROWS[1:])
     assert sniff(path, ["a", "b", "c"]).keys == {"names": ["a", "b", "c"]}
-    with pytest.raises(DataError, match="3 columns, and 2 names"):
-        sniff(path, ["a", "b"])
+    for names, problem in ((["a", "b"], "3 columns, and 2 names"), (["a", "b", "a"], "has 'a' twice")):
+        with pytest.raises(RequestError, match=problem):
+            sniff(path, names)
+    with pytest.raises(RequestError, match="holds these names already"):
+        sniff(written(path, ROWS), ROWS[0])
 
 
 def test_a_compressed_file_is_looked_into(tmp_path):
