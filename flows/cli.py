@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,8 +76,6 @@ def new(
     debug: Debug = False,
 ) -> None:
     """Look at a table and write models/NAME.yaml, with a reason beside every guess."""
-    from pathlib import Path
-
     from flows.new import Wanted
     from flows.new import new as command
 
@@ -132,14 +131,17 @@ def schedule(
 
 @app.command()
 def up(
-    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="The servers alone.")] = False,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Without the scheduler.")] = False,
+    no_warm: Annotated[
+        bool, typer.Option("--no-warm", help="Without the processes that keep TensorFlow and others loaded.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Start the servers of Prefect and MLflow and the scheduler in the background, and print their addresses."""
     from flows.commands import up as command
 
-    _answer(lambda project: command(project, not no_schedule), told.servers, as_json, debug)
+    _answer(lambda project: command(project, not no_schedule, not no_warm), told.servers, as_json, debug)
 
 
 @app.command()
@@ -208,6 +210,26 @@ def compare(
 
     here = os.getcwd()  # before the project's folder becomes the working directory
     _answer(lambda project: command(project, model, (one, other), output, here), told.compare, as_json, debug)
+
+
+@app.command()
+def predict(
+    model: Model,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows to predict: a file, or a folder of files.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="A file to write: .parquet or .csv.")],
+    version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
+    device: Annotated[Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Default: `evaluate: device:`.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the rows of a file, or of a folder of files, with the champion."""
+    from flows.commands import predict as command
+    from flows.places import Wanted
+
+    paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
+    wanted = Wanted(model, *paths, version, device or "", force)
+    _answer(lambda project: command(project, wanted, as_json), told.predict, as_json, debug)
 
 
 @app.command()
@@ -308,21 +330,24 @@ def _fail(text: str, status: int, as_json: bool) -> None:
     raise typer.Exit(status)
 
 
-def main() -> None:
+def main() -> int:
     """Run the command, and leave without taking the loaded libraries down one by one: that would cost half a second."""
-    status: Any = 1
+    from flows import lent
 
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
-
-    atexit.register(leave)  # the first to be registered is the last to be called
+    if (answer := lent.ask(sys.argv[1:])) is not None:
+        return answer
+    status = 1
     try:
         app()
     except SystemExit as end:
-        status = end.code
+        status = end.code if isinstance(end.code, int) else 1
+    atexit._run_exitfuncs()  # as at any other end
+    if lent.INSIDE:
+        return status  # for the one who asked
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, tracker, warm
+from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, standby, tracker, warm
 from flows.asked import Asked
 from flows.environment import Project
+from flows.places import Wanted
 from pipelines import declaration, gpus, settings
 from pipelines.errors import RequestError, StageError
 
@@ -118,9 +119,12 @@ def _next(project: Project) -> str:
     return "`ratchet up` opens the pages of MLflow and Prefect, `ratchet status` shows every model"
 
 
-def up(project: Project, schedule: bool = True) -> dict[str, Any]:
-    """Both servers and the scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
+def up(project: Project, schedule: bool = True, preload: bool = True) -> dict[str, Any]:
+    """Servers, warm processes, scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
     answer: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+    if preload:
+        standby.up(project)
+    answer |= {"warm": preload}
     try:
         return answer | {"schedule": scheduler.start(project) if schedule else {}, "problem": ""}
     except RequestError as error:  # without git there is nothing to run from: the servers are up all the same
@@ -131,6 +135,7 @@ def down(project: Project) -> dict[str, Any]:
     """The scheduler first, so that it starts nothing more. Raises BusyError while a run is active."""
     servers.check_idle(project)
     stopped = ["schedule"] if scheduler.stop(project) else []
+    stopped += ["warm"] if standby.down(project) else []
     return {"format": 1, "stopped": stopped + servers.down(project)}
 
 
@@ -167,6 +172,14 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
     from flows import compare as comparing
 
     return comparing.compare(project, model, words, output, Path(here))
+
+
+def predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
+    """The answers of a registered model to the rows of a file. Raises RequestError, DataError, IntegrityError."""
+    from flows import predict as predicting
+
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # the half-written file goes in both cases
+    return predicting.predict(project, wanted, _watched(quiet).notice)
 
 
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from flows import locks
 from flows.environment import Project
 from pipelines.errors import RatchetError
 
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # a variable of Prefect's server
+
 
 def prefect_url(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
@@ -20,7 +22,7 @@ def prefect_url(path: Path) -> str:
 def ensure_prefect(project: Project) -> None:
     """Prefect's database exists and is migrated; 10 s the first time."""
     path = project.prefect_home / "prefect.db"
-    os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = prefect_url(path)
+    os.environ[DATABASE] = prefect_url(path)
     if path.exists():
         return
     with locks.hold(project, "stores", "making the databases"):
@@ -28,7 +30,7 @@ def ensure_prefect(project: Project) -> None:
             return
         partial = _fresh(path)
         command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-        environment = os.environ | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_url(partial)}
+        environment = os.environ | {DATABASE: prefect_url(partial)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise RatchetError(

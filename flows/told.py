@@ -65,8 +65,22 @@ def compare(found: State) -> str:
     return "\n\n".join(parts)
 
 
+def predict(found: State) -> str:
+    columns = found["columns"]
+    shown = ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])} and {len(columns) - 7} more"
+    lines = [f"{found['model']} version {found['version']}: {found['rows']:,} rows predicted."]
+    lines += [f"!! {found['problem']}."] if found["problem"] else []
+    lines += [f"  written   {found['output']}: {shown}"]
+    lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []
+    lines += [f"  left out  {count:,} rows: {why}" for why, count in found["left_out"].items()]
+    if found["ignored"]:
+        lines += [f"  ignored   columns that the model does not know: {', '.join(map(repr, found['ignored']))}"]
+    return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
+
+
 def servers(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    lines += [f"{'warm':<9} all libraries stay loaded, runs begin at once"] if found["warm"] else []
     served = found["schedule"]
     for model, words in served.get("models", {}).items():
         lines.append(f"{'schedule':<9} {model}: {words or 'none'} (branch {served['branch']})")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from flows import lifeline
+from flows import lent, lifeline
 from flows.environment import Project
 from pipelines import lifeline as following
 
@@ -26,7 +26,10 @@ class Tracker:
         """pipe: the lifeline that it follows."""
         self._project = project
         log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
+        # where everything has been imported already a copy of this process has it too; there are no threads yet
+        self._pool = ProcessPoolExecutor(1, get_context("fork" if lent.INSIDE else "spawn"), _begin, (pipe, str(log)))
+        if lent.INSIDE:
+            self.begin()
 
     def begin(self) -> None:
         """Let MLflow be imported now, and not when it is first needed."""
@@ -68,6 +71,7 @@ def shared(project: Project) -> Iterator[Tracker]:
 
 
 def _begin(pipe: str, log: str) -> None:
+    lifeline.let_go()
     following.redirect(log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
     following.follow(pipe)

@@ -2,20 +2,18 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from flows import lifeline, scratch
+from flows import lifeline, scratch, standby
 from flows.environment import Project
-from pipelines import device
 from pipelines.__main__ import STAGES
 from pipelines.declaration import Declaration
 from pipelines.device import Hardware
-from pipelines.warm import KINDS, VARIABLE
+from pipelines.warm import KINDS, LIBRARIES, VARIABLE
 
 
 class Warm:
@@ -23,37 +21,30 @@ class Warm:
 
     def __init__(self, project: Project, folder: Path):
         self._project, self._folder = project, folder
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes] | None] = {}  # by kind; None: not of this run
 
     def begin(self, stage: str, hardware: Hardware) -> None:
-        """Start what this stage and those after it ask for; what runs already stays.
+        """Start what this stage and those after it ask for, or borrow it; what is there already stays.
 
         On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
         to import too.
         """
-        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
+        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :])
+        environment = standby.environment(hardware)
         with ExitStack() as stack:
             turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
             for kind in kinds:
-                if kind not in self._processes:
-                    imported = stack.enter_context(self._start(kind, hardware, turn))
+                if kind in self._processes:
+                    continue
+                self._processes[kind] = None
+                lent = standby.borrow(self._project, kind, environment, self._folder)
+                if not lent and kind in LIBRARIES:
+                    self._processes[kind], file = standby.start(self._project, kind, self._folder, environment, turn)
+                    imported = stack.enter_context(file)
                     turn = imported if _cores() <= 2 else turn
 
-    def _start(self, kind: str, hardware: Hardware, turn: IO[bytes]) -> IO[bytes]:
-        """turn: at its end the process imports; returns a file that ends when it has."""
-        imported, held = os.pipe()
-        command = [sys.executable, "-m", "pipelines.warm", "serve", kind, str(held)]
-        environment = os.environ | device.variables(hardware) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        log = self._project.state / "logs" / "warm.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            process = subprocess.Popen(command, env=environment, stdin=turn, stdout=file, stderr=file, pass_fds=[held])
-        os.close(held)
-        self._processes[kind] = process
-        return open(imported, "rb")
-
     def end(self) -> None:
-        for process in self._processes.values():
+        for process in filter(None, self._processes.values()):
             process.kill()
             process.wait()
 

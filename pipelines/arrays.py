@@ -2,6 +2,7 @@
 
     x_train, y_train, x_test, y_test  (and x_val, y_val; as Keras has them)  ->  image, label, split
     x, y, or images, labels                                                  ->  image, label
+    images alone, by any names, to be predicted                              ->  image
 
 Images are bytes, [rows, height, width] or [rows, height, width, channels]; labels whole numbers or text, [rows] or
 [rows, 1]. The members are read a part at a time; nothing is unpickled.
@@ -25,6 +26,7 @@ from pipelines.settings import MOST_PIXELS
 BATCH_BYTES = 8 << 20
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "valid": "validation", "test": "test"}
 PAIRS = {"x": "y", "images": "labels"}
+LABELS = ("y.", "y_", "labels.")  # how the names of members begin that hold them
 LAYOUT = "Save x_train, y_train, x_test and y_test, or x and y: numpy.savez(path, x=images, y=labels)."
 
 
@@ -46,9 +48,16 @@ class Member:
         return np.frombuffer(content, self.kind).reshape(rows, *self.shape[1:])
 
 
-def read(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of an archive, a few at a time. Raises DataError if it is none, or not one of images and labels."""
+def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
+    """The rows of an archive, a few at a time. Raises DataError if it is none, or not one of images and labels.
+
+    labelled: whether it needs labels; if not, an archive without any holds nothing but images.
+    """
     with _archive(path) as archive:
+        if not labelled and not any(member.startswith(LABELS) for member in archive.namelist()):
+            for member in archive.namelist():
+                yield from _rows(path, archive, member.removesuffix(".npy"), "", "")
+            return
         for images, labels, split in _pairs(path, archive.namelist()):
             yield from _rows(path, archive, images, labels, split)
 
@@ -78,18 +87,21 @@ def _pairs(path: Path, members: list[str]) -> list[tuple[str, str, str]]:
 
 
 def _rows(path: Path, archive: zipfile.ZipFile, x: str, y: str, split: str) -> Iterator[pa.RecordBatch]:
+    """y: "" for images without labels."""
     with ExitStack() as stack:
-        images, labels = (_opened(path, stack.enter_context(archive.open(f"{name}.npy")), name) for name in (x, y))
-        _check(path, images, labels)
+        names = [x, y] if y else [x]
+        images, *labels = (_opened(path, stack.enter_context(archive.open(f"{name}.npy")), name) for name in names)
+        _check(path, images, *labels)
         rows, size = images.shape[0], math.prod(images.shape[1:])
         step = max(1, BATCH_BYTES // size)
         for start in range(0, rows, step):
             here = min(step, rows - start)
             pixels = pa.py_buffer(np.ascontiguousarray(images.take(here)))
-            columns = [pa.Array.from_buffers(pa.binary(size), here, [None, pixels]), _texts(labels.take(here))]
+            columns = [pa.Array.from_buffers(pa.binary(size), here, [None, pixels])]
+            columns += [_texts(member.take(here)) for member in labels]
             columns += [pa.repeat(split, here)] if split else []
             yield pa.RecordBatch.from_arrays(columns, ["image", "label", "split"][: len(columns)])
-        for member in (images, labels):
+        for member in (images, *labels):
             if member.file.read(1):  # at the end the archive's checksum is compared too
                 raise DataError(f"{path}: {member.name} is longer than its own head says.", "Write it again.")
 
@@ -115,13 +127,15 @@ def _opened(path: Path, file: IO[bytes], name: str) -> Member:
     return Member(name, file, shape, kind)
 
 
-def _check(path: Path, images: Member, labels: Member) -> None:
-    """Raises DataError if these are not bytes and as many labels."""
+def _check(path: Path, images: Member, labels: Member | None = None) -> None:
+    """Raises DataError if these are not bytes, and as many labels if there are any."""
     what = f"{path}: {images.name} is {images.kind} of the shape {list(images.shape)}"
     if images.kind != np.uint8:
         raise DataError(f"{what}; images are bytes.", "Save values from 0 to 255 with astype('uint8').")
     if len(images.shape) not in (3, 4) or not 0 < math.prod(images.shape[1:]) <= MOST_PIXELS:
         raise DataError(f"{what}; images are [rows, height, width] or [rows, height, width, channels].", LAYOUT)
+    if labels is None:
+        return
     told = f"{path}: {labels.name} is {labels.kind} of the shape {list(labels.shape)}"
     if labels.kind.kind not in "iuU":
         raise DataError(f"{told}; labels are whole numbers or text.", "Save them with astype(int) or astype(str).")

@@ -166,20 +166,15 @@ def _coded(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
-    """The Kolmogorov-Smirnov statistic of each number between train and test; the last one of a window."""
+    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy); the last one of a window."""
+    from scipy.stats import ks_2samp
+
     result = {}
     for name in data.numbers:
-        one, other = (np.sort(column[~np.isnan(column)]) for column in (_last(t[name]) for t in (train, test)))
-        if len(one) and len(other):
-            result[name] = round(_farthest(one, other), 6)
+        pair = [column[~np.isnan(column)] for column in (_last(t[name]) for t in (train, test))]
+        if len(pair[0]) and len(pair[1]):
+            result[name] = round(float(ks_2samp(*pair, method="asymp").statistic), 6)
     return result
-
-
-def _farthest(one: np.ndarray, other: np.ndarray) -> float:
-    """How far the shares of values up to any value lie apart; both sorted. As scipy's ks_2samp, a tenth of its time."""
-    every = np.concatenate([one, other])
-    first, second = (np.searchsorted(values, every, side="right") / len(values) for values in (one, other))
-    return float(np.abs(first - second).max())
 
 
 def _last(column: pa.ChunkedArray) -> np.ndarray:

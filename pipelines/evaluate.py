@@ -102,7 +102,7 @@ def predict(predictor: Predictor, path: Path, data: Data) -> pd.DataFrame:
 
 def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame]:
     """The same, some rows at a time."""
-    for piece in _even(tables.batches(path), predictor.about["batch_size"]):
+    for piece in even(tables.batches(path), predictor.about["batch_size"]):
         frame = piece.to_pandas()
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
@@ -118,7 +118,7 @@ def naive(windows: pd.Series) -> np.ndarray:
     return pd.DataFrame(np.stack(windows.to_list())).ffill(axis=1).iloc[:, -1].to_numpy(np.float64)
 
 
-def _even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+def even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
     """The same rows in pieces of a multiple of `size`, so that row groups do not decide how rows are batched."""
     rest: list[pa.Table] = []
     for batch in batches:

@@ -30,23 +30,24 @@ def is_idx(path: Path) -> bool:
     return NAME.search(path.name) is not None
 
 
-def read(path: Path) -> Iterator[pa.RecordBatch]:
+def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
     """The rows of a file of images, a few at a time; none for a file of labels, which come with their images.
 
-    Raises DataError if it cannot be read to its end, or is not of one length with its labels.
+    labelled: whether it needs labels; if not, images without any are a column alone. Raises DataError if it cannot be
+    read to its end, or is not of one length with its labels.
     """
     if "labels-idx1" in path.name:
         if not list(path.parent.glob(path.name.replace("labels-idx1", "images-idx?"))):
             raise DataError(f"{path} has no images beside it.", "Put them there, or take the labels away.")
         return
     labels_path = path.with_name(re.sub(r"images-idx\d", "labels-idx1", path.name))
-    if not labels_path.exists():
+    if labelled and not labels_path.exists():
         raise DataError(f"{path} has no labels: {labels_path.name} is missing.", "Put it beside the images.")
-    labels = _labels(labels_path).astype(np.int64)
+    labels = _labels(labels_path).astype(np.int64) if labels_path.exists() else None
     split = "test" if re.search("test|t10k", path.name) else "train"
     with packed.opened(path) as file:
         rows, *shape = _shape(file, path, int(path.name.partition("images-idx")[2][0]))
-        if rows != len(labels):
+        if labels is not None and rows != len(labels):
             known = f"{labels_path.name} {len(labels):,} labels"
             raise DataError(f"{path} has {rows:,} images, and {known}.", "Get both anew.")
         size = int(np.prod(shape))
@@ -54,12 +55,12 @@ def read(path: Path) -> Iterator[pa.RecordBatch]:
         for start in range(0, rows, step):
             here = min(step, rows - start)
             pixels = _values(file, here * size, path)
-            columns = [
-                pa.Array.from_buffers(pa.binary(size), here, [None, pa.py_buffer(pixels)]),
-                pa.Array.from_buffers(pa.int64(), here, [None, pa.py_buffer(labels[start : start + here])]),
-                pa.repeat(split, here),
-            ]  # as pyarrow makes none without importing pandas, which takes a third of a second
-            yield pa.RecordBatch.from_arrays(columns, ["image", "label", "split"])
+            # as pyarrow makes none without importing pandas, which takes a third of a second
+            columns = [pa.Array.from_buffers(pa.binary(size), here, [None, pa.py_buffer(pixels)])]
+            if labels is not None:
+                known = pa.py_buffer(labels[start : start + here])
+                columns += [pa.Array.from_buffers(pa.int64(), here, [None, known]), pa.repeat(split, here)]
+            yield pa.RecordBatch.from_arrays(columns, ["image", "label", "split"][: len(columns)])
         _check_end(file, path)
 
 

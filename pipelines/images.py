@@ -2,6 +2,7 @@
 
     cat/001.png, dog/001.png                   ->  image, label
     train/cat/001.png, test/cat/002.png        ->  image, label, split (train, validation or test)
+    001.png, to be predicted                   ->  image
 
 An image is decoded by Pillow to the declared shape, as its EXIF data turn it: grey, RGB or RGBA, transparency laid
 over white where there is no channel for it. One of another size is refused unless `ingest: resize:` names a filter.
@@ -81,15 +82,16 @@ def check_places(names: Iterable[str]) -> None:
 def read(folder: Path, names: Sequence[str], shape: list[int], resize: str) -> Iterator[pa.RecordBatch]:
     """The rows of images, a few at a time. Raises DataError naming a file.
 
-    names: their paths below the folder, all as deep.
+    names: their paths below the folder, all as deep; those in no folder of a class have no label.
     """
     _check_shape(shape)
     size = shape[0] * shape[1] * shape[2]
     step = max(1, BATCH_BYTES // size)
-    columns = ["image", "label"] if len(place(names[0])) == 1 else ["image", "split", "label"]
+    placed = [place(name) if "/" in name else () for name in names]
+    columns = [["image"], ["image", "label"], ["image", "split", "label"]][len(placed[0])]
     for start in range(0, len(names), step):
         here = names[start : start + step]
-        cells = zip(*(place(name) for name in here), strict=True)
+        cells = zip(*placed[start : start + step], strict=True)
         content = b"".join(pixels(folder / name, shape, resize) for name in here)
         images = pa.Array.from_buffers(pa.binary(size), len(here), [None, pa.py_buffer(content)])
         yield pa.RecordBatch.from_arrays([images, *(pa.array(list(texts)) for texts in cells)], columns)

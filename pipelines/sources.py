@@ -125,19 +125,22 @@ def format_of(path: Path) -> str:
     return SUFFIXES.get(path.suffix.lower(), "")
 
 
-def read(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+def read(
+    path: Path, delimiter: str, encoding: str, names: Sequence[str] = (), labelled: bool = True
+) -> Iterator[pa.RecordBatch]:
     """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX
     and NumPy's archives. (A single image is no table: images.py.)
 
-    names: of the columns of a CSV file without a header. Raises DataError if it cannot be read to its end.
+    names: of the columns of a CSV file without a header. labelled: whether images need labels, as those that are to be
+    predicted do not. Raises DataError if it cannot be read to its end.
     """
     tab = ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
         "csv": lambda: texts.read_csv(path, "\t" if tab else delimiter, encoding, names),
         "parquet": lambda: _read_parquet(path),
         "lines": lambda: texts.read_lines(path, encoding),
-        "idx": lambda: idx.read(path),
-        "arrays": lambda: arrays.read(path),
+        "idx": lambda: idx.read(path, labelled),
+        "arrays": lambda: arrays.read(path, labelled),
     }
     if (kind := format_of(path)) not in readers:
         raise DataError(

@@ -74,7 +74,8 @@ def run(model: str) -> None:
     declared = device.replayed(settings.load(model, "train", Train))
     if declared.workers > 1 and declared.launcher == "ray" and replicas.VARIABLE not in os.environ:
         _say(f"Ray starts {declared.workers} workers")
-        launch.with_ray(model, declared.workers, declared.device == "gpu")
+        gpus = 1 if declared.devices == "all" else declared.devices
+        launch.with_ray(model, declared.workers, declared.device, gpus, device.waits)
         return
     me = replicas.worker(declared.workers)
     with device.turn(declared, f"the training of {model}"), failures.told():

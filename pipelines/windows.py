@@ -30,14 +30,16 @@ Read = Callable[[], Iterable[pa.RecordBatch]]  # reads the rows anew, batch by b
 REPAIR = "Correct the source, or `data: step:` and `series:` in the model's YAML."
 
 
-def windows(read: Read, data: Data, folder: Path, removed: Counter[str], held: int = HELD_ROWS) -> Iterator[pa.Table]:
+def windows(
+    read: Read, data: Data, folder: Path, removed: Counter[str], held: int = HELD_ROWS, every: bool = False
+) -> Iterator[pa.Table]:
     """Raw rows -> windows (rows.split_schema), by time and then by series, whatever the order of the rows.
 
-    removed: is told how many rows are left out, and why. Raises DataError for a row without a time, off the grid of its
-    series, or at a time that its series has already.
+    removed: is told how many rows are left out, and why. every: rows without a target are predicted too. Raises
+    DataError for a row without a time, off the grid of its series, or at a time that its series has already.
     """
     edges = _edges(read, data, held)
-    grid = Grid(data)
+    grid = Grid(data, every)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".windows-") as place:
         for part in _cut(read, data, edges, Path(place)):
             yield from grid.windows(part, removed)
@@ -99,6 +101,7 @@ class Grid:
     """The grid of every series, and the last rows of the ranges that were read."""
 
     data: Data
+    every: bool = False  # whether rows without a target have windows too
     starts: dict[str, int] = field(default_factory=dict)  # of each series: its first instant, in microseconds
     kept: pa.Table | None = None  # rows of earlier ranges that a window may hold
 
@@ -157,8 +160,8 @@ class Grid:
     def _predicted(
         self, table: pa.Table, fresh: np.ndarray, times: np.ndarray, series: np.ndarray, removed: Counter[str]
     ) -> np.ndarray:
-        """The places in the table of the rows that have a target, by time and then by series."""
-        known = table[self.data.target].is_valid().to_numpy()
+        """The places in the table of the rows that have windows, by time and then by series."""
+        known = np.ones(table.num_rows, bool) if self.every else table[self.data.target].is_valid().to_numpy()
         removed["missing target"] += int((fresh & ~known).sum())
         found = np.flatnonzero(fresh & known)
         return found[np.lexsort((series[found], times[found]))]

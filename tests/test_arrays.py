@@ -81,6 +81,20 @@ def test_what_is_no_set_of_images_is_told(tmp_path, members, message):
     assert caught.value.do
 
 
+@pytest.mark.parametrize("members", [{"x": IMAGES}, {"x_new": IMAGES[:3], "other": IMAGES[3:]}])
+def test_images_that_are_to_be_predicted_need_no_labels(tmp_path, members):
+    path = saved(tmp_path / "x.npz", **members)
+    found = [row for batch in arrays.read(path, labelled=False) for row in batch.to_pylist()]
+    assert found == [{"image": image.tobytes()} for image in IMAGES]
+
+
+def test_labels_that_are_there_are_read_even_where_none_are_needed(tmp_path):
+    path = saved(tmp_path / "x.npz", x=IMAGES, y=LABELS)
+    assert [row for batch in arrays.read(path, labelled=False) for row in batch.to_pylist()] == read(path)
+    with pytest.raises(DataError, match="images are bytes"):
+        list(arrays.read(saved(tmp_path / "y.npz", x=IMAGES / 255), labelled=False))
+
+
 def test_nothing_is_unpickled(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, allow_pickle=True, x=IMAGES, y=np.array([print] * 7, object))

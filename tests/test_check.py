@@ -7,11 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy.stats import ks_2samp
 
-from pipelines import check
 from pipelines.errors import ExpectationError
-from pipelines.settings import Data
 from tests.world import PETS, pets
 
 STAGES = ("ingest", "validate", "clean", "check")
@@ -95,17 +92,6 @@ def test_a_distribution_that_moved_is_told(world):
     assert checked(world, frame, **changes)["drift"]["weight"] == 1.0
     with pytest.raises(ExpectationError, match=r"'weight' is distributed differently in test \(1\.000"):
         checked(world, frame, **changes, check={"drift": 0.5})
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_drift_is_the_statistic_of_scipy_to_the_last_bit(seed):
-    random = np.random.default_rng(seed)
-    pair = [random.integers(0, 20 * (seed + 1), size).astype(float) for size in random.integers(1, 400, 2)]
-    tables = [pa.table({"x": np.concatenate([values, [np.nan] * seed])}) for values in pair]
-    data = Data(kind="table", task="classification", target="y", columns={"x": "number"})
-    expected = ks_2samp(*pair, method="asymp").statistic
-    assert check.drift(*tables, data) == {"x": round(float(expected), 6)}
-    assert check._farthest(*map(np.sort, pair)) == expected
 
 
 def test_rules_are_asked_of_the_training_split(world):

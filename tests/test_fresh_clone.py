@@ -1,4 +1,4 @@
-"""A clone that nobody has used: four runs at once, no word to the outside, and a tracking store that goes away."""
+"""A clone that nobody has used: three runs at once, no word to the outside, and a tracking store that goes away."""
 
 import json
 import sqlite3
@@ -28,12 +28,12 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def four(project) -> list[subprocess.CompletedProcess[str]]:
-    """Four `ratchet run digits --json`, started together, each process with the guard in it."""
+def three(project) -> list[subprocess.CompletedProcess[str]]:
+    """Three `ratchet run digits --json`, started together, each process with the guard in it."""
     variables = environment(PYTHONPATH=GUARD, GUARD_LOG=str(project / ".guard"))
     command = [sys.executable, "-m", "flows.cli", "run", "digits", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, cwd=project, env=variables, **pipes) for _ in range(4)]
+    started = [subprocess.Popen(command, cwd=project, env=variables, **pipes) for _ in range(3)]
     return [subprocess.CompletedProcess(command, p.wait(), *p.communicate()) for p in started]
 
 
@@ -47,29 +47,29 @@ def notes(project: Path, kind: str) -> list[list[str]]:
     return [line.split(" ", 2) for line in lines if line.startswith(f"{kind} ")]
 
 
-def test_four_runs_at_once_all_succeed_with_one_run_and_one_version(project, four):
-    assert [done.returncode for done in four] == [0] * 4, [done.stderr for done in four]
-    answers = [json.loads(done.stdout) for done in four]
-    assert sorted(found["decision"] for found in answers) == ["accepted", "unchanged", "unchanged", "unchanged"]
+def test_three_runs_at_once_all_succeed_with_one_run_and_one_version(project, three):
+    assert [done.returncode for done in three] == [0] * 4, [done.stderr for done in three]
+    answers = [json.loads(done.stdout) for done in three]
+    assert sorted(found["decision"] for found in answers) == ["accepted", "unchanged", "unchanged"]
     assert {found["version"] for found in answers} == {1}
     client = store(project)
     assert len(client.search_runs([client.get_experiment_by_name("digits").experiment_id])) == 1
     assert len(client.search_model_versions("name = 'digits'")) == 1
 
 
-def test_no_process_talks_to_the_outside(project, four):
+def test_no_process_talks_to_the_outside(project, three):
     assert notes(project, "outside") == []
-    assert len({process for _, process, _ in notes(project, "loopback")}) >= 4, "the guard saw too few processes"
+    assert len({process for _, process, _ in notes(project, "loopback")}) >= 3, "the guard saw too few processes"
 
 
-def test_only_known_programs_are_started(project, four):
+def test_only_known_programs_are_started(project, three):
     started = {program for _, _, program in notes(project, "program")}
     asked = {"lscpu", "nvidia-smi", "rocm-smi"}  # by codecarbon, what there is to be measured
     known = {"sh", "git", "uname", "file", "ldconfig"} | asked
     assert {name for name in started if not name.startswith("python")} <= known
 
 
-def test_energy_was_measured_while_nothing_talked_to_the_outside(project, four):
+def test_energy_was_measured_while_nothing_talked_to_the_outside(project, three):
     client = store(project)
     (run,) = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
     assert run.data.metrics["energy/watt_hours"] > 0
@@ -84,13 +84,13 @@ def test_the_guard_catches_a_grandchild_that_dials_out(tmp_path):
     assert [what for _, _, what in notes(tmp_path, "outside")] == ["192.0.2.1"]
 
 
-def test_nothing_is_left_running_or_locked(project, four):
+def test_nothing_is_left_running_or_locked(project, three):
     assert list((project / ".ratchet").glob("*.pipe")) == []
     assert locks.held(Project(project, project / ".ratchet", "", "")) == []
 
 
 @pytest.mark.long
-def test_a_tracking_store_that_is_locked_costs_no_training(project, four):
+def test_a_tracking_store_that_is_locked_costs_no_training(project, three):
     edit(project / "models" / "digits.yaml", "epochs: 2", "epochs: 3")
     running = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "run", "digits"],

@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +159,15 @@ def test_images_without_labels_are_refused(tmp_path):
     images, labels = pair(tmp_path)
     labels.unlink()
     assert f"has no labels: {labels.name} is missing" in refused(images)
+
+
+def test_images_that_are_to_be_predicted_need_none(tmp_path):
+    images, labels = pair(tmp_path)
+    whole = read(images)
+    assert pa.Table.from_batches(idx.read(images, labelled=False)).to_pylist() == whole
+    labels.unlink()
+    found = pa.Table.from_batches(idx.read(images, labelled=False)).to_pylist()
+    assert found == [{"image": row["image"]} for row in whole]
 
 
 def test_what_is_no_gzip_under_its_name_is_refused(tmp_path):

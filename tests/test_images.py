@@ -99,6 +99,14 @@ def test_images_come_a_few_at_a_time(tmp_path, monkeypatch):
     assert [batch.num_rows for batch in images.read(tmp_path, names, [4, 6, 3], "none")] == [3, 3, 1]
 
 
+def test_an_image_in_no_folder_of_a_class_has_no_label(tmp_path):
+    names = [f"{index}.png" for index in range(3)]
+    for index, name in enumerate(names):
+        save(tmp_path / name, picture(index))
+    (batch,) = images.read(tmp_path, names, [4, 6, 3], "none")
+    assert batch.to_pylist() == [{"image": picture(index).tobytes()} for index in range(3)]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -110,7 +110,11 @@ def test_what_is_measured_is_of_the_training_windows_alone(world):
     assert found.vocabularies == [["clear", "cloud"], ["a", "b"]]
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+LATER = ("simple", "cnn")  # in the longer suite
+KINDS = [pytest.param(kind, marks=pytest.mark.long) if kind in LATER else kind for kind in NETWORKS]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_network_learns_windows_in_one_program(world, hardware, capsys, kind):
     wanted = SECTIONS["train_"] | NETWORKS[kind] | {"loss": "mean_absolute_error"}
     folder = prepared(world, shops(), *STAGES[:5], train_=wanted)

@@ -52,6 +52,14 @@ def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):
     assert answers["prediction"].tolist() == pytest.approx(expected["prediction"].head(30).tolist(), rel=1e-5)
     by_json(served, lists.drop(columns=["row_id", "sold"]), answers["prediction"].tolist())
 
+    new = tmp_path / "history.csv"
+    shops().tail(60).to_csv(new, index=False)
+    forecast = answer(folder, "predict", "shops", str(new), str(tmp_path / "forecasts.csv"))
+    assert (forecast["version"], forecast["added"], forecast["ignored"]) == (1, 1, [])
+    forecasts = pd.read_csv(tmp_path / "forecasts.csv")
+    assert (list(forecasts), len(forecasts)) == (["row_id", "shop", "at", "prediction"], forecast["rows"])
+    assert (forecasts["shop"].unique().tolist(), forecasts["at"].iloc[-1]) == (["b"], "2026-01-11T00:00:00+00:00")
+
     edit(folder / "models" / "shops.yaml", "epochs: 40", "epochs: 41")
     git(folder, "commit", "-qam", "an epoch more")
     assert answer(folder, "run", "shops")["version"] == 2

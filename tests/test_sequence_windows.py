@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -67,6 +68,19 @@ def test_neither_the_order_of_the_rows_nor_the_ranges_that_they_are_held_in_chan
     expected, _ = made(folder, *observed(places, 3, 2))
     found, _ = made(folder, *observed([places[index] for index in order], 3, 2), held=held)
     pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("held", [3, 100])
+def test_rows_without_a_target_have_the_same_windows_if_they_are_asked_for(tmp_path, held):
+    data, batches = observed([0, 1, 2, 3, 5, 6, 9], 3, 1)
+    table = pa.Table.from_batches(batches)
+    known = pa.array([True, True, False, True, True, False, True])
+    table = table.set_column(3, table.schema.field("y"), pc.if_else(known, table["y"], None))
+    found, removed = made(tmp_path, data, table.to_batches(), held=held, every=True)
+    assert removed["missing target"] == 0
+    assert found["t"].tolist() == table["t"].to_pylist()[1:]  # before the first one nothing is known
+    with_target, _ = made(tmp_path, data, table.to_batches(), held=held)
+    pd.testing.assert_frame_equal(found[found["y"].notna()].reset_index(drop=True), with_target)
 
 
 def test_no_window_of_any_split_holds_a_value_of_its_time_or_later_or_of_another_series(world):

@@ -119,10 +119,19 @@ CHANGES: list[tuple[dict, dict]] = [
 ]
 
 
+STEPWISE = {"xla": "off"}  # to compile takes most of the time of a training as small as these
+
+
+@pytest.fixture(scope="module")
+def unchanged(made, tmp_path_factory) -> dict[str, bytes]:
+    copied(made, "pets", folder := tmp_path_factory.mktemp("unchanged"))
+    return trained(folder, **STEPWISE)
+
+
 @pytest.mark.parametrize(("others", "change"), CHANGES, ids=[next(iter(change)) for _, change in CHANGES])
-def test_every_key_of_training_is_used(folder, made, others, change):
-    before = trained(folder, **others) if others else contents(made.root / "data/pets")
-    assert trained(folder, **others, **change)["model.weights.h5"] != before["model.weights.h5"]
+def test_every_key_of_training_is_used(folder, unchanged, others, change):
+    before = trained(folder, **others, **STEPWISE) if others else unchanged
+    assert trained(folder, **others, **change, **STEPWISE)["model.weights.h5"] != before["model.weights.h5"]
 
 
 def test_a_recipe_with_every_key_of_tables_gives_the_same_bytes_twice_and_is_compiled(folder, capsys):
@@ -161,7 +170,7 @@ LOSSES = {  # a row's, from the distance of its answer and its target
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_classification_may_be_trained_by_its_distance_to_the_class(folder, loss):
-    trained(folder, loss=loss)
+    trained(folder, loss=loss, **STEPWISE)
     frame = pq.read_table(folder / "validation.parquet").to_pandas()
     found = predictor.Predictor(folder / "model").predict(frame)
     apart = np.array([found[f"probability_{name}"] - (frame["animal"] == name) for name in ("cat", "dog")])
@@ -171,7 +180,7 @@ def test_a_classification_may_be_trained_by_its_distance_to_the_class(folder, lo
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_of_a_regression_is_in_standard_deviations_of_the_target(tmp_path, made, loss):
-    trained(tmp_path, copied(made, "weights", tmp_path), loss=loss)
+    trained(tmp_path, copied(made, "weights", tmp_path), loss=loss, **STEPWISE)
     frame = pq.read_table(tmp_path / "validation.parquet").to_pandas()
     found = predictor.Predictor(tmp_path / "model").predict(frame)
     scale = pq.read_table(tmp_path / "train.parquet")["weight"].to_numpy().std()

@@ -20,7 +20,7 @@ import pytest
 
 from pipelines import device, warm
 from tests.test_train import contents
-from tests.world import ROOT, World, tiles
+from tests.world import ROOT, World, nothings, tiles
 
 ABOUT = """
 import json, os, resource, signal, sys
@@ -32,6 +32,7 @@ print(json.dumps({
     "cores": sorted(os.sched_getaffinity(0)),
     "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     "group": os.getpgrp(),
+    "mask": os.umask(0),
     "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
     "parent": os.getppid(),
     "warm": "tensorflow" in sys.modules,
@@ -150,6 +151,7 @@ def test_a_child_has_all_that_the_one_who_asks_has(server, tmp_path):
 
     def limited() -> None:
         os.sched_setaffinity(0, cores)
+        os.umask(0o027)
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
 
     own = {"MINE": "yes", "XLA_FLAGS": "--other", "TF_CPP_MIN_LOG_LEVEL": "0"}
@@ -165,6 +167,7 @@ def test_a_child_has_all_that_the_one_who_asks_has(server, tmp_path):
     assert in_child.pop("parent") == server.process.pid
     fresh.pop("parent")
     assert in_child["cores"] == sorted(cores)
+    assert in_child["mask"] == 0o027
     assert in_child["files"] == [200, 300]
     assert (in_child["module"], in_child["arguments"]) == ("__main__", ["one", "two words"])
     assert fresh["environment"].items() >= own.items()
@@ -268,8 +271,9 @@ def test_when_the_run_lets_go_of_the_lifeline_server_and_stages_end(made, tmp_pa
 
 
 def test_without_its_server_a_child_ends_its_work_and_later_ones_do_without(tmp_path):
+    nothings(tmp_path / "nothings")
     code = "import time; print('here', flush=True); time.sleep(1); print('done')"
-    with serving("networks") as server:
+    with serving("networks", f"{tmp_path / 'nothings'}:{ROOT}") as server:
         asked = asking(write(tmp_path, code), warm=server)
         process = subprocess.Popen(**asked, stdout=subprocess.PIPE, text=True)
         assert process.stdout

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipelines import sources
+from pipelines import sources, warm
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
@@ -132,3 +132,12 @@ class World:
             text=True,
             timeout=120,
         )
+
+
+def nothings(folder: Path) -> None:
+    """Empty packages with the names of the libraries that take seconds to import."""
+    for name in {name for kind in warm.LIBRARIES for name in (*warm.LIBRARIES[kind], *warm.LATER.get(kind, ()))}:
+        package = folder / name.replace(".", "/")
+        package.mkdir(parents=True, exist_ok=True)
+        for place in (package, package.parent):
+            (place / "__init__.py").touch()
