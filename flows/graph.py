@@ -16,6 +16,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from flows import died
 from flows.environment import Project
 from pipelines import settings
 from pipelines.errors import RatchetError, RequestError, StageError
@@ -95,7 +96,7 @@ class Graph:
             changed = self.repo.reproduce(stage, single_item=True)
         except DvcException as problem:
             kind, reason = _reason(problem, error)
-            raise StageError(stage, reason, kind=kind) from problem
+            raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem
         finally:
             del os.environ["RATCHET_STAGE_LOG"]
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"

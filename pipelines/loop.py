@@ -29,6 +29,7 @@ class Loop:
         self._windows: Iterator[Window] = iter(())
         self._done = 0  # steps of this epoch
         self._program: Any = None
+        self._written: list[Any] = []  # the variables that XLA may change in place
         self.meter = Meter()
 
     def __call__(self, numbers: Iterator[Any]) -> dict[str, float]:
@@ -53,11 +54,12 @@ class Loop:
             return ""
         self._program = tf.function(self._loop, jit_compile=True, autograph=False)
         try:
-            self._program(*none)  # it is compiled to run over no batch
+            self._written = list(self._program.get_concrete_function(*none).graph.variables)
+            self._call(*none)  # it is compiled to run over no batch
         except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
             if memory.exhausted(error):
                 raise
-            self._program = tf.function(self._loop, autograph=False)
+            self._program, self._written = tf.function(self._loop, autograph=False), []
             return " ".join(str(error).strip().split("\n")[0].split())[:160]
         return ""
 
@@ -77,13 +79,22 @@ class Loop:
         columns, whole = window.columns, len(window.order) // self._size
         order = np.zeros(len(columns[0]), np.int32)
         order[: len(window.order)] = window.order
-        done, sound = self._program(_flat(columns), tf.constant(order), tf.constant(whole))
+        done, sound = self._call(_flat(columns), tf.constant(order), tf.constant(whole))
         self._done += int(done)
         if sound and len(window.order) % self._size:
             rows = tf.constant(window.order[whole * self._size :])
             self._rest(tuple(tf.gather(column, rows) for column in columns))
             self._done += 1
         return bool(sound)
+
+    def _call(self, *arguments: Any) -> Any:
+        """Run the program, and hold the values of the variables meanwhile.
+
+        Else XLA changes them in place, and where memory does not suffice frees them, as their variables do again later:
+        what the process computes after that crashes, or is wrong.
+        """
+        _held = [variable.read_value() for variable in self._written]
+        return self._program(*arguments)
 
     def _loop(self, columns: tuple[Any, ...], order: Any, steps: Any) -> Any:
         """Take so many batches of the rows; returns how many it were until the loss was no number, and if it is one."""

@@ -28,7 +28,7 @@ def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callabl
         except Exception as error:
             if not exhausted(error):
                 raise
-            reason = " ".join(str(error).split("\n")[0].split())[:200]
+            reason = _reason(error)
         if micro == 1:
             raise TrainingError(
                 f"A single row does not fit into the device's memory ({reason}).",
@@ -37,6 +37,12 @@ def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callabl
         smaller = below(batch_size, micro)
         say(f"{micro} rows at once do not fit into memory: training again with {smaller} at once ({reason})")
         micro = smaller
+
+
+def _reason(error: BaseException) -> str:
+    """The line that says what was too much: not the first one, if TensorFlow tells of a graph."""
+    lines = [" ".join(line.split()) for line in str(error).split("\n")]
+    return next((line for line in lines if "OOM" in line or "memory" in line.lower()), lines[0])[:200]
 
 
 def below(batch_size: int, micro: int) -> int:

@@ -82,6 +82,19 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(batch, most, tried):
         )
 
 
+def test_the_reason_is_the_line_that_names_the_memory():
+    import tensorflow as tf
+
+    def attempt(micro: int) -> None:
+        text = (
+            "Graph execution error:\n\nDetected at node MatMul\nOOM when allocating tensor with shape[9]\n\t [[MatMul]]"
+        )
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    with pytest.raises(TrainingError, match=r"device's memory \(OOM when allocating tensor with shape\[9\]\)"):
+        memory.fitting(attempt, 1, 1, print)
+
+
 def test_a_single_row_that_does_not_fit_is_told():
     with pytest.raises(TrainingError, match=r"A single row does not fit into the device's memory \(OOM when"):
         memory.fitting(room_for(0, []), 4, 4, print)

@@ -1,0 +1,34 @@
+"""Died: a stage whose process ended without a word, told with what may have ended it."""
+
+import re
+from pathlib import Path
+
+FATAL = re.compile(r"bad_alloc|Check failed|[Oo]ut of memory|OOM|free\(\)|corrupt|Segmentation fault|Killed")
+SIGNALS = 128  # exit statuses above it stand for signals; Ctrl-C has one of its own
+INTERRUPTED = 130
+
+
+def told(stage: str, problem: str, log: Path) -> str:
+    """What DVC says of a command that failed; of one that was killed or broke off, what that may mean.
+
+    stage: such as train@digits; log: what it printed.
+    """
+    found = re.search(r"exited with (-?\d+)$", problem)
+    status = int(found[1]) if found else 0
+    status = SIGNALS - status if status < 0 else status
+    if status <= SIGNALS or status == INTERRUPTED:
+        return problem
+    name = stage.partition("@")[0]
+    do = "Lower train.batch_size, or declare train.micro_batch: rows at once" if name == "train" else "Run it again"
+    return (
+        f"The process of `{name}` ended without a word (exit status {status}){_last(log)}. So ends what a person "
+        "kills, what the system kills because memory is short, and where a library breaks off for want of memory. "
+        f"{do}, or give it more memory; what it printed is in {log}."
+    )
+
+
+def _last(log: Path) -> str:
+    """The last line of the log that may be the cause."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    fatal = [" ".join(line.split())[:200] for line in lines if FATAL.search(line)]
+    return f", and the last that it wrote is: {fatal[-1]}" if fatal else ""
