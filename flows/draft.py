@@ -131,10 +131,11 @@ class Draft:
         return by | ({"key": self.group} if self.group else {})
 
     def check(self) -> dict[str, Any]:
-        overlap = max(self.found.overlap.values()) if self.found else 0.0
+        """By all rows, since those of one split may have none: where features come again, more rows bring more."""
+        overlap = max(self.found.repeated, *self.found.overlap.values()) if self.found else 0.0
         if not overlap:
             return {}
-        why = f"{overlap:.2g} of the test rows have a training row's features: few columns, or an entity (--group)"
+        why = f"{overlap:.2g} of the rows have the features of another one: few columns, or an entity (--group)"
         return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
 
     def train(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ So what `ratchet new` writes is known to work: columns fit their types, every cl
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Rehearsed:
     removed: dict[str, int]  # rows, by reason
     overlap: dict[str, float]  # by split, as `check` reports it
     leakage: dict[str, float]  # by feature
+    repeated: float = 0.0  # share of all rows that have the features of a row before them
 
 
 def typed(table: pa.Table, data: Data, config: Ingest, where: str) -> pa.Table:
@@ -62,7 +63,14 @@ def rehearse(raw: pa.Table, data: Data, config: Clean) -> Rehearsed:
         clean.check_report(report, data, config, "the new model's YAML")
         checked = check.check(folder, data, Check())
     split_rows = {name: found["rows"] for name, found in report["splits"].items()}
-    return Rehearsed(split_rows, report["rows"]["removed"], checked["overlap"], checked["leakage"])
+    found = Rehearsed(split_rows, report["rows"]["removed"], checked["overlap"], checked["leakage"])
+    apart = data.kind == "table" and not getattr(config.split, "key", [])  # rows of a group lie in one split
+    return replace(found, repeated=_repeated(raw, data.features)) if apart else found
+
+
+def _repeated(raw: pa.Table, features: list[str]) -> float:
+    ids = np.concatenate([rows.identify(batch, features) for batch in raw.to_batches()])
+    return 1 - len(np.unique(ids)) / len(ids)
 
 
 def best_seed(raw: pa.Table, target: str, key: list[str]) -> int:

@@ -130,6 +130,17 @@ def test_a_seed_is_found_under_which_every_split_has_every_class(inside, tmp_pat
     assert "by: hash, seed: " in text
 
 
+def test_where_features_come_again_later_rows_may_overlap_though_those_of_now_do_not(inside, tmp_path):
+    days = np.random.default_rng(3).integers(0, 60, 600)
+    table = orders().drop(columns=["copy", "spent", "city"]).assign(days=days)
+    found = made(inside, "repeated", file(tmp_path, table))
+    assert found.raw["check"]["overlap"] == pytest.approx(2 * table[["age", "days"]].duplicated().mean(), abs=0.01)
+    houses = table.loc[table.index // 6 * 6, ["age", "days"]].drop_duplicates().reset_index(drop=True)
+    table = houses.loc[np.arange(600) % len(houses)].reset_index(drop=True).assign(ordered=table["ordered"])
+    table["house"] = [f"h{index % len(houses)}" for index in range(600)]
+    assert made(inside, "repeated", file(tmp_path, table), group=["house"], force=True).raw["check"] == {}
+
+
 def test_many_rows_without_a_target_are_set_aside_in_the_first_run_too(inside, tmp_path):
     table = orders()
     table.loc[::10, "ordered"] = ""
