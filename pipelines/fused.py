@@ -52,16 +52,21 @@ def fit(
 ) -> Any:
     """Like model.fit of a compiled keras.Model; returns its keras.callbacks.History.
 
-    say: is told once if XLA cannot compile the training. Raises TrainingError if the loss becomes no number, or for
-    `xla: on` if XLA cannot compile the training; tf.errors.ResourceExhaustedError if memory does not suffice.
+    say: is told once if XLA cannot compile the training, or is slow at it. Raises TrainingError if the loss becomes no
+    number, or for `xla: on` if XLA cannot compile the training; tf.errors.ResourceExhaustedError if memory does not
+    suffice.
     """
     trainer, tester = _loops(model, training, validation, plan, initial_epoch)
     if initial_epoch < epochs:
         with plan.strategy.scope() if plan.strategy else nullcontext():
             _build(model, training.shaped())
+        slow = slower(model) if plan.xla == "auto" and plan.strategy is None else ""
+        if slow:
+            say(f"XLA is slow at {slow} on a CPU, so TensorFlow runs this network step by step")
+        xla = plan.xla != "off" and not slow
         with fast_random_numbers(), ThreadPoolExecutor(1, "compile") as pool:  # the two side by side
-            waiting = pool.submit(tester.compile, plan.xla != "off")
-            if reason := trainer.compile(plan.xla != "off"):
+            waiting = pool.submit(tester.compile, xla)
+            if reason := trainer.compile(xla):
                 _fall_back(plan.xla, reason, say)
             waiting.result()
     model.train_function, model.test_function = trainer, tester
@@ -95,6 +100,29 @@ def _loops(model: Any, training: Feed, validation: Feed, plan: Plan, epoch: int)
         Loop(model, step, training, plan.batch_size, epoch, trains=True),
         Loop(model, model.test_step, validation, plan.validation_rows, epoch),
     )
+
+
+def slower(model: Any) -> str:
+    """What XLA's code for a CPU does much slower than TensorFlow step by step, with the layer's name; or "".
+
+    Convolutions took up to 40 times as long, max-pooling 4 times (two cores, 2026-11-25). Only where a step takes less
+    than a millisecond anyway XLA was up to twice as fast.
+    """
+    import keras
+    import tensorflow as tf
+
+    if tf.config.get_visible_devices("GPU"):
+        return ""
+    layers = keras.layers
+    convolutions = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+    transposed = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    apart = (layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D, layers.SeparableConv2D)
+    for layer in model._flatten_layers():
+        if isinstance(layer, (*convolutions, *transposed, *apart)):
+            return f"convolutions ({layer.name})"
+        if isinstance(layer, (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)):
+            return f"max-pooling ({layer.name})"
+    return ""
 
 
 def _fall_back(xla: str, reason: str, say: Callable[[str], None]) -> None:

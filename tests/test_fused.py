@@ -1,5 +1,8 @@
 """Fused: what Keras' own fit does with the same batches, in fewer calls; and what XLA cannot do is done without it."""
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,32 @@ from pipelines import feed, fused, tables
 from pipelines.errors import TrainingError
 from pipelines.feed import Columns, Held, Split, Streamed
 from pipelines.settings import Data
+from tests.world import ROOT
 
 pytestmark = pytest.mark.usefixtures("hardware")
 
 ROWS, BATCH = 43, 8  # five whole batches and one of three rows
 DATA = Data(kind="table", task="regression", target="y", columns={"x": "number"})
 SCHEMA = pa.schema([("x", pa.float64()), ("y", pa.float64())])
+
+
+SLOW = [
+    ("Conv1D", "convolutions"),
+    ("Conv2D", "convolutions"),
+    ("Conv3D", "convolutions"),
+    ("Conv1DTranspose", "convolutions"),
+    ("Conv2DTranspose", "convolutions"),
+    ("Conv3DTranspose", "convolutions"),
+    ("DepthwiseConv1D", "convolutions"),
+    ("DepthwiseConv2D", "convolutions"),
+    ("SeparableConv1D", "convolutions"),
+    ("SeparableConv2D", "convolutions"),
+    ("MaxPooling1D", "max-pooling"),
+    ("MaxPooling2D", "max-pooling"),
+    ("MaxPooling3D", "max-pooling"),
+    ("GlobalMaxPooling2D", ""),
+    ("AveragePooling2D", ""),
+]
 
 
 def rows(shape: tuple[int, ...], count: int = ROWS, weighted: bool = False, seed: int = 0) -> Columns:
@@ -109,7 +132,7 @@ CASES = [  # model, rows held or streamed, with sample weights
     ("pooling", "held", True),
     pytest.param("rotation", "streamed", True, marks=pytest.mark.long),
 ]
-WITHOUT_XLA = {"pooling", "rotation"}  # MaxPooling's gradient has no deterministic implementation in XLA
+WITHOUT_XLA = {"convolution", "pooling", "rotation"}
 
 
 @pytest.mark.parametrize(("name", "kind", "weighted"), CASES)
@@ -250,6 +273,59 @@ def test_what_xla_cannot_compile_is_said_once_and_trained_without_it():
     assert said[0].startswith("XLA cannot compile this network, so TensorFlow runs it step by step (")
     assert "\n" not in said[0]
     assert found.history["loss"][-1] < 0.9 * found.history["loss"][0]
+
+
+@pytest.mark.parametrize("name", ["convolution", "pooling", "lstm"])
+def test_what_xla_makes_slow_on_a_cpu_is_said_and_run_step_by_step(name):
+    model, said = compiled(name), list[str]()
+    columns = rows(model.input_shape[1:])
+    fit(model, Held([columns], 1), Held([columns], None), 1, say=said.append)
+    what = f"convolutions ({model.layers[0].name})"
+    slow = f"XLA is slow at {what} on a CPU, so TensorFlow runs this network step by step"
+    assert said == ([] if name == "lstm" else [slow])
+
+
+@pytest.mark.parametrize(("kind", "what"), SLOW)
+def test_the_layers_that_xla_makes_slow_are_found_within_another_model_too(kind, what):
+    import keras
+
+    layers = keras.layers
+    (dimensions,) = re.findall(r"\d", kind)
+    shape = (8,) * int(dimensions) + (2,)
+    sizes = {"kernel_size": 3} if "Conv" in kind else {}
+    sizes |= {"filters": 2} if "Conv" in kind and not kind.startswith("Depthwise") else {}
+    sizes |= {"pool_size": 2} if kind.startswith("Average") else {}
+    inner = keras.Sequential([keras.Input(shape), getattr(layers, kind)(**sizes, name="it"), layers.Flatten()])
+    assert fused.slower(keras.Sequential([keras.Input(shape), inner, layers.Dense(2)])) == (what and f"{what} (it)")
+
+
+NONDETERMINISTIC = """
+from pipelines import device, fused
+device.prepare(device.Hardware(device="cpu", deterministic=False), 0)
+from pipelines.feed import Held
+from tests.test_fused import compiled, rows
+for xla in ("auto", "on"):
+    model, held = compiled("pooling"), Held([rows((6, 6, 2))], 1)
+    fused.fit(model, held, Held([rows((6, 6, 2))], None), fused.Plan(8, xla=xla), epochs=1, callbacks=[])
+    print(xla)
+"""
+
+
+@pytest.mark.long
+def test_xla_that_is_asked_for_compiles_max_pooling_where_that_need_not_be_deterministic():
+    done = subprocess.run([sys.executable, "-c", NONDETERMINISTIC], cwd=ROOT, capture_output=True, text=True)
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("XLA is slow at convolutions")
+    assert (second, third) == ("auto", "on")
+
+
+def test_xla_that_is_asked_for_compiles_a_convolution():
+    model, said = compiled("convolution"), list[str]()
+    columns = rows((6, 6, 2))
+    held = Held([columns], 1), Held([columns], None)
+    fused.fit(model, *held, fused.Plan(BATCH, xla="on"), epochs=1, callbacks=[], say=said.append)
+    assert said == []
+    assert not np.allclose(model.get_weights()[0], compiled("convolution").get_weights()[0])
 
 
 def test_after_it_the_model_is_keras_own_again():
