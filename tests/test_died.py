@@ -1,6 +1,7 @@
 """Died: a stage whose process was killed or broke off is told with what may have ended it; another failure is not."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -31,7 +32,7 @@ def failing(tmp_path, monkeypatch) -> Callable[[str, str], str]:
     """What is told of a stage with this command, in a DVC project."""
     monkeypatch.chdir(tmp_path)
     git(tmp_path, "init", "-q")
-    subprocess.run(["dvc", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
 
     def run(stage: str, command: str) -> str:
         (tmp_path / "dvc.yaml").write_text(STAGES.format(stage=stage, command=command))

@@ -19,6 +19,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
         "checkpoints",
         "device",
         "features",
+        "fused",
         "networks",
         "objective",
         "observers",
@@ -32,7 +33,7 @@ HEAVY = {  # the modules that may import a library, and only inside functions
     "great_expectations": {"expectations"},
     "matplotlib": {"evaluate"},
     "sklearn": {"check", "evaluate", "metrics", "sources"},
-    "scipy": {"profile"},
+    "scipy": {"check", "profile"},
     "PIL": {"images"},
     "pynvml": {"gpus"},
 }
