@@ -1,11 +1,14 @@
 """Turns: real processes that want the same devices. None is a GPU: a device is a name."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +158,60 @@ def test_a_waiter_that_is_stopped_by_hand_leaves_the_queue(start, tmp_path):
     assert sorted(path.name for path in (tmp_path / "locks").iterdir()) == ["a", "gate"]
 
 
+def test_who_does_not_want_to_wait_leaves_the_queue_at_once(start, tmp_path):
+    """As the workers of one training: what they are told is an error."""
+
+    def refuse(text: str) -> None:
+        raise KeyError(text)
+
+    first = start("one", "a", seconds=60)
+    assert line(first) == "has a"
+    with pytest.raises(KeyError), turn(["a"], 1, "two", refuse, tmp_path / "locks"):
+        pass
+    third = start("three", "a")
+    assert line(third).startswith("says")
+    os.kill(first.pid, signal.SIGKILL)
+    assert line(third) == "has a"
+
+
+def test_numbers_in_the_queue_are_not_given_twice(start):
+    """The first of two that wait is gone when a third one comes."""
+    holder = start("one", "a", seconds=60)
+    assert line(holder) == "has a"
+    first = start("first", "a", seconds=60)
+    assert line(first).startswith("says")
+    second = start("second", "a", seconds=60)
+    assert line(second).startswith("says")
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    third = start("third", "a")
+    assert line(third).startswith("says GPU 0 is used by one")
+    os.kill(holder.pid, signal.SIGKILL)
+    assert line(second) == "has a"
+    os.kill(second.pid, signal.SIGKILL)
+    assert line(third) == "has a"
+
+
+def test_while_somebody_is_told_others_pass_the_gate(start, tmp_path):
+    """Else whoever tells slowly would hold up every training of the machine."""
+    found: list[dict[str, str]] = []
+
+    def slow(text: str) -> None:
+        found.append(holders(["a"], tmp_path / "locks"))
+        raise KeyError
+
+    def wait() -> None:
+        with suppress(KeyError), turn(["a"], 1, "two", slow, tmp_path / "locks"):
+            pass
+
+    first = start("one", "a", seconds=60)
+    assert line(first) == "has a"
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert [list(one) for one in found] == [["a"]]
+
+
 def test_many_that_want_both_of_two_devices_do_not_block_each_other(start, tmp_path):
     orders = ["a,b", "b,a", "a,b", "b,a"]
     for process in [start(f"m{number}", devices, 2, 0.05) for number, devices in enumerate(orders)]:
@@ -189,7 +246,7 @@ def test_an_error_of_the_training_frees_its_devices(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("devices", "count", "there"), [(["a"], 2, "GPU 0"), ([], 1, "none"), (["a", "a"], 2, "GPU 0")]
+    ("devices", "count", "there"), [(["a"], 2, "GPU 0"), (["a"], 0, "GPU 0"), ([], 1, "none"), (["a", "a"], 2, "GPU 0")]
 )
 def test_more_than_there_are_is_a_wrong_request(devices, count, there, tmp_path):
     what = f"{count} GPUs are asked for, and those that can be used are: {there}. Ask for fewer."
@@ -245,6 +302,28 @@ def test_a_note_that_cannot_be_read_is_another_process(note, start, tmp_path):
     assert holders(["a"], tmp_path / "locks") == {"a": "another process"}
     second = start("two", "a")
     assert line(second) == "says GPU 0 is used by another process: waiting"
+
+
+def test_a_note_of_a_place_in_the_queue_may_be_anybodys(start, tmp_path):
+    (tmp_path / "locks").mkdir()
+    with (tmp_path / "locks" / "waits-9").open("w") as stranger:
+        fcntl.flock(stranger, fcntl.LOCK_EX)
+        for note in ("", '{"devices": 3, "count": 1, "label": "x"}', '{"devices": ["a"], "count": "?", "label": "x"}'):
+            (tmp_path / "locks" / "waits-9").write_text(note)
+            with turn(["a"], 1, "one", pytest.fail, tmp_path / "locks") as taken:
+                assert taken == ["a"]
+
+
+def test_what_a_note_says_is_shown_short_printable_and_with_its_day(start, tmp_path):
+    first = start("one", "a", seconds=60)
+    assert line(first) == "has a"
+    label = "red\x1b[31m\n" + "y" * 200
+    yesterday = time.time() - 24 * 3600
+    note = {"label": label, "pid": 7, "since": yesterday}
+    (tmp_path / "locks" / "a").write_text(json.dumps(note))
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(yesterday))
+    said = f"red[31m{'y' * 91} since {day} UTC (process 7)"  # a hundred characters, two of which cannot be printed
+    assert holders(["a"], tmp_path / "locks") == {"a": said}
 
 
 def test_files_that_something_has_cleared_away_are_made_anew(tmp_path):

@@ -2,7 +2,31 @@
 
 import time
 
-from flows import progress, waits
+from flows import polled, progress, waits
+
+
+def until_told(told: list[str], count: int) -> None:
+    end = time.monotonic() + 5
+    while len(told) < count:
+        assert time.monotonic() < end, told
+        time.sleep(0.02)
+
+
+def test_what_comes_at_the_end_is_not_told_as_nobody_waits_any_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(polled, "EVERY", 0.5)
+    log, told = tmp_path / "train", []
+    with waits.followed(log, told.append):
+        log.write_text("waits: for one: waiting\n")
+    assert told == []
+
+
+def test_a_log_may_come_later_and_hold_bytes_that_are_no_text(tmp_path):
+    log, told = tmp_path / "train", []
+    with waits.followed(log, told.append):
+        time.sleep(2 * polled.EVERY)
+        log.write_bytes(b"\xff\xfe\nwaits: for one: waiting\n")
+        until_told(told, 1)
+    assert told == ["for one: waiting"]
 
 
 def test_lines_are_told_as_they_come_and_only_those(tmp_path):
