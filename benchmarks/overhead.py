@@ -47,7 +47,8 @@ def seconds(folder: Path, *command: str, says: str = "") -> float:
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     start = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and says in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout, done.stdout
     return time.perf_counter() - start
 
 
