@@ -47,7 +47,9 @@ def run(model: str) -> None:
         write(predictor, folder, data, used.device)
     path = folder / "predictions.parquet"
     columns = [name for name in pq.read_schema(path).names if name != "row_id"]  # which takes more room than all others
-    predictions = pa.Table.from_batches(tables.batches(path, columns)).to_pandas()
+    table = pa.Table.from_batches(tables.batches(path, columns))
+    predictions = table.to_pandas(split_blocks=True, self_destruct=True)  # never there twice
+    del table
     scores = score(predictions, data, config.metrics)
     draw(predictions, data, folder / "evaluation.png")
     text = json.dumps({"format": FORMAT, "test": scores}, indent=2, allow_nan=False)
@@ -139,7 +141,7 @@ def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, 
     found = Answers.read(predictions, data.label)
     if not np.isfinite(found.predicted if found.probabilities is None else found.probabilities).all():
         raise TrainingError("The model's predictions are not finite numbers.", "Look at the training's learning curve.")
-    if unknown := set(found.actual.tolist()) - set(found.classes) if found.classes else None:
+    if unknown := set(predictions["actual"].unique().tolist()) - set(found.classes) if found.classes else None:
         raise DataError(
             f"The test split has classes that the model does not know: {sorted(unknown)}.",
             "Train again on data that have them.",

@@ -63,7 +63,7 @@ def start(project: Path, arguments: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", *arguments], cwd=project, env=environment(), **pipes)
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> bool:
+def until(true: Callable[[], bool], seconds: float = 240) -> bool:
     end = time.monotonic() + seconds
     while not (found := true()) and time.monotonic() < end:
         time.sleep(0.02)

@@ -1,8 +1,9 @@
 """Memory: where it is really short, a training in parts follows in the same process, and gives its usual bytes.
 
 What TensorFlow may allocate on the CPU is limited (by its variable TF_MKL_ALLOC_MAX_BYTES, which oneDNN's allocator
-reads). A batch takes more, a row hardly anything: the batch has a prime number of rows, so that nothing is tried in
-between. Where the whole process has no memory any more, for a thread, say, TensorFlow ends it (tests/test_died.py).
+reads; a processor without instructions for neural networks has that only where it is asked for). A batch takes more, a
+row hardly anything: the batch has a prime number of rows, so that nothing is tried in between. Where the whole process
+has no memory any more, for a thread, say, TensorFlow ends it (tests/test_died.py).
 """
 
 import json
@@ -22,7 +23,8 @@ def build(settings):
     wide = keras.layers.Dense(200_000, "relu", use_bias=settings.values["bias"], name="wide")(one)
     return keras.Model(start, keras.layers.Dense(settings.outputs, "softmax", name="answer")(wide))
 """
-ROOM = {"TF_MKL_ALLOC_MAX_BYTES": "200000000"}
+ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+ROOM = ONEDNN | {"TF_MKL_ALLOC_MAX_BYTES": "200000000"}
 
 
 def trained(world: World, bias: bool, environment: dict[str, str], **train: object) -> tuple[str, str]:
@@ -54,4 +56,4 @@ def test_a_batch_that_does_not_fit_is_really_halved_and_gives_the_bytes_of_a_mic
     found, said = trained(world, bias, ROOM, xla=xla)
     assert f"note: 499 rows at once do not fit into memory: training again with 1 at once ({reason}" in said
     assert json.loads((world.root / "data/pets/model/model.json").read_text())["hardware"]["micro_batch"] == 1
-    assert trained(world, bias, {}, xla=xla, micro_batch=1)[0] == found
+    assert trained(world, bias, ONEDNN, xla=xla, micro_batch=1)[0] == found
