@@ -7,6 +7,7 @@ disagreement in n rows still allows 3.7/n. benchmarks/gate.py measures how often
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipelines.metrics import CLASSIFY, METRICS, Answers
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
 SHOWN = 500  # resamples where an interval is only looked at: its ends are then within about 3 % of its width
+HELD = 1_000_000  # positions in resamples that are held at once
 FEW = 10  # with fewer rows that differ, what was not seen is allowed for
 SEED = 0
 
@@ -107,16 +109,16 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float) -> Gain |
     """For a metric that is no mean over rows: both are scored on the same resampled rows, class by class."""
     from scipy import stats
 
-    groups = _groups(metric, one)
-    sign = 1 if METRICS[metric].greater_is_better else -1
+    groups, sign = _groups(metric, one), 1 if METRICS[metric].greater_is_better else -1
+    mine, theirs = _scores(metric, one), _scores(metric, other)
 
-    def difference(*chosen: np.ndarray) -> float:
-        taken = np.concatenate(chosen)
-        return sign * (one.take(taken).score(metric) - other.take(taken).score(metric))
+    def difference(*chosen: np.ndarray, axis: int) -> np.ndarray:
+        return mine(*chosen, axis=axis) - theirs(*chosen, axis=axis)
 
-    if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(difference, groups)):
+    value = sign * (_or_nan(metric, one) - _or_nan(metric, other))
+    if min(map(len, groups)) < 2 or not math.isfinite(value):
         return None
-    error = _standard_error(tuple(groups), difference, vectorized=False)
+    error = _standard_error(tuple(groups), difference, batch=_batch(one))
     if not math.isfinite(error):
         return None
     fewest = min(map(len, groups))
@@ -140,13 +142,38 @@ def _widest(metric: str, one: Answers, other: Answers) -> float:
     return float(max(np.abs(found.actual - found.predicted).max() for found in (one, other)))
 
 
-def _or_nan(difference: object, groups: list[np.ndarray]) -> float:
+def _or_nan(metric: str, answers: Answers) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about what it cannot score: told by the caller
         try:
-            return float(difference(*groups))  # type: ignore[operator]
+            return answers.score(metric)
         except ValueError:
             return math.nan
+
+
+def _batch(answers: Answers) -> int:
+    """How many resamples are held at once."""
+    return max(1, HELD // len(answers.actual))
+
+
+def _scores(metric: str, answers: Answers) -> Callable[..., np.ndarray]:
+    """A function of resamples, positions [resamples, rows of a group] for each group: the metric of each of them.
+
+    The area under a ROC curve of two classes is Mann and Whitney's U, which scipy has for many resamples at once, up
+    to 15 times as fast as scikit-learn one after the other.
+    """
+
+    def areas(negative: np.ndarray, positive: np.ndarray, axis: int) -> np.ndarray:
+        from scipy import stats
+
+        scores = np.asarray(answers.probabilities)[:, 1]
+        found = stats.mannwhitneyu(scores[positive], scores[negative], axis=axis, method="asymptotic")
+        return np.asarray(found.statistic / (positive.shape[axis] * negative.shape[axis]))
+
+    def each(*chosen: np.ndarray, axis: int) -> np.ndarray:
+        return np.apply_along_axis(lambda rows: answers.take(rows).score(metric), axis, np.concatenate(chosen, axis))
+
+    return areas if metric == "roc_auc" and len(answers.classes) == 2 else each
 
 
 def _differ(one: Answers, other: Answers) -> np.ndarray:
@@ -201,13 +228,9 @@ def _of_one(metric: str, answers: Answers, alpha: float) -> Estimate | None:
     from scipy import stats
 
     groups, about = _groups(metric, answers), METRICS[metric]
-
-    def score(*chosen: np.ndarray) -> float:
-        return answers.take(np.concatenate(chosen)).score(metric)
-
-    if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(score, groups)):
+    if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(metric, answers)):
         return None
-    error = _standard_error(tuple(groups), score, vectorized=False, n_resamples=SHOWN)
+    error = _standard_error(tuple(groups), _scores(metric, answers), batch=_batch(answers), n_resamples=SHOWN)
     if not math.isfinite(error):
         return None
     fewest = min(map(len, groups))

@@ -113,7 +113,7 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
     numbers = text.apply(pd.to_numeric, errors="coerce")
     numbers = numbers.where(numbers.eq(numbers.round()))
     found = pd.to_datetime(numbers, errors="coerce").mask(missing)
-    shown = text.agg("-".join, axis=1).mask(missing)
+    shown = text.iloc[:, 0].str.cat(text.iloc[:, 1:], sep="-", na_rep="").mask(missing)
     _check(name, shown, found, first, f"no instant of {', '.join(wanted)}")
     return _text(_local(name, found, shown, config, first))
 

@@ -166,3 +166,18 @@ def test_the_rows_it_asks_for_would_decide(first, second, margin):
     needed = found.rows_to_decide(margin)
     assert needed >= found.rows
     assert needed > found.rows or found.not_worse(margin) or found.high < -margin or found.low == -margin
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "balanced_accuracy", "root_mean_squared_error"])
+@pytest.mark.parametrize("digits", [1, 7], ids=["with ties", "hardly any ties"])
+def test_many_resamples_at_once_score_as_each_by_itself(metric, digits):
+    random = np.random.default_rng(5)
+    actual = random.permutation(np.repeat([0, 1], [12, 9]))
+    chances = np.round(np.clip(random.normal(0.4 + 0.2 * actual, 0.3), 0, 1), digits).astype(np.float32)
+    both = None if METRICS[metric].task == "regression" else np.stack([1 - chances, chances], axis=1)
+    answers = Answers(np.arange(21), actual, (chances > 0.5).astype(int), both, [0, 1])
+    groups = module._groups(metric, answers)
+    chosen = [random.choice(rows, (50, len(rows))) for rows in groups]
+    found = module._scores(metric, answers)(*chosen, axis=-1)
+    expected = [answers.take(np.concatenate(rows)).score(metric) for rows in zip(*chosen, strict=True)]
+    assert found == pytest.approx(expected, abs=1e-6)
