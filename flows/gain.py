@@ -18,7 +18,8 @@ from pipelines.metrics import CLASSIFY, METRICS, Answers
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
 SHOWN = 500  # resamples where an interval is only looked at: its ends are then within about 3 % of its width
-HELD = 1_000_000  # positions in resamples that are held at once
+HELD = 10_000_000  # numbers in resamples that are held at once
+SCORED = 1_000_000  # the same where rows are scored anew, which takes ten times the room
 FEW = 10  # with fewer rows that differ, what was not seen is allowed for
 SEED = 0
 
@@ -71,7 +72,7 @@ def gain(metric: str, one: Answers, other: Answers, alpha: float = ALPHA) -> Gai
     if mine is None or theirs is None:
         return _of_pairs(metric, one, other, alpha)
     gains = theirs - mine
-    value, error = float(gains.mean()), _standard_error((gains,), np.mean, batch=max(1, 10**7 // len(gains)))
+    value, error = float(gains.mean()), _standard_error((gains,), np.mean, batch=_batch(len(gains), HELD))
     half = float(stats.t.isf(alpha, len(gains) - 1)) * error
     low, high = value - half, value + half
     if set(np.unique(np.concatenate([mine, theirs]))) <= {0.0, 1.0}:
@@ -118,7 +119,7 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float) -> Gain |
     value = sign * (_or_nan(metric, one) - _or_nan(metric, other))
     if min(map(len, groups)) < 2 or not math.isfinite(value):
         return None
-    error = _standard_error(tuple(groups), difference, batch=_batch(one))
+    error = _standard_error(tuple(groups), difference, batch=_batch(len(one.actual), SCORED))
     if not math.isfinite(error):
         return None
     fewest = min(map(len, groups))
@@ -151,9 +152,9 @@ def _or_nan(metric: str, answers: Answers) -> float:
             return math.nan
 
 
-def _batch(answers: Answers) -> int:
-    """How many resamples are held at once."""
-    return max(1, HELD // len(answers.actual))
+def _batch(rows: int, numbers: int) -> int:
+    """How many resamples of some rows are held at once. numbers: the most in all of them."""
+    return max(1, numbers // rows)
 
 
 def _scores(metric: str, answers: Answers) -> Callable[..., np.ndarray]:
@@ -216,7 +217,7 @@ def interval(metric: str, answers: Answers, alpha: float = ALPHA) -> Estimate | 
         wrong = int(losses.sum())
         low, high = 1 - _most(rows - wrong, rows, alpha), _most(wrong, rows, alpha)
     else:
-        error = _standard_error((losses,), np.mean, batch=max(1, 10**7 // rows))
+        error = _standard_error((losses,), np.mean, batch=_batch(rows, HELD))
         low, high = _of_error(value, float(stats.t.isf(alpha, rows - 1)) * error)
     if METRICS[metric].greater_is_better:
         value, low, high = 1 - value, 1 - high, 1 - low
@@ -230,7 +231,9 @@ def _of_one(metric: str, answers: Answers, alpha: float) -> Estimate | None:
     groups, about = _groups(metric, answers), METRICS[metric]
     if min(map(len, groups)) < 2 or not math.isfinite(value := _or_nan(metric, answers)):
         return None
-    error = _standard_error(tuple(groups), _scores(metric, answers), batch=_batch(answers), n_resamples=SHOWN)
+    error = _standard_error(
+        tuple(groups), _scores(metric, answers), batch=_batch(len(answers.actual), SCORED), n_resamples=SHOWN
+    )
     if not math.isfinite(error):
         return None
     fewest = min(map(len, groups))
