@@ -45,11 +45,7 @@ def run(model: str) -> None:
         predictor, used = load(folder / "model", config.device)
         print(f"device: {used.told}", flush=True)
         write(predictor, folder, data, used.device)
-    path = folder / "predictions.parquet"
-    columns = [name for name in pq.read_schema(path).names if name != "row_id"]  # which takes more room than all others
-    table = pa.Table.from_batches(tables.batches(path, columns))
-    predictions = table.to_pandas(split_blocks=True, self_destruct=True)  # never there twice
-    del table
+    predictions = answers(folder / "predictions.parquet")
     scores = score(predictions, data, config.metrics)
     draw(predictions, data, folder / "evaluation.png")
     text = json.dumps({"format": FORMAT, "test": scores}, indent=2, allow_nan=False)
@@ -65,6 +61,20 @@ def write(predictor: Predictor, folder: Path, data: Data, used: str) -> None:
             table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
             for batch in table.to_batches():
                 out.write(batch)
+
+
+def answers(path: Path) -> pd.DataFrame:
+    """A table of predictions but for its row ids, which take more room than all others; never there twice."""
+    import pandas as pd
+
+    schema, total = pq.read_schema(path), tables.rows(path)
+    columns = {field.name: np.empty(total, field.type.to_pandas_dtype()) for field in schema if field.name != "row_id"}
+    for name, values in columns.items():
+        start = 0
+        for (column,) in tables.batches(path, [name]):
+            values[start : start + len(column)] = column.to_numpy(zero_copy_only=False)
+            start += len(column)
+    return pd.DataFrame(columns, copy=False)
 
 
 def device_of(path: Path) -> str:

@@ -6,9 +6,11 @@ alone, never on the machine. Held rows are shuffled as a whole; of a larger spli
 every epoch and the rows are shuffled within a window.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +20,10 @@ import pyarrow as pa
 from pipelines import predictor, tables
 from pipelines.settings import Data
 
-HELD_BYTES = 512 << 20  # of the features of a split, at most, that is held as a whole
+HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole
 WINDOW_BYTES = 64 << 20  # of features in one window, or else one row group
 PIECE_ROWS, PIECE_BYTES = 16_384, 4 << 20  # the most that is turned into features at once
+ALIGNED = 64  # bytes; memory that begins at a multiple of them TensorFlow takes as it is
 
 Arrays = dict[str, np.ndarray]  # of the raw features, as predictor.to_arrays gives them
 Piece = tuple[Arrays, np.ndarray]  # and the target as it is declared [rows]
@@ -90,11 +93,42 @@ class Feed(Protocol):
 
 def feed(split: Split, prepare: Prepare, batch_size: int, seed: int | None) -> Feed:
     """The rows of a split, epoch after epoch; seed: None for the order of the file."""
-    first = prepare(*next(split.pieces()))
-    row = sum(np.asarray(column[:1]).nbytes for column in first)
-    if split.rows * row <= HELD_BYTES:
-        return Held([prepare(*piece) for piece in split.pieces()], seed)
-    return Streamed(split, prepare, batch_size, seed, row)
+    first = tuple(map(np.asarray, prepare(*next(split.pieces()))))
+    row = sum(column[:1].nbytes for column in first)
+    if split.rows * row > HELD_BYTES:
+        return Streamed(split, prepare, batch_size, seed, first)
+    _, columns = _filled((prepare(*piece) for piece in split.pieces()), first, split.rows)
+    return Held(tuple(map(_tensor, columns)), seed)
+
+
+def _filled(parts: Iterable[Columns], like: Columns, room: int) -> tuple[int, Columns]:
+    """How many rows these are, and all of them in columns of so many, zeros behind them. like: some rows."""
+    columns = tuple(_zeros((room, *column.shape[1:]), column.dtype) for column in like)
+    rows = 0
+    for part in parts:
+        here = slice(rows, rows + len(part[0]))
+        for column, values in zip(columns, part, strict=True):
+            column[here] = values
+        rows = here.stop
+    return rows, columns
+
+
+def _zeros(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """Zeros where `_tensor` can take them. They take memory as they are written to."""
+    size = math.prod(shape) * kind.itemsize
+    memory = np.zeros(size + ALIGNED, np.uint8)
+    start = -memory.ctypes.data % ALIGNED
+    return memory[start : start + size].view(kind).reshape(shape)
+
+
+def _tensor(column: np.ndarray) -> Any:
+    """A column of `_zeros` as a tensor on the device, which on a CPU is the same memory: else it would be copied twice.
+
+    It may not be written to any more.
+    """
+    import tensorflow as tf
+
+    return tf.reshape(tf.experimental.dlpack.from_dlpack(column.__dlpack__()), column.shape)
 
 
 class Held:
@@ -102,11 +136,8 @@ class Held:
 
     windows = 1
 
-    def __init__(self, parts: list[Columns], seed: int | None):
-        import tensorflow as tf
-
-        self._seed = seed
-        self._columns = tuple(tf.concat(column, 0) for column in zip(*parts, strict=True))  # once, on the device
+    def __init__(self, columns: Columns, seed: int | None):
+        self._columns, self._seed = columns, seed
 
     def shaped(self) -> Columns:
         return self._columns
@@ -122,46 +153,37 @@ class Held:
 class Streamed:
     """A window at a time, the next one read while this one is worked on. All but the last hold whole batches."""
 
-    def __init__(self, split: Split, prepare: Prepare, batch_size: int, seed: int | None, row: int):
-        """row: the bytes of a row's features."""
+    def __init__(self, split: Split, prepare: Prepare, batch_size: int, seed: int | None, like: Columns):
+        """like: some rows of the columns, as arrays."""
         self._split, self._prepare, self._batch_size, self._seed = split, prepare, batch_size, seed
+        self._like = tuple(column[:1] for column in like)
         self._sizes = tables.group_rows(split.path)
+        row = sum(column.nbytes for column in self._like)
         self._groups = max(1, WINDOW_BYTES // (row * max(self._sizes)))  # in one window
-        self._room = self._groups * max(self._sizes) + batch_size
+        self._room = self._groups * max(self._sizes) + batch_size  # all windows have one shape: a program is for one
         self.windows = -(-len(self._sizes) // self._groups)
-        first = map(np.asarray, prepare(*next(split.pieces([0]))))
-        self._shaped = tuple(np.zeros((self._room, *column.shape[1:]), column.dtype) for column in first)
 
     def shaped(self) -> Columns:
-        return self._shaped
+        return tuple(map(_tensor, _filled([], self._like, self._room)[1]))
 
     def epoch(self, number: int) -> Iterator[Window]:
         random = None if self._seed is None else np.random.default_rng([self._seed, number])
         groups = range(len(self._sizes)) if random is None else random.permutation(len(self._sizes))
         parts = [groups[start : start + self._groups] for start in range(0, len(groups), self._groups)]
         with ThreadPoolExecutor(1, "feed") as pool:
-            waiting = pool.submit(self._read, parts[0])
-            rest: list[Columns] = []
+            nothing = tuple(column[:0] for column in self._like)
+            waiting = pool.submit(self._read, parts[0], nothing)
             for index in range(len(parts)):
-                rows, columns = self._filled([*rest, *waiting.result()])
-                if not (last := index + 1 == len(parts)):
-                    waiting = pool.submit(self._read, parts[index + 1])
+                rows, columns = waiting.result()
                 order = np.arange(rows) if random is None else random.permutation(rows)
+                last = index + 1 == len(parts)
                 whole = rows if last else rows // self._batch_size * self._batch_size
-                rest = [tuple(column[order[whole:]] for column in columns)]
-                yield Window(columns, order[:whole].astype(np.int32))
+                if not last:
+                    rest = tuple(column[order[whole:]] for column in columns)
+                    waiting = pool.submit(self._read, parts[index + 1], rest)
+                yield Window(tuple(map(_tensor, columns)), order[:whole].astype(np.int32))
 
-    def _read(self, groups: Iterable[int]) -> list[Columns]:
-        return [self._prepare(*piece) for piece in self._split.pieces(groups)]
-
-    def _filled(self, parts: list[Columns]) -> tuple[int, Columns]:
-        """How many rows these are, and all of them in arrays of the shape that every window has: for each shape a
-        program would be compiled anew."""
-        columns = tuple(map(np.zeros_like, self._shaped))
-        rows = 0
-        for part in parts:
-            here = slice(rows, rows + len(part[0]))
-            for column, values in zip(columns, part, strict=True):
-                column[here] = values
-            rows = here.stop
-        return rows, columns
+    def _read(self, groups: Iterable[int], rest: Columns) -> tuple[int, Columns]:
+        """The rows that were left over, and those of some row groups."""
+        parts = (self._prepare(*piece) for piece in self._split.pieces(groups))
+        return _filled(chain([rest], parts), self._like, self._room)

@@ -34,10 +34,13 @@ class Loop:
 
     def __call__(self, numbers: Iterator[Any]) -> dict[str, float]:
         """The metrics of the epoch so far. Raises TrainingError at the first step with a loss that is no number."""
-        if int(next(numbers)) == 0:
+        number = int(next(numbers))
+        if number == 0:
             self._windows = self.meter.watch(self._feed.epoch(self._epoch))
             self._epoch, self._done = self._epoch + 1, 0
         sound = self._run(next(self._windows))
+        if number + 1 == self._feed.windows:
+            self._windows = iter(())  # it held the last one
         logs = {name: float(value) for name, value in self._model.get_metrics_result().items()}
         if self._trains and not (sound and np.isfinite(logs["loss"])):
             raise diverged("loss", logs["loss"], f"epoch {self._epoch}, step {self._done}")

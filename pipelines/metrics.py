@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
 
-PART_ROWS = 1_000_000  # scored at once, where a score is a mean over rows: it takes a hundred bytes of each
+PART_VALUES = 1_000_000  # scored at once, where a score is a mean over rows: scikit-learn takes fifty bytes of each
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,25 @@ def _of_labels(name: str, **options: object) -> Callable[..., float]:
     return score
 
 
+def _of_parts(score: Callable[..., float]) -> Callable[..., float]:
+    """The same for a score that is a mean over rows, some of them at a time."""
+
+    def mean(actual: np.ndarray, predicted: np.ndarray, probabilities: Any, classes: list) -> float:
+        size = max(1, PART_VALUES // max(1, len(classes)))
+        parts = [slice(start, start + size) for start in range(0, len(actual), size)] or [slice(0)]
+        scores = [
+            score(actual[part], predicted[part], None if probabilities is None else probabilities[part], classes)
+            for part in parts
+        ]
+        return scores[0] if len(parts) == 1 else float(np.average(scores, weights=[len(actual[p]) for p in parts]))
+
+    return mean
+
+
 def _log_loss(actual: np.ndarray, predicted: object, probabilities: Any, classes: list) -> float:
     from sklearn.metrics import log_loss
 
-    parts = [slice(start, start + PART_ROWS) for start in range(0, len(actual), PART_ROWS)]
-    means = [log_loss(actual[part], _sure(probabilities[part]), labels=classes) for part in parts]
-    return float(np.average(means, weights=[len(actual[part]) for part in parts]))
+    return float(log_loss(actual, _sure(probabilities), labels=classes))
 
 
 def _roc_auc(actual: np.ndarray, predicted: object, probabilities: Any, classes: list) -> float:
@@ -113,12 +126,12 @@ def _surprise(found: Answers) -> np.ndarray:
 
 CLASSIFY, REGRESS = "classification", "regression"
 METRICS = {
-    "accuracy": Metric(CLASSIFY, True, _of_labels("accuracy_score"), _wrong),
+    "accuracy": Metric(CLASSIFY, True, _of_parts(_of_labels("accuracy_score")), _wrong),
     "balanced_accuracy": Metric(CLASSIFY, True, _of_labels("balanced_accuracy_score")),
     "f1_macro": Metric(CLASSIFY, True, _of_labels("f1_score", average="macro")),
-    "log_loss": Metric(CLASSIFY, False, _log_loss, _surprise),
+    "log_loss": Metric(CLASSIFY, False, _of_parts(_log_loss), _surprise),
     "roc_auc": Metric(CLASSIFY, True, _roc_auc),
-    "mean_absolute_error": Metric(REGRESS, False, _of_labels("mean_absolute_error"), _error),
+    "mean_absolute_error": Metric(REGRESS, False, _of_parts(_of_labels("mean_absolute_error")), _error),
     "root_mean_squared_error": Metric(REGRESS, False, _of_labels("root_mean_squared_error")),
     "r2": Metric(REGRESS, True, _of_labels("r2_score")),
 }

@@ -101,27 +101,43 @@ def _parts(arrays: Iterator[pa.Array], kept: np.ndarray | None) -> Iterator[tupl
 
 
 def _number(arrays: Iterator[pa.Array], kept: np.ndarray | None) -> Column:
-    missing, count, sums, ends, held = 0, 0, [], [], [np.empty(0)]
+    found = _Number()
     for every, chosen in _parts(arrays, kept):
+        found.add(every, chosen)
+    return found.column()
+
+
+class _Number:
+    """What is known of a column of numbers so far; of its values only the chosen ones are held."""
+
+    def __init__(self) -> None:
+        self._missing, self._count = 0, 0
+        self._sums: list[float] = []
+        self._ends: list[float] = []
+        self._held = [np.empty(0)]
+
+    def add(self, every: pa.Array, chosen: pa.Array) -> None:
         known = every.drop_null()
-        missing += every.null_count
-        count += len(known)
+        self._missing += every.null_count
+        self._count += len(known)
         if len(known):
-            sums.append(pc.sum(known).as_py())
-            ends += pc.min_max(known).as_py().values()
-        held.append(chosen.drop_null().to_numpy(zero_copy_only=False).astype(float))
-    found = np.concatenate(held)
-    if not len(found):
-        return {"kind": "number", "missing": missing, "mean": None, "quantiles": []}
-    quantiles = np.quantile(found, np.linspace(0, 1, STEPS + 1), method="inverted_cdf")
-    quantiles[0], quantiles[-1] = min(ends), max(ends)
-    mean = math.fsum(sums) / count
-    return {
-        "kind": "number",
-        "missing": missing,
-        "mean": _short(mean) if math.isfinite(mean) else None,
-        "quantiles": [_short(value) for value in quantiles.tolist()],
-    }
+            self._sums.append(pc.sum(known).as_py())
+            self._ends += pc.min_max(known).as_py().values()
+        self._held.append(chosen.drop_null().to_numpy(zero_copy_only=False).astype(float))
+
+    def column(self) -> Column:
+        found = np.concatenate(self._held)
+        if not len(found):
+            return {"kind": "number", "missing": self._missing, "mean": None, "quantiles": []}
+        quantiles = np.quantile(found, np.linspace(0, 1, STEPS + 1), method="inverted_cdf")
+        quantiles[0], quantiles[-1] = min(self._ends), max(self._ends)
+        mean = math.fsum(self._sums) / self._count
+        return {
+            "kind": "number",
+            "missing": self._missing,
+            "mean": _short(mean) if math.isfinite(mean) else None,
+            "quantiles": [_short(value) for value in quantiles.tolist()],
+        }
 
 
 def _short(value: float) -> float:
@@ -146,12 +162,18 @@ def _words(arrays: Iterator[pa.Array], kept: np.ndarray | None, least: int) -> C
 
 def _of_images(path: Path, kept: np.ndarray | None) -> dict[str, Column]:
     """What rules see of images: the smallest, largest and mean value of each."""
-    held: dict[str, list[pa.Array]] = {name: [] for name in PIXELS}
-    for (images,) in tables.batches(path, ["image"]):
-        pixels = np.frombuffer(b"".join(images.to_pylist()), np.uint8).reshape(len(images), -1)
-        for name, found in zip(PIXELS, (pixels.min(axis=1), pixels.max(axis=1), pixels.mean(axis=1)), strict=True):
-            held[name].append(pa.array(found.astype(float)))
-    return {name: _number(iter(arrays), kept) for name, arrays in held.items()}
+    found = {name: _Number() for name in PIXELS}
+    for every, chosen in _parts((_pixels(images) for (images,) in tables.batches(path, ["image"])), kept):
+        for name, column in found.items():
+            column.add(every.field(name), chosen.field(name))
+    return {name: column.column() for name, column in found.items()}
+
+
+def _pixels(images: pa.Array) -> pa.StructArray:
+    """The columns PIXELS of some images."""
+    values = np.frombuffer(b"".join(images.to_pylist()), np.uint8).reshape(len(images), -1)
+    columns = (values.min(axis=1), values.max(axis=1), values.mean(axis=1))
+    return pa.StructArray.from_arrays([column.astype(float) for column in columns], PIXELS)
 
 
 def distance(before: Profile, now: Profile, name: str) -> float | None:

@@ -20,9 +20,7 @@ def run(name: str, shape: tuple[int, ...], weighted: bool, **plan: Any) -> tuple
     """Three epochs of 43 rows: five whole batches of 8, and one of three."""
     model = compiled(name)
     columns, held_out = rows(shape, weighted=weighted), rows(shape, 20, weighted=weighted, seed=1)
-    found = fused.fit(
-        model, Held([columns], 5), Held([held_out], None), fused.Plan(BATCH, **plan), epochs=3, callbacks=[]
-    )
+    found = fused.fit(model, Held(columns, 5), Held(held_out, None), fused.Plan(BATCH, **plan), epochs=3, callbacks=[])
     return found.history, model.get_weights()
 
 
@@ -202,9 +200,9 @@ def test_a_network_computes_in_its_precision_and_answers_in_float32(precision):
     assert network.output.dtype == "float32"
     scales = type(network.optimizer).__name__ == "LossScaleOptimizer"
     assert scales == (precision == "mixed_float16")
-    held = Held([rows((6,))], 5)
+    held = Held(rows((6,)), 5)
     for plan in (fused.Plan(BATCH), fused.Plan(BATCH, 2)):
-        found = fused.fit(network, held, Held([rows((6,), 20)], None), plan, epochs=2, callbacks=[])
+        found = fused.fit(network, held, Held(rows((6,), 20), None), plan, epochs=2, callbacks=[])
         assert found.history["loss"][-1] < found.history["loss"][0]
     assert networks.network(config, (6,), 3, 0).get_layer("hidden_0").compute_dtype == "float32"
 

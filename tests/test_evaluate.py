@@ -38,6 +38,15 @@ def test_there_is_one_prediction_for_each_test_row_in_its_order(made, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_what_is_scored_is_what_the_file_holds_however_it_is_cut(made, tmp_path, model):
+    expected = predictions(made, model)
+    table = pq.read_table(made.root / "data" / model / "predictions.parquet")
+    pq.write_table(table, tmp_path / "cut.parquet", row_group_size=7)
+    found = evaluate.answers(tmp_path / "cut.parquet")
+    pd.testing.assert_frame_equal(found, expected.drop(columns="row_id"))
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_predictions_do_not_depend_on_how_the_file_is_cut(made, tmp_path, monkeypatch, model):
     copied = tmp_path / "data" / model
     shutil.copytree(made.root / "data" / model, copied)

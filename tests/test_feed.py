@@ -125,6 +125,18 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
         assert (found.windows, len(found.shaped()[0])) == (rows // 30, 30 + 10)
 
 
+@by_kind
+def test_the_rows_of_a_window_are_in_memory_once_and_belong_to_the_tensors(tmp_path, made):
+    """TensorFlow copies an array twice, unless it lies as `_zeros` gives it."""
+    column = feed._zeros((1000, 2), np.dtype(np.float32))
+    assert column.ctypes.data % feed.ALIGNED == 0
+    assert not column.any()
+    assert np.shares_memory(np.asarray(memoryview(feed._tensor(column))), column)
+    found = made(split(tmp_path, 95, 10), 1)
+    for columns in (found.shaped(), *(window.columns for window in found.epoch(0))):
+        assert all(type(tensor).__name__ == "EagerTensor" for tensor in columns)
+
+
 def test_rows_of_one_window_come_from_row_groups_all_over_the_file_and_are_mixed(tmp_path):
     first, *_ = taken(streamed(split(tmp_path, 300, 10), seed=1), 0)
     groups = [int(row - 1) // 10 for row in first]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -141,9 +142,9 @@ def test_it_does_what_keras_own_fit_does_with_the_same_batches(tmp_path, monkeyp
     model, plain = compiled(name), compiled(name)
     shape = model.input_shape[1:]
     columns, others = rows(shape, weighted=weighted), rows(shape, 17, weighted, seed=1)
-    training = Held([columns], 5) if kind == "held" else stream(tmp_path, columns, 5)
+    training = Held(columns, 5) if kind == "held" else stream(tmp_path, columns, 5)
     said: list[str] = []
-    found = fit(model, training, Held([others], None), say=said.append)
+    found = fit(model, training, Held(others, None), say=said.append)
     assert len(said) == (name in WITHOUT_XLA)
     expected: dict[str, list[float]] = {}
     for epoch in range(3):
@@ -171,8 +172,8 @@ def test_adam_and_a_schedule_of_its_learning_rate_count_the_steps_within_a_windo
     for _ in range(2):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 6, 0.5)
         models.append(compiled("dense", optimizer=keras.optimizers.Adam(schedule)))
-    training = Held([columns], None)
-    fit(models[0], training, Held([columns], None))
+    training = Held(columns, None)
+    fit(models[0], training, Held(columns, None))
     models[1].fit(*columns, batch_size=BATCH, epochs=3, shuffle=False, verbose=0)
     assert int(models[0].optimizer.iterations) == 3 * 6
     assert_same(*models)
@@ -198,7 +199,7 @@ def noted(said: list[Any]) -> Any:
 def test_callbacks_are_called_for_every_epoch_and_every_window(tmp_path):
     said: list[Any] = []
     columns = rows((6,))
-    fit(compiled("dense"), stream(tmp_path, columns, 1), Held([columns], None), 2, callbacks=[noted(said)])
+    fit(compiled("dense"), stream(tmp_path, columns, 1), Held(columns, None), 2, callbacks=[noted(said)])
     train, every = ["accuracy", "loss"], ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert said == [
         event
@@ -211,6 +212,26 @@ def test_callbacks_are_called_for_every_epoch_and_every_window(tmp_path):
     ]
 
 
+def test_when_an_epoch_validates_nothing_is_held_of_the_training_rows(tmp_path):
+    """A window, and the thread that read it."""
+    import keras
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            readers.append(reading())
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            readers.append(reading())
+
+    def reading() -> int:
+        return sum(thread.name.startswith("feed") for thread in threading.enumerate())
+
+    readers: list[int] = []
+    columns = rows((6,))
+    fit(compiled("dense"), stream(tmp_path, columns, 1), Held(columns, None), 2, callbacks=[Look()])
+    assert readers == [1, 1, 0, 0] * 2
+
+
 def test_a_callback_may_stop_training_within_an_epoch(tmp_path):
     import keras
 
@@ -219,7 +240,7 @@ def test_a_callback_may_stop_training_within_an_epoch(tmp_path):
             self.model.stop_training = batch == 1
 
     model, columns = compiled("dense"), rows((6,))
-    found = fit(model, stream(tmp_path, columns, None), Held([columns], None), 5, callbacks=[Stop()])
+    found = fit(model, stream(tmp_path, columns, None), Held(columns, None), 5, callbacks=[Stop()])
     assert found.epoch == [0]
     assert int(model.optimizer.iterations) == 40 // BATCH  # two windows of 20 rows; the third has three
 
@@ -233,7 +254,7 @@ def test_early_stopping_ends_training_as_in_keras_own_fit_and_brings_the_best_we
     for model in models:
         rule = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
         if model is models[0]:
-            found = fit(model, Held([(x, y)], None), Held([against], None), 20, callbacks=[rule])
+            found = fit(model, Held((x, y), None), Held(against, None), 20, callbacks=[rule])
         else:
             more = {"validation_data": against, "callbacks": [rule], "verbose": 0}
             found = model.fit(x, y, BATCH, 20, shuffle=False, **more)
@@ -250,9 +271,9 @@ def test_it_goes_on_after_an_epoch_as_if_it_had_not_stopped():
     """With momentum: the optimizer is the same one."""
     columns = rows((6,))
     whole, parts = compiled("dense"), compiled("dense")
-    fit(whole, Held([columns], 1), Held([columns], None), 4)
-    fit(parts, Held([columns], 1), Held([columns], None), 2)
-    fit(parts, Held([columns], 1), Held([columns], None), 4, initial_epoch=2)
+    fit(whole, Held(columns, 1), Held(columns, None), 4)
+    fit(parts, Held(columns, 1), Held(columns, None), 2)
+    fit(parts, Held(columns, 1), Held(columns, None), 4, initial_epoch=2)
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -260,7 +281,7 @@ def test_it_goes_on_after_an_epoch_as_if_it_had_not_stopped():
 def test_nothing_is_left_to_do_after_the_last_epoch():
     model, columns = compiled("dense"), rows((6,))
     before = model.get_weights()
-    assert fit(model, Held([columns], 1), Held([columns], None), 2, initial_epoch=2).epoch == []
+    assert fit(model, Held(columns, 1), Held(columns, None), 2, initial_epoch=2).epoch == []
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -268,7 +289,7 @@ def test_nothing_is_left_to_do_after_the_last_epoch():
 def test_what_xla_cannot_compile_is_said_once_and_trained_without_it():
     said: list[str] = []
     model, columns = compiled("turned"), rows((6, 6, 2))
-    found = fit(model, Held([columns], 1), Held([columns], None), 8, say=said.append)
+    found = fit(model, Held(columns, 1), Held(columns, None), 8, say=said.append)
     assert len(said) == 1
     assert said[0].startswith("XLA cannot compile this network, so TensorFlow runs it step by step (")
     assert "\n" not in said[0]
@@ -279,7 +300,7 @@ def test_what_xla_cannot_compile_is_said_once_and_trained_without_it():
 def test_what_xla_makes_slow_on_a_cpu_is_said_and_run_step_by_step(name):
     model, said = compiled(name), list[str]()
     columns = rows(model.input_shape[1:])
-    fit(model, Held([columns], 1), Held([columns], None), 1, say=said.append)
+    fit(model, Held(columns, 1), Held(columns, None), 1, say=said.append)
     what = f"convolutions ({model.layers[0].name})"
     slow = f"XLA is slow at {what} on a CPU, so TensorFlow runs this network step by step"
     assert said == ([] if name == "lstm" else [slow])
@@ -305,8 +326,8 @@ device.prepare(device.Hardware(device="cpu", deterministic=False), 0)
 from pipelines.feed import Held
 from tests.test_fused import compiled, rows
 for xla in ("auto", "on"):
-    model, held = compiled("pooling"), Held([rows((6, 6, 2))], 1)
-    fused.fit(model, held, Held([rows((6, 6, 2))], None), fused.Plan(8, xla=xla), epochs=1, callbacks=[])
+    model, held = compiled("pooling"), Held(rows((6, 6, 2)), 1)
+    fused.fit(model, held, Held(rows((6, 6, 2)), None), fused.Plan(8, xla=xla), epochs=1, callbacks=[])
     print(xla)
 """
 
@@ -322,7 +343,7 @@ def test_xla_that_is_asked_for_compiles_max_pooling_where_that_need_not_be_deter
 def test_xla_that_is_asked_for_compiles_a_convolution():
     model, said = compiled("convolution"), list[str]()
     columns = rows((6, 6, 2))
-    held = Held([columns], 1), Held([columns], None)
+    held = Held(columns, 1), Held(columns, None)
     fused.fit(model, *held, fused.Plan(BATCH, xla="on"), epochs=1, callbacks=[], say=said.append)
     assert said == []
     assert not np.allclose(model.get_weights()[0], compiled("convolution").get_weights()[0])
@@ -330,7 +351,7 @@ def test_xla_that_is_asked_for_compiles_a_convolution():
 
 def test_after_it_the_model_is_keras_own_again():
     model, columns = compiled("dense"), rows((6,))
-    fit(model, Held([columns], 1), Held([columns], None), 1)
+    fit(model, Held(columns, 1), Held(columns, None), 1)
     again = rows((6,), 12, seed=2)
     assert model.evaluate(*again, verbose=0, return_dict=True)["loss"] > 0
     assert model.fit(*again, verbose=0).history["loss"][0] > 0
@@ -353,11 +374,11 @@ def test_dropout_drops_the_declared_share_and_others_in_every_step_and_in_every_
     kept = []
     for epoch in range(2):
         model.layers[-1].set_weights([np.zeros((places, 1)), np.zeros(1)])
-        training = Held([columns], None)
+        training = Held(columns, None)
         fused.fit(
             model,
             training,
-            Held([columns], None),
+            Held(columns, None),
             fused.Plan(1),
             epochs=epoch + 1,
             initial_epoch=epoch,
@@ -394,10 +415,10 @@ def test_a_loss_that_is_no_number_is_told_with_its_epoch_and_step(name, where):
     model = compiled(name)
     x, y = rows(model.input_shape[1:])
     epoch = 2
-    (window,) = Held([(x, y)], 7).epoch(epoch)
+    (window,) = Held((x, y), 7).epoch(epoch)
     x[window.order[place]] = np.nan
     with pytest.raises(TrainingError, match=rf"The loss became nan in epoch 3, step {step}: training has diverged"):
-        fit(model, Held([(x, y)], 7), Held([rows(x.shape[1:])], None), 9, initial_epoch=epoch)
+        fit(model, Held((x, y), 7), Held(rows(x.shape[1:]), None), 9, initial_epoch=epoch)
     assert int(model.optimizer.iterations) == step
 
 
@@ -415,10 +436,10 @@ class Turning:
 
 def test_the_steps_of_every_epoch_are_counted_from_one():
     x, y = rows((6,))
-    sound = Held([(x.copy(), y)], None)
+    sound = Held((x.copy(), y), None)
     x[BATCH] = np.nan
     with pytest.raises(TrainingError, match="The loss became nan in epoch 2, step 2: training has diverged"):
-        fit(compiled("linear"), Turning(sound, Held([(x, y)], None)), sound)
+        fit(compiled("linear"), Turning(sound, Held((x, y), None)), sound)
 
 
 LONG = pytest.mark.long  # the steps between
@@ -430,4 +451,4 @@ def test_the_step_is_counted_over_the_windows_of_an_epoch(tmp_path, step):
     order = [batch[1] for batch in batches(stream(tmp_path, (columns[0], np.arange(ROWS)), 7), 0)]
     columns[0][order[step - 1][0]] = np.nan
     with pytest.raises(TrainingError, match=rf"The loss became nan in epoch 1, step {step}: training has diverged"):
-        fit(compiled("linear"), stream(tmp_path, columns, 7), Held([rows((6,))], None))
+        fit(compiled("linear"), stream(tmp_path, columns, 7), Held(rows((6,)), None))

@@ -50,7 +50,7 @@ def fitted(folder, training: feed.Feed, epochs: int = 3, initial_epoch: int = 0,
     model = keras.Sequential([keras.Input([4]), keras.layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     logs = [pace.log(folder / "pace.csv"), observers.log(folder / "history.csv", 1.0)]
-    validation = kind([rows([4], 20, seed=1)], None)
+    validation = kind(rows([4], 20, seed=1), None)
     plan = fused.Plan(BATCH)
     fused.fit(model, training, validation, plan, epochs=epochs, initial_epoch=initial_epoch, callbacks=logs)
     return read(folder)
@@ -65,7 +65,7 @@ def test_rows_that_are_late_are_waited_for_and_rows_at_hand_are_not(tmp_path):
     late, here = tmp_path / "late", tmp_path / "here"
     for folder in (late, here):
         folder.mkdir()
-    columns = [rows([4])]
+    columns = rows([4])
     slow, quick = fitted(late, Slow(columns, 0)), fitted(here, Held(columns, 0), kind=Slow)
     assert [line["epoch"] for line in slow] == [1, 2, 3]
     assert all(line["waiting"] > 0.8 and line["seconds"] > 0.2 for line in slow[1:])
@@ -80,7 +80,7 @@ def test_rows_that_are_late_are_waited_for_and_rows_at_hand_are_not(tmp_path):
 @pytest.mark.usefixtures("hardware")
 def test_a_training_that_starts_anew_forgets_the_last_one_and_one_that_goes_on_keeps_what_is_done(tmp_path):
     (tmp_path / "pace.csv").write_text(pace.HEAD + "1,2,500,0.1,0.7\n4,2,500,0.1,0.6\n")
-    before = fitted(tmp_path, Held([rows([4])], 0))
+    before = fitted(tmp_path, Held(rows([4]), 0))
     assert [line["epoch"] for line in before] == [1, 2, 3]
     after = fitted(tmp_path, stream(tmp_path, rows([4]), seed=3), epochs=4, initial_epoch=2)
     assert [line["epoch"] for line in after] == [1, 2, 3, 4]

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import ks_2samp
 
-from pipelines import profile, settings
+from pipelines import profile, settings, tables
 from pipelines.profile import distance
-from pipelines.settings import Data
+from pipelines.settings import PIXELS, Data
 from tests.world import PETS, pets, tiles
 
 
@@ -72,6 +72,21 @@ def test_of_a_large_table_a_sample_by_identity_is_taken_and_its_size_is_told(wor
     shuffled = profiled(world, pets(2000).sample(frac=1, random_state=0))
     columns = [{k: v for k, v in one["columns"]["weight"].items() if k != "mean"} for one in (found, shuffled)]
     assert columns[0] == columns[1]  # only the last bits of a sum depend on the order
+
+
+def test_a_sample_of_images_is_taken_in_the_same_way(world, monkeypatch):
+    """Of row groups of any size: as many values are held as rows are taken."""
+    world.declare_tiles()
+    every = profiled(world, tiles(300), "tiles")
+    monkeypatch.setattr(tables, "GROUP_ROWS", 40)
+    monkeypatch.setattr(profile, "MOST_ROWS", 150)
+    found = profiled(world, tiles(300), "tiles")
+    assert 100 < found["sampled"] < 200
+    for name in PIXELS:
+        told, known = found["columns"][name], every["columns"][name]
+        assert told["mean"] == pytest.approx(known["mean"])
+        assert (told["quantiles"][0], told["quantiles"][-1]) == (known["quantiles"][0], known["quantiles"][-1])
+        assert distance(every, found, name) < 0.2
 
 
 def test_the_distance_of_numbers_is_that_of_kolmogorov_and_smirnov(world):
