@@ -6,6 +6,7 @@
 
 No value is changed here: what changes values is part of the model. The split of a row is a function of the
 seed and the row alone, so rows that arrive later, another order, or copies never move a row that was there.
+Rows keep their order, but for those of the training split where the raw table is large (ordered.py).
 A row without a target is removed (`validate` stops at one, unless the model's YAML says otherwise). Of a sequence the
 rows become windows (windows.py), each in the split of the row that it predicts.
 """
@@ -13,7 +14,7 @@ rows become windows (windows.py), each in the split of the row that it predicts.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import identities, own, rows, settings, tables, windows
+from pipelines import identities, ordered, own, rows, settings, tables, windows
 from pipelines.errors import DataError
 from pipelines.settings import FORMAT, Data, Section
 
@@ -95,14 +96,12 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
     raw = folder / "raw.parquet"
     data_hash, repeated = identities.survey(raw)
     aside = identities.marked(raw, folder / "quarantine.parquet")
-    tables.check_space(folder, raw.stat().st_size)
+    parts = ordered.parts(raw, data)
+    tables.check_space(folder, raw.stat().st_size + ordered.room(parts))
     removed: Counter[str] = Counter()
     targets: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
     with ExitStack() as stack:
-        files = {
-            name: stack.enter_context(tables.Writer(folder / f"{name}.parquet", rows.split_schema(data)))
-            for name in SPLITS
-        }
+        files = {name: stack.enter_context(writer(folder / f"{name}.parquet", data, parts)) for name in SPLITS}
         kept = windowed if data.kind == "sequence" else alone
         for batch in kept(raw, data, config, Leaving((aside, repeated), keeps), removed):
             for name, chosen in divide(batch, config).items():
@@ -121,6 +120,13 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
             for name in SPLITS
         },
     }
+
+
+def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[tables.Writer | ordered.Ordered]:
+    """Of a split. parts: into how many the rows of a large table are cut, else 1."""
+    schema = rows.split_schema(data)
+    large = parts > 1 and path.stem == "train"
+    return ordered.Ordered(path, schema, parts) if large else tables.Writer(path, schema)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Feed: the rows of a split as a network takes them, all at once or a window of them at a time.
 
 A split whose features take up to HELD_BYTES is computed once and held. A larger one is read anew in every epoch, in
-windows of about that size, so that memory does not grow with the rows. Which of the two it is depends on the split
-alone, never on the machine. Held rows are shuffled as a whole; of a larger split the row groups come in a new order in
-every epoch and the rows are shuffled within a window.
+small windows, so that memory does not grow with the rows. Which of the two it is depends on the split alone, never on
+the machine. Held rows are shuffled as a whole; of a larger split the row groups, each of which has rows from all over
+the table (ordered.py), come in a new order in every epoch and the rows are shuffled within a window.
 """
 
 import math
@@ -20,8 +20,9 @@ import pyarrow as pa
 from pipelines import predictor, tables
 from pipelines.settings import Data
 
-HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole
-WINDOW_BYTES = 64 << 20  # of features in one window, or else one row group
+HELD_BYTES = 256 << 20  # of the features of a split, at most, that is held as a whole;
+FEW_ROWS = 10_000  # or twice as many of one that has no more rows, whose many columns take long to read anew
+WINDOW_BYTES = 16 << 20  # of features in one window, or else one row group
 PIECE_ROWS, PIECE_BYTES = 16_384, 4 << 20  # the most that is turned into features at once
 ALIGNED = 64  # bytes; memory that begins at a multiple of them TensorFlow takes as it is
 
@@ -95,7 +96,7 @@ def feed(split: Split, prepare: Prepare, batch_size: int, seed: int | None) -> F
     """The rows of a split, epoch after epoch; seed: None for the order of the file."""
     first = tuple(map(np.asarray, prepare(*next(split.pieces()))))
     row = sum(column[:1].nbytes for column in first)
-    if split.rows * row > HELD_BYTES:
+    if split.rows * row > HELD_BYTES * (2 if split.rows <= FEW_ROWS else 1):
         return Streamed(split, prepare, batch_size, seed, first)
     _, columns = _filled((prepare(*piece) for piece in split.pieces()), first, split.rows)
     return Held(tuple(map(_tensor, columns)), seed)

@@ -147,11 +147,14 @@ def test_rows_of_one_window_come_from_row_groups_all_over_the_file_and_are_mixed
 
 
 def test_whether_a_split_is_held_depends_on_the_bytes_of_its_features(tmp_path, monkeypatch):
+    """And a little on its rows: many columns take long to read anew."""
     rows = split(tmp_path, 95, 10)
-    monkeypatch.setattr(feed, "HELD_BYTES", 95 * ROW)
-    assert isinstance(feed.feed(rows, prepare, 10, 1), Held)
-    monkeypatch.setattr(feed, "HELD_BYTES", 95 * ROW - 1)
-    assert isinstance(feed.feed(rows, prepare, 10, 1), Streamed)
+    for few, times in ((94, 1), (95, 2)):
+        monkeypatch.setattr(feed, "FEW_ROWS", few)
+        monkeypatch.setattr(feed, "HELD_BYTES", -(-95 * ROW // times))
+        assert isinstance(feed.feed(rows, prepare, 10, 1), Held)
+        monkeypatch.setattr(feed, "HELD_BYTES", 95 * ROW // times - 1)
+        assert isinstance(feed.feed(rows, prepare, 10, 1), Streamed)
 
 
 @pytest.mark.parametrize(("limit", "value"), [("PIECE_ROWS", 9), ("PIECE_BYTES", 9 * ROW)])

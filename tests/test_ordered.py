@@ -1,0 +1,84 @@
+"""Ordered: every row is there once more, in the order of identities; and a sorted source is learned like any other."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import feed, ordered, rows, tables
+from pipelines.settings import Data
+from tests.world import tiles
+
+DATA = Data(kind="table", task="regression", target="y", columns={"x": "number"})
+SERIES = Data(
+    kind="sequence", task="regression", target="y", columns={"at": "date", "x": "number"}, time="at", step=60, window=50
+)
+SCHEMA = rows.raw_schema(DATA)
+
+
+def batch(count: int, seed: int = 0) -> pa.RecordBatch:
+    """Rows of which some are equal."""
+    values = np.random.default_rng(seed).integers(0, max(1, 3 * count // 4), count).astype(float)
+    columns = pa.record_batch([values, values + 1], names=["x", "y"])
+    ids = rows.id_column(rows.identify(columns, ["x", "y"]))
+    return pa.record_batch([ids, *columns.columns], schema=SCHEMA)
+
+
+@given(st.integers(0, 200), st.integers(1, 60), st.sampled_from([1, 2, 7, 1024]))
+def test_all_rows_are_written_in_the_order_of_their_identities(tmp_path_factory, count, size, parts):
+    path, given_rows = tmp_path_factory.mktemp("t") / "train.parquet", batch(count)
+    with ordered.Ordered(path, SCHEMA, parts) as out:
+        for start in range(0, count, size):
+            out.write(given_rows.slice(start, size))
+    found = pq.read_table(path)
+    assert out.rows == found.num_rows == count
+    assert found.schema.equals(SCHEMA, check_metadata=False)
+    assert found["row_id"].to_pylist() == sorted(given_rows["row_id"].to_pylist())
+    assert found.to_pandas().equals(given_rows.to_pandas().sort_values("row_id", kind="stable", ignore_index=True))
+
+
+def test_a_failure_leaves_no_file(tmp_path):
+    def fail():
+        with ordered.Ordered(tmp_path / "train.parquet", SCHEMA, 3) as out:
+            out.write(batch(20))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_are_as_many_parts_as_row_groups_or_as_many_as_the_windows_will_have(tmp_path, monkeypatch):
+    tables.write(tmp_path / "raw.parquet", SCHEMA, [batch(1000)])
+    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 1
+    monkeypatch.setattr(tables, "GROUP_BYTES", 10_000)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 0)
+    few, many = (ordered.parts(tmp_path / "raw.parquet", data) for data in (DATA, SERIES))
+    assert 2 < few < 10
+    assert 50 * (few - 1) < many <= 50 * few
+    monkeypatch.setattr(tables, "GROUP_ROWS", 10)
+    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 100
+    monkeypatch.setattr(tables, "GROUP_ROWS", 1)
+    monkeypatch.setattr(ordered, "MOST_PARTS", 500)
+    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 500
+    assert ordered.room(500) == 500 * 10_000
+    assert ordered.room(1) == 0
+
+
+def test_a_source_with_a_folder_for_each_class_that_does_not_fit_into_memory_is_learned(world, hardware, monkeypatch):
+    """Of the training split each row group would hold one class, and a window of the stream is one row group."""
+    monkeypatch.setattr(tables, "GROUP_ROWS", 50)
+    monkeypatch.setattr(feed, "HELD_BYTES", 0)
+    monkeypatch.setattr(feed, "WINDOW_BYTES", 1)
+    world.declare_tiles(train={"epochs": 4})
+    world.pin(tiles(600).sort_values("tile", ignore_index=True), "rows.parquet", model="tiles")
+    folder = world.run("ingest", "validate", "clean", "check", "train", model="tiles")
+    with pq.ParquetFile(folder / "train.parquet") as file:
+        groups = [file.read_row_group(index, ["tile"])["tile"].to_pylist() for index in range(file.num_row_groups)]
+    assert len(groups) > 4
+    assert all(set(group) == {0, 1, 2} for group in groups)
+    history = pd.read_csv(folder / "history.csv")
+    assert history["validation/accuracy"].iloc[-1] > 0.95
