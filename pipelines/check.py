@@ -29,6 +29,7 @@ from pipelines.settings import FORMAT, Data
 
 SAMPLE_ROWS = 100_000  # leakage and drift look at the first so many rows of a split; the report says how many
 SAMPLE_CELLS = 50_000_000  # of all columns: of a table with thousands of them they look at fewer rows
+TREE_ROWS = 20_000  # of that sample a tree is fitted on: many more take minutes, and no copy of the target needs them
 MOST_TREES = 200  # features of a table up to which each has its tree; of more, those that tell most of the target
 
 
@@ -111,6 +112,7 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     classify = data.task == "classification"
+    train = train.filter(pa.array(enough(train[data.target].to_numpy(), classify)))
     target = np.array(train[data.target].to_pylist())
     tree = (DecisionTreeClassifier if classify else DecisionTreeRegressor)(random_state=0)
     scoring = "balanced_accuracy" if classify else "r2"
@@ -122,6 +124,18 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
         for name in telling(train, [*data.numbers, *data.categories], target, classify)
     }
     return {name: round(float(score), 6) for name, score in scores.items()}
+
+
+def enough(target: np.ndarray, classify: bool) -> np.ndarray:
+    """Which rows the trees are fitted on [rows, bool]: the first TREE_ROWS; of each class as many, so that rare ones
+    keep their rows."""
+    if not classify:
+        return np.arange(len(target)) < TREE_ROWS
+    codes, counts = np.unique(target, return_inverse=True, return_counts=True)[1:]
+    order = np.argsort(codes, kind="stable")
+    place = np.empty(len(target), np.int64)  # among the rows of its class
+    place[order] = np.arange(len(target)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return place < max(1, TREE_ROWS // len(counts))
 
 
 def telling(train: pa.Table, names: list[str], target: np.ndarray, classify: bool) -> list[str]:

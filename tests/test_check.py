@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import check
 from pipelines.errors import ExpectationError
 from tests.world import PETS, pets
 
@@ -74,6 +75,27 @@ def test_a_copy_of_a_regressions_target_is_told(world):
     frame = pets(2000)[["age", "weight"]].assign(grams=lambda f: f["weight"] * 1000)
     with pytest.raises(ExpectationError, match=r"the feature 'grams' alone gives the target"):
         checked(world, frame, data_=data, **metric)
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "rare"], [0, 1, 7]])
+def test_trees_are_fitted_on_as_many_rows_of_each_class_and_a_rare_one_keeps_its_rows(monkeypatch, labels):
+    monkeypatch.setattr(check, "TREE_ROWS", 90)
+    target = np.array(labels, object)[np.random.default_rng(0).choice(3, 1000, p=[0.7, 0.29, 0.01])]
+    found = check.enough(target, classify=True)
+    rare = (target == labels[2]).sum()
+    assert 3 < rare < 30
+    assert [(target[found] == label).sum() for label in labels] == [30, 30, rare]
+    for label in labels[:2]:  # the first ones
+        assert np.flatnonzero(found & (target == label)).max() == np.flatnonzero(target == label)[29]
+    assert check.enough(np.arange(1000.0), classify=False).nonzero()[0].tolist() == [*range(90)]
+
+
+def test_a_copy_of_the_target_is_told_of_a_table_with_more_rows_than_trees_are_fitted_on(world, monkeypatch):
+    monkeypatch.setattr(check, "TREE_ROWS", 40)
+    data = PETS["data"] | {"columns": PETS["data"]["columns"] | {"code": "category"}}
+    frame = pets(600).assign(code=lambda f: f["animal"].str.upper())
+    with pytest.raises(ExpectationError, match=r"the feature 'code' alone gives the target \(score 1\.0000"):
+        checked(world, frame, data_=data)
 
 
 def test_a_column_of_nothing_and_a_constant_leak_nothing(world):
