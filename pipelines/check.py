@@ -27,9 +27,10 @@ from pipelines.expectations import Suite
 from pipelines.rules import Rules
 from pipelines.settings import FORMAT, Data
 
-SAMPLE_ROWS = 100_000  # leakage and drift look at the first so many rows of a split; the report says how many
+SAMPLE_ROWS = 100_000  # leakage and drift look at so many rows of a split, from all over it; the report says how many
+SAMPLE_GROUPS = 20  # row groups that they are taken from
 SAMPLE_CELLS = 50_000_000  # of all columns: of a table with thousands of them they look at fewer rows
-TREE_ROWS = 20_000  # of that sample a tree is fitted on: many more take minutes, and no copy of the target needs them
+TREE_ROWS = 20_000  # of them a tree is fitted on: more take minutes, and no copy of the target needs them
 MOST_TREES = 200  # features of a table up to which each has its tree; of more, those that tell most of the target
 
 
@@ -59,8 +60,8 @@ def run(model: str) -> None:
 def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = None) -> dict[str, Any]:
     """The report on the splits. derive: gives the columns that only rules see, by the model's own code."""
     columns = [*data.numbers, *data.categories, data.target]
-    train = head(folder / "train.parquet", columns)
-    test = head(folder / "test.parquet", columns)
+    train = sample(folder / "train.parquet", columns)
+    test = sample(folder / "test.parquet", columns)
     return {
         "format": FORMAT,
         "sample_rows": {
@@ -75,15 +76,20 @@ def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = 
     }
 
 
-def head(path: Path, columns: list[str]) -> pa.Table:
-    """The first rows, of which there are some: SAMPLE_ROWS, or as many as have SAMPLE_CELLS."""
-    most, found, count = max(1, min(SAMPLE_ROWS, SAMPLE_CELLS // len(columns))), [], 0
-    for batch in tables.batches(path, columns):
-        found.append(batch.slice(0, most - count))
-        count += found[-1].num_rows
-        if count >= most:
-            break
-    return pa.Table.from_batches(found)
+def sample(path: Path, columns: list[str]) -> pa.Table:
+    """All rows, of which there are some; or SAMPLE_ROWS, or as many as have SAMPLE_CELLS, from all over the file, which
+    may be sorted."""
+    most, sizes = max(1, min(SAMPLE_ROWS, SAMPLE_CELLS // len(columns))), np.array(tables.group_rows(path))
+    groups = np.arange(len(sizes))
+    if sizes.sum() > most:
+        groups = np.unique(np.linspace(0, len(sizes) - 1, SAMPLE_GROUPS).astype(int))
+    share = min(1.0, most / sizes[groups].sum())
+    return pa.Table.from_batches([_evenly(batch, share) for batch in tables.batches(path, columns, groups)])
+
+
+def _evenly(batch: pa.RecordBatch, share: float) -> pa.RecordBatch:
+    count = max(1, round(batch.num_rows * share))
+    return batch.take(pa.array(np.linspace(0, batch.num_rows - 1, count).astype(int)))
 
 
 def overlap(folder: Path, data: Data) -> dict[str, float]:
@@ -112,7 +118,7 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     classify = data.task == "classification"
-    train = train.filter(pa.array(enough(train[data.target].to_numpy(), classify)))
+    train = train.take(pa.array(enough(train[data.target].to_numpy(), classify)))
     target = np.array(train[data.target].to_pylist())
     tree = (DecisionTreeClassifier if classify else DecisionTreeRegressor)(random_state=0)
     scoring = "balanced_accuracy" if classify else "r2"
@@ -127,15 +133,18 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
 
 
 def enough(target: np.ndarray, classify: bool) -> np.ndarray:
-    """Which rows the trees are fitted on [rows, bool]: the first TREE_ROWS; of each class as many, so that rare ones
-    keep their rows."""
+    """The rows that trees are fitted on [rows], in no order that the file gives: folds of a sorted one tell nothing.
+
+    At most TREE_ROWS, but for rare classes, of a classification: of each class as many, and three if it has them.
+    """
+    order = np.random.default_rng(0).permutation(len(target))
     if not classify:
-        return np.arange(len(target)) < TREE_ROWS
-    codes, counts = np.unique(target, return_inverse=True, return_counts=True)[1:]
-    order = np.argsort(codes, kind="stable")
+        return order[:TREE_ROWS]
+    codes, counts = np.unique(target[order], return_inverse=True, return_counts=True)[1:]
+    by_class = np.argsort(codes, kind="stable")
     place = np.empty(len(target), np.int64)  # among the rows of its class
-    place[order] = np.arange(len(target)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return place < max(1, TREE_ROWS // len(counts))
+    place[by_class] = np.arange(len(target)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[place < max(3, TREE_ROWS // len(counts))]
 
 
 def telling(train: pa.Table, names: list[str], target: np.ndarray, classify: bool) -> list[str]:

@@ -96,12 +96,12 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
     raw = folder / "raw.parquet"
     data_hash, repeated = identities.survey(raw)
     aside = identities.marked(raw, folder / "quarantine.parquet")
-    parts = ordered.parts(raw, data)
-    tables.check_space(folder, raw.stat().st_size + ordered.room(parts))
+    cut = ordered.cut(raw, data)
+    tables.check_space(folder, raw.stat().st_size + cut.room)
     removed: Counter[str] = Counter()
     targets: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
     with ExitStack() as stack:
-        files = {name: stack.enter_context(writer(folder / f"{name}.parquet", data, parts)) for name in SPLITS}
+        files = {name: stack.enter_context(writer(folder / f"{name}.parquet", data, cut.parts)) for name in SPLITS}
         kept = windowed if data.kind == "sequence" else alone
         for batch in kept(raw, data, config, Leaving((aside, repeated), keeps), removed):
             for name, chosen in divide(batch, config).items():

@@ -67,14 +67,21 @@ def answers(path: Path) -> pd.DataFrame:
     """A table of predictions but for its row ids, which take more room than all others; never there twice."""
     import pandas as pd
 
-    schema, total = pq.read_schema(path), tables.rows(path)
-    columns = {field.name: np.empty(total, field.type.to_pandas_dtype()) for field in schema if field.name != "row_id"}
-    for name, values in columns.items():
-        start = 0
-        for (column,) in tables.batches(path, [name]):
-            values[start : start + len(column)] = column.to_numpy(zero_copy_only=False)
-            start += len(column)
-    return pd.DataFrame(columns, copy=False)
+    names = [name for name in pq.read_schema(path).names if name != "row_id"]
+    return pd.DataFrame({name: _column(path, name) for name in names}, copy=False)
+
+
+def _column(path: Path, name: str) -> Any:
+    """One column: numbers as an array [rows], text as pandas holds it."""
+    kind = pq.read_schema(path).field(name).type
+    parts = (column for (column,) in tables.batches(path, [name]))
+    if pa.types.is_string(kind):
+        return pa.chunked_array(list(parts), kind).to_pandas()
+    values, start = np.empty(tables.rows(path), kind.to_pandas_dtype()), 0
+    for part in parts:
+        values[start : start + len(part)] = part.to_numpy(zero_copy_only=False)
+        start += len(part)
+    return values
 
 
 def device_of(path: Path) -> str:

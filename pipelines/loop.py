@@ -29,6 +29,7 @@ class Loop:
         self._windows: Iterator[Window] = iter(())
         self._done = 0  # steps of this epoch
         self._program: Any = None
+        self._shapes: list[Any] = []
         self._written: list[Any] = []  # the variables that XLA may change in place
         self.meter = Meter()
 
@@ -51,6 +52,7 @@ class Loop:
         import tensorflow as tf
 
         columns = self._feed.shaped()
+        self._shapes = [column.shape[1:] for column in columns]  # of a row, known without tracing
         none = (_flat(columns), tf.zeros(len(columns[0]), tf.int32), tf.constant(0))
         if not xla:
             self._program = tf.function(self._loop, autograph=False)
@@ -103,12 +105,10 @@ class Loop:
         """Take so many batches of the rows; returns how many it were until the loss was no number, and if it is one."""
         import tensorflow as tf
 
-        shapes = [column.shape[1:] for column in self._feed.shaped()]  # of a row, known without tracing
-
         def body(step: Any, _: Any) -> tuple[Any, Any]:
             rows = tf.slice(order, [step * self._size], [self._size])
             batch = [tf.gather(column, rows) for column in columns]
-            logs = self._step(tuple(tf.reshape(c, [self._size, *s]) for c, s in zip(batch, shapes, strict=True)))
+            logs = self._step(tuple(tf.reshape(c, [self._size, *s]) for c, s in zip(batch, self._shapes, strict=True)))
             return step + 1, tf.math.is_finite(logs["loss"])
 
         return tf.while_loop(lambda step, sound: (step < steps) & sound, body, (0, True))

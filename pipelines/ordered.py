@@ -6,6 +6,7 @@ table sorted by its target, a row group would be of one class, and a network for
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,23 @@ from pipelines.settings import Data
 MOST_PARTS = 1024
 
 
-def parts(path: Path, data: Data) -> int:
-    """Into how many parts the rows of a raw table are cut, each of about a row group; 1 for a table that is no more."""
-    with tables.opened(path) as file:
-        of_groups = [file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)]
-        rows, columns = file.metadata.num_rows, file.metadata.num_columns
-    size = sum(of_groups) * (data.window if data.kind == "sequence" else 1)  # each row is in so many windows
-    return min(MOST_PARTS, max(1, -(-rows // tables.GROUP_ROWS), -(-size // tables.group_bytes(columns))))
+@dataclass(frozen=True)
+class Cut:
+    """How a table is cut to be ordered. parts: each of about a row group, 1 for a table that is no more; room: the most
+    bytes that they take on the disk meanwhile."""
+
+    parts: int
+    room: int
 
 
-def room(parts: int) -> int:
-    """The bytes that they take on the disk meanwhile."""
-    return parts * tables.GROUP_BYTES if parts > 1 else 0
+def cut(raw: Path, data: Data) -> Cut:
+    """Of the training split of a raw table, whose row groups tell how large it is in memory."""
+    with tables.opened(raw) as file:
+        groups, rows, columns = file.num_row_groups, file.metadata.num_rows, file.metadata.num_columns
+    most = tables.group_bytes(columns)
+    if data.kind == "sequence":  # each value is in so many windows
+        groups = max(groups, -(-rows * columns * 8 * data.window // most))
+    return Cut(min(MOST_PARTS, -(-groups // 2)), groups * most) if groups > 1 else Cut(1, 0)
 
 
 class Ordered:
@@ -37,6 +43,7 @@ class Ordered:
     def __init__(self, path: Path, schema: pa.Schema, parts: int):
         self._path, self._schema = path, schema
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(parts)]  # where the pieces of each lie
+        self._waiting: list[pa.RecordBatch] = []  # the more rows are divided at once, the fewer pieces
         self.rows = 0
 
     def __enter__(self) -> "Ordered":
@@ -46,23 +53,32 @@ class Ordered:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """batch: of any size, of the schema; its rows have a `row_id`."""
-        order, part = _order(batch, len(self._places))
-        ordered = batch.take(pa.array(order))
-        edges = np.searchsorted(part[order], np.arange(len(self._places) + 1)).tolist()
-        for places, low, high in zip(self._places, edges, edges[1:], strict=False):
-            if high > low:
-                piece = ordered.slice(low, high - low).serialize()
-                places.append((self._file.tell(), self._file.write(piece)))
+        self._waiting.append(batch)
         self.rows += batch.num_rows
+        if sum(waiting.nbytes for waiting in self._waiting) > 2 * tables.group_bytes(len(self._schema)):
+            self._divide()
+
+    def _divide(self) -> None:
+        """Write each part's rows of those that wait."""
+        for batch in pa.Table.from_batches(self._waiting, self._schema).combine_chunks().to_batches():
+            order, part = _order(batch, len(self._places))
+            ordered = batch.take(pa.array(order))
+            edges = np.searchsorted(part[order], np.arange(len(self._places) + 1)).tolist()
+            for places, low, high in zip(self._places, edges, edges[1:], strict=False):
+                if high > low:
+                    piece = ordered.slice(low, high - low).serialize()
+                    places.append((self._file.tell(), self._file.write(piece)))
+        self._waiting = []
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._file:
             if kind is not None:
                 return
+            self._divide()
             with tables.Writer(self._path, self._schema) as out:
                 for places in filter(None, self._places):
-                    part = pa.Table.from_batches(map(self._read, places)).combine_chunks().to_batches()[0]
-                    out.write(part.take(pa.array(_order(part, 1)[0])))
+                    for batch in pa.Table.from_batches(map(self._read, places)).combine_chunks().to_batches():
+                        out.write(batch.take(pa.array(_order(batch, 1)[0])))
 
     def _read(self, place: tuple[int, int]) -> pa.RecordBatch:
         self._file.seek(place[0])

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import feed, fused, tables
+from pipelines import loop as loop_module
 from pipelines.errors import TrainingError
 from pipelines.feed import Columns, Held, Split, Streamed
+from pipelines.loop import Loop
 from pipelines.settings import Data
 from tests.world import ROOT
 
@@ -230,6 +232,21 @@ def test_when_an_epoch_validates_nothing_is_held_of_the_training_rows(tmp_path):
     columns = rows((6,))
     fit(compiled("dense"), stream(tmp_path, columns, 1), Held(columns, None), 2, callbacks=[Look()])
     assert readers == [1, 1, 0, 0] * 2
+
+
+@pytest.mark.parametrize("xla", [True, False])
+def test_a_program_holds_no_window(tmp_path, xla):
+    """On a GPU it would be copied there for every window."""
+    import tensorflow as tf
+
+    model, columns = compiled("dense"), rows((6,))
+    training = stream(tmp_path, columns, 1)
+    fused._build(model, training.shaped())
+    loop = Loop(model, model.train_step, training, BATCH, 0, trains=True)
+    loop.compile(xla)
+    arguments = (loop_module._flat(training.shaped()), tf.zeros(len(training.shaped()[0]), tf.int32), tf.constant(0))
+    captured = loop._program.get_concrete_function(*arguments).captured_inputs
+    assert {tensor.dtype for tensor in captured} == {tf.resource}  # variables
 
 
 def test_a_callback_may_stop_training_within_an_epoch(tmp_path):

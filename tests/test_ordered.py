@@ -51,21 +51,51 @@ def test_a_failure_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_there_are_as_many_parts_as_row_groups_or_as_many_as_the_windows_will_have(tmp_path, monkeypatch):
-    tables.write(tmp_path / "raw.parquet", SCHEMA, [batch(1000)])
-    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 1
+def test_a_failure_at_the_very_end_leaves_no_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def fill():
+        with ordered.Ordered(tmp_path / "train.parquet", SCHEMA, 3) as out:
+            out.write(batch(20))
+
+    monkeypatch.setattr(tables.Writer, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_are_parts_of_about_a_row_group_however_well_the_values_pack(tmp_path, monkeypatch):
+    """A file that Parquet packs into little takes as much in memory as any other."""
+    raw, alike = tmp_path / "raw.parquet", batch(1).take(pa.array([0] * 1000))
+    tables.write(raw, SCHEMA, [alike])
+    assert ordered.cut(raw, DATA) == ordered.Cut(1, 0)
     monkeypatch.setattr(tables, "GROUP_BYTES", 10_000)
     monkeypatch.setattr(tables, "CHUNK_BYTES", 0)
-    few, many = (ordered.parts(tmp_path / "raw.parquet", data) for data in (DATA, SERIES))
-    assert 2 < few < 10
-    assert 50 * (few - 1) < many <= 50 * few
-    monkeypatch.setattr(tables, "GROUP_ROWS", 10)
-    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 100
-    monkeypatch.setattr(tables, "GROUP_ROWS", 1)
-    monkeypatch.setattr(ordered, "MOST_PARTS", 500)
-    assert ordered.parts(tmp_path / "raw.parquet", DATA) == 500
-    assert ordered.room(500) == 500 * 10_000
-    assert ordered.room(1) == 0
+    tables.write(raw, SCHEMA, [alike])
+    found, windows = ordered.cut(raw, DATA), ordered.cut(raw, SERIES)
+    assert 2 * found.parts >= len(tables.group_rows(raw)) > 5
+    assert found.room >= alike.nbytes
+    assert windows.room > 50 * 16 * 1000  # of each row, numbers in 50 windows
+    monkeypatch.setattr(ordered, "MOST_PARTS", 2)
+    assert ordered.cut(raw, SERIES) == ordered.Cut(2, windows.room)
+
+
+def test_rows_are_divided_many_at_once(tmp_path, monkeypatch):
+    """A piece of a table with thousands of columns takes milliseconds, however few rows it has."""
+    given_rows = batch(200)
+    with ordered.Ordered(tmp_path / "train.parquet", SCHEMA, 5) as out:
+        for start in range(0, 200, 10):
+            out.write(given_rows.slice(start, 10))
+        out._divide()
+        assert [len(places) for places in out._places] == [1] * 5
+    monkeypatch.setattr(tables, "GROUP_BYTES", given_rows.nbytes // 20)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 0)
+    with ordered.Ordered(tmp_path / "train.parquet", SCHEMA, 5) as out:
+        for start in range(0, 200, 10):
+            out.write(given_rows.slice(start, 10))
+            assert sum(waiting.num_rows for waiting in out._waiting) <= 30
+    assert pq.read_table(tmp_path / "train.parquet").num_rows == 200
 
 
 def test_a_source_with_a_folder_for_each_class_that_does_not_fit_into_memory_is_learned(world, hardware, monkeypatch):
