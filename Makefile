@@ -12,7 +12,7 @@ help:  ## what there is
 run: $(READY)  ## retrain the default model: data, checks, training, gate, registry
 	@$(BIN)/ratchet run
 
-test: $(READY)  ## the tests, in under ten minutes on two cores
+test: $(READY)  ## the tests, in about ten minutes on two fast cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 long: $(READY)  ## the tests that take a minute or so each
