@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines import feed, fused, tables
-from pipelines import loop as loop_module
+from pipelines import feed, fused, loop, tables
 from pipelines.errors import TrainingError
 from pipelines.feed import Columns, Held, Split, Streamed
-from pipelines.loop import Loop
 from pipelines.settings import Data
 from tests.world import ROOT
 
@@ -242,10 +240,10 @@ def test_a_program_holds_no_window(tmp_path, xla):
     model, columns = compiled("dense"), rows((6,))
     training = stream(tmp_path, columns, 1)
     fused._build(model, training.shaped())
-    loop = Loop(model, model.train_step, training, BATCH, 0, trains=True)
-    loop.compile(xla)
-    arguments = (loop_module._flat(training.shaped()), tf.zeros(len(training.shaped()[0]), tf.int32), tf.constant(0))
-    captured = loop._program.get_concrete_function(*arguments).captured_inputs
+    trainer = loop.Loop(model, model.train_step, training, BATCH, 0, trains=True)
+    trainer.compile(xla)
+    arguments = (loop._flat(training.shaped()), tf.zeros(len(training.shaped()[0]), tf.int32), tf.constant(0))
+    captured = trainer._program.get_concrete_function(*arguments).captured_inputs
     assert {tensor.dtype for tensor in captured} == {tf.resource}  # variables
 
 
