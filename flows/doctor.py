@@ -77,10 +77,11 @@ def _gpus(project: Project) -> Iterator[Check]:
 
 
 def _device(project: Project) -> Iterator[Check]:
-    from pipelines import device
+    from pipelines import device, gpus
 
-    choice = device.prepare(device.Hardware.model_validate({}), seed=0)
-    yield Check("device", True, choice.told)
+    choice, sight = device.prepare(device.Hardware.model_validate({}), seed=0), gpus.look()
+    lost = choice.device == "cpu" and bool(gpus.usable(sight))
+    yield Check("device", not lost, choice.told, gpus.why_none(sight)[1] if lost else "")
 
 
 def _disk(project: Project) -> Iterator[Check]:

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,27 @@ def loads(name: str) -> bool:
 
 def missing(built: Build, package: Path | None = None, loads: Loads = loads) -> list[str]:
     """The libraries that are neither in NVIDIA's packages beside TensorFlow nor where the system looks."""
+    there = _shipped(package)
+    return [name for name in libraries(built) if name not in there and not loads(name)]
+
+
+def _shipped(package: Path | None) -> dict[str, Path]:
+    """The libraries in NVIDIA's packages beside TensorFlow."""
     folder = package or _tensorflow()
-    shipped = {path.name for path in folder.parent.glob("nvidia/*/lib/*.so*")} if folder else set()
-    return [name for name in libraries(built) if name not in shipped and not loads(name)]
+    return {path.name: path for path in folder.parent.glob("nvidia/*/lib/*.so*")} if folder else {}
+
+
+def preload(package: Path | None = None) -> None:
+    """Open those libraries, before TensorFlow does; whoever opens one by its name again is given the same.
+
+    TensorFlow 2.21 does not look into the folder of libcusolver (the part of it that opens libraries has no such
+    RUNPATH), and without it takes no GPU. What cannot be opened, TensorFlow will tell.
+    """
+    built, there = build(package), _shipped(package)
+    for name in libraries(built) if built and built.cuda else []:
+        if name in there:
+            with suppress(OSError):
+                ctypes.CDLL(str(there[name]))
 
 
 def packages() -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from pipelines import gpus, turns
+from pipelines import cuda, gpus, turns
 from pipelines.errors import BusyError, TrainingError
 from pipelines.settings import Section
 
@@ -146,11 +146,15 @@ def prepare(config: Hardware, seed: int) -> Choice:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if config.device == "cpu":
         os.environ[gpus.VISIBLE] = "-1"  # CUDA looks when it is first used, not when it is imported
+    usable = [] if config.device == "cpu" else gpus.usable(gpus.look())
+    if usable:
+        cuda.preload()
     with _silence():
         import keras
         import tensorflow as tf
 
         found = tf.config.list_physical_devices("GPU")
+    tf.get_logger().setLevel("ERROR")  # its advice is about code that is not a user's of Ratchet
     tf.config.threading.set_intra_op_parallelism_threads(config.threads)
     tf.config.threading.set_inter_op_parallelism_threads(config.threads)
     keras.config.set_floatx("float32")  # whatever the user's keras.json says
@@ -158,7 +162,7 @@ def prepare(config: Hardware, seed: int) -> Choice:
     keras.utils.set_random_seed(seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    choice = choose(config, [] if config.device == "cpu" else _seen(found))
+    choice = choose(config, [] if config.device == "cpu" else _seen(found), bool(usable))
     if choice.device == "gpu":
         _settle(found, choice)
     elif choice.devices > 1:
@@ -204,8 +208,11 @@ def _silence() -> Iterator[None]:
         os.close(null)
 
 
-def choose(config: Hardware, seen: list[Seen]) -> Choice:
-    """seen: what TensorFlow sees. Raises TrainingError if the declared devices are not there."""
+def choose(config: Hardware, seen: list[Seen], usable: bool = False) -> Choice:
+    """seen: what TensorFlow sees; usable: whether the driver lists a GPU that nothing speaks against.
+
+    Raises TrainingError if the declared devices are not there.
+    """
     if seen and config.device != "cpu":
         device = "gpu"
         devices = len(seen) if config.devices == "all" else config.devices
@@ -221,7 +228,8 @@ def choose(config: Hardware, seen: list[Seen]) -> Choice:
             raise TrainingError(f"train.device is gpu, and {what}", do)
         device, devices, names = "cpu", 1 if config.devices == "all" else config.devices, "CPU"
         names += f" in {devices} parts" if devices > 1 else ""
-        names += ", as declared" if config.device == "cpu" else ", as there is no usable GPU"
+        none = "TensorFlow finds no GPU, though the driver lists one" if usable else "there is no usable GPU"
+        names += ", as declared" if config.device == "cpu" else f", as {none}"
     precision, why = _precision(config, seen[:devices] if device == "gpu" else [])
     xla = "off" if config.xla == "off" or devices * config.workers > 1 else "on"
     return Choice(device, devices, precision, xla, f"{names}; {precision}{why}; XLA {xla}")
@@ -230,7 +238,8 @@ def choose(config: Hardware, seen: list[Seen]) -> Choice:
 def _precision(config: Hardware, seen: list[Seen]) -> tuple[str, str]:
     """The precision, and why if it is no matter of course."""
     if config.precision != "auto":
-        return config.precision, ""
+        slower = config.precision != "float32" and not seen
+        return config.precision, ", which a CPU computes more slowly than float32" if slower else ""
     if not seen:
         return "float32", " because a CPU gains nothing from less"
     least = min(gpu.compute for gpu in seen)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pipelines import accumulation, replicas
+from pipelines import accumulation, replicas, traced
 from pipelines.errors import TrainingError
 from pipelines.feed import Feed
-from pipelines.loop import Loop, fast_random_numbers
+from pipelines.loop import Loop
 
 VALIDATION_ROWS = 1024  # in one batch
 
@@ -64,8 +64,8 @@ def fit(
         if slow:
             say(f"XLA is slow at {slow} on a CPU, so TensorFlow runs this network step by step")
         xla = plan.xla != "off" and not slow
-        with fast_random_numbers(), ThreadPoolExecutor(1, "compile") as pool:  # the two side by side
-            waiting = pool.submit(tester.compile, xla)
+        with traced.for_xla() if xla else nullcontext(), ThreadPoolExecutor(1, "compile") as pool:
+            waiting = pool.submit(tester.compile, xla)  # the two side by side
             if reason := trainer.compile(xla):
                 _fall_back(plan.xla, reason, say)
             waiting.result()

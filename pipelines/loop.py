@@ -5,10 +5,8 @@ not worth a second compilation and runs by itself. A loss that is no number ends
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -74,8 +72,7 @@ class Loop:
         import tensorflow as tf
 
         of_any_size = tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in self._feed.shaped())
-        with fast_random_numbers():
-            return tf.function(lambda columns: self._step(columns), autograph=False).get_concrete_function(of_any_size)
+        return tf.function(lambda columns: self._step(columns), autograph=False).get_concrete_function(of_any_size)
 
     def _run(self, window: Window) -> bool:
         """Take all rows of a window, and count the steps; returns whether the loss was a number in each."""
@@ -126,16 +123,3 @@ def diverged(what: str, value: float, when: str) -> TrainingError:
         f"The {what} became {value} in {when}: training has diverged.",
         "Lower train.learning_rate, or look for extreme values in the data.",
     )
-
-
-@contextmanager
-def fast_random_numbers() -> Iterator[None]:
-    """While a program is traced: let dropout name the generator that TensorFlow uses on a CPU anyway.
-
-    Keras names none, and for `none` XLA generates code that takes seven times as long.
-    """
-    import tensorflow as tf
-
-    named = partial(tf.nn.experimental.stateless_dropout, rng_alg="philox")
-    with patch.object(tf.nn.experimental, "stateless_dropout", named):
-        yield

@@ -4,17 +4,21 @@ The effective batch stays (accumulation.py). It begins anew, and not in the midd
 the micro-batch gives the same bytes; memory is exhausted in the first steps or never.
 """
 
+import gc
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from pipelines.errors import TrainingError
 
 T = TypeVar("T")
+WORDS = ("RESOURCE_EXHAUSTED", "failed to allocate the scratch space")  # of XLA and TensorFlow; of cuDNN
+FRAME = re.compile(r"\{\{.*?\}\}\s*|^\(\d+\) [A-Z_]+: ")  # where in a graph, and which of several errors
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether a device ran out of memory: TensorFlow and XLA say it in different ways."""
-    return "ResourceExhausted" in type(error).__name__ or "RESOURCE_EXHAUSTED" in str(error)
+    """Whether a device ran out of memory."""
+    return "ResourceExhausted" in type(error).__name__ or any(words in str(error) for words in WORDS)
 
 
 def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callable[[str], None]) -> T:
@@ -37,12 +41,14 @@ def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callabl
         smaller = below(batch_size, micro)
         say(f"{micro} rows at once do not fit into memory: training again with {smaller} at once ({reason})")
         micro = smaller
+        gc.collect()  # its program and its model name each other: what they hold of the device would stay
 
 
 def _reason(error: BaseException) -> str:
     """The line that says what was too much: not the first one, if TensorFlow tells of a graph."""
-    lines = [" ".join(line.split()) for line in str(error).split("\n")]
-    return next((line for line in lines if "OOM" in line or "memory" in line.lower()), lines[0])[:200]
+    lines = [FRAME.sub("", " ".join(line.split())) for line in str(error).split("\n")]
+    telling = ("OOM", "memory", "Memory", "allocate")
+    return next((line for line in lines if any(word in line for word in telling)), lines[0])[:200]
 
 
 def below(batch_size: int, micro: int) -> int:

@@ -1,5 +1,6 @@
 """Accumulation: a batch in parts gives, within rounding, what the whole batch gives; memory decides how many rows."""
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,43 @@ def test_what_tensorflow_and_xla_say_is_understood():
 
     assert memory.exhausted(tf.errors.ResourceExhaustedError(None, None, "OOM"))
     assert memory.exhausted(tf.errors.InternalError(None, None, "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"))
+    assert memory.exhausted(tf.errors.UnknownError(None, None, f"2 root error(s) found.\n{CUDNN}"))
     assert not memory.exhausted(tf.errors.InternalError(None, None, "something else"))
+
+
+CUDNN = (
+    "  (0) UNKNOWN: {{function_node loop_5}} CUDNN failed to allocate the scratch space for the runner or to find "
+    "a working no-scratch runner."
+)
+
+
+def test_where_in_a_graph_it_was_is_not_told():
+    import tensorflow as tf
+
+    def attempt(micro: int) -> None:
+        raise tf.errors.UnknownError(None, None, f"2 root error(s) found.\n{CUDNN}")
+
+    with pytest.raises(TrainingError, match=r"memory \(CUDNN failed to allocate the scratch space for the runner or"):
+        memory.fitting(attempt, 1, 1, print)
+
+
+def test_what_an_attempt_held_is_freed_before_the_next_one():
+    class Program:
+        """One that names itself, as a model and its programs do."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    held: list[weakref.ref[Program]] = []
+
+    def attempt(micro: int) -> str:
+        assert all(program() is None for program in held)
+        program = Program()
+        held.append(weakref.ref(program))
+        return room_for(1, [])(micro)
+
+    assert memory.fitting(attempt, 4, 4, lambda said: None) == "trained"
+    assert len(held) == 3
 
 
 def test_a_network_whose_memory_is_short_trains_in_parts_and_says_so(made, tmp_path, capsys):
@@ -218,4 +255,4 @@ def test_a_network_of_ones_own_answers_in_float32_too():
 
 def test_xla_that_is_asked_for_and_cannot_compile_is_refused():
     with pytest.raises(TrainingError, match=r"train\.xla is on, and XLA cannot compile this network: .* `xla: auto`"):
-        run("pooling", (6, 6, 2), False, xla="on")
+        run("turned", (6, 6, 2), False, xla="on")

@@ -28,8 +28,12 @@ def package(tmp_path):
     return folder
 
 
+def library(package, name):
+    return package.parent / "nvidia" / "any" / "lib" / name
+
+
 def ship(package, name):
-    path = package.parent / "nvidia" / "any" / "lib" / name
+    path = library(package, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 
@@ -85,3 +89,22 @@ def test_the_systems_loader_is_asked():
 
 def test_the_packages_of_nvidia_have_versions():
     assert set(cuda.packages()) <= set(cuda.PACKAGES)
+
+
+def test_a_library_of_nvidias_packages_is_found_by_its_name_once_it_was_opened(package):
+    """As TensorFlow looks for it, in a folder that no loader searches."""
+    name = "libcusolver.so.11"
+    ship(package, name)
+    ship(package, "libcufft.so.11")  # an empty file cannot be opened, which is TensorFlow's to tell
+    built = subprocess.run(
+        ["cc", "-shared", "-x", "c", "/dev/null", f"-Wl,-soname,{name}", "-o", str(library(package, name))],
+        capture_output=True,
+    )
+    if built.returncode:
+        pytest.skip("no C compiler")
+    code = (
+        "import ctypes, pathlib, sys; from pipelines import cuda; package = pathlib.Path(sys.argv[1])\n"
+        f"print(cuda.loads({name!r})); cuda.preload(package); print(cuda.loads({name!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(package)], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr

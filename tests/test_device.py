@@ -54,11 +54,21 @@ H200, V100, P100 = Seen("NVIDIA H200", (9, 0), 139 << 30), Seen("Tesla V100", (7
             [V100, V100],
             "GPU 0: Tesla V100, compute 7.0; GPU 1: Tesla V100, compute 7.0; mixed_float16; XLA off",
         ),
+        (
+            {"precision": "mixed_bfloat16"},
+            [],
+            "CPU, as there is no usable GPU; mixed_bfloat16, which a CPU computes more slowly than float32; XLA on",
+        ),
         ({"device": "cpu", "devices": 3}, [], "CPU in 3 parts, as declared; float32; XLA off"),
     ],
 )
 def test_the_choice_tells_its_reason(wanted, seen, told):
     assert choose(Hardware(**wanted), seen).told == told
+
+
+def test_a_gpu_that_the_driver_lists_and_tensorflow_does_not_find_is_told():
+    told = "CPU, as TensorFlow finds no GPU, though the driver lists one; float32; XLA on"
+    assert choose(Hardware(), [], usable=True).told == told
 
 
 def test_auto_takes_the_precision_that_the_least_of_several_gpus_has():

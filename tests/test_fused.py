@@ -1,8 +1,6 @@
 """Fused: what Keras' own fit does with the same batches, in fewer calls; and what XLA cannot do is done without it."""
 
 import re
-import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -14,7 +12,6 @@ from pipelines import feed, fused, loop, tables
 from pipelines.errors import TrainingError
 from pipelines.feed import Columns, Held, Split, Streamed
 from pipelines.settings import Data
-from tests.world import ROOT
 
 pytestmark = pytest.mark.usefixtures("hardware")
 
@@ -335,33 +332,14 @@ def test_the_layers_that_xla_makes_slow_are_found_within_another_model_too(kind,
     assert fused.slower(keras.Sequential([keras.Input(shape), inner, layers.Dense(2)])) == (what and f"{what} (it)")
 
 
-NONDETERMINISTIC = """
-from pipelines import device, fused
-device.prepare(device.Hardware(device="cpu", deterministic=False), 0)
-from pipelines.feed import Held
-from tests.test_fused import compiled, rows
-for xla in ("auto", "on"):
-    model, held = compiled("pooling"), Held(rows((6, 6, 2)), 1)
-    fused.fit(model, held, Held(rows((6, 6, 2)), None), fused.Plan(8, xla=xla), epochs=1, callbacks=[])
-    print(xla)
-"""
-
-
-@pytest.mark.long
-def test_xla_that_is_asked_for_compiles_max_pooling_where_that_need_not_be_deterministic():
-    done = subprocess.run([sys.executable, "-c", NONDETERMINISTIC], cwd=ROOT, capture_output=True, text=True)
-    first, second, third = done.stdout.splitlines()
-    assert first.startswith("XLA is slow at convolutions")
-    assert (second, third) == ("auto", "on")
-
-
-def test_xla_that_is_asked_for_compiles_a_convolution():
-    model, said = compiled("convolution"), list[str]()
+@pytest.mark.parametrize("name", ["convolution", "pooling"])
+def test_xla_that_is_asked_for_compiles_convolutions_and_max_pooling(name):
+    model, said = compiled(name), list[str]()
     columns = rows((6, 6, 2))
     held = Held(columns, 1), Held(columns, None)
     fused.fit(model, *held, fused.Plan(BATCH, xla="on"), epochs=1, callbacks=[], say=said.append)
     assert said == []
-    assert not np.allclose(model.get_weights()[0], compiled("convolution").get_weights()[0])
+    assert not np.allclose(model.get_weights()[0], compiled(name).get_weights()[0])
 
 
 def test_after_it_the_model_is_keras_own_again():

@@ -13,7 +13,7 @@ from tests.world import ROOT
 
 MODULES = sorted((ROOT / "pipelines").glob("*.py"))
 HEAVY = {  # the modules that may import a library, and only inside functions
-    "tensorflow": {"accumulation", "device", "feed", "fused", "loop", "observers", "predictor", "replicas"},
+    "tensorflow": {"accumulation", "device", "feed", "fused", "loop", "observers", "predictor", "replicas", "traced"},
     "keras": {
         "accumulation",
         "checkpoints",
