@@ -91,9 +91,10 @@ def missing(built: Build, package: Path | None = None, loads: Loads = loads) -> 
 
 
 def _shipped(package: Path | None) -> dict[str, Path]:
-    """The libraries in NVIDIA's packages beside TensorFlow."""
+    """The libraries in NVIDIA's packages beside TensorFlow, but in those of another CUDA (nvidia/cu13/)."""
     folder = package or _tensorflow()
-    return {path.name: path for path in folder.parent.glob("nvidia/*/lib/*.so*")} if folder else {}
+    found = folder.parent.glob("nvidia/*/lib/*.so*") if folder else []
+    return {path.name: path for path in found if not re.fullmatch(r"cu\d+", path.parent.parent.name)}
 
 
 def preload(package: Path | None = None) -> None:

@@ -15,7 +15,10 @@ from pipelines.errors import RequestError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 OR_AUTO = "or declare `device: auto`."
-ASK = """python -c "import tensorflow; tensorflow.config.list_physical_devices('GPU')\""""
+ASK = (  # as device.prepare does it, but not in silence
+    """python -c "from pipelines import cuda; cuda.preload(); import tensorflow; """
+    """tensorflow.config.list_physical_devices('GPU')\""""
+)
 
 
 @dataclass(frozen=True)

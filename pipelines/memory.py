@@ -4,7 +4,6 @@ The effective batch stays (accumulation.py). It begins anew, and not in the midd
 the micro-batch gives the same bytes; memory is exhausted in the first steps or never.
 """
 
-import gc
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -41,12 +40,11 @@ def fitting(train: Callable[[int], T], batch_size: int, micro: int, say: Callabl
         smaller = below(batch_size, micro)
         say(f"{micro} rows at once do not fit into memory: training again with {smaller} at once ({reason})")
         micro = smaller
-        gc.collect()  # its program and its model name each other: what they hold of the device would stay
 
 
 def _reason(error: BaseException) -> str:
-    """The line that says what was too much: not the first one, if TensorFlow tells of a graph."""
-    lines = [FRAME.sub("", " ".join(line.split())) for line in str(error).split("\n")]
+    """The line that says what was too much: not the first one, if TensorFlow tells of a graph, nor one of its stack."""
+    lines = [FRAME.sub("", " ".join(line.split())) for line in str(error).split("\n") if 'File "' not in line]
     telling = ("OOM", "memory", "Memory", "allocate")
     return next((line for line in lines if any(word in line for word in telling)), lines[0])[:200]
 

@@ -1,6 +1,7 @@
 """CUDA: what TensorFlow needs is read from its files, and what is missing is named."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -91,20 +92,24 @@ def test_the_packages_of_nvidia_have_versions():
     assert set(cuda.packages()) <= set(cuda.PACKAGES)
 
 
+def test_a_library_of_another_cuda_counts_for_nothing(package):
+    other = package.parent / "nvidia" / "cu13" / "lib" / "libcusparse.so.12"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    assert "libcusparse.so.12" in cuda.missing(BUILD, package, loads=lambda name: False)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_a_library_of_nvidias_packages_is_found_by_its_name_once_it_was_opened(package):
     """As TensorFlow looks for it, in a folder that no loader searches."""
-    name = "libcusolver.so.11"
-    ship(package, name)
-    ship(package, "libcufft.so.11")  # an empty file cannot be opened, which is TensorFlow's to tell
-    built = subprocess.run(
-        ["cc", "-shared", "-x", "c", "/dev/null", f"-Wl,-soname,{name}", "-o", str(library(package, name))],
-        capture_output=True,
-    )
-    if built.returncode:
-        pytest.skip("no C compiler")
+    ship(package, "libnothing.so.1")  # an empty file cannot be opened, which is TensorFlow's to tell
+    name = "libratchet.so.1"
+    output = str(library(package, name))
+    subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", f"-Wl,-soname,{name}", "-o", output], check=True)
     code = (
-        "import ctypes, pathlib, sys; from pipelines import cuda; package = pathlib.Path(sys.argv[1])\n"
-        f"print(cuda.loads({name!r})); cuda.preload(package); print(cuda.loads({name!r}))"
+        "import pathlib, sys; from pipelines import cuda\n"
+        f"cuda.libraries = lambda built: ['libnothing.so.1', {name!r}]\n"
+        f"print(cuda.loads({name!r})); cuda.preload(pathlib.Path(sys.argv[1])); print(cuda.loads({name!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(package)], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "True"], done.stderr

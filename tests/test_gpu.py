@@ -61,7 +61,7 @@ def test_a_model_of_a_gpu_predicts_on_a_cpu_within_the_tolerance(project, tmp_pa
     assert np.abs(found[0] - found[1]).to_numpy().max() <= trial.ACROSS["float32"]
 
 
-def test_a_champion_that_was_evaluated_on_a_gpu_is_scored_anew_against_one_evaluated_on_a_cpu(project, tmp_path):
+def test_a_champion_that_was_evaluated_on_a_gpu_is_compared_with_a_model_evaluated_on_a_cpu(project, tmp_path):
     folder = other(project, tmp_path)
     edit(folder / "models" / "digits.yaml", "evaluate: {device: gpu, ", "evaluate: {device: cpu, ")
     edit(folder / "models" / "digits.yaml", "seed: 7", "seed: 8")

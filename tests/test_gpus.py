@@ -122,7 +122,8 @@ def test_why_there_is_none(sight, what, do):
 def test_of_gpus_that_seem_to_be_in_order_only_tensorflow_can_tell(sight):
     what, do = why_none(replace(sight, shown="1"))
     assert what == "TensorFlow finds none, though the driver lists GPU 1 (NVIDIA H100)."
-    assert do.startswith("`python -c \"import tensorflow; tensorflow.config.list_physical_devices('GPU')\"` shows why")
+    assert do.startswith('`python -c "from pipelines import cuda; cuda.preload(); import tensorflow; ')
+    assert "list_physical_devices('GPU')\"` shows why" in do
 
 
 def test_the_command_that_shows_why_can_be_run():

@@ -48,6 +48,33 @@ def test_the_cross_entropy_and_its_gradient_are_the_same():
     )
 
 
+def test_a_class_that_a_network_rules_out_has_no_part_in_the_cross_entropy():
+    import keras
+    import tensorflow as tf
+
+    logits, ruled_out, loss = (
+        random(4, 3),
+        tf.constant([0.0, 0.0, -np.inf]),
+        keras.losses.sparse_categorical_crossentropy,
+    )
+    compared(lambda logits: loss(np.array([0, 0, 1, 1]), logits + ruled_out, from_logits=True), logits)
+
+
+def test_dropout_names_its_generator():
+    """Else its key is made of the seed in hundreds of operations, in every step."""
+    import keras
+    import tensorflow as tf
+
+    def code():
+        layer = keras.layers.Dropout(0.5, seed=1)
+        program = tf.function(lambda values: layer(values, training=True), jit_compile=True)
+        return program.experimental_get_compiler_ir(random(4, 3))(stage="hlo")
+
+    assert "StatelessRandomGetKeyCounter" in code()  # else there is no more need to
+    with traced.for_xla():
+        assert "StatelessRandomGetKeyCounter" not in code()
+
+
 def test_the_gradient_of_the_cross_entropy_puts_nothing_where_a_row_says():
     """A scatter, which a GPU would do one row after the other."""
     import keras
@@ -64,6 +91,21 @@ def test_the_gradient_of_the_cross_entropy_puts_nothing_where_a_row_says():
     assert "scatter(" in code()  # else there is no more need of it
     with traced.for_xla():
         assert "scatter(" not in code()
+
+
+def test_pooling_that_tensorflow_is_asked_for_in_another_way_is_as_usual():
+    import tensorflow as tf
+
+    values, pool = random(3, 8, 6, 2), tf.nn.max_pool
+    for ways in (
+        {"input": values, "ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID"},
+        {"input": values, "ksize": 2, "strides": 2, "padding": "VALID", "name": "so"},
+        {"input": values, "ksize": [2], "strides": [2], "padding": "VALID", "data_format": "NHWC"},
+        {"input": values, "ksize": 9, "strides": 9, "padding": "VALID"},  # nothing comes out
+    ):
+        with traced.for_xla():
+            found = tf.nn.max_pool(**ways)
+        np.testing.assert_array_equal(found, pool(**ways))
 
 
 @pytest.mark.parametrize(
