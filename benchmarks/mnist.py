@@ -4,7 +4,7 @@ The textbook script (784-128-10, Adam, batches of 32, 10 epochs, 20 % held out, 
 four IDX files in FOLDER (default: data/incoming/mnist), and Ratchet in turn: the same network on the same rows through
 `train`'s own fit, and `ratchet run mnist` in a fresh clone with its servers up, from nothing and again with nothing
 changed. Every round is another seed for both. Prints medians of ROUNDS (default 5), ratios round by round, and the
-difference of the test accuracies with its 95 % interval. Keep the machine idle meanwhile.
+difference of the test accuracies, with its 95 % interval if there are several. Keep the machine idle meanwhile.
 """
 
 import json
@@ -143,10 +143,12 @@ def main(arguments: list[str]) -> None:
         print(f"| {name} | {middle('plain', by):.2f} | {middle('ratchet', of):.2f} | {times(of, by):.3f} |")
     both = [[entry[who]["accuracy"] for entry in found] for who in ("ratchet", "plain")]
     gain = statistics.mean(a - b for a, b in zip(*both, strict=True))
-    interval = ttest_rel(*both).confidence_interval()
     means = [f"{statistics.mean(values):.4f}" for values in both]
-    print(f"\ntest accuracy: Ratchet {means[0]}, plain {means[1]}: difference {gain:+.4f} ", end="")
-    print(f"[{interval.low:+.4f}, {interval.high:+.4f}]")
+    print(f"\ntest accuracy: Ratchet {means[0]}, plain {means[1]}: difference {gain:+.4f}", end="")
+    if rounds > 1:
+        interval = ttest_rel(*both).confidence_interval()
+        print(f" [{interval.low:+.4f}, {interval.high:+.4f}]", end="")
+    print()
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def _set_aside(gpu: Gpu, shown: list[Gpu], good: list[Gpu]) -> str:
 
 def _packages(found: dict[str, str]) -> str:
     if not found:
-        return "none of NVIDIA's packages is installed (for a GPU: pip install .[gpu])"
+        return "none of NVIDIA's packages is installed (for a GPU: pip install -e '.[gpu]')"
     return "installed: " + ", ".join(f"{name} {version}" for name, version in found.items())
 
 
@@ -67,4 +67,4 @@ def _energy() -> str:
     try:
         return f"can be measured: codecarbon {importlib.metadata.version('codecarbon')}"
     except importlib.metadata.PackageNotFoundError:
-        return "not measured: codecarbon is not installed (pip install .[energy])"
+        return "not measured: codecarbon is not installed (pip install -e '.[energy]')"

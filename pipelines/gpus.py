@@ -198,7 +198,7 @@ def _unfit(here: Machine, built: cuda.Build, missing: list[str], gpus: list[Gpu]
         return f"{supports}, and this TensorFlow needs {built.cuda}.", f"Install a newer driver, {OR_AUTO}"
     if missing:
         needs = f"this TensorFlow needs CUDA {built.cuda} and cuDNN {built.cudnn}, and does not find"
-        return f"{needs} {', '.join(missing)}.", f"Install them with `pip install .[gpu]`, {OR_AUTO}"
+        return f"{needs} {', '.join(missing)}.", f"Install them with `pip install -e '.[gpu]'`, {OR_AUTO}"
     names = " and ".join(f"{gpu.called} has {dotted(gpu.compute)}" for gpu in gpus)
     needs = f"this TensorFlow supports compute capability {dotted(built.least)} or higher"
     return f"{needs}, and {names}.", "Declare `device: auto` or `device: cpu`."

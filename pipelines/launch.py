@@ -1,4 +1,4 @@
-"""Launch: the workers of one training, started by Ray where `launcher: ray` says so (pip install '.[ray]').
+"""Launch: the workers of one training, started by Ray where `launcher: ray` says so (pip install -e '.[ray]').
 
 Ray holds a process on each host, which sets TF_CONFIG and runs the same command as a person would, in the same folder,
 which all hosts have to see. With RAY_ADDRESS the workers run on that cluster, without it on this machine, where Ray
@@ -39,7 +39,7 @@ def with_ray(model: str, workers: int, device: str, gpus: int, say: Callable[[st
     try:
         import ray
     except ImportError as error:
-        raise RequestError(f"`launcher: ray` needs Ray: {error}.", "pip install '.[ray]' brings it.") from error
+        raise RequestError(f"`launcher: ray` needs Ray: {error}.", "pip install -e '.[ray]' brings it.") from error
     with _started(ray, workers if local else 0):
         hosts = _hosts(ray, workers, device, gpus, say)
         try:

@@ -83,7 +83,7 @@ def test_the_gpus_that_tensorflow_can_use(changes, indices):
         (
             replace(SIGHT, missing=["libcudart.so.12", "libcudnn.so.9"]),
             "this TensorFlow needs CUDA 12.5.1 and cuDNN 9, and does not find libcudart.so.12, libcudnn.so.9.",
-            "pip install .[gpu]",
+            "pip install -e '.[gpu]'",
         ),
         (replace(SIGHT, built=Build("", "", (0, 0))), "this TensorFlow was built without CUDA.", "`tensorflow`"),
         (replace(NONE, built=Build("", "", (0, 0))), "this TensorFlow was built without CUDA.", "`tensorflow`"),

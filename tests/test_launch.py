@@ -234,7 +234,7 @@ def test_gpus_that_are_asked_for_and_absent_are_told_at_once(digits):
 
 def test_without_ray_it_is_told_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RequestError, match=r"`launcher: ray` needs Ray: .*pip install '\.\[ray\]' brings it\."):
+    with pytest.raises(RequestError, match=r"`launcher: ray` needs Ray: .*pip install -e '\.\[ray\]' brings it\."):
         launch.with_ray("digits", 2, "cpu", 1, print)
 
 
