@@ -164,14 +164,15 @@ class Scheduler:
                 self.notice(f"{model}: {gone} missed tick{'s' if gone > 1 else ''} dropped")
 
     async def _late(self, client: PrefectClient, deployment_id: UUID, before: datetime) -> list[FlowRun]:
-        """Its ticks that should have begun, the earliest one first."""
+        """Its ticks that should have begun, the earliest one first: not what a person or an event has asked for."""
         begins = {"before_": before.isoformat()}
         wanted = {"state": {"type": {"any_": ["SCHEDULED"]}}, "next_scheduled_start_time": begins}
         found = await client.read_flow_runs(
             deployment_filter=DeploymentFilter.model_validate({"id": {"any_": [deployment_id]}}),
             flow_run_filter=FlowRunFilter.model_validate(wanted),
         )
-        return sorted(found, key=lambda run: run.next_scheduled_start_time or before)
+        ticks = [run for run in found if run.auto_scheduled]
+        return sorted(ticks, key=lambda run: run.next_scheduled_start_time or before)
 
 
 def main(parallel: str) -> None:
