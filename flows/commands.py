@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flows import asked, lifeline, listed, locks, progress, scheduler, scratch, servers, standby, tracker, warm
+from flows import (
+    asked,
+    lifeline,
+    listed,
+    locks,
+    prefect_login,
+    progress,
+    scheduler,
+    scratch,
+    servers,
+    standby,
+    tracker,
+    warm,
+)
 from flows.asked import Asked
 from flows.environment import Project
 from flows.places import Wanted
@@ -94,8 +107,10 @@ def _prefect(project: Project, shown: progress.Progress) -> Iterator[None]:
 
         progress.use(shown)
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        login = prefect_login.settings(project)  # here and in no variable: stages and hooks inherit those
         try:
-            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends up to a second late
+            # a heartbeat's thread ends up to a second late
+            with temporary_settings(login | {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
                 yield
         finally:
             shown.close()
@@ -122,6 +137,7 @@ def _next(project: Project) -> str:
 def up(project: Project, schedule: bool = True, preload: bool = True) -> dict[str, Any]:
     """Servers, warm processes, scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
     answer: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.up(project).values()]}
+    answer |= {"login": servers.login(project)}
     if preload:
         standby.up(project)
     answer |= {"warm": preload}
@@ -163,7 +179,13 @@ def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
 
     event = {"id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": asked.CHANGED}
     with servers.for_a_run(project) as url:
-        requests.post(f"{url}/events", json=[event | {"resource": asked.about(model)}], timeout=10).raise_for_status()
+        told = requests.post(
+            f"{url}/events",
+            json=[event | {"resource": asked.about(model)}],
+            auth=prefect_login.of_requests(project),
+            timeout=10,
+        )
+        told.raise_for_status()
     return {"format": 1, "model": model, "event": asked.CHANGED}
 
 

@@ -2,7 +2,8 @@
 
 Nothing here is done on import: `prepare` is called once, by the command line, before a heavy library is loaded.
 What the machine decides is read from RATCHET_* variables; nothing in the user's own PREFECT_* and MLFLOW_* settings
-but logins reaches a run, so no other project's server is joined by accident.
+but logins reaches a run, so no other project's server is joined by accident. A login to Prefect is kept only where
+RATCHET_PREFECT_API_URL names the server that it is for: our own has another (flows/prefect_login.py).
 """
 
 import hashlib
@@ -39,14 +40,15 @@ SETTLED = {
     "SHELL": "/bin/sh",  # DVC runs stages in the user's shell, whichever it is
 }
 FOREIGN = ("PREFECT_", "MLFLOW_")
+OF_PREFECT = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")  # by which Prefect's clients log in
 LOGINS = (  # of the servers that RATCHET_TRACKING_URI and RATCHET_PREFECT_API_URL name
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_S3_ENDPOINT_URL",
-    "PREFECT_API_KEY",
-    "PREFECT_API_AUTH_STRING",
+    *OF_PREFECT,
 )
+HERE = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,10 @@ def join() -> Project:
 def _entered(foreign: tuple[str, ...]) -> Project:
     project = find()
     os.chdir(project.root)
+    if not project.prefect:  # our own server has a login of its own, and the children of a run have no use for it
+        for name in OF_PREFECT:
+            os.environ.pop(name, None)
+    _never_by_proxy()
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:
@@ -165,3 +171,12 @@ def _entered(foreign: tuple[str, ...]) -> Project:
     if path.split(os.pathsep)[0] != binaries:
         os.environ["PATH"] = os.pathsep.join([binaries, path])
     return project
+
+
+def _never_by_proxy() -> None:
+    """What is said to a server of this machine, logins included, is said to no proxy of the network."""
+    given = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    found = [part.strip() for part in given.split(",") if part.strip()]
+    if "*" not in found:
+        for name in ("no_proxy", "NO_PROXY"):
+            os.environ[name] = ",".join([*found, *(host for host in HERE if host not in found)])

@@ -6,7 +6,6 @@ were missed become one, and what a scheduler that died has left open is ended.
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -22,12 +21,12 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.events import DeploymentEventTrigger
-from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, RRule, Schedule
 from prefect.states import Cancelled, Completed
 
-from flows import abandoned, asked, environment, locks, scheduler, servers, worktree
+from flows import abandoned, asked, environment, locks, prefect_login, private_files, scheduler, servers, worktree
 from flows.environment import Project
+from flows.own_runs import OwnRunner, foreign
 from flows.retrain import retrain
 from pipelines import declaration, settings
 from pipelines.errors import BusyError, RatchetError
@@ -76,8 +75,14 @@ class Scheduler:
 
     def __init__(self, project: Project, parallel: int, notice: Callable[[str], None]):
         self.project, self.notice = project, notice
-        self.runner = Runner(
-            name="ratchet", pause_on_shutdown=False, limit=parallel, query_seconds=QUERY, prefetch_seconds=EARLY
+        self.runner = OwnRunner(
+            retrain,
+            notice,
+            name="ratchet",
+            pause_on_shutdown=False,
+            limit=parallel,
+            query_seconds=QUERY,
+            prefetch_seconds=EARLY,
         )
         self.served: dict[str, UUID] = {}  # model -> its deployment
         self.words: dict[str, str] = {}  # model -> its schedule as people read it
@@ -111,10 +116,19 @@ class Scheduler:
             except RatchetError as error:
                 self.words[model] = f"not scheduled: {error}"
                 continue
-            self.served[model] = await self.runner.aadd_deployment(await deployment(self.project, model, rules))
+            self.served[model] = await self._registered(client, await deployment(self.project, model, rules))
             self.words[model] = rules.words
         await self._forget(client)
         self._announce()
+
+    async def _registered(self, client: PrefectClient, wanted: RunnerDeployment) -> UUID:
+        """Its id. One that somebody has changed is made anew: what Prefect is not told it leaves as it was."""
+        found = await self.runner.aadd_deployment(wanted)
+        if wrong := foreign(await client.read_deployment(found)):
+            self.notice(f"{wanted.name}: registered anew, since somebody had changed {wrong}")
+            await client.delete_deployment(found)
+            found = await self.runner.aadd_deployment(wanted)
+        return found
 
     async def _forget(self, client: PrefectClient) -> None:
         """Delete the deployments of models that are gone, also those that an earlier scheduler served."""
@@ -128,9 +142,7 @@ class Scheduler:
     def _announce(self) -> None:
         """Say in the state folder what is served: the sign that the scheduler is ready."""
         content = {"format": 1, "pid": os.getpid(), "branch": worktree.declared(self.project), "models": self.words}
-        partial = (path := scheduler.ready(self.project)).with_suffix(".partial")
-        partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        os.replace(partial, path)
+        private_files.write(scheduler.ready(self.project), content)
         for model, words in self.words.items():
             self.notice(f"{model}: {words or 'no schedule'}")
 
@@ -183,7 +195,7 @@ def main(parallel: str) -> None:
 
     with (
         locks.hold(project, "schedule", "the scheduler", wait=False),
-        temporary_settings({PREFECT_API_URL: os.environ["PREFECT_API_URL"]}),
+        temporary_settings(prefect_login.settings(project) | {PREFECT_API_URL: os.environ["PREFECT_API_URL"]}),
     ):
         _print(f"Prefect {servers.address(project, 'prefect')}, MLflow {servers.address(project, 'mlflow')}")
         try:

@@ -21,11 +21,12 @@ from typing import Any
 import psutil
 from dotenv import dotenv_values
 
-from flows import lifeline, locks, stores
+from flows import environment, lifeline, locks, prefect_login, private_files, stores
 from flows.environment import Project
-from pipelines.errors import BusyError, RatchetError
+from pipelines.errors import BusyError, RatchetError, RequestError
 
 NAMES = ("prefect", "mlflow")
+ASKED_FIRST = "/api/admin/version"  # of Prefect's server, by every run
 PATIENCE = 120  # seconds a server may take to answer: a slow machine needs 20 and more
 
 
@@ -48,9 +49,15 @@ class Server:
 
 
 def up(project: Project) -> dict[str, Server]:
-    """Start what is not running; returns both. Raises RatchetError if one does not answer, with the end of its log."""
+    """Start what is not running; returns both. Raises RatchetError if one does not answer, with the end of its log,
+    RequestError if Prefect's is up and asks for no login."""
     with locks.hold(project, "run", "ratchet up", wait=False):
         running = recorded(project)
+        if open_to_all(running):
+            raise RequestError(
+                "Prefect's server is up and asks for no login: an earlier version of Ratchet has started it.",
+                "Run `ratchet down`, then `ratchet up`.",
+            )
         stores.ensure_prefect(project)
         stores.ensure_mlflow(project)
         waiting = {name: _start(project, name, _port(project, name)) for name in NAMES if name not in running}
@@ -98,7 +105,7 @@ def for_a_run(project: Project) -> Iterator[str]:
         return
     stores.ensure_prefect(project)
     with lifeline.held(project) as pipe:
-        process, port = _start(project, "prefect", _free_port(), pipe)
+        process, port = _start(project, "prefect", 0, pipe)
         try:
             yield _ready(project, "prefect", process, port).api
         finally:
@@ -110,6 +117,12 @@ def address(project: Project, name: str) -> str:
     """Where a person finds a server's pages once it is up: the same from one `ratchet up` to the next."""
     given = {"prefect": project.prefect.removesuffix("/api"), "mlflow": project.tracking}[name]
     return given if given.startswith("http") else f"http://127.0.0.1:{_port(project, name)}"
+
+
+def login(project: Project) -> str:
+    """The address at which a browser is logged in to the pages of our Prefect server, "" if it is not up."""
+    running = recorded(project)
+    return prefect_login.page(project, running["prefect"].url) if "prefect" in running else ""
 
 
 def _port(project: Project, name: str) -> int:
@@ -124,7 +137,7 @@ def _port(project: Project, name: str) -> int:
         ports = {"format": 1}
     if name not in ports or not _free(ports[name]):
         ports[name] = _free_port()
-        _write(path, ports)
+        private_files.write(path, ports)
     return int(ports[name])
 
 
@@ -139,35 +152,51 @@ def _free(port: int) -> bool:
 
 
 def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subprocess.Popen[bytes], int]:
-    commands = {
-        "prefect": ["flows.prefect_server", str(port), pipe],
-        "mlflow": [
-            "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{project.mlflow_database}",
-            "--artifacts-destination", project.mlflow_artifacts.as_uri(),
-        ],
-    }  # fmt: skip
-    environment = os.environ | {"PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
-    if name == "mlflow":
-        declared = dotenv_values(project.home / "mlflow" / "server.env")
-        environment |= {key: value or "" for key, value in declared.items()}
-    with _log(project, name).open("wb") as log:
+    """Start a server on a port, Prefect's on any for 0; returns its process and the port."""
+    variables = {key: value for key, value in os.environ.items() if key not in environment.OF_PREFECT}
+    with _log(project, name).open("wb") as log, socket.socket() as door:
+        if name == "prefect":
+            port = _listen(door, port)
+            command = ["flows.prefect_server", str(door.fileno()), str(_login(project)), pipe]
+        else:
+            declared = dotenv_values(project.home / "mlflow" / "server.env")
+            variables |= {key: value or "" for key, value in declared.items()}
+            command = [
+                "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+                "--backend-store-uri", f"sqlite:///{project.mlflow_database}",
+                "--artifacts-destination", project.mlflow_artifacts.as_uri(),
+            ]  # fmt: skip
         process = subprocess.Popen(
-            [sys.executable, "-m", *commands[name]],
-            env=environment,
+            [sys.executable, "-m", *command],
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=[door.fileno()] if name == "prefect" else [],
             start_new_session=True,  # one group to stop, and no Ctrl-C meant for somebody else
         )
     return process, port
 
 
+def _listen(door: socket.socket, port: int) -> int:
+    """From now on the port is ours, and who asks waits until the server is there; returns its number."""
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    door.bind(("127.0.0.1", port))
+    door.listen(2048)
+    return int(door.getsockname()[1])
+
+
+def _login(project: Project) -> Path:
+    prefect_login.ensure(project)
+    return prefect_login.path(project)
+
+
 def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
     # of Prefect what a run asks first: to answer that takes a new server a third of a second
-    health = f"http://127.0.0.1:{port}" + {"prefect": "/api/admin/version", "mlflow": "/health"}[name]
+    health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "mlflow": "/health"}[name]
+    login = prefect_login.header(prefect_login.ensure(project)) if name == "prefect" else ""
     until = time.monotonic() + PATIENCE
-    while not _answers(health):
+    while not _answers(health, login):
         if process.poll() is not None or time.monotonic() > until:
             _stop(process.pid)
             tail = _log(project, name).read_text(errors="replace").strip()[-800:]
@@ -178,9 +207,15 @@ def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: 
     return Server(name, f"http://127.0.0.1:{port}", process.pid, psutil.Process(process.pid).create_time())
 
 
-def _answers(url: str) -> bool:
+def open_to_all(running: dict[str, Server]) -> bool:
+    """Whether Prefect's server is up and answers without a login, as one that an earlier version started."""
+    return "prefect" in running and _answers(f"{running['prefect'].url}{ASKED_FIRST}")
+
+
+def _answers(url: str, login: str = "") -> bool:
+    request = urllib.request.Request(url, headers={"Authorization": login} if login else {})  # noqa: S310 (on loopback)
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (always http, on loopback)
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
             return bool(response.status == 200)
     except OSError:
         return False
@@ -219,10 +254,4 @@ def _log(project: Project, name: str) -> Path:
 
 def _record(project: Project, servers: dict[str, Server]) -> None:
     content: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in servers.values()]}
-    _write(_path(project), content)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2))
-    os.replace(partial, path)
+    private_files.write(_path(project), content)

@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from flows import ledger, locks, moves, registry, scheduler, servers, ticks, tracking
+from flows import ledger, locks, moves, prefect_login, registry, scheduler, servers, ticks, tracking
 from flows.environment import Project
 from flows.ledger import Ledger
 from flows.registry import ModelVersion
@@ -25,7 +25,7 @@ def status(project: Project) -> dict[str, Any]:
     with tracking.reachable(project):
         store, book = tracking.client(project), ledger.of(project)
         models = [_entry(store, book, model) | _ticking(project, model, served, coming) for model in settings.models()]
-    return {"format": 1, "scheduler": served, "models": models}
+    return {"format": 1, "scheduler": served, "login": servers.login(project), "models": models}
 
 
 def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
@@ -81,9 +81,10 @@ def _coming(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         api = project.prefect or running["prefect"].api
-        for run in requests.post(f"{api}/flow_runs/filter", json=body, timeout=10).json():
+        login = prefect_login.of_requests(project)
+        for run in requests.post(f"{api}/flow_runs/filter", json=body, auth=login, timeout=10).json():
             found.setdefault(run["parameters"].get("model", ""), run["next_scheduled_start_time"])
-    except (requests.RequestException, ValueError, KeyError):
+    except (requests.RequestException, ValueError, KeyError, TypeError):  # also an object that says what is wrong
         return {}
     return found
 

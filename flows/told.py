@@ -1,5 +1,6 @@
 """What people read: the answers of the commands in words. `--json` prints the same answers as they are."""
 
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -80,6 +81,7 @@ def predict(found: State) -> str:
 
 def servers(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    lines += _login(found)
     lines += [f"{'warm':<9} all libraries stay loaded, runs begin at once"] if found["warm"] else []
     served = found["schedule"]
     for model, words in served.get("models", {}).items():
@@ -111,7 +113,14 @@ def status(found: State) -> str:
         for entry in found["models"]
         if entry["tick"]
     ]
-    return "\n".join([_table(rows), *problems, *(["", *ticks] if ticks else [])])
+    return "\n".join([_table(rows), *problems, *(["", *ticks] if ticks else []), *_login(found)])
+
+
+def _login(found: State) -> list[str]:
+    """The address that logs in, where only the person reads it: what is no terminal may be a log."""
+    if not found["login"]:
+        return []
+    return [f"{'log in':<9} {found['login'] if sys.stdout.isatty() else '`ratchet status`, in a terminal, says where'}"]
 
 
 def data(found: State) -> str:
