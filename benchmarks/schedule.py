@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from flows import ticks  # noqa: E402
 from flows.environment import Project  # noqa: E402
 from pipelines import sources  # noqa: E402
-from tests.clone import answer, clone, edit, git  # noqa: E402
+from tests.clone import answer, clone, edit, git, prefect  # noqa: E402
 
 MODEL, EVERY = "breast_cancer", 15  # seconds between two ticks
 PORTION = 20  # rows
@@ -65,9 +64,7 @@ class Shop:
         return len(ticks.read(self.project, MODEL))
 
     def ask(self, path: str, **content: Any) -> Any:
-        servers = json.loads((self.root / ".ratchet" / "servers.json").read_text())["servers"]
-        url = next(server["url"] for server in servers if server["name"] == "prefect")
-        return requests.post(f"{url}/api/{path}", json=content, timeout=30).json()
+        return prefect(self.root, path, content=content).json()
 
     def run(self, flow_run: str) -> dict[str, float]:
         """Seconds from the tick to its first task, its first stage, and its end."""

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import devices, environment, locks, scheduler, servers
+from flows import devices, environment, locks, prefect_login, private_files, scheduler, servers
 from flows.environment import Project
 from pipelines import fingerprint, settings
 from pipelines.errors import RatchetError
@@ -40,7 +40,7 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
     if fix:
         _move_locations(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _servers, _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _servers, _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -148,6 +148,16 @@ def _servers(project: Project) -> Iterator[Check]:
     yield Check("schedule", True, f"branch {served['branch']}: {models}" if served else "not up (ratchet up)")
     held = [locks.describe(project, name) for name in locks.held(project)]
     yield Check("runs", True, ", ".join(held) or "none active")
+
+
+def _login(project: Project) -> Iterator[Check]:
+    """Whether Prefect's server asks for a login, and nobody else knows it."""
+    path = prefect_login.path(project)
+    wrong = private_files.wrong(path) if path.exists() else ""
+    found = f"{path} {wrong or 'is readable by you alone'}" if path.exists() else "none yet; `ratchet up` makes one"
+    yield Check("login", not wrong, found, prefect_login.NEW)
+    if servers.open_to_all(servers.recorded(project)):
+        yield Check("login", False, "Prefect's server is up and asks for none", "ratchet down, then ratchet up")
 
 
 def _quiet(project: Project) -> Iterator[Check]:

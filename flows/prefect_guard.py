@@ -38,10 +38,10 @@ NEVER = (  # keys that have to be empty: they say which code runs, where it lies
     "storage_document_id",
 )
 MOST_BYTES = 8 << 20  # of a body that is looked at
-RULES = (  # for Prefect's pages: they report to nobody (they try to), and no text that they show loads or sends anything
-    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'none'"
+RULES = (  # of Prefect's pages: they report to nobody, as they would, and no text that they show loads or sends a thing
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 PROTECTED = {  # of every answer
     "content-security-policy": RULES,

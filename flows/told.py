@@ -118,7 +118,7 @@ def status(found: State) -> str:
 
 def _login(found: State) -> list[str]:
     """The address that logs in, where only the person reads it: what is no terminal may be a log."""
-    if not found["login"]:
+    if not found.get("login"):
         return []
     return [f"{'log in':<9} {found['login'] if sys.stdout.isatty() else '`ratchet status`, in a terminal, says where'}"]
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import requests
+
 ROOT = Path(__file__).parent.parent
 FOREIGN = ("PREFECT_", "MLFLOW_", "RATCHET_", "DVC_", "GIT_")
 
@@ -62,3 +64,11 @@ def edit(path: Path, old: str, new: str) -> None:
     content = path.read_text(encoding="utf-8")
     assert old in content, f"{path} does not hold {old!r}"
     path.write_text(content.replace(old, new), encoding="utf-8")
+
+
+def prefect(folder: Path, path: str, method: str = "POST", content: Any = None) -> requests.Response:
+    """What the Prefect server that is up in a clone answers to somebody who has its login."""
+    servers = json.loads((folder / ".ratchet" / "servers.json").read_text())["servers"]
+    url = next(server["url"] for server in servers if server["name"] == "prefect")
+    login = tuple((folder / ".ratchet" / "prefect-login").read_text().split(":"))
+    return requests.request(method, f"{url}/api/{path}", json=content, auth=login, timeout=30)

@@ -12,13 +12,13 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-import requests
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from flows.lockfile import numeric_only
 from pipelines import fingerprint
 from tests.clone import ROOT, answer, clone, command, edit, environment, git, ratchet
+from tests.clone import prefect as ask_prefect
 
 STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]
 MODELS = ["digits", "breast_cancer", "diabetes"]
@@ -47,9 +47,7 @@ def store(project, first) -> MlflowClient:
 
 
 def prefect(project: Path, path: str, **content: Any) -> Any:
-    servers = json.loads((project / ".ratchet" / "servers.json").read_text())["servers"]
-    url = next(server["url"] for server in servers if server["name"] == "prefect")
-    return requests.post(f"{url}/api/{path}", json=content, timeout=30).json()
+    return ask_prefect(project, path, content=content).json()
 
 
 def entries(folder: Path, model: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from flows.standing import stand
 from flows.ticks import Tick
 from pipelines import sources
 from pipelines.declaration import Schedule
-from tests.clone import answer, clone, edit, git, ratchet
+from tests.clone import answer, clone, edit, git, prefect, ratchet
 
 MODEL = "breast_cancer"
 EVERY = 6  # seconds
@@ -93,11 +93,8 @@ class Shop:
         return self.post(f"deployments/{found[0]['id']}/create_flow_run", parameters=parameters)
 
     def post(self, path: str, **content: Any) -> requests.Response:
-        servers = json.loads((self.root / ".ratchet" / "servers.json").read_text())["servers"]
-        url = next(server["url"] for server in servers if server["name"] == "prefect")
-
         def ask() -> list[requests.Response]:
-            found = requests.post(f"{url}/api/{path}", json=content, timeout=30)
+            found = prefect(self.root, path, content=content)
             return [found] if found.status_code != 503 else []  # its database is busy
 
         (found,) = wait(ask)
