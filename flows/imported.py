@@ -63,7 +63,7 @@ def put_back(graph: Graph, pin: str, source: str) -> None:
     else:
         write(folder / "source.dvc", source)
         graph.repo._reset()
-        graph.repo.checkout(targets=[str(folder / "source.dvc")], force=True)
+        graph.bring([str(folder / "source.dvc")])
     write(folder / "pin.json", pin)
     graph.reload()
 

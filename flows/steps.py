@@ -159,6 +159,8 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
         watched = epochs.followed(history, _watcher(run, inputs), only=name == "train")
         with watched, waits.followed(log, run.shown.notice):
             found = graph.reproduce(stage, log, lambda: warm_up(run, name, inputs))
+        while graph.notices:
+            run.shown.notice(graph.notices.pop(0))
         if name == "train":
             run.tags |= progress.device(log)
             run.measure("trained" if found == "Ran" else "restored")

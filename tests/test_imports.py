@@ -65,7 +65,7 @@ FLOWS = {  # the modules of flows/ that may import a library
         "schedule",
         "steps",
     },
-    "dvc": {"graph"},
+    "dvc": {"content", "graph"},
     "codecarbon": {"energy"},
     "tensorflow": set(),
     "keras": set(),
