@@ -7,13 +7,18 @@ So a run believes neither: it reads each file once, and again only if what the k
 """
 
 import hashlib
+import json
 import os
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dvc.stage import cache
+from dvc.stage.serialize import to_single_stage_lockfile
+from dvc.utils.serialize import loads_yaml
 from dvc_data.fsutils import _localfs_info
 from dvc_data.hashfile.db.local import LocalHashFileDB
 from dvc_data.hashfile.hash_info import HashInfo
@@ -96,7 +101,7 @@ def install() -> None:
     """For every repository of DVC's that this process opens from now on."""
     from dvc_data.hashfile import state
 
-    state.State = Content  # type: ignore[misc]
+    state.State = Content  # type: ignore[assignment,misc]
     LocalHashFileDB.check = _check  # type: ignore[method-assign]
 
 
@@ -153,21 +158,48 @@ def _as_recorded(out: Any) -> bool:
         return False
 
 
-def contradicted(repo: Any, stage: Any) -> bool:
+def dropped(repo: Any, outs: Iterable[Any]) -> list[str]:
+    """In words, what the cache has held for something else since this was last asked. outs: of which some are named."""
+    named = {out.hash_info.value: str(out) for out in outs}
+    found, repo.state.dropped = repo.state.dropped, []
+    return [
+        f"DVC's cache held something else than {named.get(oid, 'a part of a folder')} ({oid[:8]}): it was dropped, and "
+        "is not used"
+        for oid in found
+    ]
+
+
+def edited(repo: Any, stage: Any) -> str:
+    """In words, that somebody has written other outputs into dvc.lock than were made; "" if nobody has.
+
+    What a commit holds is believed: another machine may have made it.
+    """
+    entry = json.loads(json.dumps(to_single_stage_lockfile(stage)))
+    if not _contradicted(repo, stage) or entry == _committed(repo.root_dir, stage):
+        return ""
+    return (
+        f"dvc.lock names other outputs of {stage.addressing} than were made here of the same inputs, and no commit has "
+        "that entry: it is not believed, and they are made again"
+    )
+
+
+def _contradicted(repo: Any, stage: Any) -> bool:
     """Whether runs here have made other outputs of the same inputs than the stage's entry of dvc.lock names.
 
     False if none of them is known, or if one has made those that it names.
     """
-    from dvc.stage import cache
-    from dvc.stage.serialize import to_single_stage_lockfile
-
     if not all(entry.hash_info for entry in (*stage.deps, *stage.outs)):
         return False
-    try:
-        entry = to_single_stage_lockfile(stage)
-        value = cache._get_cache_hash(dict(entry))
-        folder = Path(repo.stage_cache._get_cache_dir(cache._get_cache_hash(entry, key=True)))
-        known = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
-        return False
+    entry = to_single_stage_lockfile(stage)
+    value = cache._get_cache_hash(dict(entry))
+    folder = Path(repo.stage_cache._get_cache_dir(cache._get_cache_hash(entry, key=True)))
+    known = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return bool(known) and value not in known
+
+
+def _committed(root: str, stage: Any) -> Any:
+    """The stage's entry in the dvc.lock of the commit that git is at, or None."""
+    done = subprocess.run(["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, text=True)
+    content = loads_yaml(done.stdout) if done.returncode == 0 else {}
+    entry = ((content or {}).get("stages") or {}).get(stage.addressing)
+    return json.loads(json.dumps(entry))

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -91,10 +90,13 @@ class Graph:
         """
         from dvc.exceptions import DvcException
 
+        from flows import content
+
         found = self._stages[stage]
-        edited = self._edited(found)
-        if not edited:
-            self._mend(found)
+        if edited := content.edited(self.repo, found):
+            self.notices.append(edited)
+        else:
+            content.put_back(found.outs)
             if not found.changed():  # asked of what was read already: dvc.lock is not parsed again
                 return "Unchanged"
         before()
@@ -102,7 +104,7 @@ class Graph:
             leftover.unlink(missing_ok=True)
         os.environ["RATCHET_STAGE_LOG"] = str(log)
         try:
-            changed = self.repo.reproduce(stage, single_item=True, force=edited, run_cache=not edited)
+            changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
         except DvcException as problem:
             kind, reason = _reason(problem, error)
             raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem
@@ -112,36 +114,13 @@ class Graph:
         self._stages |= {made.addressing: made for made in changed}  # which know what they have made
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
 
-    def _edited(self, stage: Any) -> bool:
-        """Whether somebody has written other outputs into dvc.lock than were made: that is told, and not believed.
-
-        What a commit holds is believed: another machine may have made it.
-        """
+    def _tell_dropped(self) -> int:
+        """Name what the cache held under another content's name, and holds no more; returns how much it was."""
         from flows import content
 
-        if not content.contradicted(self.repo, stage) or _entry(stage) == _committed(self.project.root, stage):
-            return False
-        self.notices.append(
-            f"dvc.lock names other outputs of {stage.addressing} than were made here of the same inputs, and no commit "
-            "has that entry: it is not believed, and they are made again"
-        )
-        return True
-
-    def _mend(self, stage: Any) -> None:
-        """What the cache has lost, or held wrongly, is put back from the workspace if that has it."""
-        from flows import content
-
-        content.put_back(stage.outs)
-
-    def _tell_dropped(self) -> None:
-        """Name what the cache held under another content's name; it is gone from there."""
-        named = {out.hash_info.value: str(out) for stage in self._stages.values() for out in stage.outs}
-        dropped, self.repo.state.dropped = self.repo.state.dropped, []
-        for oid in dropped:
-            what = named.get(oid, "a part of a folder")
-            self.notices.append(
-                f"DVC's cache held something else for {what} ({oid[:8]}) than was recorded: it was dropped and is not used"
-            )
+        told = content.dropped(self.repo, [out for stage in self._stages.values() for out in stage.outs])
+        self.notices += told
+        return len(told)
 
     def check_outputs(self) -> dict[Path, seal.Signature | None]:
         """What the kernel keeps of every output, each of which was read and is what dvc.lock names.
@@ -238,8 +217,7 @@ class Graph:
 
         stages = {target: self.repo.stage.collect(target) for target in targets}
         lost = content.put_back(out for found in stages.values() for stage in found for out in stage.outs)
-        held = len(self.repo.state.dropped)
-        self._tell_dropped()
+        held = self._tell_dropped()
         for out in lost:
             if out.stage.cmd:
                 self.notices.append(f"{out} of then is not in DVC's cache: `ratchet run {self.model}` makes it again")
@@ -308,22 +286,6 @@ def cached(project: Project, digest: str) -> Path | None:
 def inputs_hash(inputs: dict[str, Any]) -> str:
     """The name of a run (FORMATS.md, the three keys)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _entry(stage: Any) -> dict[str, Any]:
-    """The stage's entry as dvc.lock has it."""
-    from dvc.stage.serialize import to_single_stage_lockfile
-
-    return dict(_plain(to_single_stage_lockfile(stage)))
-
-
-def _committed(root: Path, stage: Any) -> dict[str, Any]:
-    """The stage's entry in the dvc.lock of the commit that git is at; {} if there is none."""
-    from dvc.utils.serialize import loads_yaml
-
-    done = subprocess.run(["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, text=True)
-    content = loads_yaml(done.stdout) if done.returncode == 0 else {}
-    return dict(_plain(((content or {}).get("stages") or {}).get(stage.addressing) or {}))
 
 
 def _content(entry: Any) -> str:
