@@ -84,7 +84,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, root: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as listed:
+        entries = list(listed)
+    for entry in entries:
         path = Path(entry.path)
         name = path.relative_to(root).as_posix()
         if entry.is_dir(follow_symlinks=False):

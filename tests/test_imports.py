@@ -46,6 +46,7 @@ FLOWS = {  # the modules of flows/ that may import a library
         "doctor",
         "figures",
         "inventory",
+        "load",
         "registry",
         "sampler",
         "served",
