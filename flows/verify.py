@@ -52,6 +52,7 @@ def verify(
             recorded = _recorded(store, name, number, folder)
             known = stand(ledger.of(project).lines(name)).artifacts.get(int(recorded.version.version))
             registered = registry.fetch(store, recorded.version, folder, known) / "artifacts" / "model"
+        _tell_moved(project, name, recorded.tags, shown)
         tree = folder / "tree"
         rebuild.clone(project, recorded.tags["ratchet.commit"], tree)
         python = rebuild.interpreter(tree, recreate, shown)
@@ -62,6 +63,15 @@ def verify(
         with tracking.reachable(project):
             _leave(store, recorded.version, found, folder / "certificate")
     return found
+
+
+def _tell_moved(project: Project, model: str, tags: dict[str, str], shown: Progress) -> None:
+    """Say that the ref which keeps the recorded commit was moved: what is rebuilt is the commit that was recorded."""
+    ref, commit = tags.get("ratchet.ref", ""), tags["ratchet.commit"]
+    if (now := provenance.trees(project, model).get(ref, commit)) != commit:
+        shown.notice(
+            f"{ref} was moved: it names {now[:12]}, the run recorded {commit[:12]}: git update-ref {ref} {commit}"
+        )
 
 
 def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Path) -> Recorded:
