@@ -84,9 +84,9 @@ def restore(project: Project, graph: Graph, recorded_files: dict[str, Path]) -> 
     """
     recorded = YAML(typ="safe").load(recorded_files["dvc.lock"].read_text(encoding="utf-8"))["stages"]
     committed, saved = entries(project, graph.model), _saved(project, graph.model)
-    folder, pins = project.data(graph.model), {"pin.json", "source.dvc"} & set(recorded_files)
-    before = {path: path.read_bytes() if path.exists() else None for path in (folder / name for name in pins)}
-    for name in pins:
+    folder, named = project.data(graph.model), {"pin.json", "source.dvc"} & set(recorded_files)
+    before = {path: path.read_bytes() if path.exists() else None for path in (folder / name for name in named)}
+    for name in named:
         shutil.copyfile(recorded_files[name], folder / name)
     try:
         graph.checkout(recorded)
@@ -95,6 +95,7 @@ def restore(project: Project, graph: Graph, recorded_files: dict[str, Path]) -> 
             path.write_bytes(content) if content is not None else path.unlink(missing_ok=True)
         graph.write_lock_entries(committed)
         raise
+    pins.note(project, graph.model)
     if saved and saved["committed"] == committed and saved["local"] == recorded:
         graph.write_lock_entries(committed)
 

@@ -154,7 +154,7 @@ def _digest(arrays: Arrays) -> bytes:
     found = hashlib.sha256()
     for name, value in sorted(arrays.items()):
         found.update(f"{name} {value.shape} {value.itemsize}\n".encode())
-        found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+        found.update(value.tobytes())
     return found.digest()
 
 
