@@ -15,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import provenance
+from flows import pins, provenance
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import fingerprint
