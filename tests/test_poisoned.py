@@ -1,7 +1,6 @@
 """Poisoned: objects of DVC's cache are changed between two whole runs; none is trained on, tested with or published."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -58,7 +57,6 @@ def test_a_changed_object_is_dropped_named_and_made_again(project, name, change)
     assert f"DVC's cache held something else than data/{MODEL}/{name}" in " ".join((done.stdout + done.stderr).split())
     assert path.read_bytes() == target.read_bytes() == right
     assert (project / "dvc.lock").read_text() == lock
-    assert answer(project, "run", MODEL)["version"] == 1
 
 
 def test_a_new_training_is_of_what_was_recorded(project):
@@ -69,11 +67,9 @@ def test_a_new_training_is_of_what_was_recorded(project):
     turned(target)
     target.chmod(0o444)
     path.unlink()
-    text = (project / "models" / f"{MODEL}.yaml").read_text()
-    (epochs,) = [line for line in text.splitlines() if line.strip().startswith("epochs:")]
-    edit(project / "models" / f"{MODEL}.yaml", epochs, f"{epochs.partition(':')[0]}: 7")
+    edit(project / "models" / f"{MODEL}.yaml", "epochs: 25", "epochs: 24")
     found = answer(project, "run", MODEL)
     assert found["metrics"]["accuracy"] > 0.9
     assert path.read_bytes() == right
-    recorded = json.loads(json.dumps((project / "dvc.lock").read_text()))
-    assert hashlib.md5(right).hexdigest() in recorded
+    assert found["version"] == 2
+    assert hashlib.md5(right).hexdigest() in (project / "dvc.lock").read_text()
