@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from flows.environment import Project
-from pipelines import images, packed, sources
+from pipelines import images, packed, seal, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
@@ -76,7 +76,7 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
     now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
     for path in paths:
         status = path.stat()
-        mark = [*settings, status.st_size, status.st_mtime_ns, status.st_ino]
+        mark = [*settings, *(seal.signature(path) or ())]
         there = known.get(str(path))
         if not there or there["mark"] != mark or packed.is_packed(path) != ("unpacked" in there):
             there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}

@@ -237,7 +237,7 @@ def prune(project: Project, model: str | None, dry_run: bool, quiet: bool) -> di
 
 def restore(project: Project, model: str) -> dict[str, Any]:
     """Bring pin, dvc.lock entries and outputs back to the champion's. Raises RequestError if there is no champion."""
-    from flows import lockfile, registry, tracking
+    from flows import definition, lockfile, registry, tracking
     from flows.graph import Graph
 
     declaration.check(model)
@@ -247,7 +247,10 @@ def restore(project: Project, model: str) -> dict[str, Any]:
         if champion is None:
             raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
         with scratch.folder("restore") as temporary:
-            folder = Path(store.download_artifacts(str(champion.run_id), "definition", str(temporary)))
+            run = store.get_run(str(champion.run_id))
+            wanted = {"dvc.lock", "pin.json", "source.dvc"} & definition.names(store, run)
+            files = {name: definition.fetch(store, run, name, temporary) for name in sorted(wanted)}
             with Graph(project, model) as graph:
-                lockfile.restore(project, graph, folder)
-    return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion"}
+                lockfile.restore(project, graph, files)
+                told = "".join(f"; {one}" for one in graph.notices)
+    return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion{told}"}

@@ -12,11 +12,25 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import comparison, differences, evidence, kept, measured, registry, scratch, spent, tracking, trial
+from flows import (
+    comparison,
+    definition,
+    differences,
+    evidence,
+    kept,
+    ledger,
+    measured,
+    registry,
+    scratch,
+    spent,
+    tracking,
+    trial,
+)
 from flows.environment import Project
 from flows.measured import Side
 from flows.registry import ModelVersion
-from flows.tracking import MlflowClient
+from flows.standing import stand
+from flows.tracking import MlflowClient, Run
 from pipelines import declaration
 from pipelines.declaration import Declaration
 from pipelines.errors import RatchetError, RequestError
@@ -48,9 +62,11 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
     target = place(project, output, here) if output else None
     with scratch.folder("compare") as folder:
         with tracking.reachable(project):
-            store = tracking.client(project)
+            store, recorded = tracking.client(project), stand(ledger.of(project).lines(model)).artifacts
             versions = [resolve(store, model, word) for word in words]
-            folders = [registry.fetch_all(store, version, folder) for version in versions]
+            folders = [
+                registry.fetch(store, version, folder, recorded.get(int(version.version))) for version in versions
+            ]
             sides = [_side(store, version, folder) for version in versions]
             told = [_told(store, version, folder / f"run-{version.version}") for version in versions]
             champion = registry.champion(store, model)
@@ -129,18 +145,17 @@ def _told(store: MlflowClient, version: ModelVersion, folder: Path) -> Told:
     datasets = [entry.dataset for entry in run.inputs.dataset_inputs] if run.inputs else []
     profiles = {dataset.name: json.loads(dataset.profile or "{}") for dataset in datasets}
     splits = {name: {"rows": found.get("num_rows"), "hash": found.get("hash")} for name, found in profiles.items()}
-    definition = _definition(store, run.info.run_id, folder)
-    return Told(version, dict(run.data.params), dict(run.data.tags), splits, definition, spent.of(store, run))
+    defined = _definition(store, run, folder)
+    return Told(version, dict(run.data.params), dict(run.data.tags), splits, defined, spent.of(store, run))
 
 
-def _definition(store: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def _definition(store: MlflowClient, run: Run, folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     folder.mkdir(exist_ok=True)
-    names = {entry.path for entry in store.list_artifacts(run_id, "definition")}
-    if not {"definition/dvc.lock", "definition/environment.json"} <= names:
+    if not {"dvc.lock", "environment.json"} <= definition.names(store, run):
         return None
-    found = Path(store.download_artifacts(run_id, "definition", str(folder)))
-    entries = YAML(typ="safe").load((found / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    return entries, json.loads((found / "environment.json").read_text(encoding="utf-8"))
+    lock, machine = (definition.fetch(store, run, name, folder) for name in ("dvc.lock", "environment.json"))
+    entries = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
+    return entries, json.loads(machine.read_text(encoding="utf-8"))
 
 
 def _about(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:

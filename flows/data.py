@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 
-from flows import columns, graph, lockfile, registry, scratch, tracking
+from flows import columns, definition, graph, lockfile, registry, scratch, tracking
 from flows.environment import Project
 from flows.registry import ModelVersion
 from flows.tracking import MlflowClient, Run
@@ -98,14 +98,12 @@ def find(store: MlflowClient, model: str, word: str) -> Run:
 def pinned(project: Project, model: str, word: str) -> tuple[str, str]:
     """What was pinned for the newest run on a data version: the texts of pin.json, and of source.dvc or ""."""
     store = tracking.client(project)
-    run_id = find(store, model, word).info.run_id
-    there = {entry.path for entry in store.list_artifacts(run_id, "definition")}
+    run = find(store, model, word)
+    there = definition.names(store, run)
     with scratch.folder("data") as temporary:
         pin, source = (
-            Path(store.download_artifacts(run_id, path, str(temporary))).read_text(encoding="utf-8")
-            if path in there
-            else ""
-            for path in ("definition/pin.json", "definition/source.dvc")
+            definition.fetch(store, run, name, temporary).read_text(encoding="utf-8") if name in there else ""
+            for name in ("pin.json", "source.dvc")
         )
     return pin, source
 
@@ -186,7 +184,11 @@ def _recorded(store: MlflowClient, run: Run, path: str) -> dict[str, Any]:
     if path not in {entry.path for entry in store.list_artifacts(run_id, path.partition("/")[0])}:
         return {}
     with scratch.folder("data") as temporary:
-        text = Path(store.download_artifacts(run_id, path, str(temporary))).read_text(encoding="utf-8")
+        if path.startswith(f"{definition.FOLDER}/"):
+            found = definition.fetch(store, run, path.partition("/")[2], temporary)
+        else:
+            found = Path(store.download_artifacts(run_id, path, str(temporary)))
+        text = found.read_text(encoding="utf-8")
     return dict(json.loads(text) if path.endswith(".json") else YAML(typ="safe").load(text))
 
 

@@ -42,8 +42,10 @@ def decide(project: Project, declared: Declaration, found: Made, published: Publ
                 noted.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
         judged = evidence.gather(store, declared, found, version, standing)
+        found.check()
         decision, reason = gate.decide(judged.looks)
         number = int(version.version)
+        about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
         line = Line(
             model=declared.model,
             sequence=0,
@@ -53,7 +55,7 @@ def decide(project: Project, declared: Declaration, found: Made, published: Publ
             to_version=number if decision == "accepted" else standing.champion,
             reference=number if decision == "accepted" and judged.better else standing.reference,
             reason=reason,
-            evidence=json.dumps(judged.content() | {"run_id": published.run_id}, allow_nan=False),
+            evidence=json.dumps(judged.content() | about, allow_nan=False),
             decision_key=_key(store, declared, found, version, standing),
             actor=f"gate, run {published.run_id}",
         )

@@ -39,8 +39,9 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
     """Every check; with `fix`, what can be repaired is repaired first."""
     if fix:
         _move_locations(project)
+        _clear_byte_code(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _servers, _login, _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _models, _servers, _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -139,6 +140,32 @@ def _ledger(project: Project) -> Iterator[Check]:
         yield Check("ledger", True, f"{book.told()}: every line follows the one before, every alias is where it says")
 
 
+def _models(project: Project) -> Iterator[Check]:
+    """Every registered file is the one that was registered; nothing of it is loaded."""
+    from flows import ledger, registered, tracking
+
+    if not project.tracking and not project.mlflow_database.exists():
+        return
+    try:
+        with tracking.reachable(project):
+            store, book = tracking.client(project), ledger.of(project)
+            found = registered.look(project, store, book, settings.models())
+    except RatchetError as error:
+        yield Check("models", False, error.what, error.do)
+        return
+    for told in found.changed:
+        yield Check("models", False, told, "bring the artifact store back from a backup, or promote another version")
+    for told in found.moved:
+        what, _, fix = told.rpartition(": ")
+        yield Check("commits", False, what, fix)
+    if found.byte_code:
+        lies = f"beside {len(found.byte_code)} folders of registered code, such as {found.byte_code[0]}"
+        what = f"byte code lies {lies}: plain MLflow runs it unchecked, no command of ours does"
+        yield Check("byte code", False, what, "ratchet doctor --fix removes it")
+    if not found.changed:
+        yield Check("models", True, f"{found.versions} versions: every file is as it was registered")
+
+
 def _servers(project: Project) -> Iterator[Check]:
     running = servers.recorded(project)
     for name in servers.NAMES:
@@ -174,6 +201,12 @@ def _foreign_locations(project: Project) -> str:
             if base != str(project.home) and not Path(base).exists():
                 return str(base)
     return ""
+
+
+def _clear_byte_code(project: Project) -> None:
+    from flows import registered
+
+    registered.clear_byte_code(project)
 
 
 def _move_locations(project: Project) -> None:

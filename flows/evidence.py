@@ -63,7 +63,7 @@ def gather(
     if looks := against_it(standing, int(version.version)):
         return Evidence(looks, False, facts)
     with scratch.folder("gate") as place:
-        artifact = registry.fetch_all(store, version, place)
+        artifact = registry.fetch(store, version, place, standing.artifacts.get(int(version.version)))
         mine = pd.read_parquet(found.folder / "predictions.parquet")
         there = rivals.rivals(store, declared.model, standing, place)
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")

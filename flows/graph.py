@@ -18,8 +18,8 @@ from typing import Any
 
 from flows import died
 from flows.environment import Project
-from pipelines import settings
-from pipelines.errors import RatchetError, RequestError, StageError
+from pipelines import seal, settings
+from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
 
 
 class Graph:
@@ -31,11 +31,15 @@ class Graph:
 
     def __init__(self, project: Project, model: str):
         self.project, self.model = project, model
+        self.notices: list[str] = []  # for a person: what was found wrong, and what was done about it
 
     def __enter__(self) -> "Graph":
         from dvc import dvcfile
         from dvc.repo import Repo, lock_repo
 
+        from flows import content
+
+        content.install()
         dvcfile.modify_yaml = _modified
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
         _mend_rwlock(self.project.root / ".dvc" / "tmp")
@@ -86,20 +90,54 @@ class Graph:
         """
         from dvc.exceptions import DvcException
 
-        if not self._stages[stage].changed():  # asked of what was read already: dvc.lock is not parsed again
-            return "Unchanged"
+        from flows import content
+
+        found = self._stages[stage]
+        if edited := content.edited(self.repo, found):
+            self.notices.append(edited)
+        else:
+            content.put_back(found.outs)
+            if not found.changed():  # asked of what was read already: dvc.lock is not parsed again
+                return "Unchanged"
         before()
         for leftover in (log, error := Path(f"{log}.error")):
             leftover.unlink(missing_ok=True)
         os.environ["RATCHET_STAGE_LOG"] = str(log)
         try:
-            changed = self.repo.reproduce(stage, single_item=True)
+            changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
         except DvcException as problem:
             kind, reason = _reason(problem, error)
             raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem
         finally:
             del os.environ["RATCHET_STAGE_LOG"]
+            self._tell_dropped()
+        self._stages |= {made.addressing: made for made in changed}  # which know what they have made
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
+
+    def _tell_dropped(self) -> int:
+        """Name what the cache held under another content's name, and holds no more; returns how much it was."""
+        from flows import content
+
+        told = content.dropped(self.repo, [out for stage in self._stages.values() for out in stage.outs])
+        self.notices += told
+        return len(told)
+
+    def check_outputs(self) -> dict[Path, seal.Signature | None]:
+        """What the kernel keeps of every output, each of which was read and is what dvc.lock names.
+
+        Raises IntegrityError naming one that is not.
+        """
+        from flows import content
+
+        outs = [out for stage in self._stages.values() for out in stage.outs]
+        signed = seal.sign([Path(out.fs_path) for out in outs])
+        if wrong := content.unlike(outs):
+            raise IntegrityError(
+                f"{wrong[0]} is not what dvc.lock says of it: it changed after its stage had made it. Nothing is "
+                "published.",
+                "Run again when nothing writes into the project's folder.",
+            )
+        return signed
 
     def sources(self) -> list[Path]:
         """The files that stages read and no stage makes, without the model's YAML: code, and the pin."""
@@ -167,7 +205,31 @@ class Graph:
         self.write_lock_entries(entries)
         source = self.project.data(self.model) / "source.dvc"
         files = [str(source.relative_to(self.project.root))] if source.exists() else []
-        self.repo.checkout(targets=[*files, *sorted(entries)], force=True)
+        self.bring([*files, *sorted(entries)])
+
+    def bring(self, targets: list[str]) -> None:
+        """Bring what stages or .dvc files name back from DVC's cache, each object read before.
+
+        What stages make and the cache has not is left for them to make. Raises IntegrityError if it has not what nobody
+        can make: then nothing was touched.
+        """
+        from flows import content
+
+        stages = {target: self.repo.stage.collect(target) for target in targets}
+        lost = content.put_back(out for found in stages.values() for stage in found for out in stage.outs)
+        held = self._tell_dropped()
+        for out in lost:
+            if out.stage.cmd:
+                self.notices.append(f"{out} of then is not in DVC's cache: `ratchet run {self.model}` makes it again")
+                continue
+            found = "held something else than was recorded, which was dropped" if held else "does not have it"
+            raise IntegrityError(
+                f"{out} cannot be brought back: DVC's cache {found}. Nothing was touched.",
+                f"If a remote of DVC's has it, `dvc fetch {out.stage.addressing}` brings it; else bring the files "
+                "again to where they came from, or the cache (.dvc/cache) from a backup.",
+            )
+        left = {out.stage.addressing for out in lost}
+        self.repo.checkout(targets=[target for target in targets if target not in left], force=True)
 
 
 @contextmanager

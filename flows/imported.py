@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows import pins
 from flows.graph import Graph
 from pipelines.errors import DataError, RatchetError, UnreachableError
 
@@ -63,8 +64,9 @@ def put_back(graph: Graph, pin: str, source: str) -> None:
     else:
         write(folder / "source.dvc", source)
         graph.repo._reset()
-        graph.repo.checkout(targets=[str(folder / "source.dvc")], force=True)
+        graph.bring([str(folder / "source.dvc")])
     write(folder / "pin.json", pin)
+    pins.note(graph.project, graph.model)
     graph.reload()
 
 

@@ -65,9 +65,9 @@ def write(found: Made, data: Data, into: Path) -> Path:
     return folder
 
 
-def read(store: MlflowClient, version: ModelVersion, into: Path) -> Kept:
-    """Raises IntegrityError if it is not there, or is not what was registered."""
-    folder = registry.fetch_all(store, version, into) / FOLDER
+def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Kept:
+    """recorded: see registry.fetch. Raises IntegrityError if it is not there, or is not what was registered."""
+    folder = registry.fetch(store, version, into, recorded) / FOLDER
     try:
         rows = pq.read_table(folder / "rows.parquet").to_pandas()
         path = folder / "predictions.parquet"

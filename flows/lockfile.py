@@ -15,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import provenance
+from flows import pins, provenance
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import fingerprint
@@ -77,14 +77,25 @@ def torn(found: Entries) -> list[str]:
     return sorted({dep["path"] for dep in read if made.get(dep["path"], dep["md5"]) != dep["md5"]})
 
 
-def restore(project: Project, graph: Graph, definition: Path) -> None:
-    """Bring pin, entries and outputs back to what a run recorded. definition: the folder of its artifacts."""
-    recorded = YAML(typ="safe").load((definition / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for name in ("pin.json", "source.dvc"):
-        if (definition / name).exists():
-            shutil.copyfile(definition / name, project.data(graph.model) / name)
+def restore(project: Project, graph: Graph, recorded_files: dict[str, Path]) -> None:
+    """Bring pin, entries and outputs back to what a run recorded.
+
+    recorded_files: its dvc.lock, pin.json and, if it has one, source.dvc (flows/definition.py).
+    """
+    recorded = YAML(typ="safe").load(recorded_files["dvc.lock"].read_text(encoding="utf-8"))["stages"]
     committed, saved = entries(project, graph.model), _saved(project, graph.model)
-    graph.checkout(recorded)
+    folder, named = project.data(graph.model), {"pin.json", "source.dvc"} & set(recorded_files)
+    before = {path: path.read_bytes() if path.exists() else None for path in (folder / name for name in named)}
+    for name in named:
+        shutil.copyfile(recorded_files[name], folder / name)
+    try:
+        graph.checkout(recorded)
+    except BaseException:
+        for path, content in before.items():
+            path.write_bytes(content) if content is not None else path.unlink(missing_ok=True)
+        graph.write_lock_entries(committed)
+        raise
+    pins.note(project, graph.model)
     if saved and saved["committed"] == committed and saved["local"] == recorded:
         graph.write_lock_entries(committed)
 

@@ -1,12 +1,13 @@
 """What the stages of a run made, read from their files, and where it was published."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows.environment import Project
-from pipelines import predictor
+from pipelines import predictor, seal
+from pipelines.errors import IntegrityError
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,19 @@ class Made:
     data_hash: str
     model_hash: str
     inputs_hash: str
+    signed: dict[Path, seal.Signature | None] = field(default_factory=dict)  # the files, when they were last read
 
     @property
     def test_hash(self) -> str:
         return str(self.splits["test"]["hash"])
+
+    def check(self) -> None:
+        """Raises IntegrityError, naming the first file that is no longer what the stages made."""
+        if moved := seal.changed(self.signed):
+            raise IntegrityError(
+                f"{moved[0]} changed after the stages had made it: what was to be published is not what was made.",
+                "Nothing was decided. Run again when nothing writes into the project's folder.",
+            )
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,8 @@ class Published:
     fresh: bool  # False: run and version were there already
 
 
-def read(project: Project, model: str, inputs_hash: str) -> Made:
+def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal.Signature | None]) -> Made:
+    """signed: of the outputs, from when they were compared with dvc.lock."""
     folder = project.data(model)
     cleaned = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     return Made(
@@ -45,4 +56,5 @@ def read(project: Project, model: str, inputs_hash: str) -> Made:
         data_hash=cleaned["data_hash"],
         model_hash=predictor.model_hash(folder / "model"),
         inputs_hash=inputs_hash,
+        signed=signed,
     )

@@ -7,6 +7,7 @@ completed, the second is reported and stops promotion.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flows import ledger, registry, scratch, tracking
@@ -141,7 +142,9 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
                 f"Version {entry.to_version} of {model} was pruned: it is gone, or going.",
                 f"`ratchet history {model}` shows those that it has had; the same inputs make a new version of it.",
             )
-        _check(store, model, entry.to_version)
+        known = _check(store, model, entry.to_version, standing)
+        if entry.version == entry.to_version:
+            entry = replace(entry, evidence=json.dumps(entry.facts | {"artifact_hash": known}))
         try:
             written = book.append(standing.last, entry)
         except Conflict:
@@ -184,10 +187,11 @@ def refuse(book: ledger.Ledger, entry: Line) -> None:
         return
 
 
-def _check(store: MlflowClient, model: str, version: int | None) -> None:
-    """The version is there, and is the model that was registered. Raises RequestError, IntegrityError."""
+def _check(store: MlflowClient, model: str, version: int | None, standing: Standing) -> str:
+    """The version is there, and is all that was registered: the hash of it. Raises RequestError, IntegrityError."""
     found = registry.version(store, model, version) if version else None
     if found is None:
         raise RequestError(f"{model} has no version {version}.", f"`ratchet history {model}` shows those it has had.")
     with scratch.folder("check") as temporary:
-        registry.fetch(store, found, temporary)
+        registry.fetch(store, found, temporary, standing.artifacts.get(int(found.version)))
+    return str(found.tags["ratchet.artifact_hash"])

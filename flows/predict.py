@@ -14,11 +14,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from flows import inference, ledger, lifeline, moves, places, registry, scratch, standby, tracking
+from flows import definition, inference, ledger, lifeline, moves, places, registry, scratch, standby, tracking
 from flows.environment import Project
 from flows.locks import Notice
 from flows.places import Wanted
 from flows.registry import MlflowException, ModelVersion
+from flows.standing import stand
 from flows.tracking import MlflowClient
 from pipelines import device, evaluate, feed, gpus, predictor, settings, warm
 from pipelines.errors import IntegrityError, RequestError, SettingsError
@@ -38,9 +39,11 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         with tracking.reachable(project, AGAIN):
             store = tracking.client(project)
             version = which(store, model, wanted.version)
-            files = registry.fetch(store, version, folder)
+            lines = ledger.of(project).lines(model)
+            recorded = stand(lines).artifacts.get(int(version.version))
+            files = registry.fetch(store, version, folder, recorded) / "artifacts" / "model"
             sections = declaration(store, version, folder)
-            problem = "" if wanted.version else moves.problem(store, model, ledger.of(project).lines(model))
+            problem = "" if wanted.version else moves.problem(store, model, lines)
         check_same(version, files, sections["data"])
         about: dict[str, Any] = {
             "model": model,
@@ -86,7 +89,7 @@ def declaration(store: MlflowClient, version: ModelVersion, folder: Path) -> dic
     Raises IntegrityError if they are not there, or cannot be read.
     """
     try:
-        path = Path(store.download_artifacts(str(version.run_id), "definition/model.yaml", str(folder)))
+        path = definition.fetch(store, store.get_run(str(version.run_id)), "model.yaml", folder)
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}")

@@ -11,7 +11,20 @@ from typing import Any
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from flows import epochs, figures, kept, lockfile, pace, page, provenance, registry, scratch, tracking, views
+from flows import (
+    definition,
+    epochs,
+    figures,
+    kept,
+    lockfile,
+    pace,
+    page,
+    provenance,
+    registry,
+    scratch,
+    tracking,
+    views,
+)
 from flows.environment import Project
 from flows.made import Made, Published
 from flows.registry import ModelVersion
@@ -28,6 +41,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     tags: where the run comes from; tree: the files that the stages ran from, in git's store, or "" for those of now.
     """
     model, inputs_hash = declared.model, found.inputs_hash
+    found.check()
     store = tracking.client(project)
     place = tracking.experiment(project, store, model)
     run = tracking.find(store, place, inputs_hash=inputs_hash, model_hash=found.model_hash, published="true")
@@ -48,7 +62,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
             store,
             model,
             found.folder / "model",
-            lambda target: kept.write(found, declared.data, target),
+            lambda target: _evidence(found, declared, target),
             run_id,
             place,
             example(found, declared),
@@ -74,14 +88,23 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
         | tags
         | provenance.keep(project, model, tree or provenance.tree(project))
     )
-    tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
     with scratch.folder("run") as temporary:
-        tracking.log_files(store, run_id, files(project, model, found, lock, temporary))
+        logged = files(project, model, found, lock, temporary)
+        tags |= definition.tag(logged)
+        tracking.log_facts(store, run_id, parameters, metrics, tags, registry.logged_model(version), test)
+        tracking.log_files(store, run_id, logged)
+    found.check()
     tracking.log_model(store, run_id, registry.logged_model(version))
     views.ensure(store, place, model, list(found.metrics))
     store.update_run(run_id, name=run_name(declared, version, inputs_hash))
     tracking.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
+
+
+def _evidence(found: Made, declared: Declaration, target: Path) -> None:
+    """What is kept with the version. The model folder is in `target` already: all that was copied is what was made."""
+    kept.write(found, declared.data, target)
+    found.check()
 
 
 def of_data(declared: Declaration, folder: Path, digests: dict[str, str]) -> dict[str, str]:
@@ -129,13 +152,13 @@ def files(
         YAML().dump({"schema": "2.0", "stages": entries}, file)
     settings.write_bytes((project.root / "models" / f"{model}.yaml").read_bytes())
     pins = [found.folder / name for name in ("pin.json", "source.dvc")]
-    definition = [lock, settings, machine, *pins, project.root / "requirements.lock"]
+    defining = [lock, settings, machine, *pins, project.root / "requirements.lock"]
     reports = [
         found.folder / name for name in ("validation.json", "clean.json", "check.json", "profile.json", "metrics.json")
     ]
     reports += page.files(found.folder)
     figures = [temporary / "learning_curve.png", found.folder / "evaluation.png"]
-    named = {"definition": definition, "reports": reports, "figures": figures}
+    named = {definition.FOLDER: defining, "reports": reports, "figures": figures}
     return [(folder, path) for folder, paths in named.items() for path in paths if path.exists()]
 
 

@@ -1,6 +1,6 @@
 """Rebuild: the recorded tree of a run in a clone of its own, with its data, and every stage run again.
 
-The clone lies in the state folder and shares git's objects with the project. Its DVC cache is its own; the project's
+The clone lies in the state folder, with one commit. Its DVC cache is its own; the project's
 is only read, as a remote. What an interrupted rebuild leaves behind is removed by the next one.
 """
 
@@ -24,7 +24,7 @@ from flows import graph, lifeline
 from flows.environment import Project
 from flows.progress import Progress
 from pipelines.device import REPLAY
-from pipelines.errors import RequestError
+from pipelines.errors import IntegrityError, RequestError
 
 RUNNING = re.compile(r"^Running stage '(.+)@.+':$")  # what DVC prints before it runs a stage
 FETCH = "git fetch origin 'refs/ratchet/*:refs/ratchet/*'"
@@ -69,19 +69,31 @@ def _sweep(base: Path) -> None:
 
 
 def clone(project: Project, commit: str, folder: Path) -> None:
-    """The files of a recorded commit, in a new folder. Raises RequestError if git does not have it."""
+    """The files of a recorded commit, in a new folder.
+
+    They are fetched, so that git names every object by what it holds: where it shares or copies its store it looks at
+    no content. Raises RequestError if git does not have the commit, IntegrityError if its objects are not what their
+    names say.
+    """
     quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
-    _git("clone", "--quiet", "--shared", "--no-checkout", *quiet, str(project.root), str(folder))
-    try:
-        _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit)
-    except subprocess.CalledProcessError as error:
+    if _git("-C", str(project.root), "cat-file", "-e", f"{commit}^{{commit}}"):
         raise RequestError(
             f"The recorded commit {commit[:12]} is not in this clone.", f"Fetch it and verify again: {FETCH}"
-        ) from error
+        )
+    _git("init", "--quiet", str(folder))
+    source = ["-c", "uploadpack.allowAnySHA1InWant=true", "fetch", "--quiet", "--depth=1", f"file://{project.root}"]
+    wrong = _git("-C", str(folder), *quiet, *source, commit)
+    if wrong := wrong or _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit):
+        raise IntegrityError(
+            f"The recorded commit {commit[:12]} cannot be read from git: {' '.join(wrong.split())[:300]}.",
+            "Its objects may have been changed: `git fsck` names them. Bring them back from a remote or a backup.",
+        )
 
 
-def _git(*arguments: str) -> None:
-    subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+def _git(*arguments: str) -> str:
+    """Run it; returns why it failed, or "" if it has not."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    return "" if done.returncode == 0 else done.stderr or f"git {arguments[-1]} failed"
 
 
 def interpreter(folder: Path, recreate: bool, shown: Progress) -> Path:

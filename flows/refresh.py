@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows import arrivals, good, imported, scratch, web
+from flows import arrivals, good, imported, pins, scratch, web
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import images, profile, settings, sources
 from pipelines.declaration import Declaration
-from pipelines.errors import DataError, RequestError
+from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.settings import FORMAT
 
 Pin = dict[str, Any]
@@ -33,8 +33,47 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     """Bring the pin up to date; returns "Ran" or "Unchanged", and what happened, in words.
 
     refused: the version that a run has refused, and would refuse again: it is not pinned.
-    Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away.
+    Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away,
+    IntegrityError if the pin was edited, or what is pinned has changed and nobody can bring it back.
     """
+    pins.check(project, declared.model)
+    damaged = _mend(project, graph, declared)
+    try:
+        return _refresh(project, graph, declared, refused)
+    except DataError as error:
+        if not damaged:
+            raise
+        raise IntegrityError(
+            f"{damaged} DVC's cache does not have it either. {error.what}",
+            f"Bring that file again to {declared.ingest.source}, or `dvc fetch data/{declared.model}/source.dvc` if a "
+            "remote of DVC's has it, or .dvc/cache from a backup.",
+        ) from error
+
+
+def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
+    """What is pinned and lies no longer there as it was is brought back from DVC's cache, and that is told.
+
+    Returns what is wrong, in words, if the cache has not got it.
+    """
+    old, (pin, source) = pinned(declared.model), records(graph).values()
+    if old is None or old["kind"] != "files" or not source or _in_place(project, declared, old):
+        return ""
+    try:
+        sources.check_files(declared.model, old)
+    except IntegrityError as error:
+        wrong = error.what
+    else:
+        return ""
+    try:
+        imported.put_back(graph, pin, source)
+        sources.check_files(declared.model, old)
+    except RatchetError:
+        return wrong
+    graph.notices.append(f"{wrong} It was brought back from DVC's cache")
+    return ""
+
+
+def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str) -> tuple[str, str]:
     model, source, old = declared.model, declared.ingest.source, pinned(declared.model)
     if sources.followed(source):
         return _follow(project, graph, declared, old, refused)
@@ -304,3 +343,4 @@ def _write_pin(project: Project, model: str, pin: Pin) -> None:
         text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'
     path.parent.mkdir(parents=True, exist_ok=True)
     imported.write(path, text + "\n")
+    pins.note(project, model)

@@ -1,7 +1,8 @@
 """The MLflow registry: one version for each model_hash, and the alias `champion`."""
 
-import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -15,14 +16,13 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array
+from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from flows import scratch, served
-from pipelines import predictor
+from flows import integrity, scratch, served
 from pipelines.errors import IntegrityError
 
 CHAMPION = "champion"
-ADDED = ("verification/", "registered_model_meta")  # to a version after it was registered
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "tensorflow")  # what a served model imports
 
 
@@ -106,7 +106,8 @@ def register(
             pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         )
         evidence(target)
-        tags = tags | {"ratchet.artifact_hash": artifact_hash(target)}
+        files = integrity.hashes(target)
+        tags |= {"ratchet.artifact_hash": integrity.whole(files), "ratchet.artifact_files": integrity.short(files)}
         store.log_model_artifacts(logged.model_id, str(target))
     store.finalize_logged_model(logged.model_id, "READY")
     _ensure_registered(store, model, about)
@@ -147,44 +148,67 @@ def _label(about: dict[str, Any]) -> DataType:
     return DataType.long if about["label"] == "integer" else DataType.string
 
 
-def fetch(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
-    """The model folder of a version, checked. Raises IntegrityError if it is not the model that was registered."""
-    uri = f"models:/{version.name}/{version.version}"
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts/model", dst_path=str(into)))
-        predictor.check_manifest(folder, version.tags.get("ratchet.model_hash"))
-    except (ValueError, OSError, KeyError, MlflowException) as error:
-        raise _not_as_registered(version, error) from error
-    return folder
-
-
-def fetch_all(store: MlflowClient, version: ModelVersion, into: Path) -> Path:
+def fetch(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Path:
     """All that was registered as a version, checked: what MLflow loads, the model folder, the evidence.
 
-    Raises IntegrityError if it is not what was registered.
+    It is copied to `into` first: what is loaded from there is what was checked. recorded: the hash that the ledger has
+    of it (Standing.artifacts). Raises IntegrityError if it is not what was registered.
     """
     target = into / f"version-{version.version}"
-    if not target.exists():
-        target.mkdir()
-        try:
-            mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(target))
-        except (OSError, MlflowException) as error:
-            raise _not_as_registered(version, error) from error
-    if (found := artifact_hash(target)) != version.tags.get("ratchet.artifact_hash"):
-        raise _not_as_registered(version, ValueError(f"the hash of its files is {found[:12]}"))
+    if target.exists():
+        return target
+    check_recorded(version, recorded)
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _copy(store, version, partial)
+        check_files(version, partial)
+    except (ValueError, OSError, MlflowException) as error:
+        raise _not_as_registered(version, " ".join(str(error).split())[:300]) from error
+    os.replace(partial, target)
     return target
 
 
-def artifact_hash(folder: Path) -> str:
-    """SHA-256 over the names and hashes of all that is registered, but what is added later."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    named = [(path.relative_to(folder).as_posix(), predictor.file_hash(path)) for path in files]
-    counted = [entry for entry in named if not entry[0].startswith(ADDED)]
-    return hashlib.sha256(json.dumps(counted).encode()).hexdigest()
+def _copy(store: MlflowClient, version: ModelVersion, target: Path) -> None:
+    if (there := local(store, version)) is not None:
+        integrity.copy(there, target)
+        return
+    with scratch.folder("fetched") as temporary:
+        uri = f"models:/{version.name}/{version.version}"
+        integrity.copy(Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(temporary))), target)
 
 
-def _not_as_registered(version: ModelVersion, error: Exception) -> IntegrityError:
-    told = " ".join(str(error).split())[:300]
+def local(store: MlflowClient, version: ModelVersion) -> Path | None:
+    """The folder of this machine that a version lies in, if it does. It is not to be loaded from."""
+    location = str(store.get_logged_model(logged_model(version)).artifact_location)
+    if not location.startswith(("file:", "/")):
+        return None
+    path = Path(local_file_uri_to_path(location))
+    return path if path.is_dir() else None
+
+
+def check_recorded(version: ModelVersion, recorded: str | None) -> None:
+    """Raises IntegrityError if the registry has no hash of a version's files, or another one than the ledger."""
+    known = version.tags.get("ratchet.artifact_hash")
+    if known is None:
+        raise _not_as_registered(version, "the registry has no hash of its files")
+    if recorded is not None and recorded != known:
+        raise _not_as_registered(
+            version, f"the registry says {known[:12]} of its files, and the ledger {recorded[:12]}"
+        )
+
+
+def check_files(version: ModelVersion, folder: Path) -> None:
+    """Raises IntegrityError if a folder does not hold what was registered."""
+    try:
+        found = integrity.hashes(folder)
+    except (ValueError, OSError) as error:
+        raise _not_as_registered(version, str(error)) from error
+    if integrity.whole(found) != version.tags.get("ratchet.artifact_hash"):
+        raise _not_as_registered(version, integrity.differences(found, version.tags.get("ratchet.artifact_files", "")))
+
+
+def _not_as_registered(version: ModelVersion, told: str) -> IntegrityError:
     return IntegrityError(
         f"Version {version.version} of {version.name} is not what was registered: {told}.",
         "It is not loaded. Bring the artifact store back from a backup.",

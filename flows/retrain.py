@@ -218,7 +218,8 @@ def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:
             state = steps.reproduce(name, run, graph, stage, inputs, wait_for=waits, return_state=True)
             state.result()
             states[stage] = state
-    return made.read(run.project, run.model, inputs), state
+        signed = graph.check_outputs()
+    return made.read(run.project, run.model, inputs, signed), state
 
 
 @contextmanager

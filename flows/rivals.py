@@ -47,8 +47,9 @@ def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> 
                 f"`ratchet promote {model} VERSION --reason ...` names another champion.",
             )
         try:
-            known = kept.read(store, version, place)
-            folder = registry.fetch_all(store, version, place) / "artifacts" / "model"
+            recorded = standing.artifacts.get(number)
+            known = kept.read(store, version, place, recorded)
+            folder = registry.fetch(store, version, place, recorded) / "artifacts" / "model"
             result.append(Rival(role, version, folder, known))
         except (RatchetError, OSError) as error:
             result.append(Rival(role, version, failure=str(error)))

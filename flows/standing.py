@@ -32,6 +32,7 @@ class Standing:
     verdicts: dict[int, Line] = field(default_factory=dict)  # version -> what the gate last said of it
     comparisons: dict[int, int] = field(default_factory=dict)  # reference -> how often it has been compared with
 
+    artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
     tests: dict[str, int] = field(default_factory=dict)  # test_hash -> how often the gate has used these rows
 
     @property
@@ -45,6 +46,8 @@ class Standing:
     def read(self, line: Line) -> None:
         """Take in the next line."""
         self.last = line
+        if line.version is not None and (known := line.facts.get("artifact_hash")):
+            self.artifacts.setdefault(line.version, known)
         if line.action in JUDGED and line.version is not None:
             self.verdicts[line.version] = line
             facts = line.facts

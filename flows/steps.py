@@ -111,10 +111,18 @@ def look_for_data(name: str, run: Run, graph: Graph) -> State:
         if run.asked.data:
             earlier = run.call("data.pinned", run.project, run.model, run.asked.data)
             return refresh.bring_back(graph, run.declared, *earlier)
-        refused = _refused(run, graph)
-        return refresh.refresh(run.project, graph, run.declared, refused)
+        try:
+            return refresh.refresh(run.project, graph, run.declared, _refused(run, graph))
+        finally:
+            _tell(run, graph)
 
     return timed(run, name, work)
+
+
+def _tell(run: Run, graph: Graph) -> None:
+    """A person is told what was found wrong, and what was done about it."""
+    while graph.notices:
+        run.shown.notice(graph.notices.pop(0))
 
 
 def _refused(run: Run, graph: Graph) -> str:
@@ -159,6 +167,7 @@ def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> Sta
         watched = epochs.followed(history, _watcher(run, inputs), only=name == "train")
         with watched, waits.followed(log, run.shown.notice):
             found = graph.reproduce(stage, log, lambda: warm_up(run, name, inputs))
+        _tell(run, graph)
         if name == "train":
             run.tags |= progress.device(log)
             run.measure("trained" if found == "Ran" else "restored")

@@ -13,10 +13,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows import certificate, differences, graph, provenance, rebuild, registry, tracking
+from flows import certificate, definition, differences, graph, ledger, provenance, rebuild, registry, tracking
 from flows.environment import Project
 from flows.progress import Progress
 from flows.registry import ModelVersion
+from flows.standing import stand
 from flows.tracking import MlflowClient
 from pipelines import settings
 from pipelines.errors import RequestError
@@ -49,7 +50,9 @@ def verify(
         with tracking.reachable(project):
             store = tracking.client(project)
             recorded = _recorded(store, name, number, folder)
-            registered = registry.fetch(store, recorded.version, folder / "registered")
+            known = stand(ledger.of(project).lines(name)).artifacts.get(int(recorded.version.version))
+            registered = registry.fetch(store, recorded.version, folder, known) / "artifacts" / "model"
+        _tell_moved(project, name, recorded.tags, shown)
         tree = folder / "tree"
         rebuild.clone(project, recorded.tags["ratchet.commit"], tree)
         python = rebuild.interpreter(tree, recreate, shown)
@@ -62,6 +65,15 @@ def verify(
     return found
 
 
+def _tell_moved(project: Project, model: str, tags: dict[str, str], shown: Progress) -> None:
+    """Say that the ref which keeps the recorded commit was moved: what is rebuilt is the commit that was recorded."""
+    ref, commit = tags.get("ratchet.ref", ""), tags["ratchet.commit"]
+    if (now := provenance.trees(project, model).get(ref, commit)) != commit:
+        shown.notice(
+            f"{ref} was moved: it names {now[:12]}, the run recorded {commit[:12]}: git update-ref {ref} {commit}"
+        )
+
+
 def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Path) -> Recorded:
     version = registry.champion(store, model) if number is None else registry.version(store, model, number)
     if version is None:
@@ -69,16 +81,15 @@ def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Pa
         wanted = "no champion" if number is None else f"no version {number}"
         raise RequestError(f"{model} has {wanted} to verify.", "`ratchet status` shows what there is.")
     run = store.get_run(str(version.run_id))
-    names = [entry.path for entry in store.list_artifacts(run.info.run_id, "definition")]
-    if "ratchet.commit" not in run.data.tags or "definition/environment.json" not in names:
+    if "ratchet.commit" not in run.data.tags or "environment.json" not in definition.names(store, run):
         raise RequestError(
             f"Version {version.version} of {model} was published without its tree: outside of git, or by an older "
             "Ratchet.",
             "It cannot be verified. A version that is published inside a git repository can.",
         )
-    folder = Path(store.download_artifacts(run.info.run_id, "definition", str(temporary)))
-    entries = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    machine = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    lock, about = (definition.fetch(store, run, name, temporary) for name in ("dvc.lock", "environment.json"))
+    entries = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
+    machine = json.loads(about.read_text(encoding="utf-8"))
     return Recorded(version, run.data.tags, entries, machine)
 
 

@@ -2,7 +2,9 @@
 
 One file for a model, data/<model>/checkpoint.npz, written by rename after every epoch and gone when the stage ends.
 It holds every variable of network and optimizer, the state of every callback, the history so far, and what it was
-made of: where anything of that differs, it is not used, and the first difference is said.
+made of: where anything of that differs, it is not used, and the first difference is said. Its own hash lies in it: a
+file that was changed is not trained on from. (Whoever writes that hash anew is not found out; who can do so can write
+the data as well.)
 """
 
 import hashlib
@@ -20,6 +22,7 @@ from pipelines import fingerprint, seal, settings
 from pipelines.device import Hardware
 
 ABOUT = "about"  # the array that holds everything that is no array, as JSON
+DIGEST = "digest"  # the array that holds the hash of all others
 STATE = {  # what training changes in a callback; the rest comes from the settings. One that is not named is refused
     "EarlyStopping": ("wait", "best", "best_epoch", "best_weights", "stopped_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
@@ -72,10 +75,12 @@ def find(path: Path, wanted: dict[str, str], say: Callable[[str], None]) -> Chec
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
+        if (digest := arrays.pop(DIGEST, None)) is None or digest.tobytes() != _digest(arrays):
+            raise ValueError("its content is not what was written: it was changed")
         about = json.loads(arrays.pop(ABOUT).tobytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError) as error:
         say(f"the checkpoint {path} cannot be read ({error}): training starts afresh")
         return None
     known = about["identity"]
@@ -144,7 +149,17 @@ def _restore(callback: Any, plain: dict[str, Any], arrays: Arrays, prefix: str) 
     vars(callback).update(lists)
 
 
+def _digest(arrays: Arrays) -> bytes:
+    """SHA-256 over name, shape, bytes of a value and content of every array."""
+    found = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        found.update(f"{name} {value.shape} {value.itemsize}\n".encode())
+        found.update(value.tobytes())
+    return found.digest()
+
+
 def _write(path: Path, arrays: Arrays) -> None:
+    arrays = {**arrays, DIGEST: np.frombuffer(_digest(arrays), np.uint8)}
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

@@ -27,13 +27,24 @@ def project(folder: Path) -> Project:
     return found
 
 
+PREDICTOR = """
+class Predictor:
+    def __init__(self, folder):
+        pass
+
+    def predict(self, table):
+        return table.assign(prediction=2 * table["x"])[["prediction"]]
+"""
+
+
 def model_folder(folder: Path, words: str) -> Path:
-    """A model folder with a manifest, which another text makes another model."""
+    """A model folder with a manifest, which another text makes another model. It answers with twice the number."""
     folder.mkdir(parents=True)
     about = {"task": "regression", "target": "progression", "kind": "table", "numbers": ["x"], "categories": []}
     (folder / "model.json").write_text(json.dumps(about | {"classes": [], "words": words}))
-    for name in ("architecture.json", "model.weights.h5", "predictor.py"):
+    for name in ("architecture.json", "model.weights.h5"):
         (folder / name).write_text("{}")
+    (folder / "predictor.py").write_text(PREDICTOR)
     predictor.write_manifest(folder)
     return folder
 
@@ -52,6 +63,7 @@ def register(
     words: str,
     rows: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
+    example: pd.DataFrame | None = None,
 ) -> int:
     """The number of a new version of MODEL."""
     store = tracking.client(found)
@@ -65,7 +77,7 @@ def register(
     )
     tags = {"ratchet.model_hash": predictor.model_hash(folder)}
     made = registry.register(
-        store, MODEL, folder, lambda target: evidence(target, rows, predictions), run.info.run_id, place, None, tags
+        store, MODEL, folder, lambda target: evidence(target, rows, predictions), run.info.run_id, place, example, tags
     )
     return int(made.version)
 

@@ -157,6 +157,48 @@ def test_a_checkpoint_that_is_damaged_is_not_used(world):
         assert "cannot be read" in done.stdout
 
 
+def weights(arrays):
+    arrays["variable_0"] = arrays["variable_0"] + np.float32(0.5)
+
+
+def about(arrays):
+    told = json.loads(arrays[checkpoints.ABOUT].tobytes()) | {"epoch": 3}
+    arrays[checkpoints.ABOUT] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+
+
+def no_digest(arrays):
+    del arrays[checkpoints.DIGEST]
+
+
+def one_less(arrays):
+    del arrays["variable_1"]
+
+
+@pytest.mark.parametrize("change", [None, weights, about, no_digest, one_less])
+def test_a_checkpoint_that_was_changed_is_not_trained_on_from(tmp_path, change):
+    """A whole archive, with sums of its own that are right."""
+    path, said = tmp_path / "checkpoint.npz", []
+    told = {"identity": {"data": "a"}, "epoch": 2, "callbacks": [], "history": "", "stopped": False}
+    arrays = {"variable_0": np.ones((2, 3), np.float32), "variable_1": np.array(7, np.int64)}
+    arrays[checkpoints.ABOUT] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    checkpoints._write(path, arrays)
+    if change is not None:
+        with np.load(path) as file:
+            found = dict(file)
+        change(found)
+        np.savez(path, **found)
+    result = checkpoints.find(path, {"data": "a"}, said.append)
+    if change is None:
+        np.testing.assert_array_equal(result.arrays["variable_0"], arrays["variable_0"])
+        assert result.epoch == 2
+    else:
+        assert result is None
+        assert said == [
+            f"the checkpoint {path} cannot be read (its content is not what was written: it was changed): training "
+            "starts afresh"
+        ]
+
+
 def test_the_state_of_every_callback_is_named_and_comes_back():
     import keras
 

@@ -125,7 +125,7 @@ def whole(project: Project, store: MlflowClient, kept: set[int], tmp_path: Path)
     for number in kept:
         version = store.get_model_version(MODEL, str(number))
         (tmp_path / str(number)).mkdir(exist_ok=True)
-        registry.fetch_all(store, version, tmp_path / str(number))
+        registry.fetch(store, version, tmp_path / str(number))
         run = store.get_run(version.run_id)
         assert git(project.root, "rev-parse", run.data.tags["ratchet.ref"]) == run.data.tags["ratchet.commit"]
         assert members(project, recorded(store, version.run_id)) <= there

@@ -1,5 +1,6 @@
 """Refresh: what a source holds is pinned whole or not at all, from a folder, a path outside and a web server."""
 
+import hashlib
 import http.server
 import json
 import os
@@ -15,12 +16,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows import environment, refresh
+from flows import environment, graph, refresh
 from flows.environment import Project
 from flows.graph import Graph
 from pipelines import declaration, sources
-from pipelines.errors import DataError, RequestError, UnreachableError
-from tests.clone import edit
+from pipelines.errors import DataError, IntegrityError, RequestError, UnreachableError
+from tests.clone import edit, git
 from tests.world import ROOT, pets
 
 
@@ -348,3 +349,86 @@ def test_a_folder_of_images_is_pinned_with_the_folders_of_its_classes(shop, tmp_
             shop.refresh()
         (folder / "cat" / "1.png.withdrawn").touch()
         assert "-1 rows" in shop.refresh()[1]
+
+
+# ------------------------------------------------------------------ what was changed behind its back
+
+
+def changed(path: Path) -> bytes:
+    """Another first byte, with the size and the time of writing that it had. Returns what was there."""
+    before, status = path.read_bytes(), path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"?" + before[1:])
+    path.chmod(status.st_mode)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return before
+
+
+def of_cache(shop, content: bytes) -> Path:
+    found = graph.cached(shop.project, hashlib.md5(content).hexdigest())
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def portion(shop):
+    put(shop.incoming / "a.csv")
+    shop.refresh()
+    return shop, shop.world.root / "data" / "pets" / "source" / "a.csv"
+
+
+def test_a_pinned_file_that_was_changed_comes_back_from_the_cache(portion):
+    shop, path = portion
+    before = changed(path)
+    assert shop.refresh()[0] == "Unchanged"
+    assert path.read_bytes() == before
+
+
+def test_where_the_cache_was_changed_too_it_comes_back_from_the_source(portion):
+    shop, path = portion
+    changed(of_cache(shop, path.read_bytes()))
+    before = changed(path)
+    shop.refresh()
+    assert path.read_bytes() == before == of_cache(shop, before).read_bytes()
+
+
+def test_what_nobody_has_any_more_is_refused_by_name(portion):
+    shop, path = portion
+    changed(of_cache(shop, path.read_bytes()))
+    changed(path)
+    put(shop.incoming / "b.csv", seed=1)
+    (shop.incoming / "a.csv").unlink()
+    with pytest.raises(IntegrityError) as caught:
+        shop.refresh()
+    assert "source/a.csv is not what was pinned: its content has changed. DVC's cache does not have" in str(
+        caught.value
+    )
+    assert "Bring that file again to data/incoming/pets/" in str(caught.value)
+
+
+def test_an_arrival_that_was_changed_with_its_size_and_time_is_seen(portion):
+    shop, _ = portion
+    changed(shop.incoming / "a.csv")
+    with pytest.raises(DataError, match=r"a\.csv, which is pinned, has changed"):
+        shop.refresh()
+
+
+def test_a_pin_that_was_edited_is_refused_and_named(portion):
+    shop, _ = portion
+    path = shop.world.root / "data" / "pets" / "pin.json"
+    right = path.read_text()
+    path.write_text(right.replace('"rows": 40', '"rows": 41'))
+    with pytest.raises(IntegrityError, match=r"data/pets/pin\.json was changed after `ratchet run` had written it"):
+        shop.refresh()
+    path.write_text(right)
+    assert shop.refresh()[0] == "Unchanged"
+    path.unlink()
+    assert shop.refresh()[0] == "Ran"
+
+
+def test_a_pin_that_git_has_is_known(portion):
+    shop, _ = portion
+    path = shop.world.root / "data" / "pets" / "pin.json"
+    path.write_text(path.read_text() + "\n")
+    git(shop.world.root, "hash-object", "-w", "data/pets/pin.json")
+    assert shop.refresh()[0] == "Unchanged"

@@ -43,7 +43,7 @@ def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):
     assert run.info.run_name.startswith("v1 rnn 8 ")
     columns = tracking.client(project).get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.decisions"]
     assert "test/skill" in columns
-    fetched = registry.fetch_all(tracking.client(project), version, tmp_path)
+    fetched = registry.fetch(tracking.client(project), version, tmp_path)
     expected = pd.read_parquet(fetched / "evidence" / "predictions.parquet")
     rows = pd.read_parquet(folder / "data" / "shops" / "test.parquet").head(30)
     lists = rows.assign(**{name: [list(cell) for cell in rows[name]] for name in ("warm", "sky", "past_sold")})

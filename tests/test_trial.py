@@ -59,7 +59,7 @@ def trial_here(request: trial.Request, folder: Path) -> dict:
 @pytest.fixture
 def artifact(project, registered, tmp_path):
     """The whole of a registered version, downloaded and checked."""
-    return lambda model: registry.fetch_all(tracking.client(project), registered[model], tmp_path)
+    return lambda model: registry.fetch(tracking.client(project), registered[model], tmp_path)
 
 
 @pytest.mark.parametrize("model", MODELS)
