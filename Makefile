@@ -5,7 +5,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test long check lock help
+SEED ?= $(shell date +%s)
+
+.PHONY: run test random alone long check lock help
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -16,7 +18,15 @@ test: $(READY)  ## the tests, in about ten minutes on two fast cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 long: $(READY)  ## the tests that take a minute or so each
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 3600 -o faulthandler_timeout=4000
+
+random: $(READY)  ## the tests in another order, which SEED=N gives again
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --random-order-seed $(SEED)
+
+alone: $(READY)  ## the tests, each file in a process of its own: no file needs what another one left
+	@failed=; for file in tests/test_*.py; do echo "$$file"; \
+		$(BIN)/python -m pytest -q --no-header -m "not long" $$file || [ $$? = 5 ] || failed="$$failed $$file"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ error of MLflow's: its server answers with that sentence and status 400, and wit
 
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,8 @@ class Served(PythonModel):
         wanted = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]["predictor.py"]
         if hashlib.sha256(source).hexdigest() != wanted:  # before any of it is run
             raise ValueError(f"{code} is not what the manifest says")
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        _settle(about.get("hardware", {}).get("precision", "float32"))
         # not imported from the file: Python would run byte code that lies beside it, which nobody has looked at
         module = ModuleType(f"ratchet_predictor_{wanted[:12]}")
         module.__file__ = str(code)
@@ -39,6 +43,27 @@ class Served(PythonModel):
             return self._predictor.predict(model_input)
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def _settle(precision: str) -> None:
+    """Before a model in half precision is loaded: oneDNN stays off, or may use all instructions of the processor.
+
+    Else the process would crash on some processors. Raises RuntimeError where it is too late for that: a model in
+    float32 that was loaded before allows oneDNN the instructions alone that it was trained with.
+    """
+    if precision == "float32":
+        return
+    if "tensorflow" not in sys.modules:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    elif os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL") != "ALL":
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            raise RuntimeError(
+                f"This model computes in {precision}, and oneDNN may use {os.environ['ONEDNN_MAX_CPU_ISA']} at most in "
+                "this process, which would crash. Load it in a process of its own, or start this one with "
+                "TF_ENABLE_ONEDNN_OPTS=0."
+            )
 
 
 set_model(Served())

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines import device, evaluate, settings, tables
+from pipelines import device, evaluate, settings, tables, warm
 from pipelines.errors import RatchetError
 from pipelines.lifeline import follow
 from pipelines.predictor import Predictor
 from pipelines.settings import Data
+from pipelines.train import Train
 
 TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits
 ACROSS = {"float32": 1e-4, "mixed_bfloat16": 0.03, "mixed_float16": 0.005}  # the same, on another kind of device
@@ -49,11 +50,24 @@ def run(request: Request, folder: Path) -> dict[str, Any]:
     path = folder / "request.json"
     path.write_text(json.dumps(vars(request)), encoding="utf-8")
     command = [sys.executable, "-m", "pipelines.warm", "run", "networks", "flows.trial", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=_environment(request), capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise RatchetError(f"The models of {request.model} cannot be tried in a process of their own: {reason[0]}.")
     return dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
+
+
+def _environment(request: Request) -> dict[str, str]:
+    """Without the warm process of the run, if that has imported TensorFlow for another arithmetic than these need."""
+    environment = dict(os.environ)
+    declared = settings.load(request.model, "train", Train)  # as that process has been told
+    try:
+        fits = device.variables(declared).items() >= device.variables(_hardware(request)).items()
+    except (OSError, ValueError, KeyError):  # told by the process itself
+        fits = True
+    if not fits:
+        environment.pop(warm.VARIABLE, None)
+    return environment
 
 
 def main(path: Path) -> None:
@@ -67,6 +81,7 @@ def main(path: Path) -> None:
         answer["golden"] = _golden(Path(request.artifact), data, rows)
     for name, place in request.score.items():
         try:
+            device.of_model(Path(place), "auto")  # refuses what would end the process
             evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
         except Exception as error:  # whatever is wrong with an old model, it is told and decided about
             answer["failed"][name] = f"{type(error).__name__}: {error}"
@@ -79,20 +94,25 @@ def main(path: Path) -> None:
 
 
 def _prepare(request: Request) -> str:
-    """The arithmetic of the first model, on the device that evaluations choose; returns its kind."""
+    """Settle what they are computed in and on; returns the kind of device."""
+    return device.prepare(_hardware(request), seed=0).device
+
+
+def _hardware(request: Request) -> device.Hardware:
+    """The arithmetic of the first model, on the device that evaluations choose."""
     folders = [Path(request.artifact) / "artifacts" / "model"] if request.artifact else []
     folders += [Path(place) for place in (*request.score.values(), *request.time.values())]
     wanted = settings.load(request.model, "evaluate", evaluate.Evaluate).device
     first = device.of_model(folders[0], wanted)
     mixed = [name for name in map(_precision, folders) if name != "float32"]  # for which oneDNN has to be off
-    return device.prepare(first.model_copy(update={"precision": mixed[0]}) if mixed else first, seed=0).device
+    return first.model_copy(update={"precision": mixed[0]}) if mixed else first
 
 
 def _precision(folder: Path) -> str:
     """What a model computes in; float32 if it does not say: whatever is wrong with it is told when it is scored."""
     try:
         return device.of_model(folder, "auto").precision
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RatchetError):
         return "float32"
 
 

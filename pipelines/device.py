@@ -96,10 +96,44 @@ def replayed(config: H) -> H:
 
 
 def of_model(folder: Path, wanted: str) -> Hardware:
-    """The arithmetic that a model folder records, for one device of the wanted kind: auto, cpu or gpu."""
+    """The arithmetic that a model folder records, for one device of the wanted kind: auto, cpu or gpu.
+
+    Raises TrainingError for a model that computes in half precision and does not record it.
+    """
     recorded = json.loads((folder / "model.json").read_text(encoding="utf-8"))["hardware"]
     kept = {key: recorded[key] for key in Hardware.model_fields if key in recorded}
-    return Hardware(**kept | {"device": wanted, "devices": 1, "workers": 1, "xla": "auto"})
+    config = Hardware(**kept | {"device": wanted, "devices": 1, "workers": 1, "xla": "auto"})
+    architecture = folder / "architecture.json"
+    if config.precision == "float32" and architecture.is_file():
+        refuse_half(json.loads(architecture.read_text(encoding="utf-8")))
+    return config
+
+
+def refuse_half(architecture: Any) -> None:
+    """Raises TrainingError if a layer of Keras' JSON of a network computes in half precision.
+
+    For a process that computes in float32, where oneDNN may use the declared `instructions` alone: on a processor that
+    has others for half precision TensorFlow asks oneDNN for them nevertheless, and the process crashes.
+    """
+    for layer in _in_half(architecture):
+        raise TrainingError(
+            f"The layer {layer!r} computes in half precision, and train.precision is float32: on some processors such "
+            "a process crashes.",
+            "Declare `precision: mixed_float16` or mixed_bfloat16, or give the layer no dtype of its own, and train.",
+        )
+
+
+def _in_half(content: Any) -> Iterator[str]:
+    """The names of layers and operations in a network's JSON that have half precision, or give it to others."""
+    if isinstance(content, dict):
+        if content.get("class_name") == "InputLayer":  # takes what it is given, and computes nothing
+            return
+        if "float16" in json.dumps(content.get("dtype")):  # also in bfloat16 and in the names of Keras' policies
+            yield str(content.get("name") or content.get("keras_history", ["?"])[0])
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _in_half(part)
 
 
 def waits(text: str) -> None:

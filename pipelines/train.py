@@ -150,6 +150,8 @@ def train(
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
     with strategy.scope() if strategy else nullcontext(), networks.computed_in(config.precision):
         network = build(own.Settings(task, shape, outputs, config.seed, config.own))
+        if network is not None and config.precision == "float32":
+            device.refuse_half(json.loads(network.to_json()))
         network = networks.answering(
             networks.network(config, shape, outputs, config.seed) if network is None else network
         )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines import fitting, fused, memory, networks, objective, train
+from pipelines import fitting, fused, memory, train
 from pipelines.errors import SettingsError, TrainingError
 from pipelines.feed import Held, Split
 from pipelines.settings import Data
@@ -205,34 +205,7 @@ def test_a_micro_batch_divides_the_batch(world):
         declaration.check("pets")
 
 
-# ------------------------------------------------------------------ precision and compiler
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "float32"])
-def test_a_network_computes_in_its_precision_and_answers_in_float32(precision):
-    config = Train(hidden=[5], optimizer="sgd")
-    with networks.computed_in(precision):
-        network = networks.answering(networks.network(config, (6,), 3, 0))
-        network.compile(objective.optimizer(config), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    assert network.get_layer("hidden_0").compute_dtype == precision.removeprefix("mixed_")
-    assert {weight.dtype for weight in network.weights} == {"float32"}
-    assert network.output.dtype == "float32"
-    scales = type(network.optimizer).__name__ == "LossScaleOptimizer"
-    assert scales == (precision == "mixed_float16")
-    held = Held(rows((6,)), 5)
-    for plan in (fused.Plan(BATCH), fused.Plan(BATCH, 2)):
-        found = fused.fit(network, held, Held(rows((6,), 20), None), plan, epochs=2, callbacks=[])
-        assert found.history["loss"][-1] < found.history["loss"][0]
-    assert networks.network(config, (6,), 3, 0).get_layer("hidden_0").compute_dtype == "float32"
-
-
-def test_a_network_of_ones_own_answers_in_float32_too():
-    import keras
-
-    with networks.computed_in("mixed_float16"):
-        start = keras.Input((6,))
-        found = networks.answering(keras.Model(start, keras.layers.Dense(2)(start), name="network"))
-    assert (found.output.dtype, found.name) == ("float32", "network")
+# ------------------------------------------------------------------ compiler
 
 
 def test_xla_that_is_asked_for_and_cannot_compile_is_refused():

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from tests.clone import answer, clone, command, edit, environment, git
 from tests.test_end_to_end import entries
 from tests.test_seal import swap
+from tests.world import PATIENCE, until
 
 RUN = ["flows.cli", "run", "diabetes", "--json"]
 REPRO = ["dvc", "repro", "evaluate@diabetes"]
@@ -61,13 +61,6 @@ def killed(project, reference):
 def start(project: Path, arguments: list[str]) -> subprocess.Popen[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-m", *arguments], cwd=project, env=environment(), **pipes)
-
-
-def until(true: Callable[[], bool], seconds: float = 240) -> bool:
-    end = time.monotonic() + seconds
-    while not (found := true()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 def in_training(project: Path, running: subprocess.Popen[str], epochs: int) -> None:
@@ -120,7 +113,7 @@ def unfinished(project: Path, table: str) -> list[str]:
 
 
 def test_the_children_of_a_killed_run_end_with_it(killed):
-    assert until(lambda: not working_in(killed), 20), working_in(killed)
+    until(lambda: not working_in(killed), lambda: working_in(killed))
 
 
 def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_the_same_bytes(killed, reference):
@@ -186,12 +179,12 @@ class TestBesideOthers:
         first = start(killed, RUN)
         in_training(killed, first, 5)
         refused = start(killed, [*RUN, "--no-wait"])
-        out, error = refused.communicate(timeout=60)
+        out, error = refused.communicate(timeout=PATIENCE)
         assert refused.returncode == 1
         assert "ratchet run diabetes" in error
         assert "is active" in json.loads(out)["error"]
         waiting = start(killed, RUN)
-        answers = [json.loads(running.communicate(timeout=120)[0]) for running in (first, waiting)]
+        answers = [json.loads(running.communicate(timeout=PATIENCE)[0]) for running in (first, waiting)]
         assert answers[0]["version"] == answers[1]["version"]
         assert answers[1]["decision"] == "unchanged"
         assert {stage["state"] for stage in answers[1]["stages"]} == {"Unchanged"}
@@ -203,7 +196,7 @@ class TestBesideOthers:
         running = start(killed, arguments)
         in_training(killed, running, 5)
         swap(killed / "pipelines" / "networks.py")
-        out, error = running.communicate(timeout=120)
+        out, error = running.communicate(timeout=PATIENCE)
         edit(killed / "models" / "diabetes.yaml", "dropout: 0.4", "dropout: 0.5")
         assert running.returncode != 0
         assert "pipelines/networks.py changed while the stage train was running" in error + out
@@ -217,7 +210,7 @@ class TestBesideOthers:
         running = start(killed, RUN)
         in_training(killed, running, 5)
         code.write_text(text + "# edited\n")
-        _, error = running.communicate(timeout=120)
+        _, error = running.communicate(timeout=PATIENCE)
         code.write_text(text)
         assert running.returncode == 1
         assert "pipelines/metrics.py changed while diabetes was being made" in error
@@ -231,5 +224,5 @@ class TestBesideOthers:
         running = start(killed, RUN)
         in_training(killed, running, 5)
         edit(killed / "models" / "diabetes.yaml", "margin: 3", "margin: 4")
-        _, error = running.communicate(timeout=120)
+        _, error = running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, error

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from flows import discard, servers
 from tests.clone import environment
+from tests.world import until
 
 
 def logged(store: MlflowClient, experiment: str, folder: Path) -> tuple[str, str]:
@@ -99,10 +99,7 @@ def test_a_server_deletes_the_files_that_it_serves(tmp_path):
     ]  # fmt: skip
     with subprocess.Popen(server, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until = time.monotonic() + 120
-            while not up(uri):
-                assert time.monotonic() < until
-                time.sleep(0.2)
+            until(lambda: up(uri))
             mlflow.set_tracking_uri(uri)
             mlflow.set_registry_uri(uri)
             store = MlflowClient(uri, uri)

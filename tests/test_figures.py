@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from flows.figures import Figures
 from flows.sampler import Sampler
 from tests import registered
 from tests.clone import ROOT, environment
+from tests.world import PATIENCE, until
 
 HOSTILE = """[codecarbon]
 output_methods = csv,api,http
@@ -88,7 +90,7 @@ def measured(tmp_path: Path, *absent: str, config: str = "") -> tuple[dict | Non
 def test_energy_is_measured_without_a_word_a_file_or_a_connection(tmp_path, config):
     found, done = measured(tmp_path, config=config)
     assert 0 < found["watt_hours"] < 10
-    assert 1.0 < found["seconds"] < 5
+    assert found["seconds"] > 1.0
     assert "processor: " in found["method"]
     assert "codecarbon 3" in found["method"]
     assert done.stderr == ""
@@ -103,19 +105,37 @@ def test_without_codecarbon_nothing_is_measured(tmp_path):
 
 def test_a_sampler_looks_often_in_a_short_training():
     found = Sampler(lambda points: None)
-    time.sleep(1.7)
+    until(lambda: len(found.points) >= 3)  # one for each look
     points = found.end()
-    assert 3 <= len(points) <= 4
+    assert len(points) >= 3
+    assert all(later["at"] - earlier["at"] >= 400 for earlier, later in pairwise(points[:-1]))
     assert all(0 < each["system/system_memory_usage_percentage"] < 100 for each in points)
     assert all(0 <= each[figures.LOAD] <= 100 for each in points)
     assert not found._thread.is_alive()
 
 
+class Looks:
+    """A monitor that counts how often it is looked at."""
+
+    count = 0
+
+    def collect_metrics(self):
+        self.count += 1
+
+    def aggregate_metrics(self):
+        return {"looks": self.count}
+
+    def clear_metrics(self):
+        pass
+
+
 def test_a_long_training_has_fewer_points_than_looks(monkeypatch):
     monkeypatch.setattr(sampler, "EVERY", 0.005)
     monkeypatch.setattr(sampler, "PARTS", 4)
+    looks = Looks()
+    monkeypatch.setattr(sampler, "monitors", lambda: [looks])
     found = Sampler(lambda points: None)
-    time.sleep(1.5)
+    until(lambda: looks.count > 100)
     assert 5 < len(found.end()) < 60
 
 
@@ -128,13 +148,13 @@ def test_a_store_that_hangs_or_fails_does_not_hold_the_run(monkeypatch):
         seen.append(len(points))
         if len(seen) == 1:
             raise ConnectionError
-        time.sleep(60)
+        time.sleep(2 * PATIENCE)
 
     found = Sampler(away)
-    time.sleep(0.5)
+    until(lambda: len(seen) == 2)
     start = time.monotonic()
     assert found.end()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE
     assert len(seen) == 2, "it gave up when the store failed once"
 
 
@@ -171,7 +191,7 @@ def test_a_training_is_measured_once_begun_and_its_run_has_it_with_its_end(proje
     run = store.get_run(run_id)
     assert run.data.metrics[figures.WATT_HOURS] > 0
     assert run.data.metrics[figures.SECONDS] >= 1.2
-    assert len(loads(store, run_id)) >= 2
+    assert loads(store, run_id)
     once = figures.read(project, model, "i")
     assert once.energy.watt_hours == run.data.metrics[figures.WATT_HOURS]
     measuring.begin(project, model, "i")  # the same training again, after a failure
@@ -209,7 +229,7 @@ def test_measuring_ends_with_its_process(project, model):
         f"project = Project(Path({str(project.root)!r}), Path({str(project.state)!r}), '', '');"
         f"measuring.begin(project, {model!r}, 'i'); measuring.train(); print('measures')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, "measures\n"), done.stderr
 
 

@@ -6,8 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ruamel.yaml import YAML
 
 from pipelines import launch, sources, sweep
 from pipelines.errors import RequestError
-from tests.world import ROOT, World
+from tests.world import PATIENCE, ROOT, World, until
 
 INSTALL = 'Ray is not installed: VIRTUAL_ENV=.venv .venv/bin/uv pip install "ray>=2.50"'
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=INSTALL)
@@ -60,14 +59,6 @@ def history(world: World) -> np.ndarray:
     """[epochs, columns]"""
     path = world.root / "data/digits/history.csv"
     return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2) if path.exists() else np.empty((0, 0))
-
-
-def until(true: Callable[[], Any], seconds: float = 90) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
@@ -116,7 +107,7 @@ def test_two_workers_train_what_one_device_does_and_only_the_first_ones_lines_ar
     declare(digits, workers=2, launcher="ray")
     log = digits.root / "stage.log"
     driver = begin(digits, RATCHET_STAGE_LOG=str(log))  # as under `ratchet run`
-    assert driver.communicate(timeout=120) == ("", "")
+    assert driver.communicate(timeout=PATIENCE) == ("", "")
     assert driver.returncode == 0
     np.testing.assert_allclose(history(digits), alone, rtol=1e-4)
     assert log.read_text() == (
@@ -154,9 +145,9 @@ def test_whoever_is_killed_all_end_at_once_and_it_is_told_clearly(digits, trains
         "the one who began it": psutil.Process(driver.pid),
     }
     whom[killed].kill()
-    _, error = driver.communicate(timeout=60)
-    until(lambda: not left(driver, everyone), 10)
-    until(lambda: not folders(driver), 10)
+    _, error = driver.communicate(timeout=PATIENCE)
+    until(lambda: not left(driver, everyone))
+    until(lambda: not folders(driver))
     if told:
         assert driver.returncode == 1
         assert re.fullmatch(re.escape(LOST) + told + re.escape(AGAIN), error), error
@@ -214,7 +205,7 @@ def test_on_a_cluster_it_waits_for_room_and_says_so(digits, monkeypatch):
             "waits: Ray has no room for 2 workers with a CPU and 0 GPUs each, it has 2 and 0 in all: waiting\n"
         )
         other.communicate("\n")
-        said, error = driver.communicate(timeout=120)
+        said, error = driver.communicate(timeout=PATIENCE)
         assert (driver.returncode, error) == (0, "")
         assert said.startswith("note: device: CPU, as declared")
     assert not [one for one in psutil.process_iter() if sweep._belongs(one, str(place))]

@@ -16,6 +16,7 @@ from flows.ledger import FIRST, Conflict, Ledger, Line, broken
 from flows.standing import stand
 from pipelines.errors import RatchetError
 from tests.clone import ROOT, environment
+from tests.world import PATIENCE
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -121,7 +122,7 @@ def test_many_processes_at_once_lose_nothing_and_break_nothing(book):
         subprocess.Popen([sys.executable, "-c", code, book.url, str(name)], cwd=ROOT, env=environment())
         for name in range(4)
     ]
-    assert [process.wait(timeout=120) for process in running] == [0] * 4
+    assert [process.wait(timeout=PATIENCE) for process in running] == [0] * 4
     lines = book.lines("pets")
     assert broken(lines) == ""
     assert sorted(entry.reason for entry in lines) == sorted("0123" * 10)

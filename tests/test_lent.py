@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from tests.clone import answer, clone, edit, environment, git, ratchet
-from tests.test_crash import in_training, store, until
+from tests.test_crash import in_training, store
+from tests.world import PATIENCE, until
 
 RUN = [sys.executable, "-m", "flows.cli", "run", "diabetes", "--json"]
 
@@ -68,8 +69,8 @@ def test_a_signal_ends_the_run_as_it_ends_one_that_is_not_lent(project, number):
         with training(project, **variables) as process:
             assert bool(children(project)["commands"]) == (not variables)
             os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-            found.append((*process.communicate(timeout=60), process.returncode))
-        assert until(lambda: nothing_is_left(project), 20), children(project)
+            found.append((*process.communicate(timeout=PATIENCE), process.returncode))
+        until(lambda: nothing_is_left(project), lambda: children(project))
     alone, lent = found
     assert lent == alone
     assert lent[-1]
@@ -80,7 +81,7 @@ def test_when_the_one_who_asks_is_killed_the_run_ends_and_the_next_one_goes_on(p
     with training(project) as process:
         assert psutil.Process(process.pid).children() == []  # the work is done elsewhere
         process.kill()
-        assert until(lambda: not any(children(project).values()), 20), children(project)
+        until(lambda: not any(children(project).values()), lambda: children(project))
     edit(project / "models" / "diabetes.yaml", "epochs: 5000", "epochs: 25")
     found = answer(project, "run", "diabetes")
     assert {stage["name"]: stage["state"] for stage in found["stages"]}["train"] == "Ran"

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from tests.world import ROOT
+from tests.world import PATIENCE, ROOT
 
 FOLLOWER = """
 import sys, time
 from pipelines import lifeline
 print("here", flush=True)
 lifeline.follow(sys.argv[1])
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -48,9 +48,9 @@ def test_a_child_ends_when_its_parent_lets_go(pipe, follower):
     time.sleep(0.5)
     assert child.poll() is None
     os.close(held)
-    assert child.wait(timeout=10) == 1
+    assert child.wait(timeout=PATIENCE) == 1
 
 
 def test_a_child_whose_parent_was_gone_before_it_looked_ends_too(follower):
     child = follower()  # nobody ever held the other end
-    assert child.wait(timeout=10) == 1
+    assert child.wait(timeout=PATIENCE) == 1

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipelines.__main__ import STAGES
-from tests.world import ROOT, pets
+from tests.world import PATIENCE, ROOT, pets
 
 
 def test_a_stage_that_works_says_nothing_and_exits_zero(world):
@@ -113,7 +113,7 @@ def test_a_stage_ends_when_the_run_lets_go_of_its_lifeline(world):
         with pytest.raises(subprocess.TimeoutExpired):
             stage.wait(timeout=4)
         os.close(held)
-        assert stage.wait(timeout=30) == 1
+        assert stage.wait(timeout=PATIENCE) == 1
     finally:
         stage.kill()
         stage.wait()

@@ -13,6 +13,7 @@ from pipelines.errors import IntegrityError, RatchetError, RequestError
 from tests import registered
 from tests.clone import ROOT, environment
 from tests.registered import MODEL, accept, alias, standing
+from tests.world import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,7 @@ def test_two_people_at_once_both_are_on_record_and_one_wins(project):
         )
         for number in "23"
     ]
-    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in running]
+    ends = [(process.communicate(timeout=PATIENCE)[1], process.returncode) for process in running]
     assert sorted(code for _, code in ends) == [0, 1]
     assert any("at the same time" in words for words, _ in ends)
     lines = ledger.of(project).lines(MODEL)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from flows import polled
+from tests.world import until
 
 
 def test_the_last_look_is_told_as_such_comes_once_and_is_waited_for(monkeypatch):
@@ -16,10 +17,7 @@ def test_the_last_look_is_told_as_such_comes_once_and_is_waited_for(monkeypatch)
         looks.append(last)
 
     with polled.polled(look, "test"):
-        end = time.monotonic() + 5
-        while len(looks) < 3:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(lambda: len(looks) >= 3)
     assert looks[-1] is True
     assert not any(looks[:-1])
     found = len(looks)

@@ -32,7 +32,7 @@ from tests.clone import ROOT, answer, clone, edit, environment, git, ratchet
 from tests.sequences import SHOPS, prepared, shops
 from tests.test_documents import FORMATS, codes, section
 from tests.test_evaluate import MODELS, predictions
-from tests.world import STAGES, World, pets
+from tests.world import PATIENCE, STAGES, World, pets
 
 FEATURES = ["weight", "age", "colour"]
 
@@ -505,5 +505,5 @@ class TestTheWholeWay:
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(how)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE) == 130
         assert [path.name for path in tmp_path.iterdir()] == ["new.parquet"]

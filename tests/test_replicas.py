@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from pipelines import replicas
 from pipelines.errors import TrainingError
-from tests.world import ROOT, World, pets
+from tests.world import PATIENCE, ROOT, World, pets, until
 
 EPOCHS = 4
 
@@ -94,7 +93,7 @@ def test_two_workers_train_what_one_does_and_only_the_first_one_writes(prepared)
     declare(prepared, workers=2)
     before = {path for path in prepared.root.rglob("*") if "__pycache__" not in path.parts}
     first, second = start(prepared, 2)
-    (said, error), (_, other) = first.communicate(timeout=120), second.communicate(timeout=120)
+    (said, error), (_, other) = first.communicate(timeout=PATIENCE), second.communicate(timeout=PATIENCE)
     assert (first.returncode, second.returncode) == (0, 0), error + other
     assert "worker 1 of 2, waiting for the others" in said
     np.testing.assert_allclose(history(prepared), alone, rtol=1e-4)
@@ -106,12 +105,9 @@ def test_a_killed_worker_ends_the_training_clearly_and_another_start_goes_on(pre
     declare(prepared, workers=2, epochs=3000)
     first, second = start(prepared, 2)
     checkpoint = prepared.root / "data/pets/checkpoint.npz"
-    end = time.monotonic() + 90
-    while not (checkpoint.exists() and len(history(prepared)) > 1):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: checkpoint.exists() and len(history(prepared)) > 1)
     second.send_signal(signal.SIGKILL)
-    _, error = first.communicate(timeout=60)
+    _, error = first.communicate(timeout=PATIENCE)
     second.communicate()
     assert first.returncode == 1
     assert error.startswith("error: A worker of this training cannot be reached any more: ")

@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pipelines import seal
 from pipelines.__main__ import STAGES
-from tests.world import ROOT, World, pets
+from tests.world import PATIENCE, ROOT, World, pets, until
 
 
 @pytest.fixture
@@ -31,13 +30,11 @@ def during_training(world: World, act) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", STOPS_EARLY, "train", "pets"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = subprocess.Popen(command, cwd=world.root, env=dict(os.environ) | {"PYTHONPATH": ""}, **pipes)
-    until = time.monotonic() + 60
-    while not (history.exists() and history.stat().st_size) and time.monotonic() < until:
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.02)
+    until(lambda: running.poll() is not None or (history.exists() and history.stat().st_size))
+    assert running.poll() is None, running.communicate()
     act()
     (world.root / "enough").touch()
-    out, error = running.communicate(timeout=60)
+    out, error = running.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(command, running.returncode, out, error)
 
 

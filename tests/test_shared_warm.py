@@ -1,7 +1,6 @@
 """Warm processes of a run: begun for what may have to run, in turn where cores are few."""
 
 import os
-import time
 
 import pytest
 
@@ -9,7 +8,7 @@ from flows import warm
 from flows.environment import Project
 from pipelines import declaration
 from pipelines.device import Hardware
-from tests.world import ROOT, pets
+from tests.world import PATIENCE, ROOT, pets, until
 
 FAKE = """
 import os, time
@@ -64,7 +63,7 @@ def test_where_nothing_was_made_every_stage_may_run(project):
 @pytest.mark.parametrize(("cores", "in_turn"), [(1, True), (2, True), (4, False)])
 def test_on_few_cores_one_imports_after_the_other(project, tmp_path, monkeypatch, cores, in_turn):
     """What is imported waits a while for the other, writes down when, and the processes end with its error."""
-    told, patience = tmp_path / "told", 0.5 if in_turn else 20
+    told, patience = tmp_path / "told", 0.5 if in_turn else PATIENCE / 3
     (tmp_path / "fakes").mkdir()
     for kind, library in (("rules", "great_expectations"), ("networks", "tensorflow")):
         (tmp_path / f"fakes/{library}.py").write_text(FAKE.format(place=str(told), kind=kind, patience=patience))
@@ -72,10 +71,7 @@ def test_on_few_cores_one_imports_after_the_other(project, tmp_path, monkeypatch
     monkeypatch.setattr(warm, "_cores", lambda: cores)
     with warm.shared(project) as shared:
         shared.begin("ingest", Hardware())
-        end = time.monotonic() + 30
-        while not (told.exists() and told.read_text().count("ends") == 2):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        until(lambda: told.exists() and told.read_text().count("ends") == 2)
     lines = told.read_text().splitlines()
     one_after_the_other = ["rules begins", "rules ends", "networks begins", "networks ends"]
     assert sorted(lines) == sorted(one_after_the_other)

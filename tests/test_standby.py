@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
@@ -19,7 +19,7 @@ from flows import scratch, standby, warm
 from flows.environment import Project
 from pipelines.device import Hardware
 from pipelines.warm import LIBRARIES
-from tests.world import ROOT, nothings
+from tests.world import PATIENCE, ROOT, nothings, until
 
 ABOUT = """
 import json, os, sys
@@ -30,7 +30,7 @@ HEARS = """
 import time
 try:
     print("here", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 except KeyboardInterrupt:
     print("heard")
 """
@@ -71,13 +71,6 @@ def borrowed(project: Project) -> bool:
 def ended(pid: int) -> bool:
     """Whether a process is no more than the status that its parent, this one, has not asked for."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("kind", "served_by"), [("networks", "networks"), ("tables", "rules")])
@@ -177,7 +170,7 @@ def test_ctrl_c_reaches_a_child_in_another_session(project, tmp_path):
         assert process.stdout
         assert process.stdout.readline() == "here\n"
         os.killpg(process.pid, signal.SIGINT)
-        assert process.communicate(timeout=10) == ("heard\n", None)
+        assert process.communicate(timeout=PATIENCE) == ("heard\n", None)
         assert process.returncode == 0
 
 
@@ -197,4 +190,4 @@ warm.serve("rules", 1)
     time.sleep(0.5)
     assert process.poll() is None
     (tmp_path / "rules").unlink()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=PATIENCE) == 0

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from pipelines import sweep
-from tests.world import ROOT
+from tests.world import PATIENCE, ROOT, until
 
 # one that keeps its variables, and one that has lost them and has a file open in the folder; both leave the group
 OWNER = """
@@ -19,18 +18,18 @@ import subprocess, sys, time
 from pipelines import sweep
 with sweep.folder("test") as place:
     own = open(place / "own", "w")
-    one = subprocess.Popen(["sleep", "100"], start_new_session=True)
+    one = subprocess.Popen(["sleep", "600"], start_new_session=True)
     with open(place / "log", "w") as log:
-        other = subprocess.Popen(["sleep", "100"], stdout=log, env={}, start_new_session=True)
+        other = subprocess.Popen(["sleep", "600"], stdout=log, env={}, start_new_session=True)
     print(place, one.pid, other.pid, flush=True)
     if sys.argv[1] == "stays":
-        time.sleep(100)
+        time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("how", ["ends", "killed", "killed with its group"])
 def test_what_a_process_started_ends_with_it(how):
-    bystander = subprocess.Popen(["sleep", "100"])
+    bystander = subprocess.Popen(["sleep", "600"])
     stays = "ends" if how == "ends" else "stays"
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, stays], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -43,12 +42,9 @@ def test_what_a_process_started_ends_with_it(how):
         owner.kill()
     elif how == "killed with its group":
         os.killpg(owner.pid, signal.SIGKILL)
-    assert owner.wait(timeout=20) == (0 if how == "ends" else -signal.SIGKILL)
-    assert psutil.wait_procs(started, 20)[1] == []
-    end = time.monotonic() + 10
-    while Path(place).exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert owner.wait(timeout=PATIENCE) == (0 if how == "ends" else -signal.SIGKILL)
+    assert psutil.wait_procs(started, PATIENCE)[1] == []
+    until(lambda: not Path(place).exists())
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()

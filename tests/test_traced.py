@@ -93,6 +93,16 @@ def test_the_gradient_of_the_cross_entropy_puts_nothing_where_a_row_says():
         assert "scatter(" not in code()
 
 
+def outcome(pool, **ways):
+    """What comes out, or the kind of error: TensorFlow's of a processor may refuse to pool into nothing."""
+    import tensorflow as tf
+
+    try:
+        return pool(**ways).numpy().tolist()
+    except tf.errors.OpError as error:
+        return type(error).__name__
+
+
 def test_pooling_that_tensorflow_is_asked_for_in_another_way_is_as_usual():
     import tensorflow as tf
 
@@ -104,8 +114,8 @@ def test_pooling_that_tensorflow_is_asked_for_in_another_way_is_as_usual():
         {"input": values, "ksize": 9, "strides": 9, "padding": "VALID"},  # nothing comes out
     ):
         with traced.for_xla():
-            found = tf.nn.max_pool(**ways)
-        np.testing.assert_array_equal(found, pool(**ways))
+            found = outcome(tf.nn.max_pool, **ways)
+        assert found == outcome(pool, **ways)
 
 
 @pytest.mark.parametrize(

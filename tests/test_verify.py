@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from tests.clone import answer, clone, edit, environment, git, ratchet
 from tests.test_own_data import DECLARED, incoming, sales
+from tests.world import until
 
 
 @pytest.fixture(scope="module")
@@ -191,16 +191,12 @@ def test_a_verification_that_is_killed_leaves_no_process_and_nothing_that_the_ne
         [sys.executable, "-m", "flows.cli", "verify", "shop"],
         cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    base, until = project / ".ratchet" / "verify", time.monotonic() + 60
-    while not list(base.glob("*/tree/data/shop/raw.parquet")) and time.monotonic() < until:
-        time.sleep(0.05)
+    base = project / ".ratchet" / "verify"
+    until(lambda: list(base.glob("*/tree/data/shop/raw.parquet")))
     left = next(path for path in base.iterdir() if path.is_dir())
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
-    until = time.monotonic() + 20
-    while (alive := _inside(left)) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert alive == []
+    until(lambda: not _inside(left), lambda: _inside(left))
     assert contents(project) == before
     assert answer(project, "verify", "shop")["verdict"] == "identical"
     assert list(base.iterdir()) == []

@@ -3,13 +3,7 @@
 import time
 
 from flows import polled, progress, waits
-
-
-def until_told(told: list[str], count: int) -> None:
-    end = time.monotonic() + 5
-    while len(told) < count:
-        assert time.monotonic() < end, told
-        time.sleep(0.02)
+from tests.world import until
 
 
 def test_what_comes_at_the_end_is_not_told_as_nobody_waits_any_more(tmp_path, monkeypatch):
@@ -25,7 +19,7 @@ def test_a_log_may_come_later_and_hold_bytes_that_are_no_text(tmp_path):
     with waits.followed(log, told.append):
         time.sleep(2 * polled.EVERY)
         log.write_bytes(b"\xff\xfe\nwaits: for one: waiting\n")
-        until_told(told, 1)
+        until(lambda: told)
     assert told == ["for one: waiting"]
 
 
@@ -33,15 +27,10 @@ def test_lines_are_told_as_they_come_and_only_those(tmp_path):
     log, told = tmp_path / "train", []
     log.write_text("waits: for one: waiting\nnote: device: CPU; float32; XLA on\nwaits: not yet whole")
     with waits.followed(log, told.append):
-        end = time.monotonic() + 5
-        while told != ["for one: waiting"]:
-            assert time.monotonic() < end, told
-            time.sleep(0.02)
+        until(lambda: told == ["for one: waiting"], lambda: told)
         with log.open("a") as file:
             file.write(" line\nwaits: for another: waiting\n")
-        while len(told) < 3:
-            assert time.monotonic() < end, told
-            time.sleep(0.02)
+        until(lambda: len(told) >= 3, lambda: told)
     assert told == ["for one: waiting", "not yet whole line", "for another: waiting"]
     assert progress.notes(log) == "device: CPU; float32; XLA on"
     assert progress.device(log) == {"ratchet.device": "CPU; float32; XLA on"}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 
 from pipelines import device, warm
 from tests.test_train import contents
-from tests.world import ROOT, World, nothings, tiles
+from tests.world import PATIENCE, ROOT, World, nothings, tiles, until
 
 ABOUT = """
 import json, os, resource, signal, sys
@@ -93,13 +93,6 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def until(true: Callable[[], Any], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-
-
 def asking(folder: Path, module: str = "asked", *arguments: str, warm: Server | None, **environment: str) -> dict:
     """What to give subprocess for `python -m MODULE`, which is searched in `folder`, in a child if it can be."""
     variables = os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "LC_ALL": "C.UTF-8"} | environment
@@ -112,7 +105,7 @@ def asking(folder: Path, module: str = "asked", *arguments: str, warm: Server | 
 def ask(folder: Path, *arguments: str, warm: Server | None, **more: Any) -> subprocess.CompletedProcess[str]:
     """Ask for what was written; it ran in a child, or without a server in a process of its own."""
     asked = asking(folder, "asked", *arguments, warm=warm)
-    done = subprocess.run(**asked, capture_output=True, text=True, timeout=60, **more)
+    done = subprocess.run(**asked, capture_output=True, text=True, timeout=PATIENCE, **more)
     assert int((folder / "parent").read_text()) == (warm.process.pid if warm else os.getpid())
     return done
 
@@ -159,7 +152,7 @@ def test_a_child_has_all_that_the_one_who_asks_has(server, tmp_path):
     for where in (server, None):
         asked = asking(write(tmp_path, ABOUT), "asked", "one", "two words", warm=where, **own)
         child = subprocess.Popen(**asked, stdout=subprocess.PIPE, process_group=0, preexec_fn=limited)
-        output, _ = child.communicate(timeout=60)
+        output, _ = child.communicate(timeout=PATIENCE)
         found[where is server] = json.loads(output)
         assert found[where is server].pop("group") == child.pid  # the one who asks leads its own group
     in_child, fresh = found[True], found[False]
@@ -202,7 +195,7 @@ def test_children_do_not_see_what_others_did(server, tmp_path):
         assert ask(tmp_path, warm=server).stdout == "False\nFalse\n"
 
 
-SLEEPS = "import time; print('here', flush=True); time.sleep(60)"
+SLEEPS = "import time; print('here', flush=True); time.sleep(600)"
 
 
 @contextmanager
@@ -225,7 +218,7 @@ def test_a_child_ends_with_the_one_who_asked_however_that_ends(server, tmp_path)
         time.sleep(0.5)
         assert child.is_running()
         process.kill()
-        assert psutil.wait_procs([child], timeout=5)[1] == []
+        assert psutil.wait_procs([child], timeout=PATIENCE)[1] == []
         assert server.process.poll() is None
 
 
@@ -240,8 +233,8 @@ def test_two_children_work_side_by_side(server, tmp_path):
 def test_ctrl_c_is_for_the_child_and_not_for_the_server(server, tmp_path):
     with asleep(tmp_path, server) as (process, child):
         os.killpg(process.pid, signal.SIGINT)
-        assert psutil.wait_procs([child], timeout=5)[1] == []
-        assert process.wait(timeout=5) != 0
+        assert psutil.wait_procs([child], timeout=PATIENCE)[1] == []
+        assert process.wait(timeout=PATIENCE) != 0
     os.kill(server.process.pid, signal.SIGINT)
     assert ask(write(tmp_path, "print('there')"), warm=server).stdout == "there\n"
 
@@ -262,9 +255,9 @@ def test_when_the_run_lets_go_of_the_lifeline_server_and_stages_end(made, tmp_pa
             until((world.root / "data/tiles/history.csv").exists)
             (child,) = server.children()
             server.let_go()
-            assert psutil.wait_procs([child], timeout=5)[1] == []
-            assert server.process.wait(timeout=5) == 1
-            assert stage.wait(timeout=5) in (1, warm.KILLED)
+            assert psutil.wait_procs([child], timeout=PATIENCE)[1] == []
+            assert server.process.wait(timeout=PATIENCE) == 1
+            assert stage.wait(timeout=PATIENCE) in (1, warm.KILLED)
         finally:
             stage.kill()
             stage.wait()
@@ -280,11 +273,11 @@ def test_without_its_server_a_child_ends_its_work_and_later_ones_do_without(tmp_
         assert process.stdout.readline() == "here\n"
         (child,) = server.children()
         server.process.kill()
-        assert process.communicate(timeout=30)[0] == "done\n"
+        assert process.communicate(timeout=PATIENCE)[0] == "done\n"
         assert process.returncode == 0
-        assert psutil.wait_procs([child], timeout=5)[1] == []
+        assert psutil.wait_procs([child], timeout=PATIENCE)[1] == []
         asked = asking(write(tmp_path, "print('by itself')"), warm=server)
-        assert subprocess.run(**asked, capture_output=True, text=True, timeout=60).stdout == "by itself\n"
+        assert subprocess.run(**asked, capture_output=True, text=True, timeout=PATIENCE).stdout == "by itself\n"
 
 
 @pytest.mark.parametrize("where", ["", "nowhere", "an empty folder", "a dead socket"])
@@ -295,7 +288,7 @@ def test_where_nobody_answers_the_module_runs_by_itself(tmp_path, where):
             subprocess.run([sys.executable, "-c", code, f"{folder}/networks"], check=True)
         place = {"": "", "nowhere": f"{folder}/nowhere"}.get(where, folder)
         asked = asking(write(tmp_path, ABOUT), "asked", "one", warm=None, RATCHET_WARM=place)
-        done = subprocess.run(**asked, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(**asked, capture_output=True, text=True, timeout=PATIENCE)
     found = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert (found["module"], found["arguments"], found["warm"]) == ("__main__", ["one"], False)
@@ -309,7 +302,7 @@ def test_where_the_libraries_cannot_be_imported_the_module_runs_by_itself(tmp_pa
     with serving("networks", f"{tmp_path / 'broken'}:{ROOT}") as server:
         start = time.monotonic()
         asked = asking(write(tmp_path, ABOUT), warm=server)
-        found = json.loads(subprocess.run(**asked, capture_output=True, text=True, timeout=60).stdout)
+        found = json.loads(subprocess.run(**asked, capture_output=True, text=True, timeout=PATIENCE).stdout)
         assert time.monotonic() - start > 1  # it had waited
         assert (found["warm"], found["parent"]) == (False, os.getpid())
-        assert server.process.wait(timeout=5) == 1
+        assert server.process.wait(timeout=PATIENCE) == 1

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ruamel.yaml import YAML
 from pipelines import sources, warm
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 300.0  # seconds for one thing to happen: one core will do, with other work beside
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
 PETS: dict[str, Any] = {  # a small table: two numbers, a category, two classes
     "format": 1,
@@ -130,8 +133,17 @@ class World:
             cwd=self.root,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
+
+
+def until(true: Callable[[], Any], told: Callable[[], Any] = lambda: "") -> Any:
+    """Wait until a function gives something that counts as true, and return it. told: what an error is to say."""
+    end = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < end, f"it never came: {told()}"
+        time.sleep(0.02)
+    return found
 
 
 def nothings(folder: Path) -> None:
