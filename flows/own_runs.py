@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskStatus
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.runner._flow_run_executor import ProcessStarter
 from prefect.runner._process_manager import ProcessHandle
+from prefect.states import Failed
 
 from flows.prefect_guard import ENTRYPOINT
 from pipelines.errors import IntegrityError
@@ -58,8 +59,17 @@ class OwnRunner(Runner):
     async def _flow(self, run: FlowRun) -> Flow[Any, Any]:
         return self._own
 
-    async def check(self, run: FlowRun) -> None:
-        """Raises IntegrityError for a run that is not the scheduler's own, which Prefect then shows as its state."""
+    async def checked(self, run: FlowRun) -> None:
+        """Raises IntegrityError for a run that is not the scheduler's own; its state and the notice say why."""
+        try:
+            await self._look_at(run)
+        except IntegrityError as error:
+            self._notice(str(error))
+            state: State[Any] = Failed(name="Refused", message=str(error))
+            await self._client.set_flow_run_state(run.id, state, force=True)
+            raise
+
+    async def _look_at(self, run: FlowRun) -> None:
         if run.deployment_id is None:
             raise IntegrityError("This run has no deployment, and the scheduler has not registered it.")
         deployment = await self._client.read_deployment(run.deployment_id)
@@ -80,9 +90,5 @@ class _Checked:
     async def start(
         self, flow_run: FlowRun, task_status: TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        try:
-            await self._runner.check(flow_run)
-        except IntegrityError as error:
-            self._runner._notice(str(error))
-            raise
+        await self._runner.checked(flow_run)
         await self._starter.start(flow_run, task_status)

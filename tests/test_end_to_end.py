@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import filelock
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import requests
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
@@ -313,3 +316,22 @@ def test_dvc_repro_by_hand_gives_the_same_lock_on_one_core(project, first):
 def test_dvc_by_hand_keeps_its_state_inside_the_project(project, first):
     done = command(project, "dvc", "doctor")
     assert ".ratchet/dvc" in done.stdout
+
+
+def test_prefects_server_is_closed_and_its_login_is_nowhere_but_in_its_file(project, first):
+    servers = json.loads((project / ".ratchet" / "servers.json").read_text())["servers"]
+    url, secret = f"{servers[0]['url']}/api", (project / ".ratchet" / "prefect-login").read_text()
+    assert requests.post(f"{url}/flow_runs/count", json={}, timeout=30).status_code == 401
+    assert requests.get(f"{url}/health", headers={"Host": "evil.example"}, timeout=30).status_code == 403
+    steps = [{"prefect.deployments.steps.run_shell_script": {"script": "touch marker"}}]
+    assert ask_prefect(project, "deployments/", content={"pull_steps": steps}).status_code == 403
+    assert ask_prefect(project, "flow_runs/count", content={}).json() > 0
+    seen = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(project):
+                seen += 1
+                assert secret not in " ".join([*process.cmdline(), *process.environ().values()])
+    assert seen > 2
+    for log in (project / ".ratchet" / "logs").rglob("*"):
+        assert log.is_dir() or secret not in log.read_text(errors="replace")

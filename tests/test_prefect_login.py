@@ -1,23 +1,30 @@
 """The login of Prefect's server: a secret that only its user can read, and that goes nowhere else."""
 
+import http.server
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
-from flows import doctor, environment, prefect_login, private_files, told
+from flows import doctor, environment, prefect_login, private_files, servers, told
 from flows.environment import Project
-from pipelines.errors import IntegrityError
+from flows.servers import Server
+from pipelines.errors import IntegrityError, RequestError
 from tests.world import ROOT
 
 TEAM = "https://prefect.example/api"
 MAKE = """
 import sys
+import threading
+from dataclasses import asdict
 from pathlib import Path
 from flows import prefect_login
 from flows.environment import Project
@@ -180,3 +187,27 @@ def test_doctor_says_whether_the_secret_is_private(project):
     prefect_login.path(project).chmod(0o644)
     (check,) = doctor._login(project)
     assert (check.ok, "may be read" in check.found, "ratchet up" in check.fix) == (False, True, True)
+
+
+class Open(http.server.BaseHTTPRequestHandler):
+    """A server that answers everybody, as Prefect's did."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *about: object) -> None:
+        pass
+
+
+def test_a_server_of_an_earlier_version_is_told_apart_and_what_to_do_about_it(project):
+    (project.state / "locks").mkdir()
+    with http.server.HTTPServer(("127.0.0.1", 0), Open) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started = psutil.Process().create_time()
+        entry = Server("prefect", f"http://127.0.0.1:{server.server_port}", os.getpid(), started)
+        private_files.write(project.state / "servers.json", {"format": 1, "servers": [asdict(entry)]})
+        with pytest.raises(RequestError, match=r"asks for no login.*ratchet down.*ratchet up"):
+            servers.up(project)
+        assert [check.ok for check in doctor._login(project)] == [True, False]
+        server.shutdown()
