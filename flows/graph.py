@@ -111,7 +111,8 @@ class Graph:
         try:
             changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
         except Exception as problem:
-            kind, reason = _reason(problem, error, [self.project.data(self.model), self.cache, log.parent])
+            places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
+            kind, reason = _reason(problem, error, places)
             if not kind and not isinstance(problem, DvcException):
                 raise
             raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem
