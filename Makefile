@@ -7,9 +7,9 @@ READY := .venv/.ready
 
 SEED ?= $(shell date +%s)
 
-.PHONY: run test random alone long check lock help
+.PHONY: run test random alone long check lock help faults-root
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(READY)  ## retrain the default model: data, checks, training, gate, registry
 	@$(BIN)/ratchet run
@@ -27,6 +27,10 @@ alone: $(READY)  ## the tests, each file in a process of its own: no file needs 
 	@failed=; for file in tests/test_*.py; do echo "$$file"; \
 		$(BIN)/python -m pytest -q --no-header -m "not long" $$file || [ $$? = 5 ] || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+faults-root: $(READY)  ## the faults that need root, if only of a namespace: disks that are full or read-only
+	$(BIN)/python -m pytest -q tests/test_preflight.py
+	unshare -rm $(BIN)/python benchmarks/faults.py --only disk
 
 check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/ruff check .

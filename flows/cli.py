@@ -306,21 +306,31 @@ def _answer(
 
     failed: whether an answer, though it is one, is not what was asked for.
     """
-    from flows import environment
+    from flows import environment, terminated
 
+    project = None
     try:
-        answer = command(environment.prepare())
+        project = environment.prepare()
+        answer = command(project)
     except KeyboardInterrupt:
-        _fail("interrupted", 130, as_json)
+        _fail(*terminated.words(), as_json)
     except Exception as error:
         if debug:
             raise
-        expected = isinstance(error, RatchetError)
-        text = str(error) if expected else f"{type(error).__name__}: {error}. Run with --debug to see where."
-        _fail(text, error.status if isinstance(error, RatchetError) else 1, as_json)
+        known = error if isinstance(error, RatchetError) else _diagnosed(project, error)
+        unforeseen = f"{type(error).__name__}: {' '.join(str(error).split())[:600]}. Run with --debug to see where."
+        _fail(str(known or unforeseen), known.status if known else 1, as_json)
     print(json.dumps(answer, allow_nan=False) if as_json else words(answer), flush=True)
     if failed(answer):
         raise typer.Exit(1)
+
+
+def _diagnosed(project: Any, error: Exception) -> RatchetError | None:
+    """What is wrong with the machine, if the error, or a look at the project, says so."""
+    from flows import diagnosis
+    from pipelines import shortage
+
+    return shortage.of(error) if project is None else diagnosis.told(project, error)
 
 
 def _fail(text: str, status: int, as_json: bool) -> None:

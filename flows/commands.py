@@ -1,7 +1,6 @@
 """What the commands do, each around the flows: locks, servers, and the words at the end."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,11 +16,13 @@ from flows import (
     listed,
     locks,
     prefect_login,
+    preflight,
     progress,
     scheduler,
     scratch,
     servers,
     standby,
+    terminated,
     tracker,
     warm,
 )
@@ -41,6 +42,7 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
     declared = declaration.check(model)  # before any lock, server or stage
     gpus.require(declared.train.device)
     gpus.require(declared.evaluate.device, key="evaluate.device")
+    preflight.check(project, model)
     shown = _watched(quiet)
     if listed.add(project, model):
         shown.notice(f"{model} is new in dvc.yaml, in the list of models")
@@ -106,8 +108,8 @@ def _prefect(project: Project, shown: progress.Progress) -> Iterator[None]:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         progress.use(shown)
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
         login = prefect_login.settings(project)  # here and in no variable: stages and hooks inherit those
+        terminated.listen()
         try:
             # a heartbeat's thread ends up to a second late
             with temporary_settings(login | {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -200,7 +202,7 @@ def predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
     """The answers of a registered model to the rows of a file. Raises RequestError, DataError, IntegrityError."""
     from flows import predict as predicting
 
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # the half-written file goes in both cases
+    terminated.listen()  # the half-written file goes in both cases
     return predicting.predict(project, wanted, _watched(quiet).notice)
 
 

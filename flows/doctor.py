@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import devices, environment, locks, prefect_login, private_files, scheduler, servers
+from flows import devices, environment, locks, prefect_login, private_files, scheduler, servers, stores
 from flows.environment import Project
 from pipelines import fingerprint, settings
 from pipelines.errors import RatchetError
@@ -109,12 +109,15 @@ def _store(project: Project) -> Iterator[Check]:
     if project.tracking or not path.exists():
         yield Check("tracking", True, project.tracking or "no store yet; the first run makes it")
         return
+    if wrong := stores.damage(path):
+        yield Check("tracking", False, f"{path} is no whole database: {wrong}", "restore the file from a backup")
+        return
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         state = database.execute("PRAGMA quick_check").fetchone()[0]
     yield Check("tracking", state == "ok", f"{path}: {state}", "restore the file from a backup")
-    elsewhere = _foreign_locations(project)
+    elsewhere = stores.elsewhere(project)
     found = f"artifacts recorded under {elsewhere}" if elsewhere else "artifacts lie where they are recorded"
-    yield Check("artifacts", not elsewhere, found, "the folder was moved: ratchet doctor --fix")
+    yield Check("artifacts", not elsewhere, found, "the folder was moved or copied: ratchet doctor --fix")
 
 
 def _ledger(project: Project) -> Iterator[Check]:
@@ -192,17 +195,6 @@ def _quiet(project: Project) -> Iterator[Check]:
     yield Check("telemetry", not loud, f"on: {', '.join(loud)}" if loud else "off in every library")
 
 
-def _foreign_locations(project: Project) -> str:
-    """The artifact folder that the store names, if it is not this clone's and no longer there."""
-    with closing(sqlite3.connect(f"{project.mlflow_database.as_uri()}?mode=ro", uri=True)) as database:
-        rows = database.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'")
-        for (location,) in rows:
-            base = location.partition("/mlflow/artifacts")[0].removeprefix("file://")
-            if base != str(project.home) and not Path(base).exists():
-                return str(base)
-    return ""
-
-
 def _clear_byte_code(project: Project) -> None:
     from flows import registered
 
@@ -211,11 +203,11 @@ def _clear_byte_code(project: Project) -> None:
 
 def _move_locations(project: Project) -> None:
     """Rewrite the recorded folder of artifacts after the clone was moved."""
-    if project.tracking or not project.mlflow_database.exists() or not (old := _foreign_locations(project)):
+    if project.tracking or not project.mlflow_database.exists() or not (old := stores.elsewhere(project)):
         return
     with closing(sqlite3.connect(project.mlflow_database)) as database, database:
         for table, column in LOCATIONS.items():
             database.execute(  # the names come from LOCATIONS, the values are bound
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
-                (f"file://{old}/", f"file://{project.home}/"),
+                (f"{Path(old).as_uri()}/", f"{project.home.as_uri()}/"),
             )

@@ -13,7 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.errors import RequestError
+from pipelines import shortage
+from pipelines.errors import RequestError, ShortageError
 
 QUIET = {  # each library has its own switch (README, "Offline and quiet")
     "DO_NOT_TRACK": "true",  # Prefect's client, MLflow
@@ -155,6 +156,17 @@ def join() -> Project:
     return project
 
 
+def _make(folder: Path) -> None:
+    """A folder of the state folder. Raises ShortageError if there can be none."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise shortage.of(error, [folder]) or ShortageError(
+            f"The folder {folder} cannot be made: {error.strerror}.",
+            "Move away what is in its place, or name another place with RATCHET_STATE.",
+        ) from error
+
+
 def _entered(foreign: tuple[str, ...]) -> Project:
     project = find()
     os.chdir(project.root)
@@ -163,7 +175,7 @@ def _entered(foreign: tuple[str, ...]) -> Project:
             os.environ.pop(name, None)
     _never_by_proxy()
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:
         del os.environ[name]
     os.environ["DVC_SITE_CACHE_DIR"] = str(project.state / "dvc")

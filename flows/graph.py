@@ -18,7 +18,7 @@ from typing import Any
 
 from flows import died
 from flows.environment import Project
-from pipelines import seal, settings
+from pipelines import seal, settings, shortage
 from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
 
 
@@ -70,6 +70,11 @@ class Graph:
                 f"Add {model!r} to the list `models` under `vars` in dvc.yaml.",
             )
 
+    @property
+    def cache(self) -> Path:
+        """Where DVC keeps what was made."""
+        return cache_of(self.repo)
+
     def needs(self) -> dict[str, set[str]]:
         """Each stage, and the stages that it needs."""
         graph = self.repo.index.graph  # an edge points from a stage to what it depends on
@@ -105,8 +110,11 @@ class Graph:
         os.environ["RATCHET_STAGE_LOG"] = str(log)
         try:
             changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
-        except DvcException as problem:
-            kind, reason = _reason(problem, error)
+        except Exception as problem:
+            places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
+            kind, reason = _reason(problem, error, places)
+            if not kind and not isinstance(problem, DvcException):
+                raise
             raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem
         finally:
             del os.environ["RATCHET_STAGE_LOG"]
@@ -250,7 +258,11 @@ def cache_folder(project: Project) -> Path:
     from dvc.repo import Repo
 
     with Repo(str(project.root)) as repo:
-        return Path(repo.cache.legacy.path)
+        return cache_of(repo)
+
+
+def cache_of(repo: Any) -> Path:
+    return Path(repo.cache.legacy.path)
 
 
 def lend(project: Project, clone: Path) -> None:
@@ -369,11 +381,16 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
-def _reason(problem: Exception, error: Path) -> tuple[str, str]:
-    """The kind of error and what the stage itself said, else "" and the innermost cause that DVC gives."""
-    if error.exists():
-        kind, _, paragraph = error.read_text(encoding="utf-8").partition("\n")
+def _reason(problem: Exception, error: Path, places: list[Path]) -> tuple[str, str]:
+    """The kind of error and what the stage itself said, else "" and the innermost cause that DVC gives.
+
+    places: where stage and DVC write. On a full disk the stage could not say anything.
+    """
+    if error.exists() and (said := error.read_text(encoding="utf-8")):
+        kind, _, paragraph = said.partition("\n")
         return kind, paragraph
+    if short := shortage.of(problem, places, words=False) or shortage.full(places, shortage.NOTHING):
+        return type(short).__name__, str(short)
     while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
         problem = problem.__cause__
     return "", str(problem)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, insert, make_url, select
@@ -21,8 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
+from flows import stores
 from flows.environment import Project
-from pipelines.errors import UnreachableError
+from pipelines import shortage
+from pipelines.errors import ShortageError, UnreachableError
 
 FIRST = "0" * 64  # what the first line has for the hash of the one before
 ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned")
@@ -131,6 +134,9 @@ class Ledger:
         """The database, its table made if it is missing; its failures as an error that says what to do."""
         url = make_url(self.url)
         waits = {"timeout": 60} if url.get_backend_name() == "sqlite" else {}  # seconds, for another writer
+        place = [Path(url.database)] if waits and url.database else []
+        for path in place:
+            stores.check(path)
         try:
             engine = create_engine(url, poolclass=NullPool, connect_args=waits)
             with suppress(Taken), engine.begin() as connection:  # PostgreSQL says so when two make it at once
@@ -139,6 +145,8 @@ class Ledger:
         except SQLAlchemyError as error:
             if isinstance(error, Taken):
                 raise
+            if short := shortage.of(error, place):
+                raise ShortageError(short.what, f"Nothing was decided. {short.do}") from error
             raise UnreachableError(
                 f"The ledger {self.told()} cannot be used now: {' '.join(str(error).split())[:300]}.",
                 "Nothing was decided. Run again when it is back.",

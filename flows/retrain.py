@@ -29,6 +29,7 @@ from flows import (
     made,
     page,
     pages,
+    preflight,
     progress,
     provenance,
     refresh,
@@ -91,6 +92,7 @@ def _begin(project: Project, model: str, wanted: Asked) -> Run:
     declared = declaration.check(model)
     gpus.require(declared.train.device)
     gpus.require(declared.evaluate.device, key="evaluate.device")
+    preflight.check(project, model)
     return Run(project, declared, wanted, _flow_run(), logs, progress.current())
 
 
@@ -130,7 +132,8 @@ def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
 def _failed(project: Project, tick: Tick) -> None:
     """Write it down; those who wait for news are told once, not at every tick until somebody has time for it."""
     before = ticks.last(ticks.read(project, tick.model), lambda line: line.outcome != "began")
-    ticks.write(project, tick)
+    with suppress(OSError):  # a full disk: what has failed is told; the line that is missing says that the run died
+        ticks.write(project, tick)
     known = before is not None and (before.outcome, before.reason) == (tick.outcome, tick.reason)
     if tick.trigger != "command" and not known:  # a person at a terminal has been told already
         told = {"model": tick.model, "outcome": tick.outcome, "reason": tick.reason}
@@ -143,6 +146,7 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
         run.tracker = stack.enter_context(tracker.shared(project))
     run.died = abandoned.end(project, "retrain", model, UUID(run.flow_run)) > 0
     with Graph(project, model) as graph:
+        preflight.cache(graph.cache)
         found, last = _bring_up_to_date(run, graph, stack)
     if found is None:
         return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}

@@ -11,8 +11,9 @@ from typing import Any
 
 import psutil
 
-from flows import locks, servers, worktree
+from flows import locks, servers, stores, worktree
 from flows.environment import Project
+from pipelines import shortage
 from pipelines.errors import BusyError, RatchetError
 
 MOST_BYTES = 5_000_000  # of its log, before a new one is begun
@@ -53,8 +54,10 @@ def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
     while not (found := running(project)):
         if process.poll() is not None or time.monotonic() > until:
             stop(project)
-            tail = log.read_text(errors="replace").strip()[-800:]
-            raise RatchetError(f"The scheduler did not start: {tail or 'it printed nothing'}", "Run `ratchet doctor`.")
+            said = log.read_text(errors="replace")[-20_000:]
+            raise shortage.of_text(said, [log]) or RatchetError(
+                f"The scheduler did not start: {stores.last_line(said)}. Its log is {log}.", "Run `ratchet doctor`."
+            )
         time.sleep(0.05)
     return found
 

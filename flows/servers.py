@@ -23,6 +23,7 @@ from dotenv import dotenv_values
 
 from flows import environment, lifeline, locks, prefect_login, private_files, stores
 from flows.environment import Project
+from pipelines import shortage
 from pipelines.errors import BusyError, RatchetError, RequestError
 
 NAMES = ("prefect", "mlflow")
@@ -36,14 +37,16 @@ class Server:
     url: str  # of the pages a person opens
     pid: int
     started: float  # of the process, in seconds since 1970: tells a reused pid from ours
+    booted: float = 0.0  # of the machine, by the same clock; 0 in what an older version wrote
 
     @property
     def api(self) -> str:
         return f"{self.url}/api" if self.name == "prefect" else self.url
 
     def alive(self) -> bool:
+        moved = psutil.boot_time() - self.booted if self.booted else 0.0  # of a clock that was set, both move with it
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 1
+            return abs(psutil.Process(self.pid).create_time() - moved - self.started) < 1
         except psutil.Error:
             return False
 
@@ -88,12 +91,19 @@ def down(project: Project) -> list[str]:
 
 def recorded(project: Project) -> dict[str, Server]:
     """The servers of this project that are alive."""
+    return {server.name: server for server in _noted(project) if server.alive()}
+
+
+def ended(project: Project) -> list[str]:
+    """The names of those that `ratchet up` started, no `ratchet down` has stopped, and that are gone all the same."""
+    return [server.name for server in _noted(project) if not server.alive()]
+
+
+def _noted(project: Project) -> list[Server]:
     try:
-        entries = json.loads(_path(project).read_text())["servers"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    servers = (Server(**entry) for entry in entries)
-    return {server.name: server for server in servers if server.alive()}
+        return [Server(**entry) for entry in json.loads(_path(project).read_text())["servers"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 @contextmanager
@@ -154,7 +164,7 @@ def _free(port: int) -> bool:
 def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subprocess.Popen[bytes], int]:
     """Start a server on a port, Prefect's on any for 0; returns its process and the port."""
     variables = {key: value for key, value in os.environ.items() if key not in environment.OF_PREFECT}
-    with _log(project, name).open("wb") as log, socket.socket() as door:
+    with log(project, name).open("wb") as out, socket.socket() as door:
         if name == "prefect":
             port = _listen(door, port)
             command = ["flows.prefect_server", str(door.fileno()), str(_login(project)), pipe]
@@ -170,8 +180,8 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
             [sys.executable, "-m", *command],
             env=variables,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=out,
+            stderr=out,
             pass_fds=[door.fileno()] if name == "prefect" else [],
             start_new_session=True,  # one group to stop, and no Ctrl-C meant for somebody else
         )
@@ -199,12 +209,15 @@ def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: 
     while not _answers(health, login):
         if process.poll() is not None or time.monotonic() > until:
             _stop(process.pid)
-            tail = _log(project, name).read_text(errors="replace").strip()[-800:]
-            raise RatchetError(
-                f"The {name} server did not start: {tail or 'it printed nothing'}", "Run `ratchet doctor`."
+            said = log(project, name).read_text(errors="replace")
+            place = stores.of_server(project, name)
+            raise shortage.of_text(said[-20_000:], [place]) or RatchetError(
+                f"The {name} server did not start: {stores.last_line(said)}. Its log is {log(project, name)}.",
+                "Run `ratchet doctor`.",
             )
         time.sleep(0.05)
-    return Server(name, f"http://127.0.0.1:{port}", process.pid, psutil.Process(process.pid).create_time())
+    started = psutil.Process(process.pid).create_time()
+    return Server(name, f"http://127.0.0.1:{port}", process.pid, started, psutil.boot_time())
 
 
 def open_to_all(running: dict[str, Server]) -> bool:
@@ -248,7 +261,7 @@ def _path(project: Project) -> Path:
     return project.state / "servers.json"
 
 
-def _log(project: Project, name: str) -> Path:
+def log(project: Project, name: str) -> Path:
     return project.state / "logs" / f"{name}-server.log"
 
 

@@ -4,6 +4,7 @@ One line of JSON each, only ever added to, in the state folder (`ratchet status`
 that is due has a line when it begins and one when it ends: a beginning without an end is a run that died.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -43,7 +44,9 @@ def write(project: Project, tick: Tick) -> Tick:
     try:
         size = os.fstat(file).st_size
         cut = size and os.pread(file, 1, size - 1) != b"\n"  # by a kill
-        os.write(file, (("\n" if cut else "") + line).encode())  # one call: lines of two processes do not mix
+        content = (("\n" if cut else "") + line).encode()
+        if os.write(file, content) < len(content):  # one call: lines of two processes do not mix
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(file)
     return stamped

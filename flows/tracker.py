@@ -6,8 +6,9 @@ One worker does one thing after the other. It ends with the run, however the run
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -15,8 +16,14 @@ from typing import Any, TypeVar
 from flows import lent, lifeline
 from flows.environment import Project
 from pipelines import lifeline as following
+from pipelines.errors import UnreachableError
 
 T = TypeVar("T")
+BEGINS = 30.0  # seconds that it may take to begin
+DIED = (
+    "The process that talks to MLflow ended without a word. So ends what a person kills, and what the system kills "
+    "because it is out of memory."
+)
 
 
 class Tracker:
@@ -28,27 +35,41 @@ class Tracker:
         log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
         # where everything has been imported already a copy of this process has it too; there are no threads yet
         self._pool = ProcessPoolExecutor(1, get_context("fork" if lent.INSIDE else "spawn"), _begin, (pipe, str(log)))
+        self._first: Future[Any] | None = None  # what it was asked for first
         if lent.INSIDE:
             self.begin()
 
     def begin(self) -> None:
         """Let MLflow be imported now, and not when it is first needed."""
-        self._pool.submit(_warm)
+        with suppress(BrokenProcessPool):
+            self._submit(_warm)
+
+    def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        self._first = self._first or self._pool.submit(os.getpid)
+        return self._pool.submit(work, *arguments)
 
     def close(self) -> None:
-        self._pool.submit(os._exit, 0)  # at once: to take MLflow's libraries down would cost a third of a second
+        with suppress(BrokenProcessPool, TimeoutError):
+            if self._first is None:  # there is none, and to ask it for something would start it
+                return
+            self._first.result(BEGINS)  # one that begins while this process ends would fail, and show its traceback
+            self._pool.submit(os._exit, 0)  # at once: to take MLflow's libraries down would cost a third of a second
         self._pool.shutdown(wait=False)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run flows.<module>.<function>, named "module.function", and wait for its answer.
 
-        Raises what it raises; an error of the tracking store as a RatchetError.
+        Raises what it raises; an error of the tracking store, and the end of the process, as a RatchetError.
         """
-        return self._pool.submit(_call, self._project, name, arguments).result()
+        try:
+            return self._submit(_call, self._project, name, arguments).result()
+        except BrokenProcessPool as error:
+            raise UnreachableError(DIED, "Run again: the stages are done and kept.") from error
 
     def send(self, name: str, *arguments: Any) -> None:
         """Run it without waiting; nobody learns of its failure."""
-        self._pool.submit(_call, self._project, name, arguments)
+        with suppress(BrokenProcessPool):  # the next call tells
+            self._submit(_call, self._project, name, arguments)
 
 
 _current: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
@@ -72,7 +93,10 @@ def shared(project: Project) -> Iterator[Tracker]:
 
 def _begin(pipe: str, log: str) -> None:
     lifeline.let_go()
-    following.redirect(log)
+    try:
+        following.redirect(log)
+    except OSError:  # a full disk: what this process then fails at is told, and nothing else reaches the terminal
+        following.redirect(os.devnull)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
     following.follow(pipe)
 

@@ -8,9 +8,11 @@ import hashlib
 import json
 import posixpath
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import mlflow
@@ -29,12 +31,17 @@ from mlflow.utils.time import get_current_time_millis
 
 from flows import epochs, servers, stores
 from flows.environment import Project
+from pipelines import shortage
 from pipelines.errors import RatchetError, UnreachableError
 
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
 KEY, LONGEST_KEY = r"\w.\- :/", 250  # of a parameter: the characters that MLflow takes, and how many of them
+SILENCE = 120.0  # seconds
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
+
+
+_silent_until = 0.0  # by time.monotonic: of this process, after a failure of `forward`
 
 
 def client(project: Project) -> MlflowClient:
@@ -219,8 +226,14 @@ def forward(
     tags: dict[str, str],
     found: list[epochs.Epoch],
 ) -> None:
-    """Log epochs while a stage trains. What cannot be sent now is sent by publishing: training never waits or fails."""
-    with suppress(Exception):
+    """Log epochs while a stage trains. What cannot be sent now is sent by publishing: training never waits or fails.
+
+    After a failure nothing is sent for a while: what waits for a store that hangs, publishing would have to wait for.
+    """
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return
+    try:
         store = client(project)
         place = experiment(project, store, model)
         if find(store, place, inputs_hash=inputs_hash, published="true"):
@@ -228,6 +241,8 @@ def forward(
         run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash), project.clone).info.run_id
         store.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         log_epochs(store, run_id, found)
+    except Exception:
+        _silent_until = time.monotonic() + SILENCE
 
 
 @contextmanager
@@ -238,6 +253,8 @@ def reachable(project: Project, do: str = RESUMED) -> Iterator[None]:
     except (RatchetError, *MISTAKES):
         raise
     except Exception as error:
+        if short := shortage.of(error, [project.mlflow_database, project.mlflow_artifacts, Path(gettempdir())]):
+            raise short from error
         where = project.tracking or str(project.mlflow_database)
         raise UnreachableError(
             f"The tracking store {where} cannot be used now: {' '.join(str(error).split())[:300]}.",

@@ -12,6 +12,7 @@ The stage is sealed: should a file that it depends on change before it has ended
 on is imported here at the top.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -57,22 +58,24 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
 
 
 def _tell(error: Exception, log: str) -> int:
+    from pipelines import shortage
     from pipelines.errors import RatchetError
 
     if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
         traceback.print_exc()
+    if not isinstance(error, RatchetError):
+        error = shortage.of(error, [Path("data")]) or error
     paragraph = str(error) if isinstance(error, RatchetError) else _unforeseen(error)
-    if log:
-        Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
-    print(f"error: {paragraph}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a full disk takes no words either: whoever started the stage looks at it
+        if log:
+            Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
+        print(f"error: {paragraph}", file=sys.stderr, flush=True)
     return error.status if isinstance(error, RatchetError) else 1
 
 
 def _unforeseen(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'no file named'}."
-    if isinstance(error, MemoryError):
-        return "There is not enough memory for this stage. Give it fewer rows, or a machine with more memory."
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{what}. This was not foreseen: RATCHET_DEBUG=1 in front of the same command shows where it happened."
 

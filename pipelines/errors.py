@@ -8,6 +8,7 @@ RatchetError                what happened, where, what to do: one paragraph, exi
 ├── TrainingError           training cannot go on (a loss that is not a number, a missing device)
 ├── StageError              a stage failed under the flow; carries the stage's own paragraph
 ├── IntegrityError          a file is not the one that was recorded
+├── ShortageError           the machine has no room, no memory or no right left for what is to be written
 ├── UnreachableError        a server, a database or the network is away: the same may work later
 └── BusyError               another process holds what is needed
 """
@@ -51,6 +52,10 @@ class StageError(RatchetError):
 
 
 class IntegrityError(RatchetError):
+    pass
+
+
+class ShortageError(RatchetError):
     pass
 
 

@@ -237,7 +237,7 @@ def test_a_promotion_that_is_killed_is_done_or_not_done_and_the_next_command_com
         "FAULT_SPARE": "0",
         "FAULT_MARK": str(tmp_path / "mark"),
     }
-    path = os.pathsep.join([str(ROOT / "benchmarks" / "faults"), str(ROOT)])
+    path = os.pathsep.join([str(ROOT / "benchmarks" / "faults" / "injected"), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "promote", MODEL, "2", "--reason", "because"],
         cwd=project.root,

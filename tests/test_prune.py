@@ -280,7 +280,8 @@ class TestInOrder:
         for number, (point, when) in enumerate(KILLS):
             mark = tmp_path / f"mark-{number}"
             done = ratchet(
-                project.root, "prune", MODEL, PYTHONPATH=str(ROOT / "benchmarks" / "faults"), FAULT_POINT=point,
+                project.root, "prune", MODEL,
+                PYTHONPATH=str(ROOT / "benchmarks" / "faults" / "injected"), FAULT_POINT=point,
                 FAULT_WHEN=when, FAULT_CALLER="", FAULT_COUNT="1", FAULT_PROCESS="prune", FAULT_SPARE="0",
                 FAULT_MARK=str(mark),
             )  # fmt: skip

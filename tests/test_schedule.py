@@ -1,11 +1,13 @@
 """The schedule, with real processes: portions arrive, ticks come, the scheduler is killed, and everything agrees."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import filelock
 import mlflow
@@ -14,6 +16,7 @@ import psutil
 import pytest
 import requests
 from mlflow.tracking import MlflowClient
+from prefect.server.schemas.schedules import CronSchedule
 
 from flows import ledger, refresh, ticks, worktree
 from flows.environment import Project
@@ -26,6 +29,7 @@ from tests.clone import answer, clone, edit, git, prefect, ratchet
 from tests.world import PATIENCE, until
 
 MODEL = "breast_cancer"
+BERLIN = ZoneInfo("Europe/Berlin")
 EVERY = 6  # seconds
 
 
@@ -44,6 +48,16 @@ def test_each_kind_of_schedule_is_prefects(rules, expected):
 
 def test_a_model_without_a_schedule_has_none():
     assert rhythm(Schedule.model_validate({})) is None
+
+
+@pytest.mark.parametrize("cron", ["30 2 * * *", "0 2 * * *", "0 3 * * *", "0 0 * * *"])
+@pytest.mark.parametrize("first", [datetime(2027, 3, 26, tzinfo=BERLIN), datetime(2027, 10, 29, tzinfo=BERLIN)])
+def test_a_day_of_23_or_25_hours_has_one_run(cron, first):
+    """In March the clock leaves out the hour from 2 to 3, in October it shows it twice."""
+    found = rhythm(Schedule.model_validate({"cron": cron, "timezone": "Europe/Berlin"}))
+    dates = asyncio.run(CronSchedule(cron=found.cron, timezone=found.timezone).get_dates(n=6, start=first))
+    days = [(first + timedelta(days=day)).date() for day in range(6)]
+    assert [date.astimezone(BERLIN).date() for date in dates] == days
 
 
 class Shop:

@@ -1,0 +1,41 @@
+"""Diagnosis: an error that nobody foresaw, told by what is wrong with the machine if something is.
+
+Libraries say it in many layers: a server answers 500 because its disk is full, a client that it cannot connect because
+the server was killed. What is wrong is still there when the error arrives, so it is looked for.
+"""
+
+from collections.abc import Iterator
+
+from flows import preflight, servers, stores
+from flows.environment import Project
+from pipelines import shortage
+from pipelines.errors import RatchetError, UnreachableError
+
+
+def told(project: Project, error: BaseException) -> RatchetError | None:
+    """What to tell a person instead of the error; None if nothing is known to be wrong."""
+    places = preflight.places(project)
+    if short := shortage.of(error, places) or shortage.full(places, shortage.NOTHING):
+        return short
+    return next(_of_databases(project), None)
+
+
+def _of_databases(project: Project) -> Iterator[RatchetError]:
+    """The databases that are damaged or gone, and the servers that have ended."""
+    if not project.prefect:
+        path = stores.of_server(project, "prefect")
+        if "prefect" in servers.recorded(project) and (not path.exists() or not path.stat().st_size):
+            yield UnreachableError(
+                f"Prefect's database {path} has gone while its server is up.",
+                "`ratchet down`, then `ratchet up` makes a new one; models, their runs and the ledger are elsewhere.",
+            )
+    for path in (stores.of_server(project, "prefect"), project.mlflow_database):
+        try:
+            stores.check(path)
+        except RatchetError as damaged:
+            yield damaged
+    if ended := servers.ended(project):
+        yield UnreachableError(
+            f"The server of {ended[0]} has ended since `ratchet up`; its log is {servers.log(project, ended[0])}.",
+            "Run `ratchet up` to start it again, and then the same command.",
+        )
