@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import contextlib
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -31,7 +32,7 @@ def hardware():
 @pytest.fixture(scope="session")
 def made(tmp_path_factory, hardware):
     """A project folder in which all stages have run: for `pets` (two classes, text), `weights` (a regression on the
-    same table) and `tiles` (images, three classes, whole numbers)."""
+    same table) and `tiles` (images, three classes, whole numbers). It is only read: who writes takes a copy."""
     world = World(tmp_path_factory.mktemp("made"))
     world.declare()
     world.declare_weights()
@@ -42,4 +43,24 @@ def made(tmp_path_factory, hardware):
         world.pin(tiles(), "rows.parquet", model="tiles")
         for model in ("pets", "weights", "tiles"):
             world.run(*STAGES, model=model)
+    SHARED[world.root] = listed(world.root)
     return world
+
+
+SHARED: dict[Path, dict[Path, int]] = {}  # folders that tests share -> what is in them
+
+
+def listed(folder: Path) -> dict[Path, int]:
+    """Every file, and when it was changed."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def _shared_folders_stay():
+    """What one test leaves there the next one would find, or not, depending on the order."""
+    yield
+    for folder, before in SHARED.items():
+        if (now := listed(folder)) != before:
+            SHARED[folder] = now  # told once
+            changed = sorted(str(path.relative_to(folder)) for path, _ in before.items() ^ now.items())
+            pytest.fail(f"this test changed {sorted(set(changed))} in the folder that tests share: take a copy")

@@ -37,6 +37,12 @@ from tests.world import PATIENCE, STAGES, World, pets
 FEATURES = ["weight", "age", "colour"]
 
 
+@pytest.fixture(scope="module")
+def made(made, tmp_path_factory) -> World:
+    """A copy, as Python leaves byte code beside a model's own code."""
+    return made.copy(tmp_path_factory.mktemp("predict"))
+
+
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch):
     """A model is loaded from the same files again and again here, which takes longer than to predict."""

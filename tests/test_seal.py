@@ -134,11 +134,11 @@ for stage in sys.argv[1:]:
 """
 
 
-def test_what_is_found_by_walking_is_what_is_really_loaded(made):
+def test_what_is_found_by_walking_is_what_is_really_loaded(made, tmp_path):
     """Each stage in a fork of a process that has imported nothing of the project."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *STAGES],
-        cwd=made.root,
+        cwd=made.copy(tmp_path).root,
         env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

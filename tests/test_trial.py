@@ -14,8 +14,15 @@ from pipelines import declaration
 from pipelines.errors import IntegrityError
 from pipelines.predictor import model_hash
 from tests.test_evaluate import predictions
+from tests.world import World
 
 MODELS = ["pets", "weights", "tiles"]
+
+
+@pytest.fixture(scope="module")
+def made(made, tmp_path_factory) -> World:
+    """A copy, for the store and what it holds."""
+    return made.copy(tmp_path_factory.mktemp("trial"))
 
 
 @pytest.fixture(scope="module")

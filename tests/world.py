@@ -115,6 +115,10 @@ class World:
         (path.parent.parent / "pin.json").write_text(json.dumps(pin))
         return path
 
+    def copy(self, folder: Path) -> "World":
+        """The same in another folder, which may be there."""
+        return World(Path(shutil.copytree(self.root, folder, dirs_exist_ok=True)))
+
     def run(self, *stages: str, model: str = "pets") -> Path:
         """Run stages in this process; returns data/<model>."""
         for stage in stages:
