@@ -68,7 +68,7 @@ FLOWS = {  # the modules of flows/ that may import a library
     },
     "dvc": {"content", "graph"},
     "codecarbon": {"energy"},
-    "tensorflow": set(),
+    "tensorflow": {"served"},
     "keras": set(),
     "great_expectations": set(),
 }
