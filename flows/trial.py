@@ -18,7 +18,7 @@ from typing import Any
 from pipelines import device, evaluate, settings, tables, warm
 from pipelines.errors import RatchetError
 from pipelines.lifeline import follow
-from pipelines.predictor import Predictor
+from pipelines.predictor import Predictor, check_manifest
 from pipelines.settings import Data
 from pipelines.train import Train
 
@@ -81,6 +81,7 @@ def main(path: Path) -> None:
         answer["golden"] = _golden(Path(request.artifact), data, rows)
     for name, place in request.score.items():
         try:
+            check_manifest(Path(place))
             device.of_model(Path(place), "auto")  # refuses what would end the process
             evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
         except Exception as error:  # whatever is wrong with an old model, it is told and decided about
