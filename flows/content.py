@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dvc.output import Output
 from dvc.stage import cache
 from dvc.stage.serialize import to_single_stage_lockfile
 from dvc.utils.serialize import loads_yaml
@@ -31,7 +32,8 @@ from pipelines import seal
 from pipelines.seal import Signature
 
 NAME = "md5"  # DVC's hash
-YOUNG = 100_000_000  # nanoseconds: two changes that are nearer to each other can have the same time of change
+YOUNG = 20_000_000  # nanoseconds: two changes that are nearer to each other can have the same time of change
+LARGE = 1 << 20  # bytes of a file for which it is worth to wait that long, instead of reading it twice
 ATTEMPTS = 3  # at a file that is being written
 Found = tuple[Meta, HashInfo] | tuple[None, None]
 
@@ -49,9 +51,10 @@ class Content(StateBase):
     def digest(self, path: str) -> str:
         """DVC's hash of a file. Raises OSError if it cannot be read."""
         for _ in range(ATTEMPTS):
-            before, now = seal.signature(Path(path)), time.time_ns()
+            before = seal.signature(Path(path))
             if before in self._read:
                 return self._read[before]
+            now = _old_enough(before)
             with open(path, "rb") as file:
                 value = hashlib.file_digest(file, _md5).hexdigest()
             if before is not None and seal.signature(Path(path)) == before:
@@ -59,6 +62,13 @@ class Content(StateBase):
                     self._read[before] = value
                 break
         return value
+
+    def believe(self, path: str, digest: str) -> None:
+        """Of an object that was copied a moment ago from a file that was read: a large one is not read once more."""
+        signature = seal.signature(Path(path))
+        if signature is not None and signature[2] > LARGE:
+            _old_enough(signature)
+            self._read[signature] = digest
 
     def get(self, path: str, fs: Any, info: dict[str, Any] | None = None) -> Found:
         if not isinstance(fs, LocalFileSystem):
@@ -97,15 +107,44 @@ class Content(StateBase):
         pass
 
 
+def _old_enough(signature: Signature | None) -> int:
+    """The time now, in nanoseconds, after a large file that has just been written is no longer young."""
+    now = time.time_ns()
+    if signature is not None and signature[2] > LARGE and 0 <= now - signature[-1] <= YOUNG:
+        time.sleep(2 * YOUNG / 1e9)
+    return time.time_ns()
+
+
 def install() -> None:
     """For every repository of DVC's that this process opens from now on."""
     from dvc_data.hashfile import state
 
     state.State = Content  # type: ignore[assignment,misc]
     LocalHashFileDB.check = _check  # type: ignore[method-assign]
+    LocalHashFileDB.add = _add  # type: ignore[method-assign]
+    Output.commit = _commit
 
 
-_DVC_CHECK = LocalHashFileDB.check
+_DVC_CHECK, _DVC_ADD, _DVC_COMMIT = LocalHashFileDB.check, LocalHashFileDB.add, Output.commit
+
+
+def _commit(self: Any, filter_info: str | None = None, relink: bool = True) -> None:
+    """In place of DVC's own, with the same result: where files are copied into the cache, it copies each back as well.
+
+    That would have to be read again, since it is another file.
+    """
+    copies = self.use_cache and set(self.cache.cache_types) <= {"reflink", "copy"}
+    _DVC_COMMIT(self, filter_info, relink=relink and not copies)
+
+
+def _add(self: Any, path: Any, fs: Any, oid: Any, *more: Any, **options: Any) -> int:
+    """In place of DVC's own, which this is, and noted is what was not there before."""
+    fresh = [one for one in ([oid] if isinstance(oid, str) else oid) if not os.path.lexists(self.oid_to_path(one))]
+    count = _DVC_ADD(self, path, fs, oid, *more, **options)
+    if self.hash_name == NAME and isinstance(self.state, Content):
+        for one in fresh:
+            self.state.believe(self.oid_to_path(one), one.partition(".")[0])
+    return int(count)
 
 
 def _check(self: Any, oid: str, check_hash: bool = True, _info: dict[str, Any] | None = None) -> Meta:

@@ -14,7 +14,7 @@ import pytest
 from flows import decide, gain, kept, ledger, moves, registry, tracking, trial
 from flows.environment import Project
 from flows.made import Made, Published
-from pipelines import declaration, evaluate
+from pipelines import declaration, evaluate, seal
 from pipelines.declaration import Slice
 from pipelines.errors import IntegrityError
 from pipelines.predictor import Predictor, model_hash, write_manifest
@@ -351,3 +351,14 @@ def test_where_better_is_required_not_worse_is_not_enough(shop):
     assert (equal["decision"], equal["champion"]) == ("undecided", 1)
     better = it.decide(it.candidate("three"), require="better", margin=0.5)
     assert (better["decision"], better["champion"]) == ("accepted", 3)
+
+
+def test_what_changed_after_it_was_made_is_not_judged(shop):
+    one = shop()
+    found, published = one.candidate("a")
+    path = one.folder / "test.parquet"
+    found = replace(found, signed=seal.sign([path]))
+    path.write_bytes(path.read_bytes())
+    with pytest.raises(IntegrityError, match=r"test\.parquet changed after the stages had made it"):
+        one.decide((found, published))
+    assert one.actions() == []

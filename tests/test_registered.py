@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow.pyfunc
 import pandas as pd
 import pytest
 
@@ -33,7 +34,7 @@ from flows.places import Wanted
 from pipelines import predictor
 from pipelines.errors import IntegrityError
 from tests import registered as made_up
-from tests.clone import environment
+from tests.clone import environment, git
 from tests.registered import MODEL
 from tests.world import ROOT
 
@@ -116,6 +117,19 @@ def linked(path: Path) -> None:
     path.symlink_to("elsewhere")
 
 
+def planted(source: Path) -> Path:
+    """Byte code of other code beside a source, with the time and size of that source."""
+    content, status = source.read_text(), source.stat()
+    source.write_text(payload() + content)
+    py_compile.compile(str(source), doraise=True)
+    (compiled,) = source.parent.glob("__pycache__/*.pyc")
+    source.write_text(content)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    mark = int(status.st_mtime).to_bytes(4, "little") + len(content).to_bytes(4, "little")
+    compiled.write_bytes(compiled.read_bytes()[:8] + mark + compiled.read_bytes()[16:])
+    return compiled
+
+
 CHANGES = {
     "code": (lambda folder: before(folder / "served.py"), "served.py was changed"),
     "code and manifest": (rewritten, "artifacts/model/manifest.json was changed, artifacts/model/predictor.py was"),
@@ -196,16 +210,7 @@ def test_the_gate_compares_with_no_champion_that_was_changed(project, artifact, 
 @pytest.mark.parametrize("name", ["served.py", "artifacts/model/predictor.py"])
 def test_byte_code_beside_a_model_is_not_run_and_doctor_names_and_removes_it(project, artifact, name):
     """Plain MLflow runs it: it has the time and size of the source that belongs to it."""
-    source = artifact / name
-    content, status = source.read_text(), source.stat()
-    evil = payload() + content
-    source.write_text(evil)
-    py_compile.compile(str(source), doraise=True)
-    (compiled,) = source.parent.glob("__pycache__/*.pyc")
-    source.write_text(content)
-    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
-    mark = int(status.st_mtime).to_bytes(4, "little") + len(content).to_bytes(4, "little")
-    compiled.write_bytes(compiled.read_bytes()[:8] + mark + compiled.read_bytes()[16:])
+    compiled = planted(artifact / name)
     assert load.load_model(MODEL).predict(pd.DataFrame({"x": [3.0]}))["prediction"].tolist() == [6.0]
     assert not (project.root / RAN).exists()
     (check,) = [check for check in doctor._models(project) if not check.ok]
@@ -213,6 +218,37 @@ def test_byte_code_beside_a_model_is_not_run_and_doctor_names_and_removes_it(pro
     assert compiled.parent.name in check.found
     registered.clear_byte_code(project)
     assert [check.name for check in doctor._models(project)] == ["models"]
+
+
+def test_plain_mlflow_runs_no_byte_code_of_the_predictor_and_leaves_none(project, artifact):
+    """Our own script compiles the very bytes that it has hashed. MLflow checks nothing else."""
+    planted(artifact / "artifacts" / "model" / "predictor.py")
+    assert mlflow.pyfunc.load_model(str(artifact)).predict(pd.DataFrame({"x": [3.0]})) is not None
+    assert not (project.root / RAN).exists()
+    shutil.rmtree(artifact / "artifacts" / "model" / "__pycache__")
+    code = f"import mlflow; mlflow.pyfunc.load_model({str(artifact)!r})"
+    quiet = environment(PYTHONDONTWRITEBYTECODE="")
+    subprocess.run([sys.executable, "-c", code], env=quiet, check=True, capture_output=True)
+    assert [path.relative_to(artifact).as_posix() for path in integrity.byte_code(artifact)] == ["__pycache__"]
+
+
+def test_a_ref_of_a_recorded_commit_that_was_moved_is_named_by_doctor(project):
+    git(project.root, "init", "-q")
+    (project.root / "file").touch()
+    git(project.root, "add", "file")
+    for text in ("first", "second"):
+        git(project.root, "commit", "-q", "--allow-empty", "-m", text)
+    first, second = git(project.root, "rev-parse", "HEAD~1"), git(project.root, "rev-parse", "HEAD")
+    store, ref = tracking.client(project), f"refs/ratchet/{MODEL}/1"
+    run = registry.champion(store, MODEL).run_id
+    git(project.root, "update-ref", ref, first)
+    store.set_tag(run, "ratchet.ref", ref)
+    store.set_tag(run, "ratchet.commit", first)
+    assert [check.ok for check in doctor._models(project)] == [True]
+    git(project.root, "update-ref", ref, second)
+    (check,) = [check for check in doctor._models(project) if not check.ok]
+    assert (check.name, check.fix) == ("commits", f"git update-ref {ref} {first}")
+    shutil.rmtree(project.root / ".git")
 
 
 def test_registry_and_ledger_have_to_agree(project, artifact):
