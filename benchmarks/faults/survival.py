@@ -96,7 +96,8 @@ def said(world: World, fault: Fault) -> Iterator[tuple[str, str]]:
     wanted = {"term": "terminated", "int": "interrupted"}.get(fault.action, r"The disk at \S+ is full.*run again")
     if "Traceback" in words or not re.search(rf"^error: .*{wanted}", words.splitlines()[-1] if words else ""):
         yield "words", f"it said: {words[-600:]}"
-    yield from running(world.place)
+    if fault.action != "full":  # nothing can be noted then: the next run does it
+        yield from running(world.place)
 
 
 def stage_of(folder: Path, finished: list[str]) -> str:
