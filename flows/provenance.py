@@ -8,6 +8,7 @@ import getpass
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
         made_by = _write(project, IDENTITY | dated, "commit-tree", final, *parents, "-m", message)
     refs = _refs(project, model)
     if made_by not in refs:
-        number = 1 + max((int(name.rpartition("/")[2]) for name in refs.values()), default=0)
+        number = 1 + max(map(_number, refs.values()), default=0)
         refs[made_by] = f"refs/ratchet/{model}/{number}"
         _write(project, {}, "update-ref", refs[made_by], made_by, "0" * 40)  # fails if the name is taken meanwhile
     return {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
@@ -132,6 +133,12 @@ def _no_code(project: Project) -> list[str]:
     listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
     found = [(name, project.root / name) for name in filter(None, listed)]
     return [name for name, path in found if _kind(path) in DATA | SECRET or _size(path) > MOST_BYTES]
+
+
+def _number(ref: str) -> int:
+    """Of a tree that is kept; 0 for a ref that somebody else has put there."""
+    last = ref.rpartition("/")[2]
+    return int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
 
 
 def _kind(path: Path) -> str:

@@ -45,7 +45,7 @@ from flows.graph import Graph, inputs_hash
 from flows.made import Made
 from flows.steps import Run
 from flows.ticks import Tick
-from pipelines import declaration, gpus, seal
+from pipelines import declaration, gpus, seal, settings
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 
 KEPT_LOGS = 200  # of runs
@@ -63,6 +63,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         force: Retrain though nothing is new.
         reason: Why, for the record.
     """
+    settings.check_name(model)  # before a lock, a log or a line of the ticks is named after it
     wanted = asked.current(force, reason)
     project = environment.find() if wanted.by_hand else environment.join()
     if not wanted.by_hand:

@@ -14,6 +14,7 @@ on is imported here at the top.
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -46,13 +47,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[str, str]:
-    if len(arguments) == 2 and arguments[0] in STAGES:
+    if len(arguments) == 2 and arguments[0] in STAGES and re.fullmatch(r"\w+", arguments[1]):
         return arguments[0], arguments[1]
     from pipelines.errors import RequestError
-    from pipelines.settings import nearest
+    from pipelines.settings import check_name, nearest
 
     if len(arguments) != 2:
         raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
+    if arguments[0] in STAGES:
+        check_name(arguments[1])  # refuses it: no path is made of such a name, not even to look
     raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
 
 

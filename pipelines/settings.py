@@ -175,10 +175,15 @@ class Data(Section):
 S = TypeVar("S", bound=Section)
 
 
+def is_name(word: str) -> bool:
+    """Whether a model may be called so: it becomes the name of files, refs and locks, and part of queries."""
+    taken = word in RESERVED or keyword.iskeyword(word)
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", word)) and len(word) <= LONGEST_NAME and not taken
+
+
 def check_name(model: str) -> str:
     """The name, if it may be a model's. Raises RequestError."""
-    taken = model in RESERVED or keyword.iskeyword(model)
-    if re.fullmatch(r"[a-z][a-z0-9_]*", model) and len(model) <= LONGEST_NAME and not taken:
+    if is_name(model):
         return model
     raise RequestError(
         f"{_shown(model)} cannot be a model's name.",
@@ -188,8 +193,8 @@ def check_name(model: str) -> str:
 
 
 def models() -> list[str]:
-    """The names of the models that have a YAML file here."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The names of the models that have a YAML file here; a file by another name is none of a model's."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if is_name(path.stem))
 
 
 def read(model: str) -> dict[str, Any]:
