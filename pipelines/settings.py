@@ -7,6 +7,7 @@ of `Section`. YAML is read as version 1.2, as DVC does: `1e-5` is a number and `
 import difflib
 import keyword
 import math
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipelines.errors import RequestError, SettingsError
+from pipelines import regular
+from pipelines.errors import DataError, RequestError, SettingsError
 
 FORMAT = 1
 FOLDER = Path("models")  # relative to the project, which is every stage's working directory
@@ -200,15 +202,20 @@ def models() -> list[str]:
 def read(model: str) -> dict[str, Any]:
     """The whole of models/<model>.yaml, unchecked. Raises RequestError if there is none to read."""
     path = FOLDER / f"{check_name(model)}.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         known = ", ".join(models()) or "none"
         near = difflib.get_close_matches(model, models(), n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Models here: {known}."
         raise RequestError(f"There is no model {model!r}: {path} does not exist.", hint)
-    if path.stat().st_size > MOST_BYTES:
+    try:
+        with regular.opened(path, [Path.cwd()]) as file:
+            text = file.read(MOST_BYTES + 1)
+    except DataError as error:
+        raise SettingsError(error.what, error.do) from error
+    if len(text) > MOST_BYTES:
         raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(text.decode())
     except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
         detail = " ".join(str(error).split())
         raise SettingsError(f"{path} is not valid YAML: {detail}", "Correct the file and run again.") from error

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines import arrays, idx, images, rows, texts
+from pipelines import arrays, idx, images, regular, rows, texts
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
@@ -87,7 +87,7 @@ def _is_below(name: Any) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
