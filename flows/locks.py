@@ -30,7 +30,7 @@ def hold(
     Raises BusyError if it is taken and `wait` is false, RequestError for a name that is no plain one.
     """
     if not PLAIN.fullmatch(name):
-        raise RequestError(f"{name[:80]!r} cannot be the name of a lock.", "It is made of a model's name: correct that.")
+        raise RequestError(f"{name[:80]!r} cannot be the name of a lock.", "Correct the name of the model.")
     path = project.state / "locks" / f"{name}.lock"
     note = path.with_suffix(".json")
     lock = FileLock(path)

@@ -76,7 +76,8 @@ class PictureDraft(Draft):
 def found(path: Path) -> Pictures | None:
     """The images at a path; None if there are none, but a table. Raises DataError, RequestError."""
     if path.is_dir():
-        files = [file for file in arrivals.listed(path, [path]) if sources.format_of(file) in ("image", "idx", "arrays")]
+        there = arrivals.listed(path, [path])
+        files = [file for file in there if sources.format_of(file) in ("image", "idx", "arrays")]
         if not files:
             raise RequestError(f"{path} holds no images.", "Of tables give --data one file; others can follow it.")
     elif sources.format_of(path) in ("idx", "arrays"):

@@ -225,7 +225,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
 
 
 def _check_followed(source: str) -> None:
-    """Raises DataError for what DVC would wait for, or follow to where nobody has declared: see pipelines/regular.py."""
+    """Raises DataError for what DVC would wait for, or follow to where nobody has declared."""
     if "://" not in source and os.path.exists(source):
         regular.check_tree(Path(source))
 

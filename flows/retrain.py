@@ -45,7 +45,7 @@ from flows.graph import Graph, inputs_hash
 from flows.made import Made
 from flows.steps import Run
 from flows.ticks import Tick
-from pipelines import declaration, gpus, seal, settings
+from pipelines import declaration, gpus, seal, settings, shown
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 
 KEPT_LOGS = 200  # of runs
@@ -109,7 +109,7 @@ def _busy(project: Project, model: str, wanted: Asked, error: BusyError) -> Stat
 def _ended(model: str, decision: str, reason: str, answer: dict[str, Any] | None = None) -> State:
     """The state in which Prefect shows the run, with what `ratchet run --json` prints."""
     data = answer or {"format": 1, "model": model, "decision": decision, "reason": reason}
-    return Completed(name=STATES.get(decision, decision.capitalize()), message=reason, data=data)
+    return Completed(name=STATES.get(decision, decision.capitalize()), message=shown.line(reason), data=data)
 
 
 def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:

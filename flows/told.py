@@ -289,7 +289,7 @@ def _table(rows: list[dict[str, str]], grey: frozenset[int] = frozenset()) -> st
     table.add_column(last, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(*row.values(), style="dim" if number in grey else "")
-    console = Console(width=max(120, Console().width))
+    console = Console(width=max(120, Console().width), emoji=False)  # a class may be called :x:
     with console.capture() as capture:
         console.print(table, markup=False)
     return capture.get().rstrip()

@@ -60,11 +60,12 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
 
 
 def _tell(error: Exception, log: str) -> int:
+    from pipelines import shown
     from pipelines.errors import RatchetError
 
     if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
         traceback.print_exc()
-    paragraph = str(error) if isinstance(error, RatchetError) else _unforeseen(error)
+    paragraph = str(error) if isinstance(error, RatchetError) else shown.line(_unforeseen(error))
     if log:
         Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
     print(f"error: {paragraph}", file=sys.stderr, flush=True)

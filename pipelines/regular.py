@@ -5,11 +5,11 @@ and the run can. A second name of the same file (a hard link) cannot be told fro
 """
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from pipelines.errors import DataError
 
@@ -38,7 +38,7 @@ def check(path: Path, within: Sequence[Path] = ()) -> None:
         opened(path, within).close()
 
 
-def opened(path: Path, within: Sequence[Path] = ()) -> BinaryIO:
+def opened(path: Path, within: Sequence[Path] = ()) -> io.BufferedReader:
     """The bytes of a regular file.
 
     within: folders; if there are any, the file lies in one of them, wherever links lead. Raises DataError for anything
@@ -60,7 +60,7 @@ def opened(path: Path, within: Sequence[Path] = ()) -> BinaryIO:
     except DataError:  # it was put there between the two looks
         os.close(file)
         raise
-    return os.fdopen(file, "rb")
+    return open(file, "rb")
 
 
 def _real(path: Path, within: Sequence[Path]) -> str:

@@ -1,6 +1,5 @@
 """Names from outside: none becomes a path, a query or an option of git's before it is known to be plain."""
 
-
 import os
 
 import pytest
@@ -111,7 +110,7 @@ def test_a_ref_by_another_name_is_not_counted(project):
 def test_a_branch_that_is_an_option_of_gits_is_refused(branch, project, monkeypatch):
     git(project.root, "init", "-q", "-b", "main")
     monkeypatch.setenv("RATCHET_BRANCH", branch)
-    with pytest.raises(RequestError, match="RATCHET_BRANCH is .* no name of a branch"):
+    with pytest.raises(RequestError, match=r"RATCHET_BRANCH is .* no name of a branch"):
         worktree.declared(project)
 
 
@@ -157,5 +156,3 @@ def test_names_in_the_ledger_that_nobody_of_us_has_written_stop_a_prune(project)
         connection.execute(insert(ledger.LINES).values(**asdict(line) | {"model": "../evil' or '1", "sequence": 1}))
     with pytest.raises(IntegrityError, match=r"lines of \"\.\./evil' or '1\""):
         prune._named(book)
-
-
