@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows import folder_rights
 from pipelines.errors import RequestError
 
 QUIET = {  # each library has its own switch (README, "Offline and quiet")
@@ -118,6 +119,11 @@ def branch() -> str:
     return os.environ.get("RATCHET_BRANCH", "")
 
 
+def shared() -> bool:
+    """RATCHET_SHARED=1: others may read what the clone keeps, as far as the umask lets them."""
+    return os.environ.get("RATCHET_SHARED", "") == "1"
+
+
 def hooks() -> dict[str, str]:
     """RATCHET_WEBHOOK and RATCHET_HOOK, where they are set: an address and a command, both often secret."""
     found = {"RATCHET_WEBHOOK": os.environ.get("RATCHET_WEBHOOK"), "RATCHET_HOOK": os.environ.get("RATCHET_HOOK")}
@@ -162,6 +168,8 @@ def _entered(foreign: tuple[str, ...]) -> Project:
         for name in OF_PREFECT:
             os.environ.pop(name, None)
     _never_by_proxy()
+    if not shared():
+        folder_rights.close(project)
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:

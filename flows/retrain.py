@@ -36,6 +36,7 @@ from flows import (
     steps,
     ticks,
     tracker,
+    untracked,
     warm,
     worktree,
 )
@@ -167,6 +168,7 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
         "test_hash": found.test_hash,
         "metrics": found.metrics,
         "stages": run.stages,
+        "untracked": provenance.added(project, run.tree),
         "seconds": round(time.monotonic() - start, 2),
     }
 
@@ -246,6 +248,7 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
     Each stage is sealed while it runs (pipelines/seal.py). This is about the time between stages, and about files that
     a stage has made: without it a run could be of two trees, and be named after one.
     """
+    untracked.check(run.project, [*opened.sources(), run.project.root / "models" / f"{run.model}.yaml"])
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
     yield inputs_hash(inputs)
     if any(stage["state"] != "Unchanged" for stage in run.stages):
