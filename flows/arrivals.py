@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from flows.environment import Project
-from pipelines import images, packed, regular, seal, sources
+from pipelines import images, packed, parquet, regular, seal, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
@@ -195,7 +193,9 @@ def _rows(path: Path, declared: Declaration) -> int:
     """
     if sources.format_of(path) == "parquet":
         try:
-            return int(pq.read_metadata(path).num_rows)
+            return parquet.rows(path)
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(
                 f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."

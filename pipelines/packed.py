@@ -41,7 +41,7 @@ def size(path: Path) -> int:
 def check_archive(path: Path, archive: zipfile.ZipFile) -> int:
     """The bytes of all its members, of which zipfile reads no more than it says here. Raises DataError."""
     total = sum(member.file_size for member in archive.infolist())
-    _check(path, total, path.stat().st_size)
+    check(path, total, path.stat().st_size)
     return total
 
 
@@ -59,7 +59,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         count = self._file.readinto(buffer)
         self._count += count
-        _check(self._path, self._count, self._packed.tell())
+        check(self._path, self._count, self._packed.tell())
         return count
 
     def close(self) -> None:
@@ -69,7 +69,8 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _check(path: Path, unpacked: int, packed: int) -> None:
+def check(path: Path, unpacked: int, packed: int) -> None:
+    """Raises DataError if so many bytes are too many to come out of a file of so few."""
     if unpacked > SMALL and unpacked > MOST * packed:
         raise DataError(
             f"{path} is packed so that more than {SMALL / 1e9:.1f} GB come out of {packed / 1e6:.1f} MB, over {MOST} "

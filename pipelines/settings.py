@@ -25,6 +25,8 @@ FOLDER = Path("models")  # relative to the project, which is every stage's worki
 RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
 LONGEST_NAME = 100  # letters of a model's name: it becomes the name of files
 MOST_BYTES = 1_000_000  # of one YAML file
+MOST_VALUES = 1_000_000  # of one YAML file, its aliases written out,
+MOST_DEPTH = 50  # and so deep
 MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
 PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
@@ -215,10 +217,10 @@ def read(model: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
     try:
-        content = YAML(typ="safe", pure=True).load(text.decode())
+        content = plain_yaml(text.decode())
     except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
-        detail = " ".join(str(error).split())
-        raise SettingsError(f"{path} is not valid YAML: {detail}", "Correct the file and run again.") from error
+        detail = " ".join(str(error).split()).rstrip(".")
+        raise SettingsError(f"{path} is not valid YAML: {detail}.", "Correct the file and run again.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path} must be a mapping of sections, and is a {type(content).__name__}.")
     if content.get("format") != FORMAT:
@@ -227,6 +229,38 @@ def read(model: str) -> dict[str, Any]:
             f"Write `format: {FORMAT}` at the top; FORMATS.md says what it means.",
         )
     return content
+
+
+def plain_yaml(text: str) -> Any:
+    """The content of a YAML text. Raises YAMLError or RecursionError, ValueError for one that is no settings at all."""
+    depth = deepest = 0
+    for found in re.finditer(r"[\[{\]}]", text):  # the parser takes seconds to give up
+        depth = max(0, depth + (1 if found[0] in "[{" else -1))
+        deepest = max(deepest, depth)
+    if deepest > 4 * MOST_DEPTH:  # some may stand in words
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    content = YAML(typ="safe", pure=True).load(text)
+    _size(content)
+    return content
+
+
+def _size(content: Any, depth: int = 0, known: dict[int, int] | None = None) -> int:
+    """How many values there are once every alias is written out. Raises ValueError for too many, or too deep.
+
+    A few lines of aliases of aliases are billions of values for whoever writes them out, and one that holds itself has
+    no end.
+    """
+    known = {} if known is None else known
+    if depth > MOST_DEPTH:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in known:
+        parts = [*content, *content.values()] if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(_size(part, depth + 1, known) for part in parts)
+    if known[id(content)] > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values, its aliases written out")
+    return known[id(content)]
 
 
 def load(model: str, section: str, kind: type[S]) -> S:
