@@ -1,4 +1,4 @@
-"""Bombs: small files that promise or unpack to more than memory or disk hold: one paragraph each, soon, in little memory.
+"""Bombs: small files that promise or unpack to more than memory or disk hold: one paragraph each, soon.
 
 The files are read in one process that may not take more than MOST_MEMORY.
 """
