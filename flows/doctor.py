@@ -41,8 +41,8 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
         _move_locations(project)
         _clear_byte_code(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models, _servers, _login,
-        _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models, _servers,
+        _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
