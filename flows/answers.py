@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipelines import rows, tables
@@ -34,19 +35,32 @@ def writer(path: Path, schema: pa.Schema) -> Writer:
     return tables.Writer(path, schema) if path.suffix.lower() == ".parquet" else _Csv(path, schema)
 
 
+FORMULA = r"^[=+\-@\t\r]"  # how a cell begins that a spreadsheet computes, or runs (OWASP, "CSV Injection")
+NUMBER = r"^[+-]?[0-9.,]+([eE][+-]?[0-9]+)?$"  # which is none, though it begins so
+
+
 class _Csv:
-    """UTF-8 with a header, every number in as few digits as give it back, text in quotes."""
+    """UTF-8 with a header, every number in as few digits as give it back, text in quotes; ' before what a spreadsheet
+    would take for a formula."""
 
     def __init__(self, path: Path, schema: pa.Schema):
         self.rows, self._path, self._schema = 0, path, schema
 
     def __enter__(self) -> "_Csv":
-        self._file = pyarrow.csv.CSVWriter(self._path, self._schema)
+        names = _harmless(pa.array(self._schema.names)).to_pylist()
+        self._written = pa.schema([field.with_name(name) for field, name in zip(self._schema, names, strict=True)])
+        self._file = pyarrow.csv.CSVWriter(self._path, self._written)
         return self
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._file.write_batch(batch)
+        columns = [_harmless(column) if pa.types.is_string(column.type) else column for column in batch.columns]
+        self._file.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._written))
         self.rows += batch.num_rows
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
+
+
+def _harmless(texts: pa.Array) -> pa.Array:
+    begins, number = pc.match_substring_regex(texts, FORMULA), pc.match_substring_regex(texts, NUMBER)
+    return pc.if_else(pc.and_not(begins, number), pc.binary_join_element_wise("'", texts, ""), texts)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from flows.environment import Project
-from pipelines import images, packed, seal, sources
+from pipelines import images, packed, parquet, regular, seal, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError
 
+MOST_OF_A_SUM = 4096  # bytes that are read of a file of sums
 QUIET = 1.0  # seconds for which a file must not have changed
 INCOMING = Path("data") / "incoming"
 
@@ -48,15 +47,32 @@ def place(project: Project, source: str) -> Path:
     return here if here.exists() else project.home / source
 
 
+def within(project: Project, source: str) -> list[Path]:
+    """The folders in which the files of a source inside of the project lie, wherever links lead.
+
+    Raises DataError if the source itself is a link that leads out of the project.
+    """
+    path, homes = place(project, source), (project.root, project.home)
+    if not any(path.resolve().is_relative_to(home.resolve()) for home in homes):
+        raise DataError(
+            f"The source {source} is a link that leads out of the project, to {path.resolve()}.",
+            "Write the whole path under `ingest: source:` if that is meant, or put the files themselves there.",
+        )
+    return [path, *(home / "data" for home in homes)]
+
+
 def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[str]]:
     """What has arrived, and in words what is not picked up yet. Raises DataError if nothing is there, or unreadable."""
     source = declared.ingest.source
     path = place(project, source)
+    inside = within(project, source)
     folder = path if path.is_dir() else path.parent
-    found = [one for one in listed(path) if not withdrawn(one)] if path.is_dir() else [path]
-    if not found or not found[0].is_file():
+    found = [one for one in listed(path, inside) if not withdrawn(one)] if path.is_dir() else [path]
+    if not found or not os.path.lexists(found[0]):
         wanted = f"holds no file that can be read ({sources.KNOWN})" if path.is_dir() else "does not exist"
         raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
+    if not path.is_dir():
+        regular.check(path, inside)
     waiting = _unfinished(found, whole_lines=only_grows(source))
     left = [f"{name} is not read: {what}" for name, what in _left_out(path).items()] if path.is_dir() else []
     whole = [path for path in found if path not in waiting]
@@ -75,12 +91,15 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
     known = _load(memo)
     now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
     for path in paths:
-        status = path.stat()
-        mark = [*settings, *(seal.signature(path) or ())]
+        status = _status(path)
+        signed = seal.signature(path)
+        mark = [*settings, *(signed or ())]
         there = known.get(str(path))
         if not there or there["mark"] != mark or packed.is_packed(path) != ("unpacked" in there):
             there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
             there |= {"unpacked": packed.size(path)} if packed.is_packed(path) else {}
+            if seal.signature(path) != signed:
+                raise DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
         now[str(path)] = there
         counted = there["sha256"], there["rows"], there.get("unpacked")
         found.append(Arrival(path, _name(folder, path), status.st_size, *counted))
@@ -89,20 +108,30 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
     return found
 
 
+def _status(path: Path) -> os.stat_result:
+    """Raises DataError if the file is gone since it was listed."""
+    try:
+        return path.stat()
+    except OSError:
+        regular.check(path)
+        raise
+
+
 def _name(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-def listed(folder: Path) -> list[Path]:
+def listed(folder: Path, within: list[Path]) -> list[Path]:
     """The files of a folder that can be read, and the images in folders of classes below it, always in one order.
 
-    Hidden files are those that a copying program has not finished. Raises DataError for an image that leads elsewhere.
+    Hidden files are those that a copying program has not finished. within: where links may lead. Raises DataError for
+    one that leads elsewhere, and for what is no file.
     """
     tables = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".") and not p.is_dir()]
     pictures = images.listed(folder)
-    for path in pictures:
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
-            raise DataError(f"{path} is a link to a file outside of its folder.", "Put the file itself there.")
+    for path in (*tables, *pictures):
+        if not regular.is_one(path):
+            regular.check(path, within)
     if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is none of the rows
         tables = [path for path in tables if not images.is_image(path)]
     return sorted(tables) + pictures
@@ -116,7 +145,7 @@ def _left_out(folder: Path) -> dict[str, str]:
 
 def withdrawn(path: Path) -> bool:
     """Whether somebody has taken a file out of a folder that only grows, and says so by a file beside it."""
-    return path.with_name(f"{path.name}.withdrawn").exists()
+    return regular.is_one(path.with_name(f"{path.name}.withdrawn"))
 
 
 def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
@@ -125,15 +154,15 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
     whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Its sum beside it says it
     for certain.
     """
-    before = {path: path.stat() for path in paths}
+    before = {path: _status(path) for path in paths}
     if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
         time.sleep(QUIET)
     found = {}
     for path, status in before.items():
-        now = path.stat()
+        now = _status(path)
         if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             found[path] = f"{path.name} is still being written"
-        elif (sums := path.with_name(f"{path.name}.sha256")).exists():
+        elif os.path.lexists(sums := path.with_name(f"{path.name}.sha256")):
             if not _agrees(path, sums):
                 found[path] = f"{path.name} is not what {sums.name} promises"
         elif whole_lines and path.suffix.lower() in sources.TEXTS and not _ends(path):
@@ -143,13 +172,14 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
 
 def _agrees(path: Path, sums: Path) -> bool:
     """Whether a file is the one of which somebody left the sum beside it, as `sha256sum` writes it."""
-    promised = sums.read_text(encoding="utf-8", errors="replace").split()
+    with regular.opened(sums) as file:
+        promised = file.read(MOST_OF_A_SUM).decode(errors="replace").split()
     return bool(promised) and promised[0].lower() == sources.file_hash(path)
 
 
 def _ends(path: Path) -> bool:
     """Whether a text ends with a line end, in any encoding that writes it with zeros or without. (Gzip has its own.)"""
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False
         file.seek(-min(4, file.tell()), os.SEEK_END)
@@ -163,7 +193,9 @@ def _rows(path: Path, declared: Declaration) -> int:
     """
     if sources.format_of(path) == "parquet":
         try:
-            return int(pq.read_metadata(path).num_rows)
+            return parquet.rows(path)
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(
                 f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."

@@ -16,9 +16,10 @@ from prefect.artifacts import (
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from flows import progress, servers
+from flows import markdown, progress, servers
 from flows.environment import Project
 from flows.epochs import Epoch
+from pipelines import shown
 
 EVERY = 1.0  # seconds between two movements of a bar
 
@@ -39,7 +40,7 @@ class Logged(progress.Progress):
 
     def notice(self, text: str) -> None:
         with suppress(MissingContextError):
-            get_run_logger().info(text)
+            get_run_logger().info("%s", shown.line(text))
 
 
 class Bar:
@@ -71,12 +72,16 @@ def data(project: Project, model: str, refreshed: str) -> None:
         rules += [_rule(stage, entry) for entry in _report(folder, stage).get("rules", [])]
     rows = _report(folder, "validation").get("rows")
     told = f"{model}: {'unknown' if rows is None else f'{rows:,}'} rows. {refreshed}"
-    create_table_artifact(rules or [{"rule": "none declared"}], key=f"{_key(model)}-data", description=told)
+    create_table_artifact(
+        shown.every(rules) or [{"rule": "none declared"}],
+        key=f"{_key(model)}-data",
+        description=markdown.told(told),
+    )
 
 
 def page(model: str, found: Any) -> None:
     """Which rules the data broke, since when, and what can be done. found: of flows/page.py."""
-    create_markdown_artifact(found.markdown, key=f"{_key(model)}-page", description=found.title)
+    create_markdown_artifact(found.markdown, key=f"{_key(model)}-page", description=markdown.told(found.title))
 
 
 def _report(folder: Path, stage: str) -> dict[str, Any]:
@@ -116,7 +121,8 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
         }
         for look in answer["looks"]
     ]
-    create_table_artifact(looks, key=f"{key}-gate", description=f"{model}: {answer['decision']}: {answer['reason']}")
+    told = markdown.told(f"{model}: {answer['decision']}: {answer['reason']}")
+    create_table_artifact(shown.every(looks), key=f"{key}-gate", description=told)
     rows = [
         {"what": "decision", "value": answer["decision"]},
         {"what": "reason", "value": answer["reason"]},
@@ -125,9 +131,10 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
         *({"what": f"test {name}", "value": value} for name, value in made.metrics.items()),
         *({"what": f"{name} rows", "value": split["rows"]} for name, split in made.splits.items()),
     ]
-    create_table_artifact(rows, key=f"{key}-decision", description=f"{model}: {answer['decision']}")
+    told = markdown.told(f"{model}: {answer['decision']}")
+    create_table_artifact(shown.every(rows), key=f"{key}-decision", description=told)
     page = f"{servers.address(project, 'mlflow')}/#/experiments/{published.experiment_id}/runs/{published.run_id}"
-    told = f"{model}: version {published.version}, its metrics, figures and files"
+    told = markdown.told(f"{model}: version {published.version}, its metrics, figures and files")
     create_link_artifact(page, link_text=f"{model} in MLflow", key=f"{key}-mlflow", description=told)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flows import markdown
+
 
 def page(found: dict[str, Any]) -> str:
     """Markdown of a certificate (FORMATS.md)."""
@@ -10,27 +12,25 @@ def page(found: dict[str, Any]) -> str:
         [
             f"# {found['model']} version {found['version']}: {found['verdict']}",
             "",
-            sentence(found),
+            markdown.told(sentence(found)),
             "",
             f"- verified {found['at']}, in {found['seconds']:.0f} s",
             f"- model {found['model_hash']}",
             f"- rebuilt {found['rebuilt_model_hash'] or 'nothing'}",
             f"- from commit {found['commit']}" + (" (a tree that differed from its branch)" if found["dirty"] else ""),
-            *(f"- {kind} differs: {'; '.join(words[:8])}" for kind, words in found["causes"].items()),
+            *(f"- {kind} differs: {markdown.told('; '.join(words[:8]))}" for kind, words in found["causes"].items()),
             *(f"- {name.replace('_', ' ')}: {value:.3g}" for name, value in found["differences"].items()),
             "",
-            "| stage | output | recorded | rebuilt | |",
-            "|---|---|---|---|---|",
-            *rows,
+            markdown.table(rows),
             "",
         ]
     )
 
 
-def _row(output: dict[str, Any]) -> str:
+def _row(output: dict[str, Any]) -> dict[str, str]:
     old, new = output["recorded"], output["rebuilt"]
-    mark = "equal" if old == new else "**differs**"
-    return f"| {output['stage']} | {output['path']} | {old[:12]} | {new[:12] or 'none'} | {mark} |"
+    told = {"stage": output["stage"], "output": output["path"], "recorded": old[:12], "rebuilt": new[:12] or "none"}
+    return told | {"": "equal" if old == new else "differs"}
 
 
 def sentence(found: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from flows import told
+from pipelines import shown
 from pipelines.errors import RatchetError
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Model = Annotated[str, typer.Argument(help="A model of models/, by its file's name.")]
 State = dict[str, Any]
+WHOLE = ("yaml",)  # what has lines of its own in the answer of a command
 
 
 @app.command()
@@ -320,7 +322,7 @@ def _answer(
         known = error if isinstance(error, RatchetError) else _diagnosed(project, error)
         unforeseen = f"{type(error).__name__}: {' '.join(str(error).split())[:600]}. Run with --debug to see where."
         _fail(str(known or unforeseen), known.status if known else 1, as_json)
-    print(json.dumps(answer, allow_nan=False) if as_json else words(answer), flush=True)
+    print(json.dumps(answer, allow_nan=False) if as_json else words(shown.every(answer, WHOLE)), flush=True)
     if failed(answer):
         raise typer.Exit(1)
 
@@ -334,6 +336,7 @@ def _diagnosed(project: Any, error: Exception) -> RatchetError | None:
 
 
 def _fail(text: str, status: int, as_json: bool) -> None:
+    text = shown.line(text)
     if as_json:
         print(json.dumps({"format": 1, "error": text, "status": status}), flush=True)
     print(f"error: {text}", file=sys.stderr, flush=True)

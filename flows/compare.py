@@ -5,6 +5,7 @@ size and time from the registered artifacts. Everything is only read.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ from pipelines.declaration import Declaration
 from pipelines.errors import RatchetError, RequestError
 
 WORDS = ("champion", "latest")
+NUMBER = re.compile("[0-9]{1,18}")  # of a version
 KINDS = ("code", "data", "hardware", "threads", "packages", "python")  # of differences.causes; settings are parameters
 
 
@@ -96,12 +98,12 @@ def resolve(store: MlflowClient, model: str, word: str) -> ModelVersion:
         version = max(
             store.search_model_versions(f"name = '{model}'"), key=lambda entry: int(entry.version), default=None
         )
-    elif word.isdecimal():
+    elif NUMBER.fullmatch(word):
         version = registry.version(store, model, int(word))
     else:
         raise RequestError(f"{word!r} names no version of {model}: write a number, `champion` or `latest`.")
     if version is None:
-        wanted = f"version {word}" if word.isdecimal() else "champion" if word == "champion" else "version"
+        wanted = f"version {word}" if NUMBER.fullmatch(word) else "champion" if word == "champion" else "version"
         raise RequestError(f"{model} has no {wanted} to compare.", f"`ratchet history {model}` shows what there is.")
     return version
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows import markdown
+
 State = dict[str, Any]
 
 
@@ -18,11 +20,12 @@ class Table:
 
 def page(found: State) -> str:
     """The whole as Markdown."""
-    parts = [f"# {title(found)}", sentence(found), f"Compared at {found['at']}."]
+    parts = [f"# {markdown.plain(title(found))}", markdown.told(sentence(found)), f"Compared at {found['at']}."]
     for table in tables(found):
-        parts.append(f"## {table.title}")
-        parts += [_markdown(table)] if table.rows else []
-        parts += [table.note] if table.note else []
+        parts.append(f"## {markdown.told(table.title)}")
+        marks = ["*" if number in table.grey else "" for number in range(len(table.rows))]  # Markdown has no grey
+        parts += [markdown.table(table.rows, marks)] if table.rows else []
+        parts += [markdown.told(table.note)] if table.note else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -205,13 +208,3 @@ def _short(value: str | None) -> str:
     if value is None:
         return "none"
     return value[:12] if len(value) in (40, 64) and value.isalnum() else value
-
-
-def _markdown(table: Table) -> str:
-    head = list(table.rows[0])
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for number, row in enumerate(table.rows):
-        cells = [text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for text in row.values()]
-        grey = number in table.grey  # Markdown has no grey: these are in italics
-        lines.append(f"| {' | '.join(f'*{cell}*' if grey else cell for cell in cells)} |")
-    return "\n".join(lines)

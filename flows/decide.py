@@ -15,6 +15,7 @@ from flows.made import Made, Published
 from flows.registry import ModelVersion
 from flows.standing import Standing
 from flows.tracking import MlflowClient
+from pipelines import shown
 from pipelines.declaration import Declaration
 from pipelines.errors import RatchetError
 
@@ -38,7 +39,7 @@ def decide(project: Project, declared: Declaration, found: Made, published: Publ
         if answer := _known(store, declared, found, published, version, standing):
             if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
                 for name in ("decision", "reason"):
-                    store.set_tag(published.run_id, f"ratchet.{name}", answer[name][:5000])
+                    store.set_tag(published.run_id, f"ratchet.{name}", shown.line(answer[name])[:5000])
                 noted.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
         judged = evidence.gather(store, declared, found, version, standing)
@@ -135,7 +136,7 @@ def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
     judged = {"decision": line.action, "reason": line.reason, "looks": facts["looks"], "against": line.from_version}
     noted.on_run(store, facts["run_id"], version.name, int(version.version), judged)
     noted.on_version(store, version, line)
-    tags = {"ratchet.decision": line.action, "ratchet.reason": line.reason[:5000]}
+    tags = {"ratchet.decision": line.action, "ratchet.reason": shown.line(line.reason)[:5000]}
     if line.action == "accepted":
         spent.note(store, facts["run_id"])
     for name, value in tags.items():

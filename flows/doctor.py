@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows import devices, environment, locks, prefect_login, private_files, scheduler, servers, stores
+from flows import devices, environment, folder_rights, locks, prefect_login, private_files, scheduler, servers, stores
 from flows.environment import Project
 from pipelines import fingerprint, settings
 from pipelines.errors import RatchetError
@@ -41,7 +41,8 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
         _move_locations(project)
         _clear_byte_code(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _gpus, _device, _disk, _git, _dvc, _store, _ledger, _models, _servers, _login, _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models, _servers,
+        _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -94,6 +95,20 @@ def _git(project: Project) -> Iterator[Check]:
     inside = (project.root / ".git").exists()
     fix = "git init: provenance and `dvc metrics diff` need a repository"
     yield Check("git", inside, "a repository" if inside else "not a repository", fix)
+
+
+def _rights(project: Project) -> Iterator[Check]:
+    left = [] if environment.shared() else folder_rights.opened(project)
+    told = "open to others, as RATCHET_SHARED says" if environment.shared() else "open to their owner alone"
+    wrong = f"others can open {', '.join(map(str, left))}"
+    yield Check("folders", not left, wrong if left else told, "chmod go-rwx, as their owner")
+
+
+def _names(project: Project) -> Iterator[Check]:
+    """Files of models/ that no command can see, by their names."""
+    others = [path.name for path in settings.FOLDER.glob("*.yaml") if not settings.is_name(path.stem)]
+    fix = "rename them: lower-case letters, digits and underscores"
+    yield Check("names", not others, f"no models by their names: {', '.join(others)}" if others else "named well", fix)
 
 
 def _dvc(project: Project) -> Iterator[Check]:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows import folder_rights
 from pipelines import shortage
 from pipelines.errors import RequestError, ShortageError
 
@@ -119,6 +120,11 @@ def branch() -> str:
     return os.environ.get("RATCHET_BRANCH", "")
 
 
+def shared() -> bool:
+    """RATCHET_SHARED=1: others may read what the clone keeps, as far as the umask lets them."""
+    return os.environ.get("RATCHET_SHARED", "") == "1"
+
+
 def hooks() -> dict[str, str]:
     """RATCHET_WEBHOOK and RATCHET_HOOK, where they are set: an address and a command, both often secret."""
     found = {"RATCHET_WEBHOOK": os.environ.get("RATCHET_WEBHOOK"), "RATCHET_HOOK": os.environ.get("RATCHET_HOOK")}
@@ -174,6 +180,8 @@ def _entered(foreign: tuple[str, ...]) -> Project:
         for name in OF_PREFECT:
             os.environ.pop(name, None)
     _never_by_proxy()
+    if not shared():
+        folder_rights.close(project)
     for folder in (project.state, project.state / "locks", project.state / "logs", project.prefect_home):
         _make(folder)
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:

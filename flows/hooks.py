@@ -17,6 +17,7 @@ from prefect.events import emit_event
 
 from flows import environment
 from flows.environment import Project
+from pipelines import shown
 
 TOLD = {"accepted": "promoted", "rejected": "rejected", "failed": "failed", "refused": "failed"}
 PATIENCE = 20  # seconds that a hook may take
@@ -27,7 +28,7 @@ def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None
     what = TOLD.get(content["outcome"])
     if what is None:
         return
-    body = {"format": 1, "what": what, **content}
+    body = {"format": 1, "what": what, **shown.every(content)}
     resource = {"prefect.resource.id": f"ratchet.model.{content['model']}", "prefect.resource.name": content["model"]}
     emit_event(f"ratchet.run.{what}", resource=resource, payload=body)
     for name, target in environment.hooks().items():

@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from flows.cache import made
 from flows.named import hashes
+from pipelines import settings
 from pipelines.errors import IntegrityError
 
 PRUNED = "ratchet.pruned"  # tag of a run: when its version was pruned
@@ -75,8 +76,8 @@ class Inventory:
 
 
 def read(store: MlflowClient, models: Iterable[str]) -> Inventory:
-    """These models, and all others that are registered."""
-    registered = {found.name for found in _all(store.search_registered_models)}
+    """These models, and all others that are registered by a name that a model of ours can have."""
+    registered = {found.name for found in _all(store.search_registered_models) if settings.is_name(found.name)}
     versions, runs = {}, {}
     for model in sorted({*models, *registered}):
         experiment = store.get_experiment_by_name(model)

@@ -5,6 +5,7 @@ Beside each lock lies a note of who holds it, only to tell a person what is bein
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from datetime import UTC, datetime
 from filelock import FileLock, Timeout
 
 from flows.environment import Project
-from pipelines.errors import BusyError
+from pipelines.errors import BusyError, RequestError
 
 Notice = Callable[[str], None]
+PLAIN = re.compile(r"[a-z][a-z0-9_-]*")  # the name of a lock: it becomes that of a file
 LOOK = 0.3  # seconds: for so long another process may hold a lock only to see whether it is held
 
 
@@ -23,7 +25,12 @@ LOOK = 0.3  # seconds: for so long another process may hold a lock only to see w
 def hold(
     project: Project, name: str, what: str, wait: bool = True, notice: Notice = lambda text: None
 ) -> Iterator[None]:
-    """Hold the lock `name`, saying `what` it is held for. Raises BusyError if it is taken and `wait` is false."""
+    """Hold the lock `name`, saying `what` it is held for.
+
+    Raises BusyError if it is taken and `wait` is false, RequestError for a name that is no plain one.
+    """
+    if not PLAIN.fullmatch(name):
+        raise RequestError(f"{name[:80]!r} cannot be the name of a lock.", "Correct the name of the model.")
     path = project.state / "locks" / f"{name}.lock"
     note = path.with_suffix(".json")
     lock = FileLock(path)

@@ -1,7 +1,6 @@
 """New: from a file of rows to models/<name>.yaml, with a reason beside every guess."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from flows import commented, guess, listed, pictures, rehearsal, series, sniff
+from flows import arrivals, commented, guess, listed, pictures, rehearsal, series, sniff
 from flows import target as targets
 from flows.draft import Draft, edges
 from flows.environment import Project
@@ -20,7 +19,7 @@ from flows.pictures import PictureDraft, Pictures
 from flows.series import Grid, SeriesDraft
 from flows.sniff import Reading
 from flows.target import Target
-from pipelines import declaration, own, rows, settings, sources
+from pipelines import declaration, own, regular, rows, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean
 from pipelines.errors import DataError, RequestError
@@ -250,12 +249,14 @@ def _bring(project: Project, wanted: Wanted) -> None:
         return
     folder = project.root / "data" / "incoming" / wanted.model
     if wanted.data.is_dir():
-        shutil.copytree(wanted.data, folder, dirs_exist_ok=True)
+        for path in arrivals.listed(wanted.data, [wanted.data]):
+            target = folder / path.relative_to(wanted.data)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            regular.copy(path, target, [wanted.data])
         return
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{wanted.data.name}.partial"
-    shutil.copyfile(wanted.data, partial)
-    digest = sources.file_hash(partial)
+    digest = regular.copy(wanted.data, partial)
     _write(folder / f"{wanted.data.name}.sha256", f"{digest}  {wanted.data.name}\n")
     os.replace(partial, folder / wanted.data.name)
 

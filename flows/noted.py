@@ -5,7 +5,7 @@ What a person has written there stays. Writing the same again changes nothing.
 
 from typing import Any
 
-from flows import tracking
+from flows import markdown, tracking
 from flows.ledger import Line
 from flows.registry import ModelVersion
 from flows.tracking import MlflowClient
@@ -30,8 +30,14 @@ def on_run(store: MlflowClient, run_id: str, model: str, version: int, answer: d
     """The description of a run. answer: decision, reason, looks, and `against`: the champion of then, if any."""
     parts = [_sentence(answer["decision"], answer["reason"])]
     if answer["looks"]:
-        rows = [f"| {look['what']} | {look['verdict']} | {_cell(look['said'])} |" for look in answer["looks"]]
-        parts.append("\n".join(["| looked at | verdict | what was found |", "|---|---|---|", *rows]))
+        parts.append(
+            markdown.table(
+                [
+                    {"looked at": look["what"], "verdict": look["verdict"], "what was found": look["said"]}
+                    for look in answer["looks"]
+                ]
+            )
+        )
     if answer["against"] not in (None, version):
         parts.append(f"Side by side: `ratchet compare {model} {answer['against']} {version}`")
     text = "\n\n".join(parts)
@@ -51,8 +57,4 @@ def _is_ours(text: str | None) -> bool:
 
 
 def _sentence(decision: str, reason: str) -> str:
-    return f"{OURS}{decision}: {reason}."
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return f"{OURS}{decision}: {markdown.told(reason)}."

@@ -5,7 +5,6 @@ data/<model>/failed/page.md and page.html say the same; the pictures lie beside 
 
 import base64
 import html
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows import findings, good, plots, since, ticks
+from flows import findings, good, markdown, plots, since, ticks
 from flows.environment import Project
 from flows.findings import Finding
-from pipelines import expectations, profile, sources, tables
+from pipelines import expectations, profile, shown, sources, tables
 from pipelines.declaration import Declaration
 from pipelines.profile import Profile
 
 MOST_PLOTS = 8
 MOST_EXAMPLES = 10  # rows of a finding
 MOST_COLUMNS = 8  # of an example, beside those that the rule is about
-MOST_LETTERS = 60  # of a value
 
 
 @dataclass(frozen=True)
@@ -65,20 +63,20 @@ def write(project: Project, declared: Declaration, data: str, refusal: str = "")
     for one in found:
         writer.finding(one)
     writer.end()
-    text = markdown = "\n\n".join(writer.parts) + "\n"
+    text = embedded = "\n\n".join(writer.parts) + "\n"
     target = folder / "failed"
     target.mkdir(parents=True, exist_ok=True)
     for name, picture in writer.pictures.items():
         (target / name).write_bytes(picture)
         inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-        markdown = markdown.replace(f"]({name})", f"]({inside})")
+        embedded = embedded.replace(f"]({name})", f"]({inside})")
     (target / "page.md").write_text(text, encoding="utf-8")
-    (target / "page.html").write_text(as_html(title, markdown), encoding="utf-8")
+    (target / "page.html").write_text(as_html(title, embedded), encoding="utf-8")
     return Page(
-        title=title,
-        markdown=markdown,
+        title=shown.line(title),
+        markdown=embedded,
         broken=[one.title for one in found],
-        warnings=[one.title for one in found if one.level == "warn"],
+        warnings=[shown.line(one.title) for one in found if one.level == "warn"],
         files=files(folder),
     )
 
@@ -94,20 +92,20 @@ class _Writer:
         self.before = profile.without(reference, declared.data.sensitive)
         self.good = good.of(project, declared.model)
         self.lines = ticks.read(project, declared.model)
-        self.parts, self.pictures = [f"# {_plain(title)}"], dict[str, bytes]()
+        self.parts, self.pictures = [f"# {markdown.plain(title)}"], dict[str, bytes]()
         self._shown: set[str] = set()
 
     def finding(self, one: Finding) -> None:
         """One rule: what it asks, what was found, the column beside the last good version, what to write."""
-        self.parts.append(f"## {_plain(one.words if one.stage != 'data' else 'A stage refused the data')}")
-        lines = [f"- {_plain(one.found if one.stage != 'data' else one.words)}"]
+        self.parts.append(f"## {markdown.plain(one.words if one.stage != 'data' else 'A stage refused the data')}")
+        lines = [f"- {markdown.plain(one.found if one.stage != 'data' else one.words)}"]
         if one.stage != "data":
-            lines.append(f"- {LEVELS[one.level]}, in `{one.stage}`: {_code(one.declared or one.title)}")
-        lines.append(f"- {_plain(since.words(since.since(self.lines, one.title, self.data)))}")
+            lines.append(f"- {LEVELS[one.level]}, in `{one.stage}`: {markdown.code(one.declared or one.title)}")
+        lines.append(f"- {markdown.plain(since.words(since.since(self.lines, one.title, self.data)))}")
         self.parts.append("\n".join(lines))
         if one.examples:
             rows = self._rows(one)
-            self.parts += [f"Rows that break it, {len(rows)} of {one.found.split()[0]}:", markdown_table(rows)]
+            self.parts += [f"Rows that break it, {len(rows)} of {one.found.split()[0]}:", markdown.table(rows)]
         for name in one.columns:
             self._column(name, one.bounds if len(one.columns) == 1 else [])
         if one.accept or one.aside:
@@ -120,19 +118,19 @@ class _Writer:
         known = "none is known, these are the first data"
         if self.before:
             known = f"data {self.before['data_hash'][:8]}, pin {self.before['pin'][:8]}"
-        about = f"The column {_code(name)} beside the last good version ({known}):"
-        self.parts += [about, markdown_table(plots.table(self.before, self.now, name))]
+        about = f"The column {markdown.code(name)} beside the last good version ({known}):"
+        self.parts += [about, markdown.table(plots.table(self.before, self.now, name))]
         if len(self.pictures) < MOST_PLOTS and (picture := plots.png(self.before, self.now, name, bounds)):
             file = f"page-{len(self.pictures) + 1}.png"
             self.pictures[file] = picture
-            self.parts.append(f"![{_plain(name)}: last good version and now]({file})")
+            self.parts.append(f"![{markdown.plain(name)}: last good version and now]({file})")
 
     def _repair(self, one: Finding) -> None:
         section = f"{one.stage}: rules" if (one.aside or one.accept).startswith("- ") else one.stage
         self.parts.append(f"In `models/{self.declared.model}.yaml`, under `{section}:`, write")
         lines = ["# to accept these data", one.accept] if one.accept else []
         lines += ["# to set such rows aside", one.aside] if one.aside else []
-        self.parts.append("```yaml\n" + "\n".join(lines) + "\n```")
+        self.parts.append("```yaml\n" + "\n".join(map(shown.line, lines)) + "\n```")
 
     def end(self) -> None:
         """What can be done with the data as a whole."""
@@ -162,8 +160,8 @@ class _Writer:
             if not names:
                 row["value"] = str(example["value"])
             for name, value in found.get(example["row_id"], {}).items():
-                shown = expectations.HIDDEN if name in data.sensitive else "missing" if value is None else _value(value)
-                row[name] = shown
+                known = "missing" if value is None else _value(value)
+                row[name] = expectations.HIDDEN if name in data.sensitive else known
             rows.append(row)
         return rows
 
@@ -204,33 +202,14 @@ def _value(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def markdown_table(rows: list[dict[str, str]]) -> str:
-    """A table; the first row names the columns."""
-    head = list(rows[0])
-    lines = [f"| {' | '.join(_plain(name) or ' ' for name in head)} |", f"|{'---|' * len(head)}"]
-    lines += [f"| {' | '.join(_plain(row.get(name, '')) for name in head)} |" for row in rows]
-    return "\n".join(lines)
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is, in one line."""
-    text = " ".join(text.split())
-    text = text if len(text) <= MOST_LETTERS * 20 else f"{text[: MOST_LETTERS * 20]}…"
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    ticks_ = "``" if "`" in text else "`"
-    return f"{ticks_}{' '.join(text.split())}{ticks_}"
-
-
-def as_html(title: str, markdown: str) -> str:
+def as_html(title: str, text: str) -> str:
     """The same as a page for a browser that needs nothing else."""
     from markdown_it import MarkdownIt
 
-    body = MarkdownIt("js-default", {"html": False, "linkify": False}).render(markdown)
+    body = MarkdownIt("js-default", {"html": False, "linkify": False}).render(text)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'
+        f"{html.escape(shown.line(title))}</title>\n"
         f"<style>{STYLE}</style></head>\n<body>\n{body}</body></html>\n"
     )
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from flows import arrivals, recipe
 from flows.commented import Said
 from flows.draft import Draft
-from pipelines import arrays, idx, images, sources
+from pipelines import arrays, idx, images, regular, sources
 from pipelines.errors import DataError, RequestError
 
 MEASURED = 200  # images of a folder whose sizes are looked at
@@ -76,7 +76,8 @@ class PictureDraft(Draft):
 def found(path: Path) -> Pictures | None:
     """The images at a path; None if there are none, but a table. Raises DataError, RequestError."""
     if path.is_dir():
-        files = [file for file in arrivals.listed(path) if sources.format_of(file) in ("image", "idx", "arrays")]
+        there = arrivals.listed(path, [path])
+        files = [file for file in there if sources.format_of(file) in ("image", "idx", "arrays")]
         if not files:
             raise RequestError(f"{path} holds no images.", "Of tables give --data one file; others can follow it.")
     elif sources.format_of(path) in ("idx", "arrays"):
@@ -102,7 +103,7 @@ def _measured(folder: Path, files: list[Path]) -> Pictures:
     grey = True
     for path in files[:: max(1, len(files) // MEASURED)]:
         try:
-            with Image.open(path, formats=images.FORMATS) as image:
+            with regular.opened(path) as opened, Image.open(opened, formats=images.FORMATS) as image:
                 sizes[image.height, image.width] += 1
                 grey = grey and image.mode in ("1", "L", "LA")
         except (OSError, UnidentifiedImageError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.environment import Project
+from pipelines import regular
 from pipelines.errors import RequestError
 
 SUFFIXES = (".parquet", ".csv")  # of answers
@@ -26,10 +27,12 @@ class Wanted:
 
 
 def check(project: Project, wanted: Wanted) -> None:
-    """Raises RequestError for a place that will not do."""
+    """Raises RequestError for a place that will not do, DataError for rows that are in no file."""
     source, output = wanted.source, wanted.output
     if not source.exists():
         raise RequestError(f"There is no file {source} to predict.", "Give the path of a file, or of a folder of them.")
+    if not source.is_dir():
+        regular.check(source)
     if output.suffix.lower() not in SUFFIXES:
         raise RequestError(
             f"{output.name!r} is not a kind of file that is written.",

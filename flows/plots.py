@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines import shown
 from pipelines.profile import Column, Profile
 
 BARS = 24  # of numbers
@@ -21,7 +22,7 @@ def png(before: Profile | None, now: Profile, name: str, bounds: list[float]) ->
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 2.8), layout="constrained")
-    axes = figure.add_subplot(title=name.replace("$", r"\$"))
+    axes = figure.add_subplot(title=_written(name))
     axes.spines[["top", "right"]].set_visible(False)
     pair = [column if column and column["kind"] == b["kind"] else None for column in (a, b)]
     (_draw_numbers if b["kind"] == "number" else _draw_words)(axes, pair)
@@ -30,8 +31,14 @@ def png(before: Profile | None, now: Profile, name: str, bounds: list[float]) ->
     if len(axes.get_legend_handles_labels()[0]) > 1:
         axes.legend(fontsize=8, frameon=False)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=100, metadata={"Software": None})
+    with shown.unwarned():
+        figure.savefig(out, format="png", dpi=100, metadata={"Software": None})
     return out.getvalue()
+
+
+def _written(text: str) -> str:
+    """A name as it can be seen, and without a formula in it."""
+    return shown.line(text).replace("$", r"\$")
 
 
 def _draw_numbers(axes: Any, pair: list[Column | None]) -> None:
@@ -65,7 +72,7 @@ def _draw_words(axes: Any, pair: list[Column | None]) -> None:
             axes.bar(places + shift, shares, 0.4, color=color, label=label)
     short = [name if len(name) <= 14 else f"{name[:13]}…" for name in names]
     turned = {"rotation": 30, "ha": "right"} if sum(map(len, short)) > 60 else {}
-    axes.set_xticks(places, [name.replace("$", r"\$") for name in short], fontsize=8, **turned)
+    axes.set_xticks(places, list(map(_written, short)), fontsize=8, **turned)
     axes.set_ylabel("% of values")
 
 

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from flows import definition, inference, ledger, lifeline, moves, places, registry, scratch, standby, tracking
@@ -90,13 +89,16 @@ def declaration(store: MlflowClient, version: ModelVersion, folder: Path) -> dic
     """
     try:
         path = definition.fetch(store, store.get_run(str(version.run_id)), "model.yaml", folder)
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = settings.plain_yaml(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}")
         found = {name: dict(content[name]) for name in ("data", "ingest")}
         settings.parse(version.name, "data", found["data"], Data)
         settings.parse(version.name, "ingest", found["ingest"], Ingest)
-    except (OSError, MlflowException, YAMLError, ValueError, KeyError, TypeError, SettingsError) as error:
+    except (
+        *(OSError, MlflowException, YAMLError, RecursionError),
+        *(ValueError, KeyError, TypeError, SettingsError),
+    ) as error:
         raise IntegrityError(
             f"The YAML that version {version.version} of {version.name} was trained with cannot be read: "
             f"{' '.join(str(error).split())[:300]}",

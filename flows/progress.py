@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from flows.epochs import Epoch
+from pipelines import shown
 
 CHOSEN = "device: "  # how the note of `train` begins that tells where and how it is computed
 STYLES = {"Ran": "green", "Restored": "cyan", "Unchanged": "dim", "Failed": "red"}
@@ -58,11 +59,11 @@ class Shown(Progress):
     def end(self, name: str, state: str, seconds: float, note: str = "") -> None:
         self.close()
         line = Text.assemble(f"  {name:<10}", (f"{state:<10}", STYLES.get(state, "")), f"{seconds:6.1f} s  ")
-        said = "; ".join(filter(None, [self._detail, note]))
+        said = shown.line("; ".join(filter(None, [self._detail, note])))
         self._console.print(line.append(said, style="dim"), soft_wrap=True)
 
     def notice(self, text: str) -> None:
-        self._console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
+        self._console.print(Text(f"  {shown.line(text)}", style="dim"), soft_wrap=True)
 
     def close(self) -> None:
         if self._live is not None:
@@ -73,13 +74,14 @@ class Shown(Progress):
 class _Line:
     """The living line: drawn anew at every refresh, so that the time moves."""
 
-    def __init__(self, shown: Shown):
-        self._shown = shown
+    def __init__(self, watched: Shown):
+        self._watched = watched
         self._spinner = Spinner("dots")
 
     def __rich__(self) -> Spinner:
-        shown = self._shown
-        self._spinner.update(text=f"{shown._name:<10}{time.monotonic() - shown._start:16.1f} s  {shown._detail}")
+        one = self._watched
+        line = f"{one._name:<10}{time.monotonic() - one._start:16.1f} s  {shown.line(one._detail)}"
+        self._spinner.update(text=Text(line))  # a text alone would be read as markup, which has links
         return self._spinner
 
 

@@ -1,13 +1,15 @@
 """Where a run comes from: the exact tree as a git commit, and the machine and packages it ran on.
 
 The tree is recorded through an index of our own: the user's branch, index and files are untouched. It is kept under
-refs/ratchet/<model>/<n>, which no garbage collection removes. Data stay out of it: they are DVC's.
+refs/ratchet/<model>/<n>, which no garbage collection removes. Data stay out of it: they are DVC's. Of untracked files
+only those go in that define the run (flows/untracked.py).
 """
 
 import getpass
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,15 +18,12 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from flows import scratch
+from flows import scratch, untracked
 from flows.environment import Project
 from pipelines import fingerprint
 from pipelines.errors import RatchetError
 
 DEFINING = ("pipelines", "flows", "models", "dvc.yaml", "requirements.lock", "pyproject.toml")
-MOST_BYTES = 5_000_000  # of an untracked file; a larger one is no code
-DATA = {".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".npz", ".npy", ".h5", ".keras", ".gz", ".zip", ".db", ".pkl"}
-SECRET = {".env", ".pem", ".key"}  # beginnings and endings of names
 NAMED = {"GIT_AUTHOR_NAME": "ratchet", "GIT_AUTHOR_EMAIL": "ratchet@localhost"}
 IDENTITY = NAMED | {key.replace("AUTHOR", "COMMITTER"): value for key, value in NAMED.items()}
 
@@ -56,13 +55,24 @@ def tree(project: Project) -> str:
         if (project.root / index).exists():  # with what git knows of each file: only what changed is read. The time of
             # the index comes along: by it git tells which files may have changed in the very moment they were added
             shutil.copy2(project.root / index, variables["GIT_INDEX_FILE"])
-        left_out = [f":(exclude,top,literal){path}" for path in _no_code(project)]
-        _write(project, variables, "add", "--all", "--", ".", *left_out)
+        _write(project, variables, "add", "--update", "--", ".")
+        if new := untracked.defining(project):
+            _write(project, variables, "--literal-pathspecs", "add", "--", *new)
         return _write(project, variables, "write-tree")
 
 
+def added(project: Project, tree: str) -> list[str]:
+    """The files of a tree that the user's last commit does not have: what went in without being committed."""
+    parent = head(project)
+    if not tree or not parent:
+        return []
+    listed = _git(project, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", parent, tree)
+    return sorted(filter(None, listed.split("\0")))
+
+
 def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
-    """Keep a tree, with dvc.lock and fingerprint as the run has left them; returns tags: the commit, and its ref.
+    """Keep a tree, with dvc.lock and fingerprint as the run has left them; returns tags: the commit, its ref, and what
+    of it was not committed.
 
     The commit has the date of its parent, so that the same tree gives the same commit and is not kept twice.
     """
@@ -84,10 +94,12 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
         made_by = _write(project, IDENTITY | dated, "commit-tree", final, *parents, "-m", message)
     refs = _refs(project, model)
     if made_by not in refs:
-        number = 1 + max((int(name.rpartition("/")[2]) for name in refs.values()), default=0)
+        number = 1 + max(map(_number, refs.values()), default=0)
         refs[made_by] = f"refs/ratchet/{model}/{number}"
         _write(project, {}, "update-ref", refs[made_by], made_by, "0" * 40)  # fails if the name is taken meanwhile
-    return {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
+    tags = {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
+    new = added(project, final)
+    return tags | ({"ratchet.untracked": ", ".join(new)} if new else {})
 
 
 def trees(project: Project, model: str) -> dict[str, str]:
@@ -127,19 +139,10 @@ def packages() -> dict[str, str]:
     return dict(sorted((found.name.lower(), found.version) for found in distributions()))
 
 
-def _no_code(project: Project) -> list[str]:
-    """Untracked files that git does not ignore and that are data, secrets by their name, or large."""
-    listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-    found = [(name, project.root / name) for name in filter(None, listed)]
-    return [name for name, path in found if _kind(path) in DATA | SECRET or _size(path) > MOST_BYTES]
-
-
-def _kind(path: Path) -> str:
-    return ".env" if path.name.startswith(".env") else path.suffix.lower()
-
-
-def _size(path: Path) -> int:
-    return path.lstat().st_size if path.exists() else 0
+def _number(ref: str) -> int:
+    """Of a tree that is kept; 0 for a ref that somebody else has put there."""
+    last = ref.rpartition("/")[2]
+    return int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
 
 
 def _refs(project: Project, model: str) -> dict[str, str]:

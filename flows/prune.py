@@ -53,14 +53,27 @@ def prune(project: Project, model: str | None, dry_run: bool, notice: locks.Noti
 
     Raises IntegrityError, before anything is deleted, if a ledger is broken or an alias was moved behind its back.
     """
+    if model is not None:
+        settings.check_name(model)
     with tracking.reachable(project, "Prune again when it is back: what was begun is completed."):
         store, book = tracking.client(project), ledger.of(project)
-        names = [settings.check_name(model)] if model else sorted({*settings.models(), *book.models()})
+        names = [model] if model is not None else sorted({*settings.models(), *_named(book)})
         for name in names:
             if not _lines(store, book, name) and not registry.tags(store, name):
                 settings.read(name)  # says so if there is no such model at all, and which one may be meant
         found = [_one(project, store, book, name, dry_run, notice) for name in names]
     return {"format": 1, "dry_run": dry_run, "models": found}
+
+
+def _named(book: Ledger) -> list[str]:
+    """The models of the ledger. Raises IntegrityError for a name that Ratchet has never written there."""
+    names = book.models()
+    if wrong := [name for name in names if not settings.is_name(name)]:
+        raise IntegrityError(
+            f"The ledger has lines of {wrong[0][:80]!r}, which cannot be a model's name. Nothing was deleted.",
+            "Somebody else has written them: look at the table ratchet_ledger, and take them out.",
+        )
+    return names
 
 
 def _one(
@@ -96,7 +109,7 @@ def _lines(store: MlflowClient, book: Ledger, model: str) -> list[Line]:
 def _plan(project: Project, store: MlflowClient, book: Ledger, model: str) -> Plan:
     """What would go now. Only reads."""
     lines = _lines(store, book, model)
-    found = inventory.read(store, {*settings.models(), *book.models(), model})
+    found = inventory.read(store, {*settings.models(), *_named(book), model})
     versions = found.versions[model]
     stays = needed(lines, versions, registry.aliased(store, model), found.unfinished(model))
     begun = _begun(project, lines, found, model, stays)

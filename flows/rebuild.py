@@ -75,6 +75,8 @@ def clone(project: Project, commit: str, folder: Path) -> None:
     no content. Raises RequestError if git does not have the commit, IntegrityError if its objects are not what their
     names say.
     """
+    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", commit):  # an argument of git's, read from a tag in MLflow
+        raise RequestError(f"The version's tag ratchet.commit is {commit[:80]!r}, which is no commit.", "Restore it.")
     quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
     if _git("-C", str(project.root), "cat-file", "-e", f"{commit}^{{commit}}"):
         raise RequestError(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flows import arrivals, good, imported, pins, scratch, web
 from flows.arrivals import Arrival
 from flows.environment import Project
 from flows.graph import Graph
-from pipelines import images, profile, settings, sources
+from pipelines import images, profile, regular, settings, sources
 from pipelines.declaration import Declaration
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.settings import FORMAT
@@ -93,7 +93,7 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
     if old and old["source"] == source and arrivals.only_grows(source):
         _check_growth(project, declared, old, found)
     with unless_it_fails(graph):
-        _copy(found, sources.source_folder(model))
+        _copy(found, sources.source_folder(model), arrivals.within(project, source))
         imported.add(graph, project.root / sources.source_folder(model))
         _write_pin(project, model, pin)
     return "Ran", "; ".join([told(old, pin), *waiting])
@@ -105,6 +105,7 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     if source.startswith("builtin:"):
         return "" if old and old["source"] == source else f"{source}: not pinned yet"
     if sources.followed(source):
+        _check_followed(source)
         known = old is not None and old["source"] == source and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = arrivals.look(project, declared)
@@ -201,6 +202,7 @@ class _Refused(Exception):
 def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
     """Import what is at a path or URL outside of the project, if it is not what was imported last."""
     model, source = declared.model, declared.ingest.source
+    _check_followed(source)
     here = old is not None and old["source"] == source and _in_place(project, declared, old)
     if old is not None and here and not _moved(graph, source, old):
         return "Unchanged", f"{source}: nothing new"
@@ -220,6 +222,12 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
             _write_pin(project, model, pin)
         return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
     return "Unchanged", _stays(source, refused)
+
+
+def _check_followed(source: str) -> None:
+    """Raises DataError for what DVC would wait for, or follow to where nobody has declared."""
+    if "://" not in source and os.path.exists(source):
+        regular.check_tree(Path(source))
 
 
 def _moved(graph: Graph, source: str, old: Pin) -> bool:
@@ -283,7 +291,7 @@ def _check_growth(project: Project, declared: Declaration, old: Pin, found: list
 def _begins(path: Path, entry: dict[str, Any]) -> bool:
     """Whether a file begins with what was pinned of it."""
     digest, left = hashlib.sha256(), int(entry["bytes"])
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         while left and (block := file.read(min(left, 1 << 20))):
             digest.update(block)
             left -= len(block)
@@ -316,15 +324,18 @@ def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
         return False
 
 
-def _copy(found: list[Arrival], folder: Path) -> None:
-    """Copy into a fresh folder, check what arrived, and swap it in. Raises DataError if a file changed meanwhile."""
+def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> None:
+    """Copy into a fresh folder, check what was copied, and swap it in. Raises DataError if a file changed meanwhile.
+
+    within: where links may lead.
+    """
     partial = folder.with_name(".source.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for arrival in found:
         (partial / arrival.name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(arrival.path, partial / arrival.name)
-        if sources.file_hash(partial / arrival.name) != arrival.sha256:
+        copied = regular.copy(arrival.path, partial / arrival.name, within)
+        if copied != arrival.sha256 or (partial / arrival.name).stat().st_size != arrival.bytes:
             raise DataError(f"{arrival.path} changed while it was being read.", "Run again when it has been written.")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)

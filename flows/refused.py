@@ -5,8 +5,9 @@ It has no `ratchet.published` and no hash of a model, so no list of versions, no
 
 from pathlib import Path
 
-from flows import noted, tracking
+from flows import markdown, noted, tracking
 from flows.environment import Project
+from pipelines import shown
 
 FOLDER = "refused"  # of its artifacts
 
@@ -20,8 +21,8 @@ def log(
     own = {"ratchet.refused": stage, "ratchet.pin": data, "ratchet.clone": project.clone}
     known = tracking.find(store, place, refused=stage, pin=data, clone=project.clone)
     run = known or store.create_run(place, run_name=f"refused by {stage}: pin {data[:8]}", tags=own)
-    told = {"ratchet.decision": "refused", "ratchet.reason": said[:5000]}
-    told[noted.NOTE] = f"{said[: noted.MOST]}\n\nThe page is among the artifacts: {FOLDER}/page.html"
+    told = {"ratchet.decision": "refused", "ratchet.reason": shown.line(said)[:5000]}
+    told[noted.NOTE] = f"{markdown.told(said)[: noted.MOST]}\n\nThe page is among the artifacts: {FOLDER}/page.html"
     for key, value in (tags | own | told).items():
         store.set_tag(run.info.run_id, key, value)
     tracking.log_files(store, run.info.run_id, [(FOLDER, path) for path in files])

@@ -48,6 +48,8 @@ def champion(store: MlflowClient, model: str) -> ModelVersion | None:
 
 
 def version(store: MlflowClient, model: str, number: int) -> ModelVersion | None:
+    if not 0 < number < 1 << 31:  # which no registry counts up to, and not every database can be asked for
+        return None
     try:
         return store.get_model_version(model, str(number))
     except MlflowException as error:

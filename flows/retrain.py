@@ -37,6 +37,7 @@ from flows import (
     steps,
     ticks,
     tracker,
+    untracked,
     warm,
     worktree,
 )
@@ -46,7 +47,7 @@ from flows.graph import Graph, inputs_hash
 from flows.made import Made
 from flows.steps import Run
 from flows.ticks import Tick
-from pipelines import declaration, gpus, seal
+from pipelines import declaration, gpus, seal, settings, shown
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 
 KEPT_LOGS = 200  # of runs
@@ -64,6 +65,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         force: Retrain though nothing is new.
         reason: Why, for the record.
     """
+    settings.check_name(model)  # before a lock, a log or a line of the ticks is named after it
     wanted = asked.current(force, reason)
     project = environment.find() if wanted.by_hand else environment.join()
     if not wanted.by_hand:
@@ -110,7 +112,7 @@ def _busy(project: Project, model: str, wanted: Asked, error: BusyError) -> Stat
 def _ended(model: str, decision: str, reason: str, answer: dict[str, Any] | None = None) -> State:
     """The state in which Prefect shows the run, with what `ratchet run --json` prints."""
     data = answer or {"format": 1, "model": model, "decision": decision, "reason": reason}
-    return Completed(name=STATES.get(decision, decision.capitalize()), message=reason, data=data)
+    return Completed(name=STATES.get(decision, decision.capitalize()), message=shown.line(reason), data=data)
 
 
 def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
@@ -170,6 +172,7 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
         "test_hash": found.test_hash,
         "metrics": found.metrics,
         "stages": run.stages,
+        "untracked": provenance.added(project, run.tree),
         "seconds": round(time.monotonic() - start, 2),
     }
 
@@ -249,6 +252,7 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
     Each stage is sealed while it runs (pipelines/seal.py). This is about the time between stages, and about files that
     a stage has made: without it a run could be of two trees, and be named after one.
     """
+    untracked.check(run.project, [*opened.sources(), run.project.root / "models" / f"{run.model}.yaml"])
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
     yield inputs_hash(inputs)
     if any(stage["state"] != "Unchanged" for stage in run.stages):

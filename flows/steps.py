@@ -21,6 +21,7 @@ from flows.made import Made
 from flows.progress import Progress
 from flows.tracker import Tracker
 from flows.warm import Warm
+from pipelines import shown
 from pipelines.declaration import Declaration
 from pipelines.errors import RatchetError, StageError, UnreachableError
 
@@ -229,6 +230,7 @@ def timed(run: Run, name: str, work: Callable[[], tuple[str, str]], data: Callab
     run.shown.begin(name)
     try:
         state, note = work()
+        note = shown.line(note)
     finally:
         run.shown.end(name, state, time.monotonic() - start, note)
     return Completed(name=state, message=note or None, data=data())

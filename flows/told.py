@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 State = dict[str, Any]
+MOST_NAMES = 8  # of files, in one line
 
 
 def certificates(found: State) -> list[State]:
@@ -23,9 +24,17 @@ def run(found: State) -> str:
             f"  version   {found['version']}, champion: {champion}",
             f"  test      {metrics}",
             f"  took      {found['seconds']:.1f} s",
+            *_untracked(found["untracked"]),
             f"  next      {found['next']}",
         ]
     )
+
+
+def _untracked(names: list[str]) -> list[str]:
+    """What of the tree of a run nobody has committed: it is pushed with the refs of the runs."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    told = f"not committed, and in the run's own commit: {', '.join(names[:MOST_NAMES])}{more}"
+    return [f"  recorded  {told}"] if names else []
 
 
 def new(found: State) -> str:
@@ -289,7 +298,7 @@ def _table(rows: list[dict[str, str]], grey: frozenset[int] = frozenset()) -> st
     table.add_column(last, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(*row.values(), style="dim" if number in grey else "")
-    console = Console(width=max(120, Console().width))
+    console = Console(width=max(120, Console().width), emoji=False)  # a class may be called :x:
     with console.capture() as capture:
         console.print(table, markup=False)
     return capture.get().rstrip()

@@ -31,7 +31,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from flows import epochs, servers, stores
 from flows.environment import Project
-from pipelines import shortage
+from pipelines import shortage, shown
 from pipelines.errors import RatchetError, UnreachableError
 
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
@@ -133,7 +133,7 @@ def log_facts(
         metrics=[
             Metric(key, value, now, 0, run_id=run_id, **linked) for key, value in metrics.items() if key not in known
         ],
-        tags=[RunTag(key, value[:5000]) for key, value in tags.items()],
+        tags=[RunTag(key, shown.line(value)[:5000]) for key, value in tags.items()],
     )
 
 
@@ -239,7 +239,7 @@ def forward(
         if find(store, place, inputs_hash=inputs_hash, published="true"):
             return
         run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash), project.clone).info.run_id
-        store.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        store.log_batch(run_id, tags=[RunTag(key, shown.line(value)) for key, value in tags.items()])
         log_epochs(store, run_id, found)
     except Exception:
         _silent_until = time.monotonic() + SILENCE

@@ -59,7 +59,7 @@ class Unseen:
     def _files(self) -> list[Path]:
         if not self.source.is_dir():
             return [self.source]
-        found = [path for path in arrivals.listed(self.source) if not arrivals.withdrawn(path)]
+        found = [path for path in arrivals.listed(self.source, [self.source]) if not arrivals.withdrawn(path)]
         if not found:
             raise DataError(f"{self.source} holds no file that can be read ({sources.KNOWN}).", "Name another.")
         return found

@@ -7,6 +7,7 @@ the pins to whoever wants them.
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipelines.errors import RatchetError, RequestError
 
 BRANCH = "ratchet/schedule"
 OWN = ("dvc.lock", "data/*/pin.json", "data/*/source.dvc", "data/*/fingerprint.json")  # what runs write
+NAMED = re.compile(r"\w[\w./+@#-]*")  # of a branch: it becomes an argument of git's, and must not read as an option
 USUAL = ("main", "master")
 
 
@@ -36,6 +38,10 @@ def ensure(project: Project) -> Path:
 def declared(project: Project) -> str:
     """The name of the branch that scheduled runs follow."""
     wanted = environment.branch()
+    if wanted and not NAMED.fullmatch(wanted):
+        raise RequestError(
+            f"RATCHET_BRANCH is {wanted[:80]!r}, which is no name of a branch.", "Name one that `git branch` lists."
+        )
     for name in (wanted,) if wanted else USUAL:
         if _try(project.home, "rev-parse", "-q", "--verify", f"{name}^{{commit}}"):
             return name

@@ -15,6 +15,7 @@ on is imported here at the top.
 import contextlib
 import importlib
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -47,25 +48,27 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[str, str]:
-    if len(arguments) == 2 and arguments[0] in STAGES:
+    if len(arguments) == 2 and arguments[0] in STAGES and re.fullmatch(r"\w+", arguments[1]):
         return arguments[0], arguments[1]
     from pipelines.errors import RequestError
-    from pipelines.settings import nearest
+    from pipelines.settings import check_name, nearest
 
     if len(arguments) != 2:
         raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
+    if arguments[0] in STAGES:
+        check_name(arguments[1])  # refuses it: no path is made of such a name, not even to look
     raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
 
 
 def _tell(error: Exception, log: str) -> int:
-    from pipelines import shortage
+    from pipelines import shortage, shown
     from pipelines.errors import RatchetError
 
     if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
         traceback.print_exc()
     if not isinstance(error, RatchetError):
         error = shortage.of(error, [Path("data")]) or error
-    paragraph = str(error) if isinstance(error, RatchetError) else _unforeseen(error)
+    paragraph = str(error) if isinstance(error, RatchetError) else shown.line(_unforeseen(error))
     with contextlib.suppress(OSError):  # a full disk takes no words either: whoever started the stage looks at it
         if log:
             Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")

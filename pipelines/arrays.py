@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines import packed
+from pipelines import packed, regular
 from pipelines.errors import DataError
 from pipelines.settings import MOST_PIXELS
 
@@ -66,7 +66,7 @@ def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, opened. Raises DataError for whatever zipfile and NumPy say of a damaged or foreign one."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular.opened(path) as file, zipfile.ZipFile(file) as archive:
             packed.check_archive(path, archive)
             yield archive
     except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, KeyError) as error:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import expectations, identities, own, rows, settings, tables
+from pipelines import expectations, identities, own, rows, settings, shown, tables
 from pipelines.errors import ExpectationError
 from pipelines.expectations import Suite
 from pipelines.rules import Rules
@@ -53,7 +53,7 @@ def run(model: str) -> None:
     report = check(folder, data, config, own.deriver(model))
     judge(report, folder, config, f"models/{model}.yaml")
     for words in expectations.warnings(report):
-        print(f"note: {words}")
+        shown.note(words)
     write_report(folder / "check.json", report)
 
 

@@ -3,6 +3,7 @@
 Each section is declared where it is used; this page only puts them together and checks what spans sections.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines import own, settings, sources
+from pipelines import own, regular, settings, sources
 from pipelines.check import Check
 from pipelines.clean import Clean, HashSplit
-from pipelines.errors import SettingsError
+from pipelines.errors import DataError, SettingsError
 from pipelines.evaluate import Evaluate
 from pipelines.ingest import Ingest
 from pipelines.metrics import METRICS
@@ -167,11 +168,15 @@ def check(model: str) -> Declaration:
     that is wrong."""
     declaration = of(model, settings.read(model))
     path = settings.FOLDER / f"{model}.py"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise SettingsError(
             f"{path} is missing: every model has one, if only a docstring.",
             f"Restore it, or create it with a docstring: git checkout -- {path}",
         )
+    try:
+        regular.check(path, [Path.cwd()])
+    except DataError as error:
+        raise SettingsError(error.what, error.do) from error
     return declaration
 
 
@@ -205,6 +210,8 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
 
 def _of_source(found: Declaration) -> list[tuple[str, str]]:
     source, project = found.ingest.source, Path.cwd().resolve()
+    if not source.isprintable() or source.startswith("~"):
+        return [("ingest.source", f"{source!r} is no path: write it out, in letters that can be seen, without ~")]
     name = source.removeprefix("builtin:")
     if name != source:
         known = list(sources.BUILTIN)

@@ -11,7 +11,11 @@ RatchetError                what happened, where, what to do: one paragraph, exi
 ├── ShortageError           the machine has no room, no memory or no right left for what is to be written
 ├── UnreachableError        a server, a database or the network is away: the same may work later
 └── BusyError               another process holds what is needed
+
+Wherever a paragraph is shown it is one: what comes from outside is written as it can be seen (shown.py).
 """
+
+from pipelines import shown
 
 
 class RatchetError(Exception):
@@ -20,6 +24,7 @@ class RatchetError(Exception):
     status = 1
 
     def __init__(self, what: str, do: str = ""):
+        what, do = shown.line(what), shown.line(do)
         super().__init__(what if not do else f"{what} {do}")
         self.what, self.do = what, do
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from pipelines import device, rows, settings, tables
+from pipelines import device, rows, settings, shown, tables
 from pipelines.device import Choice, Hardware
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.metrics import Answers
@@ -193,19 +193,24 @@ def draw(predictions: pd.DataFrame, data: Data, path: Path) -> None:
     matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["text.parse_math"] = False  # a class may be called $5
     figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.add_subplot(title=f"{data.target}: {len(predictions):,} test rows")
+    axes = figure.add_subplot(title=f"{shown.line(data.target)}: {len(predictions):,} test rows")
     (_draw_confusion if data.task == "classification" else _draw_residuals)(axes, predictions)
-    figure.savefig(path, dpi=100, metadata={"Software": None})  # no version: the same bytes
+    with shown.unwarned():
+        figure.savefig(path, dpi=100, metadata={"Software": None})  # no version: the same bytes
 
 
 def _draw_confusion(axes: Any, predictions: pd.DataFrame) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    ConfusionMatrixDisplay.from_predictions(
-        predictions["actual"], predictions["prediction"], ax=axes, cmap="Blues", colorbar=False
-    )
+    both = [predictions[name].map(_written) for name in ("actual", "prediction")]
+    ConfusionMatrixDisplay.from_predictions(*both, ax=axes, cmap="Blues", colorbar=False)
     axes.set(xlabel="predicted", ylabel="actual")
+
+
+def _written(label: Any) -> Any:
+    return shown.line(label) if isinstance(label, str) else label
 
 
 def _draw_residuals(axes: Any, predictions: pd.DataFrame) -> None:

@@ -93,7 +93,9 @@ def _shape(file: IO[bytes], path: Path, dimensions: int) -> list[int]:
 
 
 def _values(file: IO[bytes], count: int, path: Path) -> np.ndarray:
-    content = file.read(count)
+    content = bytearray()  # grown by what is there: a head may promise what would fill memory
+    while len(content) < count and (block := file.read(min(BATCH_BYTES, count - len(content)))):
+        content += block
     if len(content) < count:
         raise DataError(f"{path} is cut off: {count - len(content):,} bytes are missing.", "Get it anew.")
     return np.frombuffer(content, np.uint8)

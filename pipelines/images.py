@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines import regular
 from pipelines.errors import DataError
 from pipelines.settings import MOST_PIXELS
 
@@ -138,7 +139,7 @@ def _decoded(path: Path) -> Any:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+        with regular.opened(path) as file, warnings.catch_warnings(), Image.open(file, formats=FORMATS) as image:
             warnings.simplefilter("ignore")  # of odd metadata; what is too large is refused below
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels.", "Make it smaller.")

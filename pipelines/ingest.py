@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipelines import dates, images, misread, rows, settings, sources, tables
+from pipelines import dates, images, misread, rows, settings, shown, sources, tables
 from pipelines.dates import Dates
 from pipelines.errors import DataError, IntegrityError
 from pipelines.settings import Data
@@ -64,7 +64,7 @@ def run(model: str) -> None:
     folder = Path("data") / model
     needed = disk_need(pin)
     if needed > TOLD:
-        print(f"note: about {needed / 1e9:.1f} GB of disk for this and the later stages")
+        shown.note(f"about {needed / 1e9:.1f} GB of disk for this and the later stages")
     tables.check_space(folder, needed)
     with tables.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
         for where, content in pinned(model, data, pin, config):

@@ -14,6 +14,7 @@ from pipelines.errors import DataError
 
 HEAD_BYTES = 4096  # that are looked at first
 LONGEST = 4 << 20  # characters of one line
+MOST_COLUMNS = 100_000
 DELIMITERS = {";": '";"', "\t": r'"\t"', ",": '","', "|": '"|"'}  # as YAML has them
 OTHERS = {  # how a file begins that is no text
     b"PK\x03\x04": ("an Excel workbook or another zip archive", "Save the sheet as CSV (UTF-8), or unpack it."),
@@ -82,6 +83,14 @@ def lines(path: Path, file: IO[str]) -> Iterator[tuple[int, str]]:
                 "Look at how its lines end, or whether it is another kind of file.",
             )
         yield number, text
+
+
+def check_width(path: Path, columns: int) -> None:
+    """Raises DataError for more columns than any table has: each of them costs memory, though it is empty."""
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{path} has more than {MOST_COLUMNS:,} columns.", "Look at its delimiter; or turn rows and columns round."
+        )
 
 
 def check_names(path: Path, names: list[str], first: list[str]) -> None:

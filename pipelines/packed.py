@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from pipelines import regular
 from pipelines.errors import DataError
 
 SMALL = 1 << 30  # bytes: what unpacks to no more is never refused
@@ -22,17 +23,17 @@ def is_packed(path: Path) -> bool:
 
 def opened(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked if its name ends in .gz. Reading raises DataError where that grows too large."""
-    return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+    return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else regular.opened(path)
 
 
 def size(path: Path) -> int:
     """The bytes of a packed file once it is unpacked. Raises DataError if they are too many."""
     if path.suffix.lower() == ".npz":
-        with zipfile.ZipFile(path) as archive:
+        with regular.opened(path) as file, zipfile.ZipFile(file) as archive:
             return check_archive(path, archive)
     total = 0
-    with opened(path) as file:
-        while block := file.read(1 << 20):
+    with opened(path) as unpacked:
+        while block := unpacked.read(1 << 20):
             total += len(block)
     return total
 
@@ -40,7 +41,7 @@ def size(path: Path) -> int:
 def check_archive(path: Path, archive: zipfile.ZipFile) -> int:
     """The bytes of all its members, of which zipfile reads no more than it says here. Raises DataError."""
     total = sum(member.file_size for member in archive.infolist())
-    _check(path, total, path.stat().st_size)
+    check(path, total, path.stat().st_size)
     return total
 
 
@@ -49,7 +50,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path):
         self._path, self._count = path, 0
-        self._packed = path.open("rb")
+        self._packed = regular.opened(path)
         self._file = gzip.GzipFile(fileobj=self._packed)
 
     def readable(self) -> bool:
@@ -58,7 +59,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         count = self._file.readinto(buffer)
         self._count += count
-        _check(self._path, self._count, self._packed.tell())
+        check(self._path, self._count, self._packed.tell())
         return count
 
     def close(self) -> None:
@@ -68,7 +69,8 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _check(path: Path, unpacked: int, packed: int) -> None:
+def check(path: Path, unpacked: int, packed: int) -> None:
+    """Raises DataError if so many bytes are too many to come out of a file of so few."""
     if unpacked > SMALL and unpacked > MOST * packed:
         raise DataError(
             f"{path} is packed so that more than {SMALL / 1e9:.1f} GB come out of {packed / 1e6:.1f} MB, over {MOST} "

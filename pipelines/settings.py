@@ -7,6 +7,7 @@ of `Section`. YAML is read as version 1.2, as DVC does: `1e-5` is a number and `
 import difflib
 import keyword
 import math
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -16,13 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipelines.errors import RequestError, SettingsError
+from pipelines import regular
+from pipelines.errors import DataError, RequestError, SettingsError
 
 FORMAT = 1
 FOLDER = Path("models")  # relative to the project, which is every stage's working directory
 RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
 LONGEST_NAME = 100  # letters of a model's name: it becomes the name of files
 MOST_BYTES = 1_000_000  # of one YAML file
+MOST_VALUES = 1_000_000  # of one YAML file, its aliases written out,
+MOST_DEPTH = 50  # and so deep
 MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
 PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
@@ -175,10 +179,15 @@ class Data(Section):
 S = TypeVar("S", bound=Section)
 
 
+def is_name(word: str) -> bool:
+    """Whether a model may be called so: it becomes the name of files, refs and locks, and part of queries."""
+    taken = word in RESERVED or keyword.iskeyword(word)
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", word)) and len(word) <= LONGEST_NAME and not taken
+
+
 def check_name(model: str) -> str:
     """The name, if it may be a model's. Raises RequestError."""
-    taken = model in RESERVED or keyword.iskeyword(model)
-    if re.fullmatch(r"[a-z][a-z0-9_]*", model) and len(model) <= LONGEST_NAME and not taken:
+    if is_name(model):
         return model
     raise RequestError(
         f"{_shown(model)} cannot be a model's name.",
@@ -188,25 +197,30 @@ def check_name(model: str) -> str:
 
 
 def models() -> list[str]:
-    """The names of the models that have a YAML file here."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The names of the models that have a YAML file here; a file by another name is none of a model's."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if is_name(path.stem))
 
 
 def read(model: str) -> dict[str, Any]:
     """The whole of models/<model>.yaml, unchecked. Raises RequestError if there is none to read."""
     path = FOLDER / f"{check_name(model)}.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         known = ", ".join(models()) or "none"
         near = difflib.get_close_matches(model, models(), n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Models here: {known}."
         raise RequestError(f"There is no model {model!r}: {path} does not exist.", hint)
-    if path.stat().st_size > MOST_BYTES:
+    try:
+        with regular.opened(path, [Path.cwd()]) as file:
+            text = file.read(MOST_BYTES + 1)
+    except DataError as error:
+        raise SettingsError(error.what, error.do) from error
+    if len(text) > MOST_BYTES:
         raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = plain_yaml(text.decode())
     except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
-        detail = " ".join(str(error).split())
-        raise SettingsError(f"{path} is not valid YAML: {detail}", "Correct the file and run again.") from error
+        detail = " ".join(str(error).split()).rstrip(".")
+        raise SettingsError(f"{path} is not valid YAML: {detail}.", "Correct the file and run again.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path} must be a mapping of sections, and is a {type(content).__name__}.")
     if content.get("format") != FORMAT:
@@ -215,6 +229,38 @@ def read(model: str) -> dict[str, Any]:
             f"Write `format: {FORMAT}` at the top; FORMATS.md says what it means.",
         )
     return content
+
+
+def plain_yaml(text: str) -> Any:
+    """The content of a YAML text. Raises YAMLError or RecursionError, ValueError for one that is no settings at all."""
+    depth = deepest = 0
+    for found in re.finditer(r"[\[{\]}]", text):  # the parser takes seconds to give up
+        depth = max(0, depth + (1 if found[0] in "[{" else -1))
+        deepest = max(deepest, depth)
+    if deepest > 4 * MOST_DEPTH:  # some may stand in words
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    content = YAML(typ="safe", pure=True).load(text)
+    _size(content)
+    return content
+
+
+def _size(content: Any, depth: int = 0, known: dict[int, int] | None = None) -> int:
+    """How many values there are once every alias is written out. Raises ValueError for too many, or too deep.
+
+    A few lines of aliases of aliases are billions of values for whoever writes them out, and one that holds itself has
+    no end.
+    """
+    known = {} if known is None else known
+    if depth > MOST_DEPTH:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in known:
+        parts = [*content, *content.values()] if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(_size(part, depth + 1, known) for part in parts)
+    if known[id(content)] > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values, its aliases written out")
+    return known[id(content)]
 
 
 def load(model: str, section: str, kind: type[S]) -> S:

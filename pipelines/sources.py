@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
-from pipelines import arrays, idx, images, rows, texts
+from pipelines import arrays, idx, images, parquet, regular, rows, texts
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.settings import FORMAT, nearest
 
-BATCH_ROWS = 16_384  # of a Parquet file
 TEXTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "lines", ".ndjson": "lines"}  # also with .gz after it
 SUFFIXES = TEXTS | {".parquet": "parquet", ".npz": "arrays"}
 KNOWN = (
@@ -87,7 +85,7 @@ def _is_below(name: Any) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -137,7 +135,7 @@ def read(
     tab = ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
         "csv": lambda: texts.read_csv(path, "\t" if tab else delimiter, encoding, names),
-        "parquet": lambda: _read_parquet(path),
+        "parquet": lambda: parquet.batches(path),
         "lines": lambda: texts.read_lines(path, encoding),
         "idx": lambda: idx.read(path, labelled),
         "arrays": lambda: arrays.read(path, labelled),
@@ -161,11 +159,6 @@ def read(
             f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.",
             "Send it again." if kind == "parquet" else "Correct the file, or `ingest:` in the model's YAML.",
         ) from error
-
-
-def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
-    with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # which would keep all of the file
-        yield from file.iter_batches(BATCH_ROWS)
 
 
 # ------------------------------------------------------------------ sets that come with scikit-learn

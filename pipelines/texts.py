@@ -35,6 +35,9 @@ def read_csv(path: Path, delimiter: str, encoding: str, names: Sequence[str] = (
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str]) -> Iterator[pa.RecordBatch]:
+    with _decoded(path, encoding, newline=None, errors="surrogateescape") as start:
+        _, first = next(misread.lines(path, start), (1, ""))
+        misread.check_width(path, first.count(delimiter) + 1)
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     read = pyarrow.csv.ReadOptions(block_size=4 * BLOCK_BYTES, use_threads=False, column_names=names or None)
     with _Watched(path, encoding) as file, pyarrow.csv.open_csv(pa.PythonFile(file, mode="r"), read, parse) as reader:
@@ -99,9 +102,12 @@ def read_lines(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
 
     A key that a line lacks is a missing value. Two passes: the columns are all keys of all lines.
     """
-    names = list(dict.fromkeys(name for line in _lines(path, encoding) for name in line))
-    lines = _lines(path, encoding)
-    while batch := list(islice(lines, BATCH_ROWS)):
+    known: dict[str, None] = {}
+    for line in _lines(path, encoding):
+        known |= dict.fromkeys(line)
+        misread.check_width(path, len(known))
+    names, lines = list(known), _lines(path, encoding)
+    while batch := list(islice(lines, max(1, BATCH_ROWS // (1 + len(names) // WIDE)))):
         columns = {name: pa.array([line.get(name) for line in batch], pa.string()) for name in names}
         yield pa.RecordBatch.from_pydict(columns)
 

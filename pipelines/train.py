@@ -40,6 +40,7 @@ from pipelines import (
     predictor,
     replicas,
     settings,
+    shown,
 )
 from pipelines.checkpoints import Checkpoint
 from pipelines.device import Hardware
@@ -73,14 +74,14 @@ class Train(Network, Objective, Hardware, Spread):
 def run(model: str) -> None:
     declared = device.replayed(settings.load(model, "train", Train))
     if declared.workers > 1 and declared.launcher == "ray" and replicas.VARIABLE not in os.environ:
-        _say(f"Ray starts {declared.workers} workers")
+        shown.note(f"Ray starts {declared.workers} workers")
         gpus = 1 if declared.devices == "all" else declared.devices
         launch.with_ray(model, declared.workers, declared.device, gpus, device.waits)
         return
     me = replicas.worker(declared.workers)
     with device.turn(declared, f"the training of {model}"), failures.told():
         choice = device.prepare(declared, declared.seed)
-        _say(f"device: {choice.told}")
+        shown.note(f"device: {choice.told}")
         config = scaled(device.resolved(declared, choice))
         if me.count > 1:
             device.waits(f"this is worker {me.index + 1} of {me.count}, waiting for the others")
@@ -94,7 +95,9 @@ def scaled(config: Train) -> Train:
     count = int(config.devices) * config.workers
     batch, rate = replicas.scaled(config.scale, count, config.batch_size, config.learning_rate)
     if count > 1:
-        _say(f"{count} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})")
+        shown.note(
+            f"{count} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})"
+        )
     return config.model_copy(update={"batch_size": batch, "learning_rate": rate})
 
 
@@ -112,7 +115,7 @@ def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
         build = partial(own.built, model)
         return train(tried, fitted, splits, place / "history.csv", keeper, build, strategy), tried
 
-    trained, used = memory.fitting(attempt, config.batch_size, config.micro_batch or config.batch_size, _say)
+    trained, used = memory.fitting(attempt, config.batch_size, config.micro_batch or config.batch_size, shown.note)
     save(trained, data, used, fitted, place / "model")
     checkpoint.unlink(missing_ok=True)
 
@@ -162,7 +165,7 @@ def train(
     found: Checkpoint | None = None
     callbacks = [pace.log(history.with_name("pace.csv")), *rules, *watchers(config, history.parent / "tensorboard")]
     if keeper is not None:
-        found = checkpoints.find(keeper.path, keeper.identity, _say)
+        found = checkpoints.find(keeper.path, keeper.identity, shown.note)
         callbacks.append(checkpoints.keep(keeper.written, keeper.identity, rules, history, found))
     done = found.epoch if found else 0
     plan = fused.Plan(config.batch_size, config.micro_batch, config.xla, strategy)
@@ -174,7 +177,7 @@ def train(
         epochs=config.epochs,
         initial_epoch=config.epochs if found and found.stopped else done,
         callbacks=callbacks,
-        say=_say,
+        say=shown.note,
     )
     return features.whole(before, network, fitted)
 
@@ -219,17 +222,12 @@ def watchers(config: Train, folder: Path) -> list[Any]:
     shutil.rmtree(folder, ignore_errors=True)
     found = []
     if config.tensorboard:
-        _say(f"curves and weights: tensorboard --logdir {folder}")
+        shown.note(f"curves and weights: tensorboard --logdir {folder}")
         found.append(observers.tensorboard(folder))
     if config.profile:
-        _say(f"the profile: xprof --logdir {folder}")
+        shown.note(f"the profile: xprof --logdir {folder}")
         found.append(observers.profile(folder, config.epochs))
     return found
-
-
-def _say(text: str) -> None:
-    """A line that `ratchet run` shows to a person."""
-    print(f"note: {text}", flush=True)
 
 
 def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:

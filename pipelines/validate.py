@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import expectations, identities, own, profile, settings, tables
+from pipelines import expectations, identities, own, profile, settings, shown, tables
 from pipelines.errors import ExpectationError
 from pipelines.expectations import Suite
 from pipelines.profile import Profile
@@ -50,7 +50,7 @@ def run(model: str) -> None:
         report["rules"] += drifted(profile.reference(folder / "pin.json"), found, data, config.drift)
     judge(report, found, folder, config, f"models/{model}.yaml")
     for words in expectations.warnings(report):
-        print(f"note: {words}")
+        shown.note(words)
     write_report(folder / "validation.json", report)
     write_profile(folder / "profile.json", found)
 

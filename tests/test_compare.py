@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from flows import compare, comparison, gain, measured, told
+from flows import compare, comparison, gain, markdown, measured, told
 from flows.environment import Project
 from flows.kept import Kept
 from flows.measured import OTHER_DEFINITION, OTHER_ROWS, Side
@@ -259,7 +259,7 @@ def test_slices_whose_rows_are_not_in_the_workspace_are_not_available_and_why(wo
     found = measure(side(1, IDS, 60), side(2, IDS, 30))
     assert found["slices"] == []
     assert (told_ or "cannot be read for them") in found["slices_missing"]
-    assert f"Not available: {found['slices_missing']}." in comparison.page(whole(found))
+    assert markdown.told(f"Not available: {found['slices_missing']}.") in comparison.page(whole(found))
     assert len(found["classes"]) == 2  # these need predictions alone
 
 

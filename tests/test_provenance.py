@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import provenance
+from flows import provenance, told, untracked
 from flows.environment import Project
+from pipelines.errors import RequestError
 from tests.clone import git
 
 
@@ -56,14 +57,75 @@ def test_what_was_edited_staged_removed_or_added_is_in_the_commit_and_the_user_s
     assert after == before
 
 
-def test_data_secrets_large_and_ignored_files_stay_out(project):
-    (project.root / "ignored").mkdir()
-    for name in ("rows.csv", ".env.local", "private.key", "ignored/a.py", "code.py"):
+DEFINING = (
+    "code.py", "models/pets.py", "models/pets.yaml", "models/helpers/words.py", "flows/mine.py", "pipelines/mine.py",
+    "dvc.yaml", "requirements.lock", ".dvc/config", "data/pets/pin.json", "data/pets/source.dvc",
+)  # fmt: skip
+LEFT = (
+    "credentials", "id_rsa", "secrets.yaml", ".env", ".env.local", "private.key", "config.yaml", "notes.md", "rows.csv",
+    "models/secrets.yaml", "models/secrets.py", "models/credentials", "models/id_rsa", "models/.env",
+    "models/alone.yaml",
+    "models/api_key.py", "models/id_ed25519.py", "models/Upper.yaml", "models/Upper.toml", "models/words.txt",
+    "env/lib/x.py", "data/pets/source/rows.csv", "data/pets/more.json", ".dvc/config.local", "pipelines/key.pem",
+    "db-password.py", "ignored/a.py",
+)  # fmt: skip
+
+
+def written(project: Project, names: tuple[str, ...]) -> None:
+    for name in names:
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
         (project.root / name).write_text("x\n")
-    (project.root / "large.txt").write_bytes(b"x" * (provenance.MOST_BYTES + 1))
-    assert set(files(project, kept(project)["ratchet.commit"])) == {
-        ".gitignore", "code.py", "dvc.lock", "edited.py", "staged.py",
-    }  # fmt: skip
+
+
+def test_of_untracked_files_only_what_defines_a_run_goes_in_and_is_said(project):
+    written(project, DEFINING + LEFT)
+    (project.root / "large.py").write_bytes(b"x" * (untracked.MOST_BYTES + 1))
+    (project.root / "linked.py").symlink_to("/etc/passwd")
+    tags = kept(project)
+    before = {".gitignore", "dvc.lock", "edited.py", "staged.py"}
+    assert set(files(project, tags["ratchet.commit"])) == before | set(DEFINING)
+    assert tags["ratchet.untracked"].split(", ") == sorted(DEFINING)
+    assert provenance.added(project, provenance.tree(project)) == sorted(DEFINING)
+
+
+def test_what_git_tracks_goes_in_whatever_it_is_called(project):
+    written(project, LEFT[:5])
+    git(project.root, "add", "--force", *LEFT[:5])
+    git(project.root, "commit", "-qm", "a person's own decision")
+    (project.root / LEFT[0]).write_text("changed\n")
+    tags = kept(project)
+    assert set(LEFT[:5]) <= set(files(project, tags["ratchet.commit"]))
+    assert "ratchet.untracked" not in tags
+
+
+@pytest.mark.parametrize(
+    ("needed", "named"),
+    [
+        ("models/words.txt", "models/words.txt"),
+        ("assets", "assets/deep/words.txt"),
+        ("models/secrets.py", "models/secrets.py"),
+        ("models/secret_santa.yaml", "models/secret_santa.yaml"),
+    ],
+)
+def test_a_dependency_that_would_be_left_out_stops_the_run_and_is_named(project, needed, named):
+    written(project, (named, "models/secret_santa.py", *DEFINING))
+    with pytest.raises(RequestError, match=f"{named} is not tracked by git, .* git add {named}"):
+        untracked.check(project, [project.root / needed])
+    untracked.check(
+        project, [*(project.root / name for name in DEFINING), project.root / "gone.py", Path("/etc/passwd")]
+    )
+    git(project.root, "add", "--force", named)
+    untracked.check(project, [project.root / needed])
+
+
+def test_the_end_of_a_run_says_what_was_not_committed():
+    found = {"model": "m", "decision": "accepted", "reason": "r", "version": 1, "champion": 1, "metrics": {}}
+    found |= {"seconds": 1.0, "next": "n", "untracked": []}
+    assert "recorded" not in told.run(found)
+    names = [f"models/{letter}.py" for letter in "abcdefghij"]
+    said = told.run(found | {"untracked": names})
+    assert "recorded  not committed, and in the run's own commit: models/a.py, models/b.py" in said
+    assert "models/h.py and 2 more" in said
 
 
 def test_the_lock_is_that_at_the_end_of_the_run_and_the_rest_that_of_its_beginning(project):
