@@ -184,7 +184,7 @@ def look(folder: Path) -> State:
             store,
             "select v.version, t.key, t.value from model_versions v left join model_version_tags t "
             "on t.version = v.version and t.name = v.name "
-            "and t.key not in ('ratchet.decided_at', 'ratchet.artifact_hash', 'ratchet.artifact_files')",  # of a time, and of ids
+            "and t.key not in ('ratchet.decided_at', 'ratchet.artifact_hash', 'ratchet.artifact_files')",
         ),
         ledger=rows(
             store.with_name("ledger.db"),
