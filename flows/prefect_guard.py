@@ -32,7 +32,7 @@ FREE = (  # routes whose bodies are texts and data of people and runs, which nob
     *("/api/templates", "/api/ui", "/api/variables"),
 )
 DATA = ("labels", "parameter_openapi_schema", "parameters", "context", "payload")  # keys below which it is the same
-NEVER = (  # keys that have to be empty: they say which code runs, where it lies, in what it runs, what is unpickled
+NEVER = (  # keys that have to be empty: they say which code runs, where it lies, in what it runs
     *("base_job_template", "bundle_execution_step", "bundle_upload_step", "command", "default_result_storage_block_id"),
     *("infra_overrides", "infrastructure_document_id", "job_variables", "manifest_path", "path", "pull_steps"),
     "storage_document_id",
@@ -137,15 +137,17 @@ async def _looked_at(receive: Receive) -> tuple[Receive, ASGIApp | None]:
         if not message.get("more_body", False):
             break
     body = b"".join(parts)
+    try:
+        content = json.loads(body, object_pairs_hook=_once) if body else None
+        found = next(refused(content), "")
+        body = json.dumps(content).encode() if without_results(content) else body
+    except (ValueError, RecursionError) as error:
+        return receive, _refused(400, f"The body is no JSON that could be looked at: {str(error)[:200]}.")
     again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
         return again.pop() if again else await receive()
 
-    try:
-        found = next(refused(json.loads(body, object_pairs_hook=_once)), "") if body else ""
-    except (ValueError, RecursionError) as error:
-        return replay, _refused(400, f"The body is no JSON that could be looked at: {str(error)[:200]}.")
     return replay, _refused(403, found) if found else None
 
 
@@ -171,10 +173,24 @@ def refused(content: Any) -> Iterator[str]:
                 yield f"`{key}` is refused: this server's scheduler runs {ENTRYPOINT} as it is, and nothing else."
             elif key == "entrypoint" and value and value != ENTRYPOINT:
                 yield f"`entrypoint` is refused: this server's scheduler runs {ENTRYPOINT}, and nothing else."
-            elif key == "state" and isinstance(value, dict) and value.get("data") is not None:
-                yield "`data` of a state is refused: it names a file that whoever reads the state would unpickle."
             elif key not in DATA:
                 yield from refused(value)
+
+
+def without_results(content: Any) -> int:
+    """Drop where the result of a state lies, as Prefect's clients send it with every failure; returns how many were.
+
+    It names a file, and the function that is to decode it: whoever reads the state would open one and call the other.
+    Ratchet keeps no results in Prefect, and nobody misses them.
+    """
+    if isinstance(content, list):
+        return sum(map(without_results, content))
+    if not isinstance(content, dict):
+        return 0
+    state, dropped = content.get("state"), 0
+    if isinstance(state, dict) and state.get("data") is not None:
+        state["data"], dropped = None, 1
+    return dropped + sum(without_results(value) for key, value in content.items() if key not in DATA)
 
 
 def _refused(status: int, why: str) -> JSONResponse:

@@ -226,7 +226,6 @@ def test_a_websocket_of_another_place_is_refused_with_the_login(client, path, he
         [{"job_variables": {"command": "sh"}}],
         {"actions": [{"type": "run-deployment", "job_variables": {"a": 1}}]},
         {"storage_configuration": {"bundle_execution_step": {"x": None}}},
-        {"state": {"type": "COMPLETED", "data": {"serializer": {"type": "pickle"}, "storage_key": "/tmp/x"}}},
     ],
 )
 def test_what_says_which_code_runs_is_refused(behind, body):
@@ -252,6 +251,16 @@ def test_the_rest_passes_as_it_was_sent(behind, body):
     client, heard = behind
     assert client.post("/api/deployments/", json=body, headers=LOGIN).text == "reached"
     assert [json.loads(found) for found in heard] == [body]
+
+
+def test_where_a_result_lies_is_not_passed_on_and_the_rest_of_the_state_is(behind):
+    client, heard = behind
+    place = {"serializer": {"type": "json", "object_decoder": "os.system"}, "storage_key": "/tmp/x"}
+    state = {"type": "FAILED", "message": "\u00e9", "data": place}
+    one = {"state": state}
+    for body in (one | {"force": True}, [one, one], {"flow_runs": {}, "a": one}):
+        assert client.post("/api/flow_runs/x/set_state", json=body, headers=LOGIN).text == "reached"
+        assert json.loads(heard.pop()) == json.loads(json.dumps(body).replace(json.dumps(place), "null"))
 
 
 def test_texts_and_data_of_runs_are_not_looked_at(behind):
