@@ -1,5 +1,6 @@
 """Names from outside: none becomes a path, a query or an option of git's before it is known to be plain."""
 
+import contextvars
 import os
 
 import pytest
@@ -80,14 +81,23 @@ def test_a_lock_has_a_plain_name(name, project, tmp_path):
     assert everything(tmp_path) == before
 
 
-def test_a_flow_parameter_is_checked_before_the_lock_is_named_after_it(world, monkeypatch):
+@pytest.mark.parametrize("trigger", ["page", "command"])
+def test_a_flow_parameter_is_checked_before_anything_is_named_after_it(trigger, world, monkeypatch):
     """What somebody posts to Prefect's API, called as a function: a server is not needed to see it refused."""
+    from flows import asked
     from flows.retrain import retrain
 
-    monkeypatch.setenv("PREFECT_HOME", str(world.root / "home"))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    (world.root / ".ratchet" / "ticks").mkdir(parents=True)
+    (world.root / ".ratchet" / "locks").mkdir()
     before = everything(world.root.parent)
-    with pytest.raises(RequestError, match=r"'\.\./\.\./evil' cannot be a model's name"):
+
+    def called() -> None:
+        asked.by_hand(asked.Asked(trigger=trigger))
         retrain.fn("../../evil")
+
+    with pytest.raises(RequestError, match=r"'\.\./\.\./evil' cannot be a model's name"):
+        contextvars.copy_context().run(called)
     assert everything(world.root.parent) == before
 
 

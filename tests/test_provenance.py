@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,6 +117,16 @@ def test_a_dependency_that_would_be_left_out_stops_the_run_and_is_named(project,
     )
     git(project.root, "add", "--force", named)
     untracked.check(project, [project.root / needed])
+
+
+def test_a_run_looks_before_its_first_stage(project):
+    from flows.retrain import _of_one_tree
+
+    written(project, ("models/words.txt",))
+    opened = SimpleNamespace(sources=lambda: [project.root / "models/words.txt"])
+    run = SimpleNamespace(project=project, model="pets")
+    with pytest.raises(RequestError, match=r"models/words\.txt is not tracked"), _of_one_tree(run, opened):
+        raise AssertionError("a stage was run")
 
 
 def test_the_end_of_a_run_says_what_was_not_committed():
