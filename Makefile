@@ -18,7 +18,7 @@ test: $(READY)  ## the tests, in about ten minutes on two fast cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 long: $(READY)  ## the tests that take a minute or so each
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 3600 -o faulthandler_timeout=4000
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 7200 -o faulthandler_timeout=7500
 
 random: $(READY)  ## the tests in another order, which SEED=N gives again
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --random-order-seed $(SEED)

@@ -68,4 +68,4 @@ def test_no_test_is_without_a_limit(target, pytestconfig):
     given, declared = options(target), pytestconfig.getini
     limit = given[given.index("--timeout") + 1] if "--timeout" in given else declared("timeout")
     changed = [option.partition("=")[2] for option in given if option.startswith("faulthandler_timeout=")]
-    assert 0 < float(limit) < float((changed or [declared("faulthandler_timeout")])[0]) <= 4000
+    assert 0 < float(limit) < float((changed or [declared("faulthandler_timeout")])[0]) <= 7500
