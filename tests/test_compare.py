@@ -411,6 +411,7 @@ def store(project) -> MlflowClient:
 
 
 @pytest.mark.long
+@pytest.mark.random_order(disabled=True)
 class TestTheWholeWay:
     """In order, on one clone; nothing of the person's is written but the page."""
 

@@ -171,6 +171,7 @@ def test_a_damaged_or_foreign_table_of_dvcs_locks_does_not_block(killed, table):
 
 
 @pytest.mark.long
+@pytest.mark.random_order(disabled=True)
 class TestBesideOthers:
     """In order: each changes a setting, so that the training runs again."""
 

@@ -83,14 +83,18 @@ def test_lock_is_the_committed_one_on_this_machine_or_differs_only_in_numbers(pr
 
 @pytest.mark.parametrize("model", MODELS)
 def test_running_again_changes_nothing(project, first, store, model):
+    experiment = store.get_experiment_by_name(model).experiment_id
+
+    def recorded() -> list[int]:
+        return [len(store.search_runs([experiment])), len(store.search_model_versions(f"name = '{model}'"))]
+
+    before = recorded()
     again = answer(project, "run", model)
     assert {stage["state"] for stage in again["stages"]} == {"Unchanged"}
     assert again["decision"] == "unchanged"
     for key in ("version", "run_id", "model_hash", "data_hash", "test_hash", "metrics", "champion"):
         assert again[key] == first[model][key]
-    experiment = store.get_experiment_by_name(model).experiment_id
-    assert len(store.search_runs([experiment])) == 1
-    assert len(store.search_model_versions(f"name = '{model}'")) == 1
+    assert recorded() == before
 
 
 @pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(m, marks=pytest.mark.long) for m in MODELS[1:])])
@@ -189,6 +193,7 @@ def test_dvc_plots_hold_the_learning_curve_and_the_figure(project, first, tmp_pa
     assert "evaluation.png" in page
 
 
+@pytest.mark.random_order(disabled=True)
 class TestChanges:
     """In order, on the same clone: a worse candidate, another gate, a failing stage, the way back."""
 

@@ -457,6 +457,7 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.mark.long
+@pytest.mark.random_order(disabled=True)
 class TestTheWholeWay:
     """A clone in which breast_cancer has been run; in order."""
 

@@ -144,6 +144,7 @@ def changed(path: Path, statement: str, back: str) -> Iterator[None]:
             yield
 
 
+@pytest.mark.random_order(disabled=True)
 class TestInOrder:
     """On the same clone, one after the other."""
 
