@@ -1,5 +1,6 @@
 """What the commands do, each around the flows: locks, servers, and the words at the end."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -110,6 +111,7 @@ def _prefect(project: Project, shown: progress.Progress) -> Iterator[None]:
         progress.use(shown)
         login = prefect_login.settings(project)  # here and in no variable: stages and hooks inherit those
         terminated.listen()
+        logging.raiseExceptions = False  # that Prefect's log could not be sent is no news: what has failed is told
         try:
             # a heartbeat's thread ends up to a second late
             with temporary_settings(login | {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):

@@ -318,7 +318,10 @@ def _modified(path: str, fs: Any = None) -> Iterator[Any]:
     """
     from dvc.utils.serialize import loads_yaml
 
-    partial = Path(path).parent / ".dvc" / "tmp" / f"{Path(path).name}.partial"  # DVC's lock is held: one at a time
+    folder = Path(path).parent / ".dvc" / "tmp"  # DVC's lock is held: one at a time
+    if folder.stat().st_dev != Path(path).parent.stat().st_dev:  # a file is not renamed from one disk to another
+        folder = Path(path).parent
+    partial = folder / f"{Path(path).name}.partial"
     text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     content = loads_yaml(text) or {}
     before = copy.deepcopy(content)

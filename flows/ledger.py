@@ -136,7 +136,8 @@ class Ledger:
         waits = {"timeout": 60} if url.get_backend_name() == "sqlite" else {}  # seconds, for another writer
         place = [Path(url.database)] if waits and url.database else []
         for path in place:
-            stores.check(path)
+            # a crash before its first line leaves an empty one; lines that were lost are noticed by the alias
+            stores.check(path, empty=True)
         try:
             engine = create_engine(url, poolclass=NullPool, connect_args=waits)
             with suppress(Taken), engine.begin() as connection:  # PostgreSQL says so when two make it at once

@@ -17,6 +17,7 @@ from pipelines import shortage
 from pipelines.errors import IntegrityError, RatchetError
 
 LOGS = ("-wal", "-shm", "-journal")  # endings of what SQLite keeps beside a database
+EMPTY = "the file is empty"
 MAGIC = b"SQLite format 3\0"
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # a variable of Prefect's server
 
@@ -107,9 +108,12 @@ def check_place(project: Project) -> None:
         )
 
 
-def check(path: Path) -> None:
-    """Raises IntegrityError if a file is no whole SQLite database: SQLite itself takes an empty one for a new one."""
-    if (wrong := damage(path)) == "":
+def check(path: Path, empty: bool = False) -> None:
+    """Raises IntegrityError if a file is no whole SQLite database: SQLite itself takes an empty one for a new one.
+
+    empty: whether it may be, where somebody else notices that something is missing.
+    """
+    if (wrong := damage(path)) == "" or (empty and wrong == EMPTY):
         return
     raise IntegrityError(
         f"{path} is no whole database: {wrong}. Nothing was written to it.",
@@ -129,7 +133,7 @@ def damage(path: Path) -> str:
     except FileNotFoundError:
         return ""
     if not size:
-        return "the file is empty"
+        return EMPTY
     if not head.startswith(MAGIC) or len(head) < 100:
         return "it does not begin as one of SQLite's does"
     page, count = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")

@@ -1,6 +1,8 @@
 """Graph: dvc.lock is written as DVC writes it, and a kill leaves the old one."""
 
+import tempfile
 from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 from dvc.utils.serialize import loads_yaml, modify_yaml
@@ -58,6 +60,20 @@ def test_a_file_that_is_not_there_is_made(path):
     with graph._modified(str(path)) as content:
         content.update({"schema": "2.0", "stages": {"one@x": {"cmd": "a"}}})
     assert path.read_text() == "schema: '2.0'\nstages:\n  one@x:\n    cmd: a\n"
+
+
+def test_where_dvcs_folder_is_on_another_disk_it_is_written_all_the_same(path):
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == path.parent.stat().st_dev:
+        pytest.skip("there is no second disk at /dev/shm")
+    with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+        own = path.parent / ".dvc" / "tmp"
+        own.rmdir()
+        own.symlink_to(folder)
+        with graph._modified(str(path)) as content:
+            content.update({"schema": "2.0", "stages": {"one@x": {"cmd": "a"}}})
+    assert path.read_text() == "schema: '2.0'\nstages:\n  one@x:\n    cmd: a\n"
+    assert [file.name for file in path.parent.iterdir() if file.name != ".dvc"] == [path.name]
 
 
 def test_what_fails_halfway_leaves_the_file_as_it_was(path):

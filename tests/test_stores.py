@@ -49,6 +49,13 @@ def test_one_that_is_none_is_named_and_nothing_is_written_to_it(database, conten
     refused(database, content)
 
 
+def test_an_empty_ledger_is_one_without_lines(tmp_path):
+    """A crash before its first line leaves such a file; that lines were lost, the aliases tell."""
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "ledger.db").touch()
+    assert ledger.of(Project(tmp_path, tmp_path / ".ratchet", "", "")).lines("digits") == []
+
+
 def test_what_a_database_that_is_gone_left_beside_it_is_not_taken_into_the_new_one(database):
     for ending in ("-wal", "-journal"):
         database.with_name(database.name + ending).write_bytes(b"of the old one")
@@ -65,8 +72,9 @@ def refused(path, content: bytes) -> None:
         tracking.client(project)
     book = path.with_name("ledger.db")
     book.write_bytes(content)
-    with pytest.raises(IntegrityError, match=rf"{book} is no whole database"):
-        ledger.of(project).lines("digits")
+    if content:
+        with pytest.raises(IntegrityError, match=rf"{book} is no whole database"):
+            ledger.of(project).lines("digits")
     assert path.read_bytes() == book.read_bytes() == content
     assert sorted(found.name for found in path.parent.iterdir()) == ["ledger.db", "mlflow.db"]
 
