@@ -6,6 +6,7 @@ an address is often a secret, and no parameter, log or file of the project holds
 """
 
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -45,9 +46,14 @@ def _post(project: Project, address: str, body: dict[str, Any]) -> None:
 
 
 def _run(project: Project, command: str, body: dict[str, Any]) -> None:
-    """Without a shell. What it prints is dropped: it may hold anything."""
+    """Without a shell, and without the logins to servers. What it prints is dropped: it may hold anything."""
     done = subprocess.run(
-        shlex.split(command), input=json.dumps(body).encode(), cwd=project.home, timeout=PATIENCE, capture_output=True
+        shlex.split(command),
+        input=json.dumps(body).encode(),
+        cwd=project.home,
+        env={name: value for name, value in os.environ.items() if name not in environment.LOGINS},
+        timeout=PATIENCE,
+        capture_output=True,
     )
     if done.returncode:
         raise RuntimeError(f"exit status {done.returncode}")

@@ -184,6 +184,7 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
             stderr=out,
             pass_fds=[door.fileno()] if name == "prefect" else [],
             start_new_session=True,  # one group to stop, and no Ctrl-C meant for somebody else
+            umask=-1 if environment.shared() else 0o077,  # what it writes is its user's alone
         )
     return process, port
 

@@ -24,9 +24,15 @@ from pipelines import lifeline, seal, warm
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
+SECRETS = (  # variables that a run needs, and no stage: a model's own code, and what that starts, never sees them
+    *("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY", "RATCHET_HOOK", "RATCHET_LEDGER_URL", "RATCHET_WEBHOOK"),
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME"),
+)
 
 
 def main(arguments: list[str]) -> int:
+    for name in SECRETS:
+        os.environ.pop(name, None)
     log = os.environ.get("RATCHET_STAGE_LOG", "")
     try:
         if log:

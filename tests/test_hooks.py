@@ -8,7 +8,7 @@ import threading
 import pytest
 from prefect.events import Event
 
-from flows import hooks
+from flows import environment, hooks
 from flows.environment import Project
 
 TOLD = {"model": "pets", "outcome": "rejected", "reason": "worse", "version": 3}
@@ -96,3 +96,12 @@ def test_a_command_runs_without_a_shell_and_its_failure_is_said(project, events,
     monkeypatch.setenv("RATCHET_HOOK", "no-such-command --token=secret")
     (said,) = tell(project)
     assert "secret" not in said
+
+
+def test_a_command_gets_no_login(project, events, monkeypatch, tmp_path):
+    script = "import json, os, pathlib; pathlib.Path('seen.json').write_text(json.dumps(dict(os.environ)))"
+    monkeypatch.setenv("RATCHET_HOOK", f'{sys.executable} -c "{script}"')
+    for name in environment.LOGINS:
+        monkeypatch.setenv(name, "planted-secret")
+    assert tell(project) == []
+    assert "planted-secret" not in json.loads((tmp_path / "seen.json").read_text()).values()

@@ -1,12 +1,14 @@
 """python -m pipelines: the exit status, one paragraph, the log of the flow, and the end with the run."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from pipelines.__main__ import STAGES
+from flows import environment
+from pipelines.__main__ import SECRETS, STAGES
 from tests.world import PATIENCE, ROOT, pets
 
 
@@ -117,3 +119,25 @@ def test_a_stage_ends_when_the_run_lets_go_of_its_lifeline(world):
     finally:
         stage.kill()
         stage.wait()
+
+
+def test_a_models_own_code_sees_no_login(world):
+    """It belongs to whoever wrote the model; the logins belong to whoever runs it."""
+    world.pin(pets())
+    world.command("ingest")
+    (world.root / "models/pets.py").write_text(
+        "import json, os, pathlib\n\n\ndef derived(table):\n"
+        "    pathlib.Path('seen.json').write_text(json.dumps(dict(os.environ)))\n    return table[[]]\n"
+    )
+    given = dict.fromkeys(SECRETS, "planted-secret") | {"HARMLESS": "kept"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "validate", "pets"], capture_output=True, text=True, env=env(**given)
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((world.root / "seen.json").read_text())
+    assert seen["HARMLESS"] == "kept"
+    assert "planted-secret" not in seen.values()
+
+
+def test_the_logins_of_every_server_are_among_the_variables_that_no_stage_sees():
+    assert {name for name in environment.LOGINS if "ENDPOINT" not in name} <= set(SECRETS)
