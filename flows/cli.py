@@ -320,7 +320,7 @@ def _answer(
         if debug:
             raise
         known = error if isinstance(error, RatchetError) else _diagnosed(project, error)
-        unforeseen = f"{type(error).__name__}: {' '.join(str(error).split())[:600]}. Run with --debug to see where."
+        unforeseen = f"{type(error).__name__}: {str(error).strip()[:600]}. Run with --debug to see where."
         _fail(str(known or unforeseen), known.status if known else 1, as_json)
     print(json.dumps(answer, allow_nan=False) if as_json else words(shown.every(answer, WHOLE)), flush=True)
     if failed(answer):
