@@ -22,13 +22,10 @@ def told(project: Project, error: BaseException) -> RatchetError | None:
 
 def _of_databases(project: Project) -> Iterator[RatchetError]:
     """The databases that are damaged or gone, and the servers that have ended."""
-    if not project.prefect:
-        path = stores.of_server(project, "prefect")
-        if "prefect" in servers.recorded(project) and (not path.exists() or not path.stat().st_size):
-            yield UnreachableError(
-                f"Prefect's database {path} has gone while its server is up.",
-                "`ratchet down`, then `ratchet up` makes a new one; models, their runs and the ledger are elsewhere.",
-            )
+    try:
+        servers.check_database(project, servers.recorded(project))
+    except RatchetError as lost:
+        yield lost
     for path in (stores.of_server(project, "prefect"), project.mlflow_database):
         try:
             stores.check(path)

@@ -26,6 +26,7 @@ QUIET = {  # each library has its own switch (README, "Offline and quiet")
 }
 SETTLED = {
     "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # what cannot be sent to a server that has died is no news
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # people read our progress; Prefect's log goes to its page
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # its default is pickle
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",

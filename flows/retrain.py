@@ -48,7 +48,7 @@ from flows.made import Made
 from flows.steps import Run
 from flows.ticks import Tick
 from pipelines import declaration, gpus, seal, settings, shown
-from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
+from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError, UnreachableError
 
 KEPT_LOGS = 200  # of runs
 STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
@@ -153,8 +153,9 @@ def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
     if found is None:
         return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}
     publish, decide = (steps.persistent(step, run) for step in (steps.publish_version, steps.decide_champion))
-    last = publish("publish", run, found, wait_for=[last], return_state=True)
-    published: Any = last.result()
+    with _ended_in_mlflow(run):
+        last = publish("publish", run, found, wait_for=[last], return_state=True)
+        published: Any = last.result()
     good.note(project, model, run.data, found.data_hash)
     answer: Any = decide("decide", run, found, published, wait_for=[last], return_state=True).result()
     if published.fresh or answer["decision"] != "unchanged":
@@ -213,6 +214,19 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
         raise
     pages.passed(run)
     return found, state
+
+
+@contextmanager
+def _ended_in_mlflow(run: Run) -> Iterator[None]:
+    """Around publishing: should it fail, MLflow does not go on to say "running"; the next run takes it up again."""
+    try:
+        yield
+    except UnreachableError:  # nor could that be said
+        raise
+    except BaseException:
+        with suppress(Exception):
+            run.call("tracking.end", run.project, run.model, "FAILED")
+        raise
 
 
 def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:

@@ -24,7 +24,7 @@ from dotenv import dotenv_values
 from flows import environment, lifeline, locks, prefect_login, private_files, stores
 from flows.environment import Project
 from pipelines import shortage
-from pipelines.errors import BusyError, RatchetError, RequestError
+from pipelines.errors import BusyError, RatchetError, RequestError, UnreachableError
 
 NAMES = ("prefect", "mlflow")
 ASKED_FIRST = "/api/admin/version"  # of Prefect's server, by every run
@@ -106,10 +106,22 @@ def _noted(project: Project) -> list[Server]:
         return []
 
 
+def check_database(project: Project, running: dict[str, Server]) -> None:
+    """Raises UnreachableError if Prefect's database was deleted while its server is up, which goes on with a file that
+    nobody else sees."""
+    path = stores.of_server(project, "prefect")
+    if not project.prefect and "prefect" in running and not (path.exists() and path.stat().st_size):
+        raise UnreachableError(
+            f"Prefect's database {path} has gone while its server is up.",
+            "`ratchet down`, then `ratchet up` makes a new one; models, their runs and the ledger are elsewhere.",
+        )
+
+
 @contextmanager
 def for_a_run(project: Project) -> Iterator[str]:
     """The URL of a Prefect API for one run: that of the settings, the one that is up, or one that ends with the run."""
     running = recorded(project)
+    check_database(project, running)
     if project.prefect or "prefect" in running:
         yield project.prefect or running["prefect"].api
         return

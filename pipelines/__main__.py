@@ -70,10 +70,10 @@ def _tell(error: Exception, log: str) -> int:
     from pipelines import shortage, shown
     from pipelines.errors import RatchetError
 
-    if os.environ.get("RATCHET_DEBUG") == "1" or (log and not isinstance(error, RatchetError)):
-        traceback.print_exc()
-    if not isinstance(error, RatchetError):
-        error = shortage.of(error, [Path("data")]) or error
+    told = error if isinstance(error, RatchetError) else shortage.of(error, [Path("data")])
+    if os.environ.get("RATCHET_DEBUG") == "1" or (log and told is None):
+        traceback.print_exception(error)
+    error = told or error
     paragraph = str(error) if isinstance(error, RatchetError) else shown.line(_unforeseen(error))
     with contextlib.suppress(OSError):  # a full disk takes no words either: whoever started the stage looks at it
         if log:

@@ -62,8 +62,8 @@ def of(error: BaseException, places: Sequence[Path] = (), words: bool = True) ->
         read = number is None and (words or isinstance(one, sqlite3.Error))
         for kind in KINDS:
             if number in kind.numbers or (read and re.search(kind.words, text)):
-                if kind is DAMAGED and read and (short := full(places, NOTHING)):
-                    return short  # SQLite says so as well where a full disk has no room for a file that it maps
+                if kind in (DAMAGED, READ_ONLY) and read and (short := full(places, NOTHING)):
+                    return short  # SQLite says either where a full disk has no room for a file beside the database
                 return _told(kind, _named(one, text), places)
     return None
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
-import requests
 from mlflow.tracking import MlflowClient
 
-from tests.clone import answer, clone, environment, git, ratchet
+from tests.clone import answer, clone, environment, git, prefect, ratchet
 from tests.failing_server import Front, front
 from tests.test_crash import in_training, unfinished, until, working_in
 
@@ -170,27 +169,28 @@ def test_prefects_database_that_is_deleted_while_its_server_is_up_is_told(projec
 def test_a_run_that_is_cancelled_on_prefects_page_ends_and_the_next_one_goes_on(project):
     """The page sets the state Cancelling; the scheduler, which has started the run, ends its process."""
     answer(project, "up", "--no-warm")
-    url = f"{server(project, 'prefect')['url']}/api"
     another_seed(project)
     git(project, "commit", "-qam", "another seed")
     ratchet(project, "down")
     answer(project, "up", "--no-warm")  # the scheduler takes the commit over
     tree = project / ".ratchet" / "schedule"
-    (deployment,) = post(f"{url}/deployments/filter", deployments={"name": {"any_": [MODEL]}})
-    run = post(f"{url}/deployments/{deployment['id']}/create_flow_run", parameters={"model": MODEL, "force": True})
+    (deployment,) = post(project, "deployments/filter", deployments={"name": {"any_": [MODEL]}})
+    run = post(project, f"deployments/{deployment['id']}/create_flow_run", parameters={"model": MODEL, "force": True})
     log = project / ".ratchet" / "logs" / "runs" / run["id"] / "train"
     assert until(log.exists, 240)
-    post(f"{url}/flow_runs/{run['id']}/set_state", state={"type": "CANCELLING", "name": "Cancelling"}, force=True)
+    post(project, f"flow_runs/{run['id']}/set_state", state={"type": "CANCELLING", "name": "Cancelling"}, force=True)
     assert until(lambda: not [line for line in working_in(tree) if "pipelines" in " ".join(line)], 90), working_in(tree)
     wanted = {"id": {"any_": [run["id"]]}}
-    assert until(lambda: post(f"{url}/flow_runs/filter", flow_runs=wanted)[0]["state_type"] == "CANCELLED", 60)
+    assert until(lambda: post(project, "flow_runs/filter", flow_runs=wanted)[0]["state_type"] == "CANCELLED", 60)
     found = answer(project, "run", MODEL)
     assert found["champion"]
     assert unfinished(project, "flow_run") == [] or set(unfinished(project, "flow_run")) == {"SCHEDULED"}
 
 
-def post(url: str, **content: Any) -> Any:
-    return requests.post(url, json=content, timeout=30).json()
+def post(project: Path, path: str, **content: Any) -> Any:
+    answered = prefect(project, path, content=content)
+    assert answered.ok, answered.text
+    return answered.json()
 
 
 def test_a_run_that_begins_while_down_works_is_refused_or_done(project):

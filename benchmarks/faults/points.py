@@ -157,7 +157,7 @@ WRITES = {  # what is written in a run: where, in which process, and the folder 
     "Prefect's database": ("flows.steps:times.note", "before", "flows.cli", ".ratchet/prefect"),
     "a scratch folder": ("flows.scratch:tempfile.TemporaryDirectory", "before", TRACKER, "tmp"),
     "MLflow's artifacts": (f"{CLIENT}.log_model_artifacts", "before", TRACKER, "mlflow"),
-    "MLflow's database": (f"{CLIENT}.log_batch", "before", TRACKER, "mlflow"),
+    "MLflow's database": ("flows.tracking:log_facts", "before", TRACKER, "mlflow"),
     "the ledger": ("flows.ledger:Ledger.append", "before", TRACKER, "mlflow"),
     "the state folder": ("flows.ticks:write", "before", "flows.cli", ".ratchet"),
 }
