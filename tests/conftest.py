@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import contextlib
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -64,3 +65,12 @@ def _shared_folders_stay():
             SHARED[folder] = now  # told once
             changed = sorted(str(path.relative_to(folder)) for path, _ in before.items() ^ now.items())
             pytest.fail(f"this test changed {sorted(set(changed))} in the folder that tests share: take a copy")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node, error):
+    """Say how a worker has died: xdist says no more than that it did."""
+    if error:
+        status = node.gateway._io.popen.wait(10)
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        print(f"\nworker {node.gateway.id} ended by {how}", flush=True)

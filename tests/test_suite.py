@@ -1,5 +1,6 @@
 """The suite itself: a process that dies and a test that hangs end it with their names, as `make test` runs it."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -34,11 +35,13 @@ def suite(folder: Path, *more: str, **files: str) -> tuple[int, str]:
     """Run test files as `make test` does; returns the exit status and what was said."""
     for name, content in files.items():
         (folder / f"test_{name}.py").write_text(content)
+    (folder / "conftest.py").write_text("from tests.conftest import pytest_testnodedown\n")
     command = [sys.executable, "-m", "pytest", *options("test"), "-c", str(ROOT / "pyproject.toml"), *more, "."]
     # without the plugins that take a second to import, and are of no use here
     done = subprocess.run(
         [*command, "--rootdir", ".", "-p", "no:hypothesispytest", "-p", "no:hydra_pytest", "-p", "no:cacheprovider"],
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -52,6 +55,7 @@ def test_a_worker_that_dies_ends_the_run_and_is_told_with_its_test(tmp_path):
     assert status == 1, said
     assert "crashed while running 'test_dies.py::test_that_dies'" in said
     assert "FAILED test_dies.py::test_that_dies" in said
+    assert re.search(r"worker gw\d ended by SIGSEGV", said)
     assert "replacing crashed worker" not in said
 
 
