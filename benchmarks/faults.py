@@ -26,6 +26,7 @@ not survived.
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -63,6 +64,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked, start = arguments(), time.monotonic()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored, also by runs
     every = list(enumerate(chosen(asked.model, asked.random, asked.seed), 1))
     cases = [(number, case) for number, case in every if number >= asked.first and asked.only in case.name]
     if asked.list:
