@@ -31,7 +31,7 @@ def told(stage: str, problem: str, log: Path) -> str:
 def interrupted(problem: str) -> bool:
     """Whether the command ended by Ctrl-C, which DVC keeps from the run while a command of its works."""
     found = re.search(r"exited with (-?\d+)$", problem)
-    return bool(found) and int(found[1]) in (-signal.SIGINT, INTERRUPTED)
+    return found is not None and int(found[1]) in (-signal.SIGINT, INTERRUPTED)
 
 
 def _last(log: Path) -> str:
