@@ -1,6 +1,7 @@
 """Died: a stage whose process ended without a word, told with what may have ended it."""
 
 import re
+import signal
 from pathlib import Path
 
 FATAL = re.compile(r"bad_alloc|Check failed|[Oo]ut of memory|OOM|free\(\)|corrupt|Segmentation fault|Killed")
@@ -25,6 +26,12 @@ def told(stage: str, problem: str, log: Path) -> str:
         "kills, what the system kills because memory is short, and where a library breaks off for want of memory. "
         f"{do}, or give it more memory; what it printed is in {log}."
     )
+
+
+def interrupted(problem: str) -> bool:
+    """Whether the command ended by Ctrl-C, which DVC keeps from the run while a command of its works."""
+    found = re.search(r"exited with (-?\d+)$", problem)
+    return found is not None and int(found[1]) in (-signal.SIGINT, INTERRUPTED)
 
 
 def _last(log: Path) -> str:

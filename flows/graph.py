@@ -113,6 +113,8 @@ class Graph:
         except Exception as problem:
             places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
             kind, reason = _reason(problem, error, places)
+            if not kind and died.interrupted(reason):
+                raise KeyboardInterrupt from problem
             if not kind and not isinstance(problem, DvcException):
                 raise
             raise StageError(stage, died.told(stage, reason, log), kind=kind) from problem

@@ -68,6 +68,12 @@ def test_the_last_line_that_may_be_the_cause_is_shown(failing, tmp_path):
     )
 
 
-@pytest.mark.parametrize("status", [1, 2, 127, 128, died.INTERRUPTED])
+@pytest.mark.parametrize("command", ["kill -INT $$", f"exit {died.INTERRUPTED}"])
+def test_one_that_ends_by_ctrl_c_interrupts_the_run(failing, command):
+    with pytest.raises(KeyboardInterrupt):
+        failing("train", command)
+
+
+@pytest.mark.parametrize("status", [1, 2, 127, 128])
 def test_a_command_that_fails_by_itself_is_not_taken_for_one(failing, status):
     assert failing("train", f"exit {status}") == f"failed to run: exit {status}, exited with {status}"

@@ -77,7 +77,7 @@ CLIENT = "mlflow.tracking.client:MlflowClient"
     ("name", "point", "when"),  # each has a model of its own in the registry
     [
         ("published", f"{CLIENT}.create_model_version", "after"),
-        ("decided", "flows.ledger:Ledger.append", "after"),
+        ("decided", "flows.ledger:Ledger.append", "before"),
         ("followed", f"{CLIENT}.set_registered_model_alias", "before"),
     ],
 )
@@ -96,7 +96,10 @@ def test_of_two_clones_with_one_registry_one_is_killed_and_both_end_with_one_his
     other_yaml.write_text(other_yaml.read_text().replace("seed: 7}", "seed: 8}"))
     shared = {"RATCHET_TRACKING_URI": registry, "RATCHET_LEDGER_URL": POSTGRES or f"sqlite:///{tmp_path}/ledger.db"}
     fault = injected.variables(tmp_path / "mark", point, "kill", when, "spawn_main")
-    first, second = start(one, name, **shared, **fault), start(other, name, **shared)
+    first = start(one, name, **shared, **fault)
+    if name == "followed":  # only the first to be decided about is sure to become champion
+        first.communicate(timeout=400)
+    second = start(other, name, **shared)
     first.communicate(timeout=400)
     assert first.returncode == -signal.SIGKILL
     error = second.communicate(timeout=400)[1]
