@@ -40,7 +40,11 @@ def _given(thing: Any, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 class OwnRunner(Runner):
-    """Prefect's runner, which starts only runs that are as they were registered. notice: is told of others."""
+    """Prefect's runner, which starts only runs that are as they were registered. notice: is told of others.
+
+    Prefect 3.8's has no public place between taking a run from the server and starting its process, so two private
+    attributes are replaced; it can go once there is one. tests/test_own_runs.py fails if they are no longer used.
+    """
 
     def __init__(self, flow: Flow[Any, Any], notice: Callable[[str], None], **options: Any):
         super().__init__(**options)

@@ -37,7 +37,7 @@ from pipelines.errors import RatchetError, UnreachableError
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
 KEY, LONGEST_KEY = r"\w.\- :/", 250  # of a parameter: the characters that MLflow takes, and how many of them
-SILENCE = 120.0  # seconds
+SILENCE = 120.0  # seconds after a failed `forward` in which nothing is sent
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
 
 
