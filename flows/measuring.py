@@ -54,10 +54,14 @@ def restored() -> None:
 
 
 def trained() -> None:
-    """The training has ended."""
-    if _now is not None and _now.sampler is not None:
-        points = _now.sampler.end()
-        _now.before, _now.sampler = replace(_now.before, points=[*_now.before.points, *points]), None
+    """The training has ended. Its figures are kept at once: who dies after it has trained all the same."""
+    if _now is None or _now.sampler is None:
+        return
+    points = _now.sampler.end()
+    _now.before, _now.sampler = replace(_now.before, points=[*_now.before.points, *points]), None
+    _add(_now)
+    _now.meter = energy.begin()  # of what follows
+    figures.keep(_now.project, _now.model, _now.before)
 
 
 def end() -> None:
@@ -66,10 +70,14 @@ def end() -> None:
     if (now := _now) is None:
         return
     trained()
-    used, _now = now.meter.end() if now.meter else None, None
-    if not now.trained:
-        return
-    spent = now.before.energy + used if now.before.energy and used else used or now.before.energy
-    found = replace(now.before, energy=spent)
-    figures.keep(now.project, now.model, found)
-    figures.of_run(now.project, tracking.client(now.project), now.model, found)
+    _add(now)
+    _now = None
+    if now.trained:
+        figures.keep(now.project, now.model, now.before)
+        figures.of_run(now.project, tracking.client(now.project), now.model, now.before)
+
+
+def _add(now: Measuring) -> None:
+    """To what was spent: what the meter has counted, which then has ended."""
+    used, before = now.meter.end() if now.meter else None, now.before.energy
+    now.before, now.meter = replace(now.before, energy=before + used if before and used else used or before), None

@@ -186,6 +186,7 @@ def test_a_training_is_measured_once_begun_and_its_run_has_it_with_its_end(proje
     measuring.train()
     time.sleep(1.2)
     measuring.trained()
+    assert figures.read(project, model, "i").energy.watt_hours > 0  # a run that is killed now has trained all the same
     measuring.end()
     measuring.end()
     run = store.get_run(run_id)
