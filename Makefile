@@ -24,12 +24,12 @@ random: $(READY)  ## the tests in another order, which SEED=N gives again
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --random-order-seed $(SEED)
 
 alone: $(READY)  ## the tests, each file in a process of its own: no file needs what another one left
-	@failed=; for file in tests/test_*.py; do echo "$$file"; \
+	@failed=; for file in $$(find tests -name 'test_*.py' | sort); do echo "$$file"; \
 		$(BIN)/python -m pytest -q --no-header -m "not long" $$file || [ $$? = 5 ] || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 faults-root: $(READY)  ## the faults that need root, if only of a namespace: disks that are full or read-only
-	$(BIN)/python -m pytest -q tests/test_preflight.py
+	$(BIN)/python -m pytest -q tests/flows/project/test_preflight.py
 	unshare -rm $(BIN)/python benchmarks/faults.py --only disk
 
 check: $(READY)  ## lint, format, types, import rules, dead links
@@ -37,7 +37,7 @@ check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_documents.py
+	$(BIN)/python -m pytest -q tests/project/test_documents.py
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

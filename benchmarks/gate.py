@@ -23,9 +23,9 @@ from statistics import mean
 
 import numpy as np
 
-from flows import gate
-from flows.gain import Gain, gain
-from pipelines.metrics import Answers
+from flows.promotion import gate
+from flows.promotion.gain import Gain, gain
+from pipelines.model.metrics import Answers
 
 ROOT = Path(__file__).parent.parent
 Random = np.random.Generator
@@ -297,11 +297,12 @@ def trained(model: str, folder: str) -> tuple[str, float, list[tuple[bool, bool]
     """A bundled model of several seeds, each judged against each: metric, margin, (plain, gate) of each pair."""
     import os
 
-    from pipelines import check, clean, declaration, evaluate, ingest, settings, train, validate
+    from pipelines import check, clean, evaluate, ingest, model_file, train, validate
+    from pipelines.config import settings
 
     os.chdir(folder)
     path = Path("models") / f"{model}.yaml"
-    declared, text = declaration.check(model), path.read_text(encoding="utf-8")
+    declared, text = model_file.check(model), path.read_text(encoding="utf-8")
     for stage in (ingest, validate, clean, check):
         stage.run(model)
     made = []

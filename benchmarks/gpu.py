@@ -48,7 +48,7 @@ print((one[names] - other[names]).abs().max().max(), (one["prediction"] != other
 
 LIMITED = """
 import runpy, sys
-from pipelines import device
+from pipelines.hardware import device
 
 def settle(found, choice):
     import tensorflow as tf
@@ -87,7 +87,7 @@ def main() -> None:
 
 def usable() -> list[str]:
     """A line for each GPU that can be used."""
-    code = "from pipelines import gpus; [print(gpu.short, gpu.name) for gpu in gpus.usable(gpus.look())]"
+    code = "from pipelines.hardware import gpus; [print(gpu.short, gpu.name) for gpu in gpus.usable(gpus.look())]"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.splitlines()
 
 
@@ -104,9 +104,10 @@ def prepare(rows: int) -> None:
     declare({})
     Path(f"models/{MODEL}.py").write_text('"""No code of its own."""\n')
     code = (
-        "from flows import environment, refresh; from flows.graph import Graph; from pipelines import declaration, "
-        f"settings; from flows import listed; project = environment.find(); listed.add(project, {MODEL!r})\n"
-        f"with Graph(project, {MODEL!r}) as graph: refresh.refresh(project, graph, declaration.check({MODEL!r}), '')"
+        "from flows.data import refresh; from flows.graph import model_list; from flows.graph.pipeline import Graph\n"
+        "from flows.project import environment; from pipelines import model_file\n"
+        f"project = environment.find(); model_list.add(project, {MODEL!r})\n"
+        f"with Graph(project, {MODEL!r}) as graph: refresh.refresh(project, graph, model_file.check({MODEL!r}), '')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     for stage in ("ingest", "validate", "clean", "check"):

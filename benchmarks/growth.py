@@ -88,7 +88,7 @@ def make_table(path: Path, rows: int) -> None:
 
 def make_images(path: Path, rows: int) -> None:
     """MNIST's training images again and again, each time with other noise."""
-    from pipelines import idx
+    from pipelines.readers import idx
 
     folder = Path(os.environ.get("MNIST", ROOT / "data" / "incoming" / "mnist"))
     source = folder / "train-images-idx3-ubyte.gz"
@@ -117,7 +117,7 @@ def declare(folder: Path, kind: str, rows: int) -> Path:
     source = folder / "data" / "grown" / "source" / "rows.parquet"
     source.parent.mkdir(parents=True)
     (make_table if kind == "table" else make_images)(source, rows)
-    from pipelines import sources
+    from pipelines.readers import sources
 
     entry = {"name": source.name, "bytes": source.stat().st_size, "sha256": sources.file_hash(source), "rows": rows}
     pin = {"format": 1, "source": "data/incoming/grown/", "kind": "files", "files": [entry]}

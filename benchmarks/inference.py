@@ -40,8 +40,8 @@ def clone(folder: Path, model: str, incoming: Path | None) -> None:
 
 def rows(model: str) -> pd.DataFrame:
     """Raw feature rows of the test split, again and again."""
-    from pipelines import settings
-    from pipelines.settings import Data
+    from pipelines.config import settings
+    from pipelines.config.settings import Data
 
     features = settings.load(model, "data", Data).features
     table = pd.read_parquet(Path("data") / model / "test.parquet", columns=features)
@@ -77,7 +77,7 @@ def registered(model: str, table: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def bare(model: str, table: pd.DataFrame) -> tuple[float, float, float]:
-    from pipelines.predictor import Predictor, to_arrays
+    from pipelines.model.predictor import Predictor, to_arrays
 
     predictor = Predictor(Path("data") / model / "model")
     batches, singles = ([to_arrays(piece, predictor.about) for piece in cut] for cut in pieces(table))

@@ -54,16 +54,20 @@ print(json.dumps({"fit": fit, "accuracy": accuracy}))
 FIT = """
 import json, sys, time
 from pathlib import Path
-from pipelines import device, evaluate, fitting, fused, settings, train
-from pipelines.feed import Split
-from pipelines.settings import Data
+from pipelines import evaluate, train
+from pipelines.config import settings
+from pipelines.config.settings import Data
+from pipelines.hardware import device
+from pipelines.model import statistics
+from pipelines.training import compiled_fit
+from pipelines.training.data_loader import Split
 
 data, config = settings.load("mnist", "data", Data), settings.load("mnist", "train", train.Train)
 config = config.model_copy(update={"seed": int(sys.argv[1])})
 device.prepare(config, config.seed)
 folder, out = Path("data/mnist"), Path(sys.argv[2])
 splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-seconds, plain = [], fused.fit
+seconds, plain = [], compiled_fit.fit
 
 def timed(*arguments, **keywords):
     start = time.perf_counter()
@@ -71,8 +75,8 @@ def timed(*arguments, **keywords):
     seconds.append(time.perf_counter() - start)
     return answer
 
-fused.fit = timed
-fitted = fitting.measure(data, splits[0].pieces)
+compiled_fit.fit = timed
+fitted = statistics.measure(data, splits[0].pieces)
 train.save(train.train(config, fitted, splits, out / "history.csv"), data, config, fitted, out / "model")
 found = evaluate.predict(evaluate.load(out / "model", "cpu")[0], folder / "test.parquet", data)
 accuracy = evaluate.score(found, data, ["accuracy"])["accuracy"]

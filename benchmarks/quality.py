@@ -35,13 +35,17 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from flows import commented, new, recipe, rehearsal
-from pipelines import clean, device, evaluate, fitting, rows, sources, tables, train
+from flows.new import new, recipe, rehearsal, yaml_comments
+from pipelines import clean, evaluate, train
 from pipelines.clean import Clean
-from pipelines.feed import Split
+from pipelines.config.settings import Data
+from pipelines.hardware import device
 from pipelines.ingest import Ingest
-from pipelines.metrics import METRICS, Answers
-from pipelines.settings import Data
+from pipelines.model import statistics
+from pipelines.model.metrics import METRICS, Answers
+from pipelines.readers import sources
+from pipelines.table import row_groups, rows
+from pipelines.training.data_loader import Split
 from pipelines.validate import QUARANTINE
 
 TEST = 0.2  # of the rows
@@ -82,7 +86,7 @@ class Declared:
 
 def declared(one: Set, path: Path) -> Declared:
     draft = new.drafted(new.Wanted("quality", path, one.target, list(one.names), []), "-")
-    sections = commented.plain(draft.sections())
+    sections = yaml_comments.plain(draft.sections())
     data, ingest = Data.model_validate(sections["data"]), Ingest.model_validate(sections["ingest"])
     content = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names)
     typed = rehearsal.typed(pa.Table.from_batches(content), data, ingest, path.name)
@@ -144,7 +148,7 @@ def ours(frame: Frame, test: Frame, one: Set, seed: int, found: Declared, folder
     fit, validation = divided(frame, one, seed, recipe.VALIDATION)
     for name, part in {"train": fit, "validation": validation, "test": test}.items():
         schema = rows.raw_schema(found.data)
-        tables.write(folder / f"{name}.parquet", schema, pa.Table.from_pandas(part, schema).to_batches())
+        row_groups.write(folder / f"{name}.parquet", schema, pa.Table.from_pandas(part, schema).to_batches())
     return trained(found, one, seed, folder)
 
 
@@ -154,7 +158,7 @@ def trained(found: Declared, one: Set, seed: int, folder: Path) -> dict[str, flo
     device.prepare(config, config.seed)
     logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders about so many models in one process
     splits = (Split(folder / "train.parquet", found.data), Split(folder / "validation.parquet", found.data))
-    fitted = fitting.measure(found.data, splits[0].pieces, config)
+    fitted = statistics.measure(found.data, splits[0].pieces, config)
     model = train.train(config, fitted, splits, folder / "history.csv")
     train.save(model, found.data, config, fitted, folder / "model")
     answers = evaluate.predict(evaluate.load(folder / "model", "cpu")[0], folder / "test.parquet", found.data)
@@ -213,10 +217,10 @@ def trials(one: Set, found: Declared, seeds: int, folder: Path) -> dict[str, lis
 
 def forecasts(one: Set, found: Declared, seeds: int, folder: Path) -> dict[str, list[dict[str, float]]]:
     """The same for a series: its split is by time, so that only the training differs from seed to seed."""
-    with tables.Writer(folder / "raw.parquet", found.rows.schema) as raw:
+    with row_groups.Writer(folder / "raw.parquet", found.rows.schema) as raw:
         for batch in found.rows.to_batches():
             raw.write(batch)
-    with tables.Writer(folder / "quarantine.parquet", QUARANTINE):
+    with row_groups.Writer(folder / "quarantine.parquet", QUARANTINE):
         pass
     clean.clean(folder, found.data, found.clean)
     parts = [_windows(folder / f"{name}.parquet", found.data) for name in ("train", "validation", "test")]

@@ -25,10 +25,10 @@ import psutil
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows import ticks  # noqa: E402
-from flows.environment import Project  # noqa: E402
-from pipelines import sources  # noqa: E402
-from tests.clone import answer, clone, edit, git, prefect  # noqa: E402
+from flows.project.environment import Project  # noqa: E402
+from flows.records import attempts  # noqa: E402
+from pipelines.readers import sources  # noqa: E402
+from tests.support.clone import answer, clone, edit, git, prefect  # noqa: E402
 
 MODEL, EVERY = "breast_cancer", 15  # seconds between two ticks
 PORTION = 20  # rows
@@ -57,11 +57,11 @@ class Shop:
         partial.rename(self.incoming / f"{self.sent}.csv")
         self.sent += rows
 
-    def tick(self, wanted: Callable[[ticks.Tick], bool], after: int) -> ticks.Tick:
-        return wait(lambda: next((t for t in ticks.read(self.project, MODEL)[after:] if wanted(t)), None))
+    def tick(self, wanted: Callable[[attempts.Tick], bool], after: int) -> attempts.Tick:
+        return wait(lambda: next((t for t in attempts.read(self.project, MODEL)[after:] if wanted(t)), None))
 
     def count(self) -> int:
-        return len(ticks.read(self.project, MODEL))
+        return len(attempts.read(self.project, MODEL))
 
     def ask(self, path: str, **content: Any) -> Any:
         return prefect(self.root, path, content=content).json()
@@ -105,7 +105,7 @@ def retraining(shop: Shop) -> dict[str, float]:
     nothing_new(shop)  # so that no tick waits behind the retraining before
     after = shop.count()
     shop.send(PORTION)
-    return shop.run(shop.tick(lambda tick: tick.outcome in ticks.CONCLUDED, after).flow_run)
+    return shop.run(shop.tick(lambda tick: tick.outcome in attempts.CONCLUDED, after).flow_run)
 
 
 def nothing_new(shop: Shop) -> dict[str, float]:
@@ -124,7 +124,7 @@ def recovery(shop: Shop) -> dict[str, float]:
     (died,) = shop.ask("flow_runs/filter", flow_runs={"id": {"any_": [began.flow_run]}})
     marked = instant(died["state"]["timestamp"]) - start
     again = shop.tick(lambda tick: tick.outcome == "began" and tick.flow_run != began.flow_run, after)
-    decided = shop.tick(lambda tick: tick.outcome in ticks.CONCLUDED, after)
+    decided = shop.tick(lambda tick: tick.outcome in attempts.CONCLUDED, after)
     return {"marked": marked, "began": instant(again.at) - start, "decided": instant(decided.at) - start}
 
 
@@ -136,7 +136,7 @@ def main(rounds: int) -> None:
         start = time.time()
         answer(shop.root, "up")
         up = time.time() - start
-        shop.tick(lambda tick: tick.outcome in ticks.CONCLUDED, 0)
+        shop.tick(lambda tick: tick.outcome in attempts.CONCLUDED, 0)
         trained = [retraining(shop) for _ in range(rounds)]
         idle = [nothing_new(shop) for _ in range(rounds)]
         killed = [recovery(shop) for _ in range(min(rounds, 3))]
@@ -166,7 +166,7 @@ def median(found: list[dict[str, float]], key: str) -> float:
 
 
 def _busy(shop: Shop) -> bool:
-    from flows import locks
+    from flows.project import locks
 
     return f"model-{MODEL}" in locks.held(shop.project)
 

@@ -1,1 +1,1 @@
-"""What happens around the graph: Prefect flows, MLflow, the command line."""
+"""What happens around the stages: Prefect flows, MLflow's runs and registry, and the command line."""

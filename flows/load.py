@@ -18,9 +18,12 @@ from pathlib import Path
 import mlflow.pyfunc
 from mlflow.pyfunc import PyFuncModel
 
-from flows import environment, ledger, registry, tracking
-from flows.standing import stand
-from pipelines import settings
+from flows.project import environment
+from flows.records import ledger
+from flows.records.champion_state import stand
+from flows.registry import model_registry
+from flows.tracking import mlflow_runs
+from pipelines.config import settings
 from pipelines.errors import RequestError
 
 
@@ -31,9 +34,11 @@ def load_model(model: str, version: int | None = None) -> PyFuncModel:
     """
     settings.check_name(model)
     project = environment.find()
-    with tracking.reachable(project, "Load it again when it is back."):
-        store = tracking.client(project)
-        found = registry.champion(store, model) if version is None else registry.version(store, model, version)
+    with mlflow_runs.reachable(project, "Load it again when it is back."):
+        store = mlflow_runs.client(project)
+        found = (
+            model_registry.champion(store, model) if version is None else model_registry.version(store, model, version)
+        )
         if found is None:
             raise RequestError(
                 f"{model} has {'no champion' if version is None else f'no version {version}'} to load.",
@@ -42,7 +47,7 @@ def load_model(model: str, version: int | None = None) -> PyFuncModel:
         recorded = stand(ledger.of(project).lines(model)).artifacts.get(int(found.version))
         folder = Path(tempfile.mkdtemp(prefix=f"ratchet-loaded-{os.getpid()}-"))
         try:
-            loaded = mlflow.pyfunc.load_model(str(registry.fetch(store, found, folder, recorded)))
+            loaded = mlflow.pyfunc.load_model(str(model_registry.fetch(store, found, folder, recorded)))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

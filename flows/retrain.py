@@ -16,39 +16,26 @@ from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.states import Completed
 
-from flows import (
-    abandoned,
-    artifacts,
-    asked,
-    environment,
-    good,
-    hooks,
-    lifeline,
-    lockfile,
-    locks,
-    made,
-    page,
-    pages,
-    preflight,
-    progress,
-    provenance,
-    refresh,
-    servers,
-    steps,
-    ticks,
-    tracker,
-    untracked,
-    warm,
-    worktree,
-)
-from flows.asked import Asked
-from flows.environment import Project
-from flows.graph import Graph, inputs_hash
-from flows.made import Made
-from flows.steps import Run
-from flows.ticks import Tick
-from pipelines import declaration, gpus, seal, settings, shown
+from flows.data import last_good, refresh
+from flows.graph import lockfile, provenance, untracked, worktree
+from flows.graph.pipeline import Graph, inputs_hash
+from flows.processes import fork_pool, orphans
+from flows.project import environment, lifeline, locks, preflight
+from flows.project.environment import Project
+from flows.records import attempts, outputs
+from flows.records.attempts import Tick
+from flows.records.outputs import Made
+from flows.report import failure_page, prefect_artifacts, progress
+from flows.run import data_report, notify, tasks, trigger
+from flows.run.tasks import Run
+from flows.run.trigger import Asked
+from flows.servers import lifecycle
+from flows.tracking import mlflow_process
+from pipelines import model_file, visible_text
+from pipelines.config import settings
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError, UnreachableError
+from pipelines.hardware import gpus
+from pipelines.process import seal
 
 KEPT_LOGS = 200  # of runs
 STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
@@ -66,10 +53,10 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         reason: Why, for the record.
     """
     settings.check_name(model)  # before a lock, a log or a line of the ticks is named after it
-    wanted = asked.current(force, reason)
+    wanted = trigger.current(force, reason)
     project = environment.find() if wanted.by_hand else environment.join()
     if not wanted.by_hand:
-        progress.use(artifacts.Logged())
+        progress.use(prefect_artifacts.Logged())
     with ExitStack() as stack:
         try:
             if not wanted.by_hand:  # a command holds it already, having waited for it if that was asked for
@@ -81,7 +68,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
             _failed(project, Tick(model, "refused", str(error), wanted.trigger, _flow_run(), str(project.root)))
             raise
         stack.enter_context(lifeline.held(project))
-        run.warm = stack.enter_context(warm.shared(project))
+        run.warm = stack.enter_context(fork_pool.shared(project))
         # the flow run has the clone's tag; of every task that has one Prefect asks the server whether it may begin
         stack.enter_context(TagsContext(current_tags=set()))
         answer = _noted(run, stack)
@@ -91,7 +78,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
 def _begin(project: Project, model: str, wanted: Asked) -> Run:
     """Raises RequestError, before any data is read, if the model cannot be trained here as it is declared."""
     logs = project.state / "logs" / "runs" / _flow_run()
-    declared = declaration.check(model)
+    declared = model_file.check(model)
     gpus.require(declared.train.device)
     gpus.require(declared.evaluate.device, key="evaluate.device")
     preflight.check(project, model)
@@ -105,14 +92,14 @@ def _flow_run() -> str:
 def _busy(project: Project, model: str, wanted: Asked, error: BusyError) -> State:
     """One run per model: a tick during another run is skipped, since that one began by looking for news too."""
     reason = f"another run has not ended: {error.what}"
-    ticks.write(project, Tick(model, "skipped", reason, wanted.trigger, _flow_run(), str(project.root)))
+    attempts.write(project, Tick(model, "skipped", reason, wanted.trigger, _flow_run(), str(project.root)))
     return _ended(model, "skipped", reason)
 
 
 def _ended(model: str, decision: str, reason: str, answer: dict[str, Any] | None = None) -> State:
     """The state in which Prefect shows the run, with what `ratchet run --json` prints."""
     data = answer or {"format": 1, "model": model, "decision": decision, "reason": reason}
-    return Completed(name=STATES.get(decision, decision.capitalize()), message=shown.line(reason), data=data)
+    return Completed(name=STATES.get(decision, decision.capitalize()), message=visible_text.line(reason), data=data)
 
 
 def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
@@ -120,48 +107,48 @@ def _noted(run: Run, stack: ExitStack) -> dict[str, Any]:
     try:
         answer = _work(run, stack)
     except BaseException as error:
-        outcome, reason = "refused" if steps.refusal(error) else "failed", str(error) or type(error).__name__
+        outcome, reason = "refused" if tasks.refusal(error) else "failed", str(error) or type(error).__name__
         _failed(run.project, run.tick(outcome, reason))
         raise
-    ticks.write(run.project, run.tick(answer["decision"], answer["reason"]))
+    attempts.write(run.project, run.tick(answer["decision"], answer["reason"]))
     if answer["decision"] != "skipped":
         worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
     told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
-    hooks.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
+    notify.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
     return answer
 
 
 def _failed(project: Project, tick: Tick) -> None:
     """Write it down; those who wait for news are told once, not at every tick until somebody has time for it."""
-    before = ticks.last(ticks.read(project, tick.model), lambda line: line.outcome != "began")
+    before = attempts.last(attempts.read(project, tick.model), lambda line: line.outcome != "began")
     with suppress(OSError):  # a full disk: what has failed is told; the line that is missing says that the run died
-        ticks.write(project, tick)
+        attempts.write(project, tick)
     known = before is not None and (before.outcome, before.reason) == (tick.outcome, tick.reason)
     if tick.trigger != "command" and not known:  # a person at a terminal has been told already
         told = {"model": tick.model, "outcome": tick.outcome, "reason": tick.reason}
-        hooks.tell(project, told, progress.current().notice)
+        notify.tell(project, told, progress.current().notice)
 
 
 def _work(run: Run, stack: ExitStack) -> dict[str, Any]:
     start, project, model = time.monotonic(), run.project, run.model
     if run.asked.by_hand:
-        run.tracker = stack.enter_context(tracker.shared(project))
-    run.died = abandoned.end(project, "retrain", model, UUID(run.flow_run)) > 0
+        run.tracker = stack.enter_context(mlflow_process.shared(project))
+    run.died = orphans.end(project, "retrain", model, UUID(run.flow_run)) > 0
     with Graph(project, model) as graph:
         preflight.cache(graph.cache)
         found, last = _bring_up_to_date(run, graph, stack)
     if found is None:
         return {"format": 1, "model": model, "decision": "skipped", "reason": last.message}
-    publish, decide = (steps.persistent(step, run) for step in (steps.publish_version, steps.decide_champion))
+    publish, decide = (tasks.persistent(step, run) for step in (tasks.publish_version, tasks.decide_champion))
     with _ended_in_mlflow(run):
         last = publish("publish", run, found, wait_for=[last], return_state=True)
         published: Any = last.result()
-    good.note(project, model, run.data, found.data_hash)
+    last_good.note(project, model, run.data, found.data_hash)
     answer: Any = decide("decide", run, found, published, wait_for=[last], return_state=True).result()
     if published.fresh or answer["decision"] != "unchanged":
-        artifacts.data(project, model, run.refreshed)
-        pages.show(run)
-        artifacts.show(project, model, found, published, answer)
+        prefect_artifacts.data(project, model, run.refreshed)
+        data_report.show(run)
+        prefect_artifacts.show(project, model, found, published, answer)
     return {
         "format": 1,
         "model": model,
@@ -182,37 +169,37 @@ def _bring_up_to_date(run: Run, graph: Graph, stack: ExitStack) -> tuple[Made | 
     """Pin, decide whether, then every stage; returns what they made (None: not due), and the last one's state."""
     project = run.project
     saved = refresh.records(graph)
-    state: Any = steps.persistent(steps.look_for_data, run)("refresh", run, graph, return_state=True)
+    state: Any = tasks.persistent(tasks.look_for_data, run)("refresh", run, graph, return_state=True)
     state.result()  # raises what the task raised
     run.refreshed = state.message or ""
     if run.asked.by_hand:
-        steps.look(run, graph)
+        tasks.look(run, graph)
     else:
-        state = steps.persistent(steps.decide_whether, run)("due", run, graph, wait_for=[state], return_state=True)
+        state = tasks.persistent(tasks.decide_whether, run)("due", run, graph, wait_for=[state], return_state=True)
         state.result()
     if state.name == "Skipped":
         return None, state
-    ticks.write(project, run.tick("began", state.message or ""))
+    attempts.write(project, run.tick("began", state.message or ""))
     _make_room(run.logs)
-    run.tracker = run.tracker or stack.enter_context(tracker.shared(project))
+    run.tracker = run.tracker or stack.enter_context(mlflow_process.shared(project))
     if run.died:
-        run.tracker.send("tracking.end", project, run.model, "KILLED")
+        run.tracker.send("tracking.mlflow_runs.end", project, run.model, "KILLED")
         told = {"model": run.model, "outcome": "failed", "reason": "the process of the last run died"}
-        hooks.tell(project, told, run.shown.notice)
+        notify.tell(project, told, run.shown.notice)
     run.tags = _tags(run)
-    page.clear(project.data(run.model))
+    failure_page.clear(project.data(run.model))
     try:
         found, state = _stages(run, graph, state)
     except BaseException as error:
         with suppress(Exception):  # whatever it is, it does not hide what has failed
-            artifacts.data(project, run.model, run.refreshed)
+            prefect_artifacts.data(project, run.model, run.refreshed)
             if run.live:
-                run.call("tracking.end", project, run.model, "FAILED")
-        if isinstance(error, StageError) and error.stage.partition("@")[0] in steps.OF_DATA and steps.refusal(error):
-            pages.refused(run, error)
+                run.call("tracking.mlflow_runs.end", project, run.model, "FAILED")
+        if isinstance(error, StageError) and error.stage.partition("@")[0] in tasks.OF_DATA and tasks.refusal(error):
+            data_report.refused(run, error)
             refresh.restore(graph, saved)
         raise
-    pages.passed(run)
+    data_report.passed(run)
     return found, state
 
 
@@ -225,7 +212,7 @@ def _ended_in_mlflow(run: Run) -> Iterator[None]:
         raise
     except BaseException:
         with suppress(Exception):
-            run.call("tracking.end", run.project, run.model, "FAILED")
+            run.call("tracking.mlflow_runs.end", run.project, run.model, "FAILED")
         raise
 
 
@@ -236,11 +223,11 @@ def _stages(run: Run, graph: Graph, before: State) -> tuple[Made, State]:
         for stage in graph.order():
             waits = [states[needed] for needed in needs[stage] or {""}]
             name = stage.partition("@")[0]
-            state = steps.reproduce(name, run, graph, stage, inputs, wait_for=waits, return_state=True)
+            state = tasks.reproduce(name, run, graph, stage, inputs, wait_for=waits, return_state=True)
             state.result()
             states[stage] = state
         signed = graph.check_outputs()
-    return made.read(run.project, run.model, inputs, signed), state
+    return outputs.read(run.project, run.model, inputs, signed), state
 
 
 @contextmanager
@@ -263,8 +250,8 @@ def _make_room(logs: Path) -> None:
 def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
     """Around the stages; gives the hash of their inputs. Raises IntegrityError if these changed from first to last.
 
-    Each stage is sealed while it runs (pipelines/seal.py). This is about the time between stages, and about files that
-    a stage has made: without it a run could be of two trees, and be named after one.
+    Each stage is sealed while it runs (pipelines/process/seal.py). This is about the time between stages, and about
+    files that a stage has made: without it a run could be of two trees, and be named after one.
     """
     untracked.check(run.project, [*opened.sources(), run.project.root / "models" / f"{run.model}.yaml"])
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
@@ -284,7 +271,7 @@ def _of_one_tree(run: Run, opened: Graph) -> Iterator[str]:
 
 def _tags(run: Run) -> dict[str, str]:
     """Where a run comes from: git, Prefect, what started it, and on which data."""
-    page = f"{servers.address(run.project, 'prefect')}/runs/flow-run/{run.flow_run}"
+    page = f"{lifecycle.address(run.project, 'prefect')}/runs/flow-run/{run.flow_run}"
     rhythm = {"ratchet.schedule": run.declared.schedule.words} if run.asked.trigger == "schedule" else {}
     return (
         provenance.commit(run.project)

@@ -20,7 +20,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipelines import lifeline, seal, warm
+from pipelines.process import fork_server, lifeline, seal
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
 STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         stage, model = _parse(arguments)
         sealed = seal.Seal(stage, model)
         if not log:  # `ratchet run` has checked it already
-            importlib.import_module("pipelines.declaration").check(model)
+            importlib.import_module("pipelines.model_file").check(model)
         try:
             importlib.import_module(f"pipelines.{stage}").run(model)
         finally:  # a file that changed is the first thing to name, whatever came of it
@@ -56,8 +56,8 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> tuple[str, str]:
     if len(arguments) == 2 and arguments[0] in STAGES and re.fullmatch(r"\w+", arguments[1]):
         return arguments[0], arguments[1]
+    from pipelines.config.settings import check_name, nearest
     from pipelines.errors import RequestError
-    from pipelines.settings import check_name, nearest
 
     if len(arguments) != 2:
         raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
@@ -67,14 +67,15 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
 
 
 def _tell(error: Exception, log: str) -> int:
-    from pipelines import shortage, shown
+    from pipelines import visible_text
     from pipelines.errors import RatchetError
+    from pipelines.safety import shortage
 
     told = error if isinstance(error, RatchetError) else shortage.of(error, [Path("data")])
     if os.environ.get("RATCHET_DEBUG") == "1" or (log and told is None):
         traceback.print_exception(error)
     error = told or error
-    paragraph = str(error) if isinstance(error, RatchetError) else shown.line(_unforeseen(error))
+    paragraph = str(error) if isinstance(error, RatchetError) else visible_text.line(_unforeseen(error))
     with contextlib.suppress(OSError):  # a full disk takes no words either: whoever started the stage looks at it
         if log:
             Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
@@ -91,8 +92,8 @@ def _unforeseen(error: Exception) -> str:
 
 def anywhere(arguments: list[str]) -> int:
     """The stage in a child of a warm process, or in this one."""
-    kind = warm.KINDS.get(arguments[0] if arguments else "", "")
-    status = warm.ask(kind, "pipelines.__main__", arguments) if kind else None
+    kind = fork_server.KINDS.get(arguments[0] if arguments else "", "")
+    status = fork_server.ask(kind, "pipelines.__main__", arguments) if kind else None
     return main(arguments) if status is None else status
 
 

@@ -21,11 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import expectations, identities, own, rows, settings, shown, tables
+from pipelines import visible_text
+from pipelines.config import settings, user_code
+from pipelines.config.rules import Rules
+from pipelines.config.settings import FORMAT, Data
 from pipelines.errors import ExpectationError
-from pipelines.expectations import Suite
-from pipelines.rules import Rules
-from pipelines.settings import FORMAT, Data
+from pipelines.table import expectations, id_sets, row_groups, rows
+from pipelines.table.expectations import Suite
 
 SAMPLE_ROWS = 100_000  # leakage and drift look at so many rows of a split, from all over it; the report says how many
 SAMPLE_GROUPS = 20  # row groups that they are taken from
@@ -50,14 +52,14 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "check", Check)
     folder = Path("data") / model
-    report = check(folder, data, config, own.deriver(model))
+    report = check(folder, data, config, user_code.deriver(model))
     judge(report, folder, config, f"models/{model}.yaml")
     for words in expectations.warnings(report):
-        shown.note(words)
+        visible_text.note(words)
     write_report(folder / "check.json", report)
 
 
-def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = None) -> dict[str, Any]:
+def check(folder: Path, data: Data, config: Check, derive: user_code.Deriver | None = None) -> dict[str, Any]:
     """The report on the splits. derive: gives the columns that only rules see, by the model's own code."""
     columns = [*data.numbers, *data.categories, data.target]
     train = sample(folder / "train.parquet", columns)
@@ -67,7 +69,7 @@ def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = 
         "sample_rows": {
             "train": train.num_rows,
             "test": test.num_rows,
-            "of_train": tables.rows(folder / "train.parquet"),
+            "of_train": row_groups.rows(folder / "train.parquet"),
         },
         "overlap": overlap(folder, data),
         "leakage": leakage(train, data),
@@ -79,12 +81,12 @@ def check(folder: Path, data: Data, config: Check, derive: own.Deriver | None = 
 def sample(path: Path, columns: list[str]) -> pa.Table:
     """All rows, of which there are some; or SAMPLE_ROWS, or as many as have SAMPLE_CELLS, from all over the file, which
     may be sorted."""
-    most, sizes = max(1, min(SAMPLE_ROWS, SAMPLE_CELLS // len(columns))), np.array(tables.group_rows(path))
+    most, sizes = max(1, min(SAMPLE_ROWS, SAMPLE_CELLS // len(columns))), np.array(row_groups.group_rows(path))
     groups = np.arange(len(sizes))
     if sizes.sum() > most:
         groups = np.unique(np.linspace(0, len(sizes) - 1, SAMPLE_GROUPS).astype(int))
     share = min(1.0, most / sizes[groups].sum())
-    return pa.Table.from_batches([_evenly(batch, share) for batch in tables.batches(path, columns, groups)])
+    return pa.Table.from_batches([_evenly(batch, share) for batch in row_groups.batches(path, columns, groups)])
 
 
 def _evenly(batch: pa.RecordBatch, share: float) -> pa.RecordBatch:
@@ -98,12 +100,12 @@ def overlap(folder: Path, data: Data) -> dict[str, float]:
 
     paths = [folder / f"{split}.parquet" for split in ("train", "validation", "test")]
     readers = [partial(_feature_ids, path, data) for path in paths]
-    validation, test = identities.shares_known(readers, [tables.rows(path) for path in paths])
+    validation, test = id_sets.shares_known(readers, [row_groups.rows(path) for path in paths])
     return {"validation": validation, "test": test}
 
 
 def _feature_ids(path: Path, data: Data) -> Iterator[np.ndarray]:
-    return (rows.identify(batch, data.features) for batch in tables.batches(path, data.features))
+    return (rows.identify(batch, data.features) for batch in row_groups.batches(path, data.features))
 
 
 def leakage(train: pa.Table, data: Data) -> dict[str, float]:
@@ -207,10 +209,10 @@ def _last(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(column.to_numpy().astype(float))
 
 
-def _rules(path: Path, data: Data, config: Check, derive: own.Deriver | None) -> list[dict[str, Any]]:
+def _rules(path: Path, data: Data, config: Check, derive: user_code.Deriver | None) -> list[dict[str, Any]]:
     if not config.rules:
         return []
-    suite = Suite(config, tables.rows(path), sensitive=data.sensitive)
+    suite = Suite(config, row_groups.rows(path), sensitive=data.sensitive)
     for frame in expectations.read(path, config, data, derive):
         suite.feed(frame)
     return suite.report()

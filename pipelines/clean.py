@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from pipelines import identities, ordered, own, rows, settings, tables, windows
+from pipelines.config import settings, user_code
+from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.errors import DataError
-from pipelines.settings import FORMAT, Data, Section
+from pipelines.table import id_sets, row_groups, rows, shuffled, windows
 
 SPLITS = ("train", "validation", "test")
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -83,21 +84,21 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "clean", Clean)
     folder = Path("data") / model
-    report = clean(folder, data, config, own.chooser(model))
+    report = clean(folder, data, config, user_code.chooser(model))
     check_report(report, data, config, f"models/{model}.yaml")
     (folder / "clean.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = None) -> dict[str, Any]:
+def clean(folder: Path, data: Data, config: Clean, keeps: user_code.Chooser | None = None) -> dict[str, Any]:
     """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why.
 
     keeps: which of some rows are used, by the model's own code.
     """
     raw = folder / "raw.parquet"
-    data_hash, repeated = identities.survey(raw)
-    aside = identities.marked(raw, folder / "quarantine.parquet")
-    cut = ordered.cut(raw, data)
-    tables.check_space(folder, raw.stat().st_size + cut.room)
+    data_hash, repeated = id_sets.survey(raw)
+    aside = id_sets.marked(raw, folder / "quarantine.parquet")
+    cut = shuffled.cut(raw, data)
+    row_groups.check_space(folder, raw.stat().st_size + cut.room)
     removed: Counter[str] = Counter()
     targets: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
     with ExitStack() as stack:
@@ -110,11 +111,14 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
     return {
         "format": FORMAT,
         "data_hash": data_hash,
-        "rows": {"raw": tables.rows(raw), "removed": {why: removed[why] for why in sorted(removed) if removed[why]}},
+        "rows": {
+            "raw": row_groups.rows(raw),
+            "removed": {why: removed[why] for why in sorted(removed) if removed[why]},
+        },
         "splits": {
             name: {
                 "rows": files[name].rows,
-                "hash": identities.survey(folder / f"{name}.parquet")[0],
+                "hash": id_sets.survey(folder / f"{name}.parquet")[0],
                 **{key: targets[name][key] for key in sorted(targets[name])},
             }
             for name in SPLITS
@@ -122,19 +126,19 @@ def clean(folder: Path, data: Data, config: Clean, keeps: own.Chooser | None = N
     }
 
 
-def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[tables.Writer | ordered.Ordered]:
+def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_groups.Writer | shuffled.Ordered]:
     """Of a split. parts: into how many the rows of a large table are cut, else 1."""
     schema = rows.split_schema(data)
     large = parts > 1 and path.stem == "train"
-    return ordered.Ordered(path, schema, parts) if large else tables.Writer(path, schema)
+    return shuffled.Ordered(path, schema, parts) if large else row_groups.Writer(path, schema)
 
 
 @dataclass(frozen=True)
 class Leaving:
     """What leaves rows out beside their values: set aside, repeating an earlier one, and by own code."""
 
-    marked: tuple[identities.Marks, identities.Marks]
-    keeps: own.Chooser | None
+    marked: tuple[id_sets.Marks, id_sets.Marks]
+    keeps: user_code.Chooser | None
 
 
 def alone(
@@ -142,7 +146,7 @@ def alone(
 ) -> Iterator[pa.RecordBatch]:
     """The rows that stay, each by itself; removed: is told why others do not. words: reasons that do not count."""
     start = 0
-    for batch in tables.batches(raw):
+    for batch in row_groups.batches(raw):
         here = (start, start + batch.num_rows)
         start = here[1]
         reason = reasons(batch, data, config, *(marks.between(*here) for marks in leaving.marked))

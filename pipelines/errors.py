@@ -15,7 +15,7 @@ RatchetError                what happened, where, what to do: one paragraph, exi
 Wherever a paragraph is shown it is one: what comes from outside is written as it can be seen (shown.py).
 """
 
-from pipelines import shown
+from pipelines import visible_text
 
 
 class RatchetError(Exception):
@@ -24,7 +24,7 @@ class RatchetError(Exception):
     status = 1
 
     def __init__(self, what: str, do: str = ""):
-        what, do = shown.line(what), shown.line(do)
+        what, do = visible_text.line(what), visible_text.line(do)
         super().__init__(what if not do else f"{what} {do}")
         self.what, self.do = what, do
 

@@ -17,12 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from pipelines import device, rows, settings, shown, tables
-from pipelines.device import Choice, Hardware
+from pipelines import visible_text
+from pipelines.config import settings
+from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.errors import DataError, IntegrityError, TrainingError
-from pipelines.metrics import Answers
-from pipelines.predictor import Predictor, check_manifest
-from pipelines.settings import FORMAT, Data, Section
+from pipelines.hardware import device
+from pipelines.hardware.device import Choice, Hardware
+from pipelines.model.metrics import Answers
+from pipelines.model.predictor import Predictor, check_manifest
+from pipelines.table import row_groups, rows
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
@@ -56,7 +59,7 @@ def write(predictor: Predictor, folder: Path, data: Data, used: str) -> None:
     """predictions.parquet of the test split; its schema tells the device if it was a GPU."""
     path, schema = folder / "predictions.parquet", predictions_schema(data, predictor.about["classes"])
     schema = schema.with_metadata({DEVICE: used}) if used != "cpu" else schema
-    with tables.Writer(path, schema) as out:
+    with row_groups.Writer(path, schema) as out:
         for found in parts(predictor, folder / "test.parquet", data):
             table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
             for batch in table.to_batches():
@@ -74,10 +77,10 @@ def answers(path: Path) -> pd.DataFrame:
 def _column(path: Path, name: str) -> Any:
     """One column: numbers as an array [rows], text as pandas holds it."""
     kind = pq.read_schema(path).field(name).type
-    parts = (column for (column,) in tables.batches(path, [name]))
+    parts = (column for (column,) in row_groups.batches(path, [name]))
     if pa.types.is_string(kind):
         return pa.chunked_array(list(parts), kind).to_pandas()
-    values, start = np.empty(tables.rows(path), kind.to_pandas_dtype()), 0
+    values, start = np.empty(row_groups.rows(path), kind.to_pandas_dtype()), 0
     for part in parts:
         values[start : start + len(part)] = part.to_numpy(zero_copy_only=False)
         start += len(part)
@@ -121,7 +124,7 @@ def predict(predictor: Predictor, path: Path, data: Data) -> pd.DataFrame:
 
 def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame]:
     """The same, some rows at a time."""
-    for piece in even(tables.batches(path), predictor.about["batch_size"]):
+    for piece in even(row_groups.batches(path), predictor.about["batch_size"]):
         frame = piece.to_pandas()
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
@@ -195,9 +198,9 @@ def draw(predictions: pd.DataFrame, data: Data, path: Path) -> None:
 
     matplotlib.rcParams["text.parse_math"] = False  # a class may be called $5
     figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.add_subplot(title=f"{shown.line(data.target)}: {len(predictions):,} test rows")
+    axes = figure.add_subplot(title=f"{visible_text.line(data.target)}: {len(predictions):,} test rows")
     (_draw_confusion if data.task == "classification" else _draw_residuals)(axes, predictions)
-    with shown.unwarned():
+    with visible_text.unwarned():
         figure.savefig(path, dpi=100, metadata={"Software": None})  # no version: the same bytes
 
 
@@ -210,7 +213,7 @@ def _draw_confusion(axes: Any, predictions: pd.DataFrame) -> None:
 
 
 def _written(label: Any) -> Any:
-    return shown.line(label) if isinstance(label, str) else label
+    return visible_text.line(label) if isinstance(label, str) else label
 
 
 def _draw_residuals(axes: Any, predictions: pd.DataFrame) -> None:

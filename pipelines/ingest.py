@@ -14,10 +14,13 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipelines import dates, images, misread, rows, settings, shown, sources, tables
-from pipelines.dates import Dates
+from pipelines import visible_text
+from pipelines.config import settings
+from pipelines.config.settings import Data
 from pipelines.errors import DataError, IntegrityError
-from pipelines.settings import Data
+from pipelines.readers import dates, images, sources, text_errors
+from pipelines.readers.dates import Dates
+from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]
 ROW_BYTES = 100  # of disk, for each row, beside its values
@@ -64,9 +67,9 @@ def run(model: str) -> None:
     folder = Path("data") / model
     needed = disk_need(pin)
     if needed > TOLD:
-        shown.note(f"about {needed / 1e9:.1f} GB of disk for this and the later stages")
-    tables.check_space(folder, needed)
-    with tables.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
+        visible_text.note(f"about {needed / 1e9:.1f} GB of disk for this and the later stages")
+    row_groups.check_space(folder, needed)
+    with row_groups.Writer(folder / "raw.parquet", rows.raw_schema(data)) as out:
         for where, content in pinned(model, data, pin, config):
             for batch in ingest(content, data, config, where):
                 out.write(batch)
@@ -110,7 +113,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
             "Correct `ingest: ignore:` in the model's YAML.",
         )
     wanted_there = {*wanted.names} & {*names}
-    if hint := "" if wanted_there else misread.looks_like(config.delimiter, names):
+    if hint := "" if wanted_there else text_errors.looks_like(config.delimiter, names):
         raise DataError(f"All of it stands in one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
     chosen = batch.select(kept)

@@ -22,35 +22,30 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipelines import (
+from pipelines import visible_text
+from pipelines.config import settings, user_code
+from pipelines.config.settings import FORMAT, Data
+from pipelines.distributed import ray_launch
+from pipelines.errors import TrainingError
+from pipelines.hardware import device
+from pipelines.hardware.device import Hardware
+from pipelines.model import features, networks, objective, predictor, statistics
+from pipelines.model.networks import Network
+from pipelines.model.objective import Objective
+from pipelines.model.statistics import Fitted
+from pipelines.training import (
     accumulation,
     checkpoints,
-    device,
-    failures,
-    features,
-    fitting,
-    fused,
-    launch,
+    compiled_fit,
+    keras_callbacks,
     memory,
-    networks,
-    objective,
-    observers,
-    own,
-    pace,
-    predictor,
     replicas,
-    settings,
-    shown,
+    tensorflow_errors,
+    throughput,
 )
-from pipelines.checkpoints import Checkpoint
-from pipelines.device import Hardware
-from pipelines.errors import TrainingError
-from pipelines.feed import Arrays, Columns, Prepare, Split, described, feed
-from pipelines.fitting import Fitted
-from pipelines.networks import Network
-from pipelines.objective import Objective
-from pipelines.replicas import Spread
-from pipelines.settings import FORMAT, Data
+from pipelines.training.checkpoints import Checkpoint
+from pipelines.training.data_loader import Arrays, Columns, Prepare, Split, described, feed
+from pipelines.training.replicas import Spread
 
 WATCHED = {"classification": "accuracy", "regression": "mean_absolute_error"}
 
@@ -74,14 +69,14 @@ class Train(Network, Objective, Hardware, Spread):
 def run(model: str) -> None:
     declared = device.replayed(settings.load(model, "train", Train))
     if declared.workers > 1 and declared.launcher == "ray" and replicas.VARIABLE not in os.environ:
-        shown.note(f"Ray starts {declared.workers} workers")
+        visible_text.note(f"Ray starts {declared.workers} workers")
         gpus = 1 if declared.devices == "all" else declared.devices
-        launch.with_ray(model, declared.workers, declared.device, gpus, device.waits)
+        ray_launch.with_ray(model, declared.workers, declared.device, gpus, device.waits)
         return
     me = replicas.worker(declared.workers)
-    with device.turn(declared, f"the training of {model}"), failures.told():
+    with device.turn(declared, f"the training of {model}"), tensorflow_errors.told():
         choice = device.prepare(declared, declared.seed)
-        shown.note(f"device: {choice.told}")
+        visible_text.note(f"device: {choice.told}")
         config = scaled(device.resolved(declared, choice))
         if me.count > 1:
             device.waits(f"this is worker {me.index + 1} of {me.count}, waiting for the others")
@@ -95,7 +90,7 @@ def scaled(config: Train) -> Train:
     count = int(config.devices) * config.workers
     batch, rate = replicas.scaled(config.scale, count, config.batch_size, config.learning_rate)
     if count > 1:
-        shown.note(
+        visible_text.note(
             f"{count} replicas share batches of {batch} rows, at the learning rate {rate:g} (scale: {config.scale})"
         )
     return config.model_copy(update={"batch_size": batch, "learning_rate": rate})
@@ -105,17 +100,19 @@ def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
     """Train with as many rows at once as fit into memory, and save. config: resolved; place: where it is written."""
     data, folder = settings.load(model, "data", Data), Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
-    fitted = fitting.measure(data, splits[0].pieces, config)
+    fitted = statistics.measure(data, splits[0].pieces, config)
     checkpoint = folder / "checkpoint.npz"
 
     def attempt(micro: int) -> tuple[Any, Train]:
         tried = config.model_copy(update={"micro_batch": None if micro == config.batch_size else micro})
         identity = checkpoints.identity("train", model, tried)
         keeper = Keeper(checkpoint, identity, place / checkpoint.name)
-        build = partial(own.built, model)
+        build = partial(user_code.built, model)
         return train(tried, fitted, splits, place / "history.csv", keeper, build, strategy), tried
 
-    trained, used = memory.fitting(attempt, config.batch_size, config.micro_batch or config.batch_size, shown.note)
+    trained, used = memory.fitting(
+        attempt, config.batch_size, config.micro_batch or config.batch_size, visible_text.note
+    )
     save(trained, data, used, fitted, place / "model")
     checkpoint.unlink(missing_ok=True)
 
@@ -135,7 +132,7 @@ def train(
     splits: tuple[Split, Split],
     history: Path,
     keeper: Keeper | None = None,
-    build: Callable[[own.Settings], Any] = lambda settings: None,
+    build: Callable[[user_code.Settings], Any] = lambda settings: None,
     strategy: Any = None,
 ) -> Any:
     """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
@@ -152,7 +149,7 @@ def train(
     prepare = preparation(before, config, fitted)
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
     with strategy.scope() if strategy else nullcontext(), networks.computed_in(config.precision):
-        network = build(own.Settings(task, shape, outputs, config.seed, config.own))
+        network = build(user_code.Settings(task, shape, outputs, config.seed, config.own))
         if network is not None and config.precision == "float32":
             device.refuse_half(json.loads(network.to_json()))
         network = networks.answering(
@@ -161,15 +158,22 @@ def train(
         trained = networks.augmented(config, network, config.seed)
         trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
     _check_parts(config, trained)
-    rules = [*objective.rules(config), observers.log(history, fitted.target[1])]  # what the rules log is in the history
+    rules = [
+        *objective.rules(config),
+        keras_callbacks.log(history, fitted.target[1]),
+    ]  # what the rules log is in the history
     found: Checkpoint | None = None
-    callbacks = [pace.log(history.with_name("pace.csv")), *rules, *watchers(config, history.parent / "tensorboard")]
+    callbacks = [
+        throughput.log(history.with_name("pace.csv")),
+        *rules,
+        *watchers(config, history.parent / "tensorboard"),
+    ]
     if keeper is not None:
-        found = checkpoints.find(keeper.path, keeper.identity, shown.note)
+        found = checkpoints.find(keeper.path, keeper.identity, visible_text.note)
         callbacks.append(checkpoints.keep(keeper.written, keeper.identity, rules, history, found))
     done = found.epoch if found else 0
-    plan = fused.Plan(config.batch_size, config.micro_batch, config.xla, strategy)
-    fused.fit(
+    plan = compiled_fit.Plan(config.batch_size, config.micro_batch, config.xla, strategy)
+    compiled_fit.fit(
         trained,
         feed(splits[0], prepare, config.batch_size, config.seed),
         feed(splits[1], prepare, plan.validation_rows, None),
@@ -177,7 +181,7 @@ def train(
         epochs=config.epochs,
         initial_epoch=config.epochs if found and found.stopped else done,
         callbacks=callbacks,
-        say=shown.note,
+        say=visible_text.note,
     )
     return features.whole(before, network, fitted)
 
@@ -206,7 +210,7 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
         x = before(arrays)
         if not places:
             mean, scale = fitted.target
-            since = np.asarray(fitting.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
+            since = np.asarray(statistics.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
             return x, ((target - since - mean) / scale).astype(np.float32)
         labels = np.array([places[label] for label in target.tolist()], np.int32)
         y = np.eye(len(places), dtype=np.float32)[labels] if objective.one_hot(config) else labels
@@ -222,11 +226,11 @@ def watchers(config: Train, folder: Path) -> list[Any]:
     shutil.rmtree(folder, ignore_errors=True)
     found = []
     if config.tensorboard:
-        shown.note(f"curves and weights: tensorboard --logdir {folder}")
-        found.append(observers.tensorboard(folder))
+        visible_text.note(f"curves and weights: tensorboard --logdir {folder}")
+        found.append(keras_callbacks.tensorboard(folder))
     if config.profile:
-        shown.note(f"the profile: xprof --logdir {folder}")
-        found.append(observers.profile(folder, config.epochs))
+        visible_text.note(f"the profile: xprof --logdir {folder}")
+        found.append(keras_callbacks.profile(folder, config.epochs))
     return found
 
 
@@ -255,7 +259,7 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) ->
         "target": data.target,
         "label": data.label,
         "classes": list(fitted.classes),
-        "batch_size": fused.Plan(config.batch_size, config.micro_batch).validation_rows,
+        "batch_size": compiled_fit.Plan(config.batch_size, config.micro_batch).validation_rows,
         "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
         **described(data),
     }

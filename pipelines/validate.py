@@ -17,19 +17,21 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from pipelines import expectations, identities, own, profile, settings, shown, tables
+from pipelines import visible_text
+from pipelines.config import settings, user_code
+from pipelines.config.rules import Rule, Rules
+from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.errors import ExpectationError
-from pipelines.expectations import Suite
-from pipelines.profile import Profile
-from pipelines.rules import Rule, Rules
-from pipelines.settings import FORMAT, Data, Section
+from pipelines.table import expectations, id_sets, profile, row_groups
+from pipelines.table.expectations import Suite
+from pipelines.table.profile import Profile
 
 QUARANTINE = pa.schema([("row_id", pa.string()), ("rule", pa.string()), ("value", pa.string())])
 COMMON = 10  # rows that must share a word for it to be named in the profile, where values are private
 
 
 class Drift(Section):
-    """How far a feature or the target may move from the last good version of the data (pipelines/profile.py)."""
+    """How far a feature or the target may move from the last good version of the data (pipelines/table/profile.py)."""
 
     at_most: float = Field(gt=0, le=1)
     level: Literal["stop", "warn"] = "stop"
@@ -44,25 +46,25 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "validate", Validate)
     folder = Path("data") / model
-    report = validate(folder, data, config, own.deriver(model))
+    report = validate(folder, data, config, user_code.deriver(model))
     found = profile.profile(folder / "raw.parquet", data, least=1 if config.examples else COMMON)
     if config.drift:
         report["rules"] += drifted(profile.reference(folder / "pin.json"), found, data, config.drift)
     judge(report, found, folder, config, f"models/{model}.yaml")
     for words in expectations.warnings(report):
-        shown.note(words)
+        visible_text.note(words)
     write_report(folder / "validation.json", report)
     write_profile(folder / "profile.json", found)
 
 
-def validate(folder: Path, data: Data, config: Validate, derive: own.Deriver | None = None) -> dict[str, Any]:
+def validate(folder: Path, data: Data, config: Validate, derive: user_code.Deriver | None = None) -> dict[str, Any]:
     """Write quarantine.parquet; returns the report on raw.parquet: what is set aside, and one entry for each rule.
 
     derive: gives the columns that only rules see, by the model's own code.
     Raises DataError for a rule that cannot be checked.
     """
     raw, quarantine = folder / "raw.parquet", folder / "quarantine.parquet"
-    with tables.Writer(quarantine, QUARANTINE) as aside:
+    with row_groups.Writer(quarantine, QUARANTINE) as aside:
 
         def set_aside(broken: list[dict[str, Any]], rule: str) -> None:
             ids = [entry["row_id"] for entry in broken]
@@ -70,12 +72,12 @@ def validate(folder: Path, data: Data, config: Validate, derive: own.Deriver | N
             aside.write(pa.record_batch([ids, [rule] * len(ids), values], schema=QUARANTINE))
 
         held = rules(data, config)
-        suite = Suite(held, tables.rows(raw), set_aside, data.sensitive)
+        suite = Suite(held, row_groups.rows(raw), set_aside, data.sensitive)
         for frame in expectations.read(raw, held, data, derive):
             suite.feed(frame)
         found = suite.report()
-    quarantined = identities.marked(raw, quarantine).count
-    return {"format": FORMAT, "rows": tables.rows(raw), "quarantined": quarantined, "rules": found}
+    quarantined = id_sets.marked(raw, quarantine).count
+    return {"format": FORMAT, "rows": row_groups.rows(raw), "quarantined": quarantined, "rules": found}
 
 
 def rules(data: Data, config: Validate) -> Rules:

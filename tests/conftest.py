@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.world import STAGES, World, pets, tiles
+from tests.support.world import STAGES, World, pets, tiles
 
 hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("ratchet")
@@ -25,7 +25,7 @@ def world(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def hardware():
     """TensorFlow, as `train` and `evaluate` set it up."""
-    from pipelines import device
+    from pipelines.hardware import device
 
     return device.prepare(device.Hardware(), seed=0)
 

@@ -55,7 +55,7 @@ ACTIONS = {  # what happens, and the exit status of the run
     "full": 1,  # the disk of the case is filled
 }
 TRACKER, MIGRATION = "spawn_main", "server database upgrade"
-STAGE = "pipelines.warm serve networks"  # whose children train, evaluate and try models
+STAGE = "pipelines.process.fork_server serve networks"  # whose children train, evaluate and try models
 CLIENT = "mlflow.tracking.client:MlflowClient"
 SETTINGS = "prefect.settings.context:get_current_settings"  # the first thing that Prefect does
 STEP = "alembic.ddl.impl:DefaultImpl._exec"  # one statement of a migration
@@ -74,8 +74,8 @@ def named() -> list[Case]:
     def long(name: str, point: str, when: str = "before", count: int = 1, **more: Any) -> Case:
         return case("long", name, point, when, count, **more)
 
-    again = Fault("before its Crashed", 0.0, "flows.abandoned:_crash")
-    crashed = (Fault("in train", 0.0, "pipelines.checkpoints:_write", "after", 4, process=STAGE), again)
+    again = Fault("before its Crashed", 0.0, "flows.processes.orphans:_crash")
+    crashed = (Fault("in train", 0.0, "pipelines.training.checkpoints:_write", "after", 4, process=STAGE), again)
     first = {"fresh": True}
     spared = {"process": MIGRATION, "spare": True, "fresh": True, "at_once": True}
     return [
@@ -83,58 +83,64 @@ def named() -> list[Case]:
         digits("before Prefect's first migration, which lives on", SETTINGS, **spared),
         digits("in Prefect's first migration, which lives on", STEP, "before", 30, **spared),
         digits("in MLflow's first migration", STEP, "before", 60, process=TRACKER, **first),
-        digits("before what died is ended", "flows.abandoned:end"),
-        digits("raw.parquet is not whole", "pipelines.tables:Writer.__exit__", process="-m pipelines ingest"),
-        digits("before the report of validate", "pipelines.profile:text", process="-m pipelines"),
-        digits("a split is not whole", "pipelines.tables:Writer.__exit__", "before", 1, process="-m pipelines clean"),
+        digits("before what died is ended", "flows.processes.orphans:end"),
+        digits("raw.parquet is not whole", "pipelines.table.row_groups:Writer.__exit__", process="-m pipelines ingest"),
+        digits("before the report of validate", "pipelines.table.profile:text", process="-m pipelines"),
+        digits(
+            "a split is not whole",
+            "pipelines.table.row_groups:Writer.__exit__",
+            "before",
+            1,
+            process="-m pipelines clean",
+        ),
         digits("clean has ended, nothing is saved", "dvc.stage:Stage.save", "before", 3),
-        digits("clean's 2nd output is in the cache", "flows.content:_commit", "after", 5, caller="commit"),
+        digits("clean's 2nd output is in the cache", "flows.graph.content:_commit", "after", 5, caller="commit"),
         digits("clean is in the run cache", "dvc.stage.cache:StageCache.save", "after", 3),
         digits("between save and dvc.lock", "dvc.stage:Stage.dump", "before", 4),
         digits("before dvc.lock is written", "dvc.utils.serialize._yaml:_dump", "before", 4, caller="dumps_yaml"),
         digits("a file of DVC's is half written", "ruamel.yaml.emitter:Emitter.emit", "before", 400),
-        digits("before the rename of dvc.lock", "flows.graph:os.replace", "before", 3, caller="_modified"),
+        digits("before the rename of dvc.lock", "flows.graph.pipeline:os.replace", "before", 3, caller="_modified"),
         digits("in the writing of rwlock", "dvc.rwlock:json.dump", "before", 20, caller="_edit_rwlock"),
         long("in the writing of a checkpoint", "numpy.lib.format:write_array", "before", 400, process=STAGE),
-        long("a checkpoint was renamed", "pipelines.checkpoints:_write", "after", 25, process=STAGE),
+        long("a checkpoint was renamed", "pipelines.training.checkpoints:_write", "after", 25, process=STAGE),
         long("the training has stopped early", "pipelines.train:save", process=STAGE),
-        long("in the saving of the model", "pipelines.predictor:write_manifest", process=STAGE),
+        long("in the saving of the model", "pipelines.model.predictor:write_manifest", process=STAGE),
         long("the model is saved, the checkpoint still there", "pipelines.train:save", "after", process=STAGE),
         long("train has ended, nothing is saved", "dvc.stage:Stage.save", "before", 5),
-        long("in train's commit", "flows.content:_commit", "after", 9, caller="commit"),
-        digits("in the predictions of evaluate", "pipelines.tables:Writer.__exit__", process=STAGE),
-        digits("before register", "flows.registry:register", process=TRACKER),
+        long("in train's commit", "flows.graph.content:_commit", "after", 9, caller="commit"),
+        digits("in the predictions of evaluate", "pipelines.table.row_groups:Writer.__exit__", process=STAGE),
+        digits("before register", "flows.registry.model_registry:register", process=TRACKER),
         digits("before log_model_artifacts", f"{CLIENT}.log_model_artifacts", process=TRACKER),
         digits("after log_model_artifacts", f"{CLIENT}.log_model_artifacts", "after", process=TRACKER),
         digits("after create_model_version", f"{CLIENT}.create_model_version", "after", process=TRACKER),
         digits("in log_facts", f"{CLIENT}.log_batch", "after", caller="log_facts", process=TRACKER),
-        digits("after log_files", "flows.tracking:log_files", "after", process=TRACKER),
+        digits("after log_files", "flows.tracking.mlflow_runs:log_files", "after", process=TRACKER),
         digits("in finish", f"{CLIENT}.set_terminated", "before", caller="finish", process=TRACKER),
-        digits("decide, before the trial", "flows.trial:run", process=TRACKER),
+        digits("decide, before the trial", "flows.promotion.trial:run", process=TRACKER),
         digits("decide, in the trial", "mlflow.pyfunc:load_model", "after", caller="_golden", process=STAGE),
-        digits("decide, before the ledger", "flows.ledger:Ledger.append", process=TRACKER),
-        digits("decide, after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER),
+        digits("decide, before the ledger", "flows.records.ledger:Ledger.append", process=TRACKER),
+        digits("decide, after the ledger", "flows.records.ledger:Ledger.append", "after", process=TRACKER),
         digits("decide, after the alias", f"{CLIENT}.set_registered_model_alias", "after", process=TRACKER),
         digits("decide, after the alias's tag", f"{CLIENT}.set_registered_model_tag", "after", process=TRACKER),
-        digits("decide, before the note of the decision", "flows.decide:_note", process=TRACKER),
+        digits("decide, before the note of the decision", "flows.promotion.decide:_note", process=TRACKER),
         digits("decide, in the note of the decision", f"{CLIENT}.set_model_version_tag", "before", 3, process=TRACKER),
-        digits("before the Prefect artifacts", "flows.artifacts:show"),
-        case("elsewhere", "before dvc.lock is put back", "flows.lockfile:_take_back"),
-        case("elsewhere", "between the two dvc.lock", "flows.graph:Graph.write_lock_entries"),
+        digits("before the Prefect artifacts", "flows.report.prefect_artifacts:show"),
+        case("elsewhere", "before dvc.lock is put back", "flows.graph.lockfile:_take_back"),
+        case("elsewhere", "between the two dvc.lock", "flows.graph.pipeline:Graph.write_lock_entries"),
         digits("after create_model_version", f"{CLIENT}.create_model_version", "after", process=TRACKER, up=True),
-        digits("decide, after the ledger", "flows.ledger:Ledger.append", "after", process=TRACKER, up=True),
+        digits("decide, after the ledger", "flows.records.ledger:Ledger.append", "after", process=TRACKER, up=True),
         Case("digits", crashed),
     ]
 
 
 STEPS = {  # of a run: where each begins, and in which process
-    "refresh": ("flows.refresh:refresh", "flows.cli"),
+    "refresh": ("flows.data.refresh:refresh", "flows.cli"),
     **{
         stage: (f"pipelines.{stage}:run", "-m pipelines")
         for stage in ("ingest", "validate", "clean", "check", "train", "evaluate")
     },
-    "publish": ("flows.publish:publish", TRACKER),
-    "decide": ("flows.decide:decide", TRACKER),
+    "publish": ("flows.tracking.publish:publish", TRACKER),
+    "decide": ("flows.promotion.decide:decide", TRACKER),
 }
 
 
@@ -148,18 +154,18 @@ def stopped() -> list[Case]:
 
 
 WRITES = {  # what is written in a run: where, in which process, and the folder in which it lies
-    "a log": ("pipelines.lifeline:redirect", "before", "-m pipelines", ".ratchet"),
-    "raw.parquet": ("pipelines.tables:Writer.__enter__", "after", "-m pipelines ingest", "data/digits"),
-    "DVC's cache": ("flows.content:_commit", "before", "flows.cli", ".dvc"),
-    "dvc.lock": ("flows.graph:os.replace", "before", "flows.cli", "."),
-    "a checkpoint": ("pipelines.checkpoints:_write", "before", STAGE, "data/digits"),
+    "a log": ("pipelines.process.lifeline:redirect", "before", "-m pipelines", ".ratchet"),
+    "raw.parquet": ("pipelines.table.row_groups:Writer.__enter__", "after", "-m pipelines ingest", "data/digits"),
+    "DVC's cache": ("flows.graph.content:_commit", "before", "flows.cli", ".dvc"),
+    "dvc.lock": ("flows.graph.pipeline:os.replace", "before", "flows.cli", "."),
+    "a checkpoint": ("pipelines.training.checkpoints:_write", "before", STAGE, "data/digits"),
     "the model": ("pipelines.train:save", "before", STAGE, "data/digits"),
-    "Prefect's database": ("flows.steps:times.note", "before", "flows.cli", ".ratchet/prefect"),
-    "a scratch folder": ("flows.scratch:tempfile.TemporaryDirectory", "before", TRACKER, "tmp"),
+    "Prefect's database": ("flows.run.tasks:stage_times.note", "before", "flows.cli", ".ratchet/prefect"),
+    "a scratch folder": ("flows.project.scratch:tempfile.TemporaryDirectory", "before", TRACKER, "tmp"),
     "MLflow's artifacts": (f"{CLIENT}.log_model_artifacts", "before", TRACKER, "mlflow"),
-    "MLflow's database": ("flows.tracking:log_facts", "before", TRACKER, "mlflow"),
-    "the ledger": ("flows.ledger:Ledger.append", "before", TRACKER, "mlflow"),
-    "the state folder": ("flows.ticks:write", "before", "flows.cli", ".ratchet"),
+    "MLflow's database": ("flows.tracking.mlflow_runs:log_facts", "before", TRACKER, "mlflow"),
+    "the ledger": ("flows.records.ledger:Ledger.append", "before", TRACKER, "mlflow"),
+    "the state folder": ("flows.records.attempts:write", "before", "flows.cli", ".ratchet"),
 }
 FIRST = {"Prefect's first database": MIGRATION, "MLflow's first database": TRACKER}
 

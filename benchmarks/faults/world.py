@@ -89,10 +89,10 @@ def from_elsewhere(folder: Path, local: Entries) -> None:
 
 
 DATABASES = """
-from flows import environment, lifeline, stores
+from flows.project import databases, environment, lifeline
 project = environment.prepare()
-stores.ensure_prefect(project)
-stores.ensure_mlflow(project)
+databases.ensure_prefect(project)
+databases.ensure_mlflow(project)
 """
 
 

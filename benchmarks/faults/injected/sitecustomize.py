@@ -1,6 +1,6 @@
 """Loaded by every Python process that has this folder on PYTHONPATH: something happens at one named point.
 
-FAULT_POINT     module:attribute, such as flows.decide:_record or dvc.stage:Stage.commit
+FAULT_POINT     module:attribute, such as flows.promotion.decide:_record or dvc.stage:Stage.commit
 FAULT_WHEN      before or after that call
 FAULT_CALLER    the function that calls it; empty for any
 FAULT_COUNT     which of these calls of the process it is, from 1

@@ -1,0 +1,8 @@
+"""What can a person type? Commands, their options, and their answers in words.
+
+May import every package.
+"""
+
+from flows.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,106 @@
+"""What DVC knows of a model's pinned files: a folder that was added, or an import of a path or URL that it follows.
+
+Its record is data/<model>/source.dvc, frozen: `dvc repro` never takes what lies there for granted.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.graph import pins
+from flows.graph.pipeline import Graph
+from pipelines.errors import DataError, RatchetError, UnreachableError
+
+
+def add(graph: Graph, folder: Path) -> None:
+    """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
+    path = str(folder.relative_to(graph.project.root))
+    if _imported(graph) is not None:
+        Path(f"{path}.dvc").unlink()
+        graph.repo._reset()
+    graph.repo.add(path)
+    graph.repo.freeze(f"{path}.dvc")
+    graph.reload()
+
+
+def moved(graph: Graph, address: str) -> bool:
+    """Whether a path or URL outside of the project holds anything else than what was imported from it last.
+
+    Nothing is fetched. Raises DataError if it holds nothing, UnreachableError if it cannot be asked.
+    """
+    stage = _imported(graph)
+    if stage is None or _address(stage) != address:
+        return True
+    with _asked(address):
+        return bool(stage.deps[0].changed())
+
+
+def follow(graph: Graph, address: str, out: Path) -> None:
+    """Import what a path or URL outside of the project holds now to `out`, as `dvc import-url` and `dvc update` do.
+
+    Raises DataError if it holds nothing, UnreachableError if it cannot be fetched.
+    """
+    folder = graph.project.data(graph.model)
+    with _asked(address):
+        stage = _imported(graph)
+        if stage is not None and _address(stage) == address:
+            stage.update()
+        else:
+            about = {"fname": str(folder / "source.dvc"), "wdir": str(folder), "deps": [address]}
+            stage = graph.repo.stage.create(single_stage=True, validate=False, outs=[str(out)], **about)
+            stage.run()
+            stage.frozen = True
+        stage.dump()
+    graph.reload()
+
+
+def put_back(graph: Graph, pin: str, source: str) -> None:
+    """Bring pin.json and source.dvc ("" for none) back to these texts, and the pinned files with them."""
+    folder = graph.project.data(graph.model)
+    if not source:
+        (folder / "source.dvc").unlink(missing_ok=True)
+    else:
+        write(folder / "source.dvc", source)
+        graph.repo._reset()
+        graph.bring([str(folder / "source.dvc")])
+    write(folder / "pin.json", pin)
+    pins.note(graph.project, graph.model)
+    graph.reload()
+
+
+def _imported(graph: Graph) -> Any:
+    """DVC's record of what was imported for this model, or None if nothing was."""
+    path = str(graph.project.data(graph.model) / "source.dvc")
+    return next((s for s in graph.repo.index.stages if s.is_import and str(s.path) == path), None)
+
+
+def _address(imported: Any) -> str:
+    """The path or URL that an import follows, as a model's YAML has it."""
+    found = str(imported.deps[0].def_path)
+    return found if "://" in found else str(imported.deps[0].fs_path)
+
+
+@contextmanager
+def _asked(address: str) -> Iterator[None]:
+    """Around a question to a place outside of the project: what goes wrong there, in words."""
+    try:
+        yield
+    except RatchetError:
+        raise
+    except Exception as error:
+        gone = "DoesNotExist" in type(error).__name__ or isinstance(error, FileNotFoundError)
+        if gone and "://" not in address:  # of a server that is away DVC says the same as of a file that is gone
+            raise DataError(f"The source {address} does not exist.", "Correct `ingest: source:`.") from error
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UnreachableError(
+            f"The source {address} cannot be read now: {told}.", "The pinned version stays; run again later."
+        ) from error
+
+
+def write(path: Path, text: str) -> None:
+    """A record appears whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,368 @@
+"""Refresh: look at the source, and pin what is there now.
+
+The only writer of data/<model>/pin.json and data/<model>/source/. Stages read what is pinned; `dvc repro` never
+comes here. What lies inside the project is copied and added to DVC; a path or URL outside is followed with DVC's
+import, but for the four files of MNIST below an address (web.py). Whatever goes wrong, the version that was pinned
+stays.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flows.data import dvc_import, last_good, mnist_http, scan
+from flows.data.scan import Arrival
+from flows.graph import pins
+from flows.graph.pipeline import Graph
+from flows.project import scratch
+from flows.project.environment import Project
+from pipelines.config import settings
+from pipelines.config.settings import FORMAT
+from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
+from pipelines.model_file import Declaration
+from pipelines.readers import images, sources
+from pipelines.safety import regular_files
+from pipelines.table import profile
+
+Pin = dict[str, Any]
+MOST_NAMES = 20  # of files, in one message
+
+
+def refresh(project: Project, graph: Graph, declared: Declaration, refused: str = "") -> tuple[str, str]:
+    """Bring the pin up to date; returns "Ran" or "Unchanged", and what happened, in words.
+
+    refused: the version that a run has refused, and would refuse again: it is not pinned.
+    Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away,
+    IntegrityError if the pin was edited, or what is pinned has changed and nobody can bring it back.
+    """
+    pins.check(project, declared.model)
+    damaged = _mend(project, graph, declared)
+    try:
+        return _refresh(project, graph, declared, refused)
+    except DataError as error:
+        if not damaged:
+            raise
+        raise IntegrityError(
+            f"{damaged} DVC's cache does not have it either. {error.what}",
+            f"Bring that file again to {declared.ingest.source}, or `dvc fetch data/{declared.model}/source.dvc` if a "
+            "remote of DVC's has it, or .dvc/cache from a backup.",
+        ) from error
+
+
+def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
+    """What is pinned and lies no longer there as it was is brought back from DVC's cache, and that is told.
+
+    Returns what is wrong, in words, if the cache has not got it.
+    """
+    old, (pin, source) = pinned(declared.model), records(graph).values()
+    if old is None or old["kind"] != "files" or not source or _in_place(project, declared, old):
+        return ""
+    try:
+        sources.check_files(declared.model, old)
+    except IntegrityError as error:
+        wrong = error.what
+    else:
+        return ""
+    try:
+        dvc_import.put_back(graph, pin, source)
+        sources.check_files(declared.model, old)
+    except RatchetError:
+        return wrong
+    graph.notices.append(f"{wrong} It was brought back from DVC's cache")
+    return ""
+
+
+def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str) -> tuple[str, str]:
+    model, source, old = declared.model, declared.ingest.source, pinned(declared.model)
+    if sources.followed(source):
+        return _follow(project, graph, declared, old, refused)
+    if source.startswith("builtin:"):
+        if old and old["source"] == source:
+            return "Unchanged", f"{source} is pinned"
+        _write_pin(project, model, _builtin_pin(source))
+        return "Ran", f"{source} pinned"
+    found, waiting = scan.look(project, declared)
+    pin = _pin(source, found)
+    if old == pin and _in_place(project, declared, pin):
+        return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
+    if version(pin) == refused:
+        return "Unchanged", "; ".join([_stays(source, refused), *waiting])
+    if not found:
+        raise DataError(f"The source {source} holds no complete file: {'; '.join(waiting)}.", "Run again later.")
+    if old and old["source"] == source and scan.only_grows(source):
+        _check_growth(project, declared, old, found)
+    with unless_it_fails(graph):
+        _copy(found, sources.source_folder(model), scan.within(project, source))
+        dvc_import.add(graph, project.root / sources.source_folder(model))
+        _write_pin(project, model, pin)
+    return "Ran", "; ".join([told(old, pin), *waiting])
+
+
+def news(project: Project, graph: Graph, declared: Declaration) -> str:
+    """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
+    source, old = declared.ingest.source, pinned(declared.model)
+    if source.startswith("builtin:"):
+        return "" if old and old["source"] == source else f"{source}: not pinned yet"
+    if sources.followed(source):
+        _check_followed(source)
+        known = old is not None and old["source"] == source and not _moved(graph, source, old)
+        return "" if known else f"{source}: another version"
+    found, waiting = scan.look(project, declared)
+    pin = _pin(source, found)
+    if old == pin and _in_place(project, declared, pin):
+        return ""
+    before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
+    words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
+    words += [f"{name} is gone" for name in before if name not in now]
+    words = [*words[:MOST_NAMES], *([f"{len(words) - MOST_NAMES:,} more"] if len(words) > MOST_NAMES else []), *waiting]
+    return f"{source}: {', '.join(words) or 'the pinned copy is not whole'}"
+
+
+def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tuple[str, str]:
+    """Pin an earlier version of the data again: the texts of its pin.json and source.dvc ("" if it had none)."""
+    wanted = json.loads(pin)
+    if wanted["source"] != declared.ingest.source:
+        raise RequestError(
+            f"That version was read from {wanted['source']}, and models/{declared.model}.yaml reads "
+            f"{declared.ingest.source}.",
+            "Bring the YAML of then back first, or choose another version.",
+        )
+    with unless_it_fails(graph):
+        dvc_import.put_back(graph, pin, source)
+    return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
+
+
+def pinned(model: str) -> Pin | None:
+    """What is pinned, without the profile that came with it: that says nothing about what is read."""
+    if not sources.pin_path(model).exists():
+        return None
+    return {key: value for key, value in sources.read_pin(model).items() if key != "reference"}
+
+
+def version(pin: Pin) -> str:
+    """The hash of what a pin names: of a built-in set's rows, or of the names and hashes of its files."""
+    if pin["kind"] == "builtin":
+        return str(pin["sha256"])
+    return hashlib.sha256(json.dumps([[f["name"], f["sha256"]] for f in pin["files"]]).encode()).hexdigest()
+
+
+def rows(pin: Pin) -> int:
+    """How many rows a pin names."""
+    return int(pin["rows"]) if pin["kind"] == "builtin" else sum(int(file.get("rows", 0)) for file in pin["files"])
+
+
+def told(old: Pin | None, pin: Pin) -> str:
+    """What changed from one pin to the next: rows, bytes, hash."""
+    size = sum(file["bytes"] for file in pin["files"])
+    if old is None or old["kind"] != "files":
+        return f"{pin['source']} pinned: {rows(pin):,} rows, {size:,} bytes, pin {version(pin)[:8]}"
+    before = sum(file["bytes"] for file in old["files"])
+    return (
+        f"{pin['source']} pinned: {rows(pin) - rows(old):+,} rows, {size - before:+,} bytes, "
+        f"pin {version(old)[:8]} -> {version(pin)[:8]}"
+    )
+
+
+@contextmanager
+def unless_it_fails(graph: Graph) -> Iterator[None]:
+    """Should the block fail, the version that was pinned before it is pinned again."""
+    saved = records(graph)
+    try:
+        yield
+    except BaseException:
+        restore(graph, saved)
+        raise
+
+
+def records(graph: Graph) -> dict[Path, str]:
+    """What says which version is pinned, pin.json and source.dvc: their texts, "" for none."""
+    return {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in _paths(graph)}
+
+
+def restore(graph: Graph, saved: dict[Path, str]) -> None:
+    """Pin again what was pinned when `records` read it."""
+    pin, source = (saved[path] for path in _paths(graph))
+    if pin:
+        dvc_import.put_back(graph, pin, source)
+    else:
+        for path in _paths(graph):
+            path.unlink(missing_ok=True)
+
+
+def _paths(graph: Graph) -> list[Path]:
+    folder = graph.project.data(graph.model)
+    return [folder / "pin.json", folder / "source.dvc"]
+
+
+class _Refused(Exception):
+    """What was fetched is the version that a run has refused."""
+
+
+def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
+    """Import what is at a path or URL outside of the project, if it is not what was imported last."""
+    model, source = declared.model, declared.ingest.source
+    _check_followed(source)
+    here = old is not None and old["source"] == source and _in_place(project, declared, old)
+    if old is not None and here and not _moved(graph, source, old):
+        return "Unchanged", f"{source}: nothing new"
+    if mnist_http.is_folder(source):
+        return _fetch(project, graph, declared, old, refused)
+    folder = project.root / sources.source_folder(model)
+    name = Path(urlsplit(source).path).name
+    with suppress(_Refused), unless_it_fails(graph):
+        if old is None or old["source"] != source:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        dvc_import.follow(graph, source, folder if source.endswith("/") else folder / name)
+        pin = _pin(source, scan.read(project, declared, folder, _files(folder, source)))
+        if version(pin) == refused:
+            raise _Refused
+        if pin != old:
+            _write_pin(project, model, pin)
+        return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
+    return "Unchanged", _stays(source, refused)
+
+
+def _check_followed(source: str) -> None:
+    """Raises DataError for what DVC would wait for, or follow to where nobody has declared."""
+    if "://" not in source and os.path.exists(source):
+        regular_files.check_tree(Path(source))
+
+
+def _moved(graph: Graph, source: str, old: Pin) -> bool:
+    """Whether a path or URL may hold anything else than what is pinned. Nothing is fetched."""
+    return (
+        mnist_http.moved(source, old.get("versions", {}))
+        if mnist_http.is_folder(source)
+        else dvc_import.moved(graph, source)
+    )
+
+
+def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
+    """Bring the files below an address, which DVC's import does not follow, and pin them like those of a folder."""
+    source = declared.ingest.source
+    with scratch.folder("web") as fetched:
+        versions = mnist_http.fetch(source, fetched)
+        found = scan.read(project, declared, fetched, _files(fetched, source))
+        pin = _pin(source, found) | {"versions": versions}
+        if version(pin) == refused:
+            return "Unchanged", _stays(source, refused)
+        with unless_it_fails(graph):
+            _copy(found, sources.source_folder(declared.model))
+            dvc_import.add(graph, project.root / sources.source_folder(declared.model))
+            _write_pin(project, declared.model, pin)
+    same = old is not None and old["source"] == source and version(old) == version(pin)
+    return ("Unchanged", f"{source}: the same content") if same else ("Ran", told(old, pin))
+
+
+def _stays(source: str, refused: str) -> str:
+    return f"{source}: pin {refused[:8]} was refused, the one before it stays"
+
+
+def _files(folder: Path, source: str) -> list[Path]:
+    there, pictures = sorted(path for path in folder.glob("*") if path.name != ".gitignore"), images.listed(folder)
+    nested = [path.name for path in there if path.is_dir()]
+    if nested and not pictures:
+        raise DataError(
+            f"The source {source} holds a folder, {nested[0]}.",
+            "Follow one folder of files, or of classes with images.",
+        )
+    found = [path for path in there if not path.is_dir()] + pictures
+    if not found:
+        raise DataError(f"The source {source} holds no file.", "Put the data there, or correct `ingest: source:`.")
+    return found
+
+
+def _check_growth(project: Project, declared: Declaration, old: Pin, found: list[Arrival]) -> None:
+    """Raises DataError if a file that was pinned is gone and was not withdrawn, or no longer begins as it was."""
+    source = declared.ingest.source
+    now = {arrival.name: arrival for arrival in found}
+    for entry in old["files"]:
+        name, there = entry["name"], now.get(entry["name"])
+        if there and (there.sha256 == entry["sha256"] or _begins(there.path, entry)):
+            continue
+        if not there and scan.withdrawn(scan.place(project, source) / name):
+            continue
+        raise DataError(
+            f"{source} only grows, and {name}, which is pinned, {'has changed' if there else 'is gone'}. The pinned "
+            "version stays.",
+            f"Put it back (a copy lies in {sources.source_folder(declared.model)}), or withdraw it: put an empty file "
+            f"{name}.withdrawn beside it, and send what is right under another name.",
+        )
+
+
+def _begins(path: Path, entry: dict[str, Any]) -> bool:
+    """Whether a file begins with what was pinned of it."""
+    digest, left = hashlib.sha256(), int(entry["bytes"])
+    with regular_files.opened(path) as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    return not left and digest.hexdigest() == entry["sha256"]
+
+
+def _pin(source: str, found: list[Arrival]) -> Pin:
+    return {"format": FORMAT, "source": source, "kind": "files", "files": [arrival.entry() for arrival in found]}
+
+
+def _builtin_pin(source: str) -> Pin:
+    name = source.removeprefix("builtin:")
+    table = sources.builtin(name)
+    return {
+        "format": FORMAT,
+        "source": source,
+        "kind": "builtin",
+        "name": name,
+        "rows": table.num_rows,
+        "sha256": sources.builtin_hash(table),
+    }
+
+
+def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
+    """Whether the pinned files lie where stages read them. `ingest` looks again, at every byte."""
+    folder = project.root / sources.source_folder(declared.model)
+    try:
+        return [one.entry() for one in scan.read(project, declared, folder, _files(folder, ""))] == pin["files"]
+    except DataError:
+        return False
+
+
+def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> None:
+    """Copy into a fresh folder, check what was copied, and swap it in. Raises DataError if a file changed meanwhile.
+
+    within: where links may lead.
+    """
+    partial = folder.with_name(".source.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for arrival in found:
+        (partial / arrival.name).parent.mkdir(parents=True, exist_ok=True)
+        copied = regular_files.copy(arrival.path, partial / arrival.name, within)
+        if copied != arrival.sha256 or (partial / arrival.name).stat().st_size != arrival.bytes:
+            raise DataError(f"{arrival.path} changed while it was being read.", "Run again when it has been written.")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _write_pin(project: Project, model: str, pin: Pin) -> None:
+    """With the profile of the last good version of the data: the same one for as long as the same data are pinned."""
+    path, old = sources.pin_path(model), pinned(model)
+    if old is not None and version(old) == version(pin):
+        before = profile.reference(path)
+    else:
+        before = profile.without(
+            last_good.profile(project, model), settings.load(model, "data", settings.Data).sensitive
+        )
+    text = json.dumps(pin, indent=2)
+    if before is not None:
+        inner = profile.text(before).replace("\n", "\n  ")
+        text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dvc_import.write(path, text + "\n")
+    pins.note(project, model)

@@ -1,0 +1,222 @@
+"""Arrivals: the files of a source as they lie there now, each one whole, hashed and counted.
+
+A file that is still being written is left for the next look. One that cannot be read to its end is refused, and the
+whole arrival with it: half of what was sent is not what was sent.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.project.environment import Project
+from pipelines.errors import DataError
+from pipelines.model_file import Declaration
+from pipelines.process import seal
+from pipelines.readers import compressed, images, parquet, sources
+from pipelines.safety import regular_files
+
+MOST_OF_A_SUM = 4096  # bytes that are read of a file of sums
+QUIET = 1.0  # seconds for which a file must not have changed
+INCOMING = Path("data") / "incoming"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    path: Path
+    name: str  # below the source's folder, such as rows.csv or cat/1.png
+    bytes: int
+    sha256: str
+    rows: int
+    unpacked: int | None = None  # bytes of a packed file once it is unpacked
+
+    def entry(self) -> dict[str, Any]:
+        """Its entry in a pin."""
+        found = {"name": self.name, "bytes": self.bytes, "sha256": self.sha256, "rows": self.rows}
+        return found if self.unpacked is None else found | {"unpacked": self.unpacked}
+
+
+def only_grows(source: str) -> bool:
+    """Whether it is a folder of data/incoming/: what once was pinned there must stay."""
+    return Path(source).is_relative_to(INCOMING) and Path(source) != INCOMING and not Path(source).suffix
+
+
+def place(project: Project, source: str) -> Path:
+    """Where a source inside the project lies: in this tree, or in the clone whose worktree this is."""
+    here = project.root / source
+    return here if here.exists() else project.home / source
+
+
+def within(project: Project, source: str) -> list[Path]:
+    """The folders in which the files of a source inside of the project lie, wherever links lead.
+
+    Raises DataError if the source itself is a link that leads out of the project.
+    """
+    path, homes = place(project, source), (project.root, project.home)
+    if not any(path.resolve().is_relative_to(home.resolve()) for home in homes):
+        raise DataError(
+            f"The source {source} is a link that leads out of the project, to {path.resolve()}.",
+            "Write the whole path under `ingest: source:` if that is meant, or put the files themselves there.",
+        )
+    return [path, *(home / "data" for home in homes)]
+
+
+def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[str]]:
+    """What has arrived, and in words what is not picked up yet. Raises DataError if nothing is there, or unreadable."""
+    source = declared.ingest.source
+    path = place(project, source)
+    inside = within(project, source)
+    folder = path if path.is_dir() else path.parent
+    found = [one for one in listed(path, inside) if not withdrawn(one)] if path.is_dir() else [path]
+    if not found or not os.path.lexists(found[0]):
+        wanted = f"holds no file that can be read ({sources.KNOWN})" if path.is_dir() else "does not exist"
+        raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
+    if not path.is_dir():
+        regular_files.check(path, inside)
+    waiting = _unfinished(found, whole_lines=only_grows(source))
+    left = [f"{name} is not read: {what}" for name, what in _left_out(path).items()] if path.is_dir() else []
+    whole = [path for path in found if path not in waiting]
+    return read(project, declared, folder, whole), [*waiting.values(), *left]
+
+
+def read(project: Project, declared: Declaration, folder: Path, paths: list[Path]) -> list[Arrival]:
+    """Each file of a folder hashed and counted. Raises DataError for one that cannot be read to its end.
+
+    What is known of a file is kept in the state folder, so that a look at a large source costs little.
+    """
+    memo = project.state / f"seen-{declared.model}.json"
+    ingest = declared.ingest
+    settings = [ingest.delimiter, ingest.encoding, ingest.names, ingest.resize, declared.data.shape]
+    images.check_places(_name(folder, path) for path in paths if images.is_image(path))
+    known = _load(memo)
+    now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
+    for path in paths:
+        status = _status(path)
+        signed = seal.signature(path)
+        mark = [*settings, *(signed or ())]
+        there = known.get(str(path))
+        if not there or there["mark"] != mark or compressed.is_packed(path) != ("unpacked" in there):
+            there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
+            there |= {"unpacked": compressed.size(path)} if compressed.is_packed(path) else {}
+            if seal.signature(path) != signed:
+                raise DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
+        now[str(path)] = there
+        counted = there["sha256"], there["rows"], there.get("unpacked")
+        found.append(Arrival(path, _name(folder, path), status.st_size, *counted))
+    if now != known:
+        _save(memo, now)
+    return found
+
+
+def _status(path: Path) -> os.stat_result:
+    """Raises DataError if the file is gone since it was listed."""
+    try:
+        return path.stat()
+    except OSError:
+        regular_files.check(path)
+        raise
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def listed(folder: Path, within: list[Path]) -> list[Path]:
+    """The files of a folder that can be read, and the images in folders of classes below it, always in one order.
+
+    Hidden files are those that a copying program has not finished. within: where links may lead. Raises DataError for
+    one that leads elsewhere, and for what is no file.
+    """
+    tables = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".") and not p.is_dir()]
+    pictures = images.listed(folder)
+    for path in (*tables, *pictures):
+        if not regular_files.is_one(path):
+            regular_files.check(path, within)
+    if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is none of the rows
+        tables = [path for path in tables if not images.is_image(path)]
+    return sorted(tables) + pictures
+
+
+def _left_out(folder: Path) -> dict[str, str]:
+    """Files that look as if they were meant as data, and what to do with them."""
+    ends = ((path.name, path.suffix.lower()) for path in sorted(folder.glob("*")) if not path.name.startswith("."))
+    return {name: sources.OTHERS[end] for name, end in ends if end in sources.OTHERS and end != ".txt"}
+
+
+def withdrawn(path: Path) -> bool:
+    """Whether somebody has taken a file out of a folder that only grows, and says so by a file beside it."""
+    return regular_files.is_one(path.with_name(f"{path.name}.withdrawn"))
+
+
+def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
+    """The files that are not complete yet, and why.
+
+    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Its sum beside it says it
+    for certain.
+    """
+    before = {path: _status(path) for path in paths}
+    if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
+        time.sleep(QUIET)
+    found = {}
+    for path, status in before.items():
+        now = _status(path)
+        if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            found[path] = f"{path.name} is still being written"
+        elif os.path.lexists(sums := path.with_name(f"{path.name}.sha256")):
+            if not _agrees(path, sums):
+                found[path] = f"{path.name} is not what {sums.name} promises"
+        elif whole_lines and path.suffix.lower() in sources.TEXTS and not _ends(path):
+            found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
+    return found
+
+
+def _agrees(path: Path, sums: Path) -> bool:
+    """Whether a file is the one of which somebody left the sum beside it, as `sha256sum` writes it."""
+    with regular_files.opened(sums) as file:
+        promised = file.read(MOST_OF_A_SUM).decode(errors="replace").split()
+    return bool(promised) and promised[0].lower() == sources.file_hash(path)
+
+
+def _ends(path: Path) -> bool:
+    """Whether a text ends with a line end, in any encoding that writes it with zeros or without. (Gzip has its own.)"""
+    with regular_files.opened(path) as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-min(4, file.tell()), os.SEEK_END)
+        return file.read(4).strip(b"\0")[-1:] in (b"\n", b"\r")
+
+
+def _rows(path: Path, declared: Declaration) -> int:
+    """How many rows it has; an image is one, if it can be decoded.
+
+    A Parquet file says so at its end, which one that was cut off has lost.
+    """
+    if sources.format_of(path) == "parquet":
+        try:
+            return parquet.rows(path)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."
+            ) from error
+    ingest = declared.ingest
+    if sources.format_of(path) == "image":
+        images.pixels(path, declared.data.shape, ingest.resize)
+        return 1
+    return sum(batch.num_rows for batch in sources.read(path, ingest.delimiter, ingest.encoding, ingest.names))
+
+
+def _load(memo: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(memo.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _save(memo: Path, files: dict[str, Any]) -> None:
+    partial = memo.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps({"format": 1, "files": files}), encoding="utf-8")
+    os.replace(partial, memo)

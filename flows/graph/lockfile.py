@@ -1,0 +1,164 @@
+"""dvc.lock is the user's: a run changes it for a reason that can be committed, or not at all.
+
+On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ with nothing
+having been changed. There this machine's entries are kept in the state folder, lent to DVC for the run, and the
+committed ones put back at its end.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from flows.graph import pins, provenance
+from flows.graph.pipeline import Graph
+from flows.project.environment import Project
+from pipelines.hardware import fingerprint
+
+Entries = dict[str, Any]
+NUMERIC = ("train", "evaluate")  # the stages whose bytes depend on the machine
+
+
+def entries(project: Project, model: str) -> Entries:
+    """A model's entries in dvc.lock, as they are; {} if there are none."""
+    path = project.root / "dvc.lock"
+    if not path.exists():
+        return {}
+    stages = YAML(typ="safe").load(path.read_text(encoding="utf-8")).get("stages", {})
+    return {name: entry for name, entry in stages.items() if name.partition("@")[2] == model}
+
+
+@contextmanager
+def kept(project: Project, graph: Graph) -> Iterator[None]:
+    """For the stages of a run: afterwards dvc.lock has changed only if something other than the machine has."""
+    model, recorded = graph.model, fingerprint.recorded(graph.model)
+    if recorded == fingerprint.present():
+        yield
+        return
+    if recorded is None:
+        yield
+        fingerprint.record(model)
+        return
+    saved = _saved(project, model)
+    committed = _lend(project, graph, saved)
+    _save(project, model, committed, entries(project, model), provenance.head(project))
+    try:
+        yield
+    finally:
+        found = entries(project, model)
+        if found != committed:
+            _take_back(project, graph, committed, found)
+        elif saved and not saved.get("lent"):
+            _save(project, model, saved["committed"], saved["local"])
+        else:
+            _path(project, model).unlink()
+
+
+def effective(project: Project, model: str) -> Entries:
+    """What this machine really made: its own entries if they are kept apart, else those of dvc.lock."""
+    saved, committed = _saved(project, model), entries(project, model)
+    return saved["local"] if saved and saved["committed"] == committed else committed
+
+
+def digests(found: Entries) -> dict[str, str]:
+    """DVC's own hash of every output that entries name: path -> md5."""
+    return {out["path"]: out["md5"] for entry in found.values() for out in entry.get("outs", [])}
+
+
+def torn(found: Entries) -> list[str]:
+    """Files that a stage has read in another state than the stage before it had made."""
+    made = digests(found)
+    read = [dep for entry in found.values() for dep in entry.get("deps", [])]
+    return sorted({dep["path"] for dep in read if made.get(dep["path"], dep["md5"]) != dep["md5"]})
+
+
+def restore(project: Project, graph: Graph, recorded_files: dict[str, Path]) -> None:
+    """Bring pin, entries and outputs back to what a run recorded.
+
+    recorded_files: its dvc.lock, pin.json and, if it has one, source.dvc (flows/registry/definition.py).
+    """
+    recorded = YAML(typ="safe").load(recorded_files["dvc.lock"].read_text(encoding="utf-8"))["stages"]
+    committed, saved = entries(project, graph.model), _saved(project, graph.model)
+    folder, named = project.data(graph.model), {"pin.json", "source.dvc"} & set(recorded_files)
+    before = {path: path.read_bytes() if path.exists() else None for path in (folder / name for name in named)}
+    for name in named:
+        shutil.copyfile(recorded_files[name], folder / name)
+    try:
+        graph.checkout(recorded)
+    except BaseException:
+        for path, content in before.items():
+            path.write_bytes(content) if content is not None else path.unlink(missing_ok=True)
+        graph.write_lock_entries(committed)
+        raise
+    pins.note(project, graph.model)
+    if saved and saved["committed"] == committed and saved["local"] == recorded:
+        graph.write_lock_entries(committed)
+
+
+def _lend(project: Project, graph: Graph, saved: dict[str, Any] | None) -> Entries:
+    """Put this machine's entries in place, if they belong to the committed ones; returns the committed ones."""
+    current = entries(project, graph.model)
+    if not saved:
+        return current
+    if saved.get("lent") == provenance.head(project) or current == saved["local"]:
+        return dict(saved["committed"])  # an earlier run died before it could put them back
+    if current == saved["committed"]:
+        graph.write_lock_entries(saved["local"])
+    return current
+
+
+def _take_back(project: Project, graph: Graph, committed: Entries, found: Entries) -> None:
+    if numeric_only(committed, found):
+        _save(project, graph.model, committed, found)
+        graph.write_lock_entries(committed)
+    else:
+        _path(project, graph.model).unlink(missing_ok=True)
+        fingerprint.record(graph.model)
+
+
+def _save(project: Project, model: str, committed: Entries, local: Entries, lent: str = "") -> None:
+    """lent: the commit on which dvc.lock holds this machine's entries for a run; "" when they are not in it."""
+    content = {"format": 1, "committed": committed, "local": local} | ({"lent": lent} if lent else {})
+    partial = _path(project, model).with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(partial, _path(project, model))
+
+
+def numeric_only(before: Entries, after: Entries) -> bool:
+    """Whether two sets of entries differ in nothing but what train and evaluate made, and what reads that."""
+    return bool(before) and _comparable(before) == _comparable(after)
+
+
+def _comparable(found: Entries) -> Entries:
+    numeric = {out["path"] for name in found if _stage(name) in NUMERIC for out in found[name].get("outs", [])}
+    return {
+        name: {
+            "cmd": entry["cmd"],
+            "params": entry.get("params"),
+            "deps": {dep["path"]: dep["path"] in numeric or dep["md5"] for dep in entry.get("deps", [])},
+            "outs": {out["path"]: out["path"] in numeric or out["md5"] for out in entry.get("outs", [])},
+        }
+        for name, entry in found.items()
+    }
+
+
+def _stage(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def _path(project: Project, model: str) -> Path:
+    """Of each working tree its own: what they hold belongs to their dvc.lock."""
+    tree = "" if project.root == project.home else f"-{project.root.name}"
+    return project.state / f"dvc-lock-{model}{tree}.json"
+
+
+def _saved(project: Project, model: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(_path(project, model).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,25 @@
+"""The list of models in dvc.yaml, the one place that says whose stages there are."""
+
+import os
+import re
+
+from flows.project.environment import Project
+
+LIST = re.compile(r"^(  - models: \[)([^\]\n]*)(\])", re.MULTILINE)
+
+
+def add(project: Project, model: str) -> bool:
+    """Add a model to the list; returns whether it was missing. Nothing else in the file changes.
+
+    A list that is not written on one line stays as it is: DVC then says that it knows no such model.
+    """
+    path = project.root / "dvc.yaml"
+    text = path.read_text(encoding="utf-8")
+    found = LIST.search(text)
+    if found is None or model in (names := [name.strip() for name in found[2].split(",")]):
+        return False
+    partial = path.with_name(".dvc.yaml.partial")
+    changed = ", ".join([*filter(None, names), model])
+    partial.write_text(f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}", encoding="utf-8")
+    os.replace(partial, path)
+    return True

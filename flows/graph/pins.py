@@ -1,0 +1,73 @@
+"""Pins that are known: written by us, or in git's store. One that somebody has edited is refused by name.
+
+A pin decides what is learned from. That a file is what its pin says, `ingest` checks; that the pin is the one which a
+run has written, is known from a list of hashes in the state folder, and from git, which every run gives its whole tree.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from flows.project.environment import Project
+from pipelines.errors import IntegrityError
+from pipelines.readers import sources
+
+MOST = 1000  # hashes that are kept, the newest
+
+
+def note(project: Project, model: str) -> None:
+    """The pin as it lies there is ours."""
+    path = sources.pin_path(model)
+    if path.exists() and (digest := _hash(path)) not in (known := _noted(project, model) or []):
+        _write(project, model, [*known, digest][-MOST:])
+
+
+def check(project: Project, model: str) -> None:
+    """Raises IntegrityError if the pin is neither one that was noted nor in git's store."""
+    path, known = sources.pin_path(model), _noted(project, model)
+    if not path.exists():
+        return
+    if known is None or _hash(path) in known or _in_git(project, path):
+        note(project, model)
+        return
+    raise IntegrityError(
+        f"{path} was changed after `ratchet run` had written it, and no commit has it so: what it names is not known "
+        "to be what was pinned.",
+        f"Bring it back with `git checkout -- {path}` or `ratchet restore {model}`; or delete it: the next run then "
+        "pins what the source holds.",
+    )
+
+
+def _in_git(project: Project, path: Path) -> bool:
+    """Whether git's store has this very content."""
+    script = ["git", "hash-object", "--", str(path)]
+    try:
+        done = subprocess.run(script, cwd=project.root, capture_output=True, text=True)
+        there = ["git", "cat-file", "-e", done.stdout.strip()]
+        return done.returncode == 0 and subprocess.run(there, cwd=project.root, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _file(project: Project, model: str) -> Path:
+    return project.state / f"pins-{model}.json"
+
+
+def _noted(project: Project, model: str) -> list[str] | None:
+    """None if nothing was ever noted, or it can no longer be read."""
+    try:
+        return list(json.loads(_file(project, model).read_text(encoding="utf-8"))["pins"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write(project: Project, model: str, digests: list[str]) -> None:
+    partial = _file(project, model).with_suffix(".partial")
+    partial.write_text(json.dumps({"format": 1, "pins": digests}), encoding="utf-8")
+    os.replace(partial, _file(project, model))

@@ -1,0 +1,403 @@
+"""The pipeline as DVC sees it: which stages there are, what each needs, and running one of them.
+
+The only module that imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
+"""
+
+import copy
+import hashlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from flows.graph import crash_report
+from flows.project.environment import Project
+from pipelines.config import settings
+from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
+from pipelines.process import seal
+from pipelines.safety import shortage
+
+
+class Graph:
+    """The stages of one model in dvc.yaml. Raises RequestError if it has none.
+
+    with Graph(project, model) as graph: holds DVC's lock, and what DVC has read, from one stage to the next. The lock
+    is free while a stage's command runs.
+    """
+
+    def __init__(self, project: Project, model: str):
+        self.project, self.model = project, model
+        self.notices: list[str] = []  # for a person: what was found wrong, and what was done about it
+
+    def __enter__(self) -> "Graph":
+        from dvc import dvcfile
+        from dvc.repo import Repo, lock_repo
+
+        from flows.graph import content
+
+        content.install()
+        dvcfile.modify_yaml = _modified
+        logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
+        _mend_rwlock(self.project.root / ".dvc" / "tmp")
+        self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
+        self._session = lock_repo(self.repo)
+        self._session.__enter__()
+        try:
+            self._find_stages(self.model)
+        except BaseException as error:
+            self.__exit__(*sys.exc_info())
+            if "YAML" in type(error).__name__:
+                raise RatchetError(
+                    f"DVC cannot read {getattr(error, 'path', 'its files')}: {' '.join(str(error).split())[:300]}.",
+                    "Correct dvc.yaml, or bring dvc.lock back with `git checkout -- dvc.lock`, and run again.",
+                ) from error
+            raise
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        self._session.__exit__(*about)
+        self.repo.close()
+
+    def _find_stages(self, model: str) -> None:
+        self._stages = {stage.addressing: stage for stage in self.repo.index.stages if _belongs(stage, model)}
+        if not self._stages:
+            raise RequestError(
+                f"dvc.yaml has no stage for model {model!r}.",
+                f"Add {model!r} to the list `models` under `vars` in dvc.yaml.",
+            )
+
+    @property
+    def cache(self) -> Path:
+        """Where DVC keeps what was made."""
+        return cache_of(self.repo)
+
+    def needs(self) -> dict[str, set[str]]:
+        """Each stage, and the stages that it needs."""
+        graph = self.repo.index.graph  # an edge points from a stage to what it depends on
+        return {
+            name: {needed.addressing for needed in graph.successors(stage)} & set(self._stages)
+            for name, stage in self._stages.items()
+        }
+
+    def order(self) -> list[str]:
+        """The stages, each after what it needs."""
+        return list(TopologicalSorter(self.needs()).static_order())
+
+    def reproduce(self, stage: str, log: Path, before: Callable[[], None] = lambda: None) -> str:
+        """Bring one stage up to date: "Unchanged", "Restored" from DVC's run cache, or "Ran".
+
+        log: where the command's output goes; before: called when it may run. Raises StageError with the stage's own
+        paragraph.
+        """
+        from dvc.exceptions import DvcException
+
+        from flows.graph import content
+
+        found = self._stages[stage]
+        if edited := content.edited(self.repo, found):
+            self.notices.append(edited)
+        else:
+            content.put_back(found.outs)
+            if not found.changed():  # asked of what was read already: dvc.lock is not parsed again
+                return "Unchanged"
+        before()
+        for leftover in (log, error := Path(f"{log}.error")):
+            leftover.unlink(missing_ok=True)
+        os.environ["RATCHET_STAGE_LOG"] = str(log)
+        try:
+            changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
+        except Exception as problem:
+            places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
+            kind, reason = _reason(problem, error, places)
+            if not kind and crash_report.interrupted(reason):
+                raise KeyboardInterrupt from problem
+            if not kind and not isinstance(problem, DvcException):
+                raise
+            raise StageError(stage, crash_report.told(stage, reason, log), kind=kind) from problem
+        finally:
+            del os.environ["RATCHET_STAGE_LOG"]
+            self._tell_dropped()
+        self._stages |= {made.addressing: made for made in changed}  # which know what they have made
+        return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
+
+    def _tell_dropped(self) -> int:
+        """Name what the cache held under another content's name, and holds no more; returns how much it was."""
+        from flows.graph import content
+
+        told = content.dropped(self.repo, [out for stage in self._stages.values() for out in stage.outs])
+        self.notices += told
+        return len(told)
+
+    def check_outputs(self) -> dict[Path, seal.Signature | None]:
+        """What the kernel keeps of every output, each of which was read and is what dvc.lock names.
+
+        Raises IntegrityError naming one that is not.
+        """
+        from flows.graph import content
+
+        outs = [out for stage in self._stages.values() for out in stage.outs]
+        signed = seal.sign([Path(out.fs_path) for out in outs])
+        if wrong := content.unlike(outs):
+            raise IntegrityError(
+                f"{wrong[0]} is not what dvc.lock says of it: it changed after its stage had made it. Nothing is "
+                "published.",
+                "Run again when nothing writes into the project's folder.",
+            )
+        return signed
+
+    def sources(self) -> list[Path]:
+        """The files that stages read and no stage makes, without the model's YAML: code, and the pin."""
+        return [self.project.root / path for path in sorted({p for files in self._sources().values() for p in files})]
+
+    def _sources(self) -> dict[str, list[str]]:
+        made = {str(out) for stage in self._stages.values() for out in stage.outs}
+        return {
+            name: sorted({str(dep) for dep in stage.deps if not hasattr(dep, "params")} - made)
+            for name, stage in self._stages.items()
+        }
+
+    def inputs(self) -> dict[str, Any]:
+        """All that decides the result, known before anything runs: commands, parameters, and what no stage makes."""
+        declared = settings.read(self.model)
+        content, sources = {}, self._sources()
+        for name, stage in self._stages.items():
+            sections = sorted({key for dep in stage.deps for key in getattr(dep, "params", [])})
+            content[name] = {
+                "command": stage.cmd,
+                "parameters": {key: declared[key] for key in sections},
+                "files": {path: _hash(self.project.root / path) for path in sources[name]},
+            }
+        return content
+
+    def state(self, stage: str) -> dict[str, Any]:
+        """A stage as it is now, in the form of an entry of dvc.lock: cmd, params by file, deps and outs by path.
+
+        A path has DVC's hash of what lies there, or "" for nothing; a parameter that is not declared is left out.
+        """
+        found = self._stages[stage]
+        params = {dep.def_path: dep.read_params() for dep in found.deps if hasattr(dep, "params")}
+        files = [dep for dep in found.deps if not hasattr(dep, "params")]
+        return {
+            "cmd": found.cmd,
+            "params": {path: _plain(values) for path, values in params.items()},
+            "deps": {str(dep): _content(dep) for dep in files},
+            "outs": {str(out): _content(out) for out in found.outs},
+        }
+
+    def in_run_cache(self, stage: str) -> bool:
+        """Whether DVC could bring the outputs of an earlier run of the same stage on the same inputs back."""
+        found, runs = self._stages[stage], self.repo.stage_cache
+        if not found.changed_stage() and not found.changed_deps():
+            return bool(found.outs_cached())
+        if any(not dep.exists for dep in found.deps):
+            return False
+        found.save_deps()
+        earlier = runs._load(found)
+        return bool(earlier and runs._create_stage(earlier, found.wdir).outs_cached())
+
+    def write_lock_entries(self, entries: dict[str, Any]) -> None:
+        """Replace this model's entries, in the form that DVC writes."""
+        with _modified(str(self.project.root / "dvc.lock")) as content:
+            content["stages"].update(entries)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read DVC's files again, after something else than DVC's own commands has written them."""
+        self.repo._reset()
+        self._find_stages(self.model)
+
+    def checkout(self, entries: dict[str, Any]) -> None:
+        """Bring the outputs that lock entries name, and the pinned source, back from DVC's cache."""
+        self.write_lock_entries(entries)
+        source = self.project.data(self.model) / "source.dvc"
+        files = [str(source.relative_to(self.project.root))] if source.exists() else []
+        self.bring([*files, *sorted(entries)])
+
+    def bring(self, targets: list[str]) -> None:
+        """Bring what stages or .dvc files name back from DVC's cache, each object read before.
+
+        What stages make and the cache has not is left for them to make. Raises IntegrityError if it has not what nobody
+        can make: then nothing was touched.
+        """
+        from flows.graph import content
+
+        stages = {target: self.repo.stage.collect(target) for target in targets}
+        lost = content.put_back(out for found in stages.values() for stage in found for out in stage.outs)
+        held = self._tell_dropped()
+        for out in lost:
+            if out.stage.cmd:
+                self.notices.append(f"{out} of then is not in DVC's cache: `ratchet run {self.model}` makes it again")
+                continue
+            found = "held something else than was recorded, which was dropped" if held else "does not have it"
+            raise IntegrityError(
+                f"{out} cannot be brought back: DVC's cache {found}. Nothing was touched.",
+                f"If a remote of DVC's has it, `dvc fetch {out.stage.addressing}` brings it; else bring the files "
+                "again to where they came from, or the cache (.dvc/cache) from a backup.",
+            )
+        left = {out.stage.addressing for out in lost}
+        self.repo.checkout(targets=[target for target in targets if target not in left], force=True)
+
+
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """DVC's locks: while they are held nothing comes into the cache. A stage whose command runs does not hold one."""
+    from dvc.repo import Repo, lock_repo
+
+    trees = [project.home, project.worktree] if (project.worktree / ".dvc").is_dir() else [project.home]
+    with ExitStack() as stack:
+        for tree in trees:
+            _mend_rwlock(tree / ".dvc" / "tmp")
+            stack.enter_context(lock_repo(stack.enter_context(Repo(str(tree), _wait_for_lock=True))))
+        yield
+
+
+def cache_folder(project: Project) -> Path:
+    """Where DVC keeps what was made."""
+    from dvc.repo import Repo
+
+    with Repo(str(project.root)) as repo:
+        return cache_of(repo)
+
+
+def cache_of(repo: Any) -> Path:
+    return Path(repo.cache.legacy.path)
+
+
+def lend(project: Project, clone: Path) -> None:
+    """Let DVC in a clone read what the project's cache and remotes hold, and write into a cache of the clone's own."""
+    from dvc.config import Config
+
+    ours = Config(str(project.root / ".dvc"))
+    with Config(str(clone / ".dvc")).edit("local") as local:
+        local["cache"] = {"dir": str(clone / ".dvc" / "cache")}
+        local["remote"] = {**ours["remote"], "recorded": {"url": str(cache_folder(project))}}
+        if ours["core"].get("remote"):
+            local["core"] = {"remote": ours["core"]["remote"]}
+
+
+def share(project: Project, tree: Path) -> None:
+    """Let DVC in a worktree use the cache and the remotes of the clone."""
+    from dvc.config import Config
+
+    ours = Config(str(project.home / ".dvc"))
+    with Config(str(tree / ".dvc")).edit("local") as local:
+        local["cache"] = {"dir": str(cache_folder(project))}
+        local["remote"] = dict(ours["remote"])
+        if ours["core"].get("remote"):
+            local["core"] = {"remote": ours["core"]["remote"]}
+
+
+def cached(project: Project, digest: str) -> Path | None:
+    """The file in DVC's cache that has this hash of DVC's."""
+    path = cache_folder(project) / "files" / "md5" / digest[:2] / digest[2:]
+    return path if path.is_file() else None
+
+
+def inputs_hash(inputs: dict[str, Any]) -> str:
+    """The name of a run (FORMATS.md, the three keys)."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _content(entry: Any) -> str:
+    return str(entry.get_hash().value) if entry.exists else ""
+
+
+def _plain(values: Any) -> Any:
+    """DVC's own kinds of mapping and list as plain ones."""
+    return json.loads(json.dumps(values))
+
+
+@contextmanager
+def _modified(path: str, fs: Any = None) -> Iterator[Any]:
+    """In place of DVC's own function for dvc.lock, with the same result.
+
+    That one writes the file where it lies, and a kill leaves half of it; and it parses and writes anew the entries of
+    every model after each stage, which takes a quarter of a second for three of them.
+    """
+    from dvc.utils.serialize import loads_yaml
+
+    folder = Path(path).parent / ".dvc" / "tmp"  # DVC's lock is held: one at a time
+    if folder.stat().st_dev != Path(path).parent.stat().st_dev:  # a file is not renamed from one disk to another
+        folder = Path(path).parent
+    partial = folder / f"{Path(path).name}.partial"
+    text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+    content = loads_yaml(text) or {}
+    before = copy.deepcopy(content)
+    yield content
+    partial.write_text(_with_changes(text, before, content), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _with_changes(text: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The text of dvc.lock with the entries that changed written anew, all of it where it has not DVC's own form."""
+    from dvc.utils.serialize import dumps_yaml
+
+    old, new = before.pop("stages", None) or {}, after.get("stages") or {}
+    head, *blocks = re.split(r"^(?=  [^ \n])", text, flags=re.MULTILINE)
+    known = dict(zip(old, blocks, strict=False))
+    usual = len(blocks) == len(old) and all(block.startswith(f"  {name}:\n") for name, block in known.items())
+    usual = usual and before == {key: value for key, value in after.items() if key != "stages"}
+    if not (usual and head.endswith("stages:\n") and text.endswith("\n") and list(new)[: len(old)] == list(old)):
+        return str(dumps_yaml(after))
+    for name in (name for name, entry in new.items() if entry != old.get(name)):
+        known[name] = dumps_yaml({"stages": {name: new[name]}}).partition("\n")[2]
+    return head + "".join(known.values())
+
+
+def _mend_rwlock(folder: Path) -> None:
+    """Make DVC's table of readers and writers usable again.
+
+    It is not written by rename: a kill leaves it empty or cut short, and then every command fails until it is removed.
+    And it names processes by their number alone, which another process may have by now.
+    """
+    from dvc.lock import make_lock
+
+    path = folder / "rwlock"
+    if not path.exists():
+        return
+    with make_lock(str(folder / "rwlock.lock"), tmp_dir=str(folder), wait=True):
+        with suppress(ValueError):
+            if not _held_by_strangers(json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime):
+                return
+        path.unlink()
+
+
+def _held_by_strangers(table: dict[str, Any], written: float) -> bool:
+    """Whether an entry's process began after the table was last written: then it never was DVC."""
+    import psutil
+
+    holders = [*table.get("write", {}).values(), *(one for many in table.get("read", {}).values() for one in many)]
+    for holder in holders:
+        with suppress(psutil.Error):
+            if psutil.Process(int(holder["pid"])).create_time() > written + 1:
+                return True
+    return False
+
+
+def _belongs(stage: Any, model: str) -> bool:
+    return bool(getattr(stage, "cmd", None)) and stage.addressing.partition("@")[2] == model
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+
+
+def _reason(problem: Exception, error: Path, places: list[Path]) -> tuple[str, str]:
+    """The kind of error and what the stage itself said, else "" and the innermost cause that DVC gives.
+
+    places: where stage and DVC write. On a full disk the stage could not say anything.
+    """
+    if error.exists() and (said := error.read_text(encoding="utf-8")):
+        kind, _, paragraph = said.partition("\n")
+        return kind, paragraph
+    if short := shortage.of(problem, places, words=False) or shortage.full(places, shortage.NOTHING):
+        return type(short).__name__, str(short)
+    while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
+        problem = problem.__cause__
+    return "", str(problem)

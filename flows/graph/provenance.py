@@ -1,0 +1,179 @@
+"""Where a run comes from: the exact tree as a git commit, and the machine and packages it ran on.
+
+The tree is recorded through an index of our own: the user's branch, index and files are untouched. It is kept under
+refs/ratchet/<model>/<n>, which no garbage collection removes. Data stay out of it: they are DVC's. Of untracked files
+only those go in that define the run (flows/graph/untracked.py).
+"""
+
+import getpass
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from flows.graph import untracked
+from flows.project import scratch
+from flows.project.environment import Project
+from pipelines.errors import RatchetError
+from pipelines.hardware import fingerprint
+
+DEFINING = ("pipelines", "flows", "models", "dvc.yaml", "requirements.lock", "pyproject.toml")
+NAMED = {"GIT_AUTHOR_NAME": "ratchet", "GIT_AUTHOR_EMAIL": "ratchet@localhost"}
+IDENTITY = NAMED | {key.replace("AUTHOR", "COMMITTER"): value for key, value in NAMED.items()}
+
+
+def commit(project: Project) -> dict[str, str]:
+    """As MLflow tags; {} outside of git."""
+    if not (found := head(project)):
+        return {}
+    return {
+        "mlflow.source.name": "ratchet run",
+        "mlflow.source.git.commit": found,
+        "mlflow.source.git.branch": _git(project, "rev-parse", "--abbrev-ref", "HEAD"),
+        "mlflow.user": getpass.getuser(),
+        "ratchet.dirty": "true" if _git(project, "status", "--porcelain", "--", *DEFINING) else "false",
+    }
+
+
+def head(project: Project) -> str:
+    """The commit that the user's branch is at, or "" if there is none."""
+    return _git(project, "rev-parse", "-q", "--verify", "HEAD")
+
+
+def tree(project: Project) -> str:
+    """Write the files as they are now to git's store; returns the tree's hash, or "" outside of git."""
+    index = _git(project, "rev-parse", "--git-path", "index")
+    if not index:
+        return ""
+    with _index() as variables:
+        if (project.root / index).exists():  # with what git knows of each file: only what changed is read. The time of
+            # the index comes along: by it git tells which files may have changed in the very moment they were added
+            shutil.copy2(project.root / index, variables["GIT_INDEX_FILE"])
+        _write(project, variables, "add", "--update", "--", ".")
+        if new := untracked.defining(project):
+            _write(project, variables, "--literal-pathspecs", "add", "--", *new)
+        return _write(project, variables, "write-tree")
+
+
+def added(project: Project, tree: str) -> list[str]:
+    """The files of a tree that the user's last commit does not have: what went in without being committed."""
+    parent = head(project)
+    if not tree or not parent:
+        return []
+    listed = _git(project, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", parent, tree)
+    return sorted(filter(None, listed.split("\0")))
+
+
+def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
+    """Keep a tree, with dvc.lock and fingerprint as the run has left them; returns tags: the commit, its ref, and what
+    of it was not committed.
+
+    The commit has the date of its parent, so that the same tree gives the same commit and is not kept twice.
+    """
+    if not recorded:
+        return {}
+    with _index() as variables:
+        _write(project, variables, "read-tree", recorded)
+        made = [path for path in ("dvc.lock", str(fingerprint.path(model))) if (project.root / path).exists()]
+        _write(project, variables, "add", "--force", "--", *made)
+        final = _write(project, variables, "write-tree")
+    parent = head(project)
+    if parent and _git(project, "rev-parse", f"{parent}^{{tree}}") == final:
+        made_by = parent
+    else:
+        date = _git(project, "show", "-s", "--format=%cI", parent) if parent else "1970-01-01T00:00:00+00:00"
+        dated = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        parents = ["-p", parent] if parent else []
+        message = f"The tree of a run of {model}"
+        made_by = _write(project, IDENTITY | dated, "commit-tree", final, *parents, "-m", message)
+    refs = _refs(project, model)
+    if made_by not in refs:
+        number = 1 + max(map(_number, refs.values()), default=0)
+        refs[made_by] = f"refs/ratchet/{model}/{number}"
+        _write(project, {}, "update-ref", refs[made_by], made_by, "0" * 40)  # fails if the name is taken meanwhile
+    tags = {"ratchet.commit": made_by, "ratchet.ref": refs[made_by]}
+    new = added(project, final)
+    return tags | ({"ratchet.untracked": ", ".join(new)} if new else {})
+
+
+def trees(project: Project, model: str) -> dict[str, str]:
+    """The refs of the trees that are kept for a model, and the commit of each."""
+    listed = _git(project, "for-each-ref", "--format=%(refname) %(objectname)", f"refs/ratchet/{model}/")
+    return dict(line.split() for line in listed.splitlines())
+
+
+def forget(project: Project, ref: str, commit: str) -> None:
+    """Delete a ref, if it still names this commit; git may then remove the tree. Raises RatchetError."""
+    if trees(project, ref.split("/")[2]).get(ref) != commit:
+        return
+    _git(project, "update-ref", "-d", ref, commit)
+    if _git(project, "rev-parse", "-q", "--verify", ref) == commit:
+        raise RatchetError(f"git could not delete {ref}.", "Look at the repository with `git status`, and prune again.")
+
+
+def machine(model_folder: Path, packages: dict[str, str]) -> dict[str, Any]:
+    """What a model folder was made on and with: for definition/environment.json."""
+    about = json.loads((model_folder / "model.json").read_text(encoding="utf-8"))
+    return {
+        "format": 1,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": fingerprint.processor(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "instructions": fingerprint.present()["instructions"],
+        "device": about["hardware"]["device"],
+        "hardware": about["hardware"],
+        "packages": packages,
+    }
+
+
+def packages() -> dict[str, str]:
+    """name -> version of what is installed here."""
+    return dict(sorted((found.name.lower(), found.version) for found in distributions()))
+
+
+def _number(ref: str) -> int:
+    """Of a tree that is kept; 0 for a ref that somebody else has put there."""
+    last = ref.rpartition("/")[2]
+    return int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
+
+
+def _refs(project: Project, model: str) -> dict[str, str]:
+    """Commits kept for a model, and the ref of each."""
+    listed = _git(project, "for-each-ref", "--format=%(objectname) %(refname)", f"refs/ratchet/{model}/")
+    return dict(reversed([line.split() for line in listed.splitlines()]))  # of two refs to one commit, the first
+
+
+@contextmanager
+def _index() -> Iterator[dict[str, str]]:
+    with scratch.folder("index") as folder:
+        yield {"GIT_INDEX_FILE": str(folder / "index")}
+
+
+def _git(project: Project, *arguments: str) -> str:
+    """What git answers, or "" if it has no answer."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _write(project: Project, variables: dict[str, str], *arguments: str) -> str:
+    """A command that must succeed. Raises RatchetError."""
+    environment = os.environ | variables
+    done = subprocess.run(["git", *arguments], cwd=project.root, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RatchetError(
+            f"git could not record the tree of this run: git {arguments[0]}: {done.stderr.strip()[:300]}.",
+            "Look at the repository with `git status`, and run again.",
+        )
+    return done.stdout.strip()

@@ -1,0 +1,113 @@
+"""Plan: what `ratchet run` would do, stage by stage, and why. Nothing is run, fetched or written."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flows.data import refresh
+from flows.graph import lockfile
+from flows.graph.pipeline import Graph
+from flows.project.environment import Project
+from flows.records import stage_times
+from pipelines import model_file
+from pipelines.errors import RatchetError
+
+Entry = dict[str, Any]
+
+
+@dataclass
+class Step:
+    """One stage. state: reuse (its outputs are there, or in DVC's run cache), run, or blocked."""
+
+    name: str
+    state: str
+    reasons: list[str]
+    seconds: float | None  # what it took when it last ran here
+    anew: list[str] = field(default_factory=list)  # outputs that will, or may, not be what they are now
+
+
+def plan(project: Project, model: str) -> dict[str, Any]:
+    """What would happen to each stage. Raises RequestError for a model that there is not."""
+    declared = model_file.check(model)
+    with Graph(project, model) as graph:
+        try:
+            news, failure = refresh.news(project, graph, declared), ""
+        except RatchetError as error:
+            news, failure = "", error.what
+        steps = _steps(project, graph, news, failure)
+    stages = [{key: value for key, value in asdict(step).items() if key != "anew"} for step in steps]
+    return {"format": 1, "model": model, "source": news or failure or "nothing new", "stages": stages}
+
+
+def _steps(project: Project, graph: Graph, news: str, failure: str) -> list[Step]:
+    recorded, needs, seconds = (
+        lockfile.effective(project, graph.model),
+        graph.needs(),
+        stage_times.last(project, graph.model),
+    )
+    steps: dict[str, Step] = {}
+    settled: set[str] = set()  # outputs that are, or come back, as they are recorded
+    for stage in graph.order():
+        before = [steps[needed] for needed in sorted(needs[stage])]
+        name, now, entry = stage.partition("@")[0], graph.state(stage), recorded.get(stage)
+        anew = [path for step in before for path in step.anew if path in now["deps"]]
+        here = [] if before else list(filter(None, [news]))
+        why, lost = here + changes(entry, now, anew, settled), losses(entry, now)
+        missing = [path for path, there in now["deps"].items() if not there and path not in {*anew, *settled}]
+        stopped = [f"{step.name} is blocked" for step in before if step.state == "blocked"]
+        stopped += [f"{path} is missing" for path in missing if not here] + [failure] * bool(failure and not before)
+        step = Step(name, "reuse", why + lost, seconds.get(name))
+        if stopped:
+            step.state, step.reasons = "blocked", stopped
+        elif why or lost:
+            if not anew and not here and graph.in_run_cache(stage):
+                step.reasons.append("the result is in DVC's cache")
+            else:
+                step.state = "run"
+            step.anew = list(now["outs"]) if why or step.state == "run" else []
+        settled |= set(now["outs"]) - set(step.anew) if not stopped else set()
+        steps[stage] = step
+    return list(steps.values())
+
+
+def changes(recorded: Entry | None, now: Entry, anew: list[str], settled: set[str]) -> list[str]:
+    """Why the result of a stage would be another one, in words. recorded: its entry in dvc.lock; now: Graph.state;
+    anew: dependencies that an earlier stage will make again; settled: those that are as they are recorded."""
+    if recorded is None:
+        return ["it has never run"]
+    found = [f"the command {recorded['cmd']!r} -> {now['cmd']!r}"] * (recorded["cmd"] != now["cmd"])
+    found += _parameters(recorded.get("params", {}), now["params"])
+    found += _files(
+        recorded, {path: value for path, value in now["deps"].items() if path not in {*anew, *settled}}, "deps"
+    )
+    return found + [f"{', '.join(anew)} {'is' if len(anew) == 1 else 'are'} made anew"] * bool(anew)
+
+
+def losses(recorded: Entry | None, now: Entry) -> list[str]:
+    """What happened to the outputs of a stage since they were made."""
+    return _files(recorded, now["outs"], "outs") if recorded else []
+
+
+def _files(recorded: Entry, now: dict[str, str], kind: str) -> list[str]:
+    known = {entry["path"]: entry["md5"] for entry in recorded.get(kind, [])}
+    words = {path: "is gone" if not value else "changed" if path in known else "is new" for path, value in now.items()}
+    return [f"{path} {words[path]}" for path, value in now.items() if value != known.get(path, "")]
+
+
+def _parameters(recorded: Entry, now: Entry) -> list[str]:
+    before, after = ({key: v for content in files.values() for key, v in _flat(content)} for files in (recorded, now))
+    return [
+        f"parameter {key} {_shown(before, key)} -> {_shown(after, key)}"
+        for key in {**before, **after}
+        if before.get(key, ...) != after.get(key, ...)
+    ]
+
+
+def _flat(content: Entry, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"train": {"epochs": 3}} -> ("train.epochs", 3)"""
+    for key, value in content.items():
+        yield from _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+
+
+def _shown(values: Entry, key: str) -> str:
+    return str(values[key]) if key in values else "(not set)"

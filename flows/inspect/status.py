@@ -1,0 +1,102 @@
+"""Status: every model, its champion, and what was decided last."""
+
+import json
+import time
+from typing import Any
+
+import requests
+
+from flows.project import locks
+from flows.project.environment import Project
+from flows.promotion import champion_alias
+from flows.records import attempts, ledger
+from flows.records.champion_state import JUDGED, stand
+from flows.records.ledger import Ledger
+from flows.registry import model_registry
+from flows.registry.model_registry import ModelVersion
+from flows.schedule import control
+from flows.servers import lifecycle, prefect_login
+from flows.tracking import mlflow_runs
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.config import settings
+from pipelines.errors import SettingsError
+from pipelines.model_file import Schedule
+
+UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def status(project: Project) -> dict[str, Any]:
+    """One entry for each model of models/, by name."""
+    served, coming = control.running(project), _coming(project)
+    with mlflow_runs.reachable(project):
+        store, book = mlflow_runs.client(project), ledger.of(project)
+        models = [_entry(store, book, model) | _ticking(project, model, served, coming) for model in settings.models()]
+    return {"format": 1, "scheduler": served, "login": lifecycle.login(project), "models": models}
+
+
+def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
+    """The champion is the registry's, which is what is served; `problem` says if the ledger has another."""
+    champion, lines = model_registry.champion(store, model), book.lines(model)
+    last = next((line for line in reversed(lines) if line.action in JUDGED), None)
+    tags, standing = champion.tags if champion else {}, stand(lines)
+    return {
+        "model": model,
+        "champion": int(champion.version) if champion else None,
+        "metrics": json.loads(tags.get("ratchet.metrics", "{}")),
+        "age": age(champion) if champion else "",
+        "data_hash": tags.get("ratchet.data_hash", ""),
+        "version": last.version if last else None,
+        "decision": last.action if last else "",
+        "reason": last.reason if last else "",
+        "decided_at": last.at if last else "",
+        "reference": standing.reference,
+        "held": standing.held is not None,
+        "problem": champion_alias.problem(store, model, lines),
+    }
+
+
+def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[str, str]) -> dict[str, Any]:
+    """The schedule, the next run, and the last tick; the schedule is the one that is served, if one is."""
+    lines = attempts.read(project, model)
+    last = attempts.last(lines, lambda tick: tick.outcome != "began")
+    return {
+        "schedule": served["models"].get(model, "") if served else _declared(model),
+        "next_run": coming.get(model, "") if served else "",
+        "tick": last.outcome if last else "",
+        "tick_reason": last.reason if last else "",
+        "tick_at": last.at if last else "",
+        "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
+    }
+
+
+def _declared(model: str) -> str:
+    """The schedule of a model's YAML, in words; a file that cannot be read is said, and hides no other model."""
+    try:
+        return settings.parse(model, "schedule", settings.read(model).get("schedule"), Schedule).words
+    except SettingsError as error:
+        return f"not scheduled: {error}"
+
+
+def _coming(project: Project) -> dict[str, str]:
+    """When each model's next run is due, as Prefect has it; {} if its server is not up."""
+    running = lifecycle.recorded(project)
+    if not project.prefect and "prefect" not in running:
+        return {}
+    wanted = {"tags": {"all_": [project.clone]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    body: Any = {"flow_runs": wanted, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": 200}
+    found: dict[str, str] = {}
+    try:
+        api = project.prefect or running["prefect"].api
+        login = prefect_login.of_requests(project)
+        for run in requests.post(f"{api}/flow_runs/filter", json=body, auth=login, timeout=10).json():
+            found.setdefault(run["parameters"].get("model", ""), run["next_scheduled_start_time"])
+    except (requests.RequestException, ValueError, KeyError, TypeError):  # also an object that says what is wrong
+        return {}
+    return found
+
+
+def age(version: ModelVersion) -> str:
+    """How long ago a version was registered, in its largest unit: "3 d"."""
+    seconds = max(0.0, time.time() - version.creation_timestamp / 1000)
+    unit, size = next((entry for entry in UNITS if seconds >= entry[1]), UNITS[-1])
+    return f"{seconds // size:.0f} {unit}"

@@ -1,0 +1,245 @@
+"""Draft: the sections of a new model's YAML, each value with its reason.
+
+Nothing here knows the name of a file or a column. What the numbers mean is told in FORMATS.md; those with a rule of
+thumb in them say so beside the rule.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from flows.new import column_types, recipe
+from flows.new.column_types import Column
+from flows.new.dialect import Reading
+from flows.new.rehearsal import Rehearsed
+from flows.new.target import FEWEST_OF_CLASS, Target
+from flows.new.yaml_comments import Said
+from pipelines.table.rows import MISSING
+from pipelines.validate import Validate
+
+MOST_RULES = 100  # columns that get a rule of their own
+MOST_WORDS = 20  # of a category that gets a rule,
+MOST_LETTERS = 2000  # and letters of them all
+ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
+EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
+UNEVEN = 0.6  # the same, below which the YAML says how classes are weighted: of two the rarer has less than 30 %
+METRICS = {
+    "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
+    "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
+    "regression": ["mean_absolute_error", "root_mean_squared_error", "r2"],
+}
+DAILY = {"cron": "0 4 * * *", "timezone": "UTC"}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is known of a table, from which the sections are made."""
+
+    source: str
+    reading: Reading
+    columns: list[Column]  # without the target
+    target: Target
+    rows: int  # that were looked at
+    more: bool = False  # whether the file has others
+    group: list[str] = field(default_factory=list)  # columns whose equal rows stay together
+    seed: int = 0
+    moments: pd.Series | None = None  # of each row, where the split is by time: later rows are predicted from earlier
+    found: Rehearsed | None = None
+
+    def sections(self) -> dict[str, Any]:
+        """All of the YAML, in order."""
+        return {
+            "format": 1,
+            "data": self.data(),
+            "ingest": self.ingest(),
+            "validate": {"rules": self.rules()} | self.quarantine(),
+            "clean": {"split": self.split()},
+            "check": self.check(),
+            "train": self.train(),
+            "evaluate": {"metrics": self.metrics},
+            "promote": self.promote(),
+            "schedule": Said(DAILY, "at four in the morning, where there are new rows; {} for never"),
+        }
+
+    @property
+    def seen(self) -> list[Column]:
+        """What the model sees."""
+        return [column for column in self.columns if column.role != "ignore" and column.name not in self.group]
+
+    def data(self) -> dict[str, Any]:
+        label = {"label": "integer"} if self.target.label == "integer" else {}
+        columns = {column.name: Said(column.role, column.why) for column in self.seen}
+        together = Said("carried", "rows equal in it stay together; the model does not see it")
+        return {
+            "kind": "table",
+            "task": Said(self.target.task, self.target.why),
+            "target": self.target.name,
+            **label,
+            "columns": columns | dict.fromkeys(self.group, together),
+        }
+
+    def ingest(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"source": self.source}
+        found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
+        marks = column_types.marks(
+            [*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], MISSING
+        )
+        if more := marks[len(MISSING) :]:
+            found["missing"] = Said(marks, f"{', '.join(map(repr, more))}: where a value is missing")
+        dates = [column for column in self.seen if column.role == "date"]
+        if forms := {column.name: column.form for column in dates if column.form != column_types.ISO}:
+            found["dates"] = forms
+        if dates:
+            found["timezone"] = Said("UTC", "of instants that do not say theirs")
+        if out := [column for column in self.columns if column.role == "ignore" and column.name not in self.group]:
+            found["ignore"] = [Said(column.name, column.why) for column in out]
+        return found
+
+    def rules(self) -> list[Said]:
+        """With room to breathe: what is far from all that was seen stops the run or is set aside, no more."""
+        least = max(1, int(rounded(self.rows / 2)))
+        table = {"rule": "expect_table_row_count_to_be_between", "min_value": least}
+        about = [rule for column in self.seen[:MOST_RULES] for rule in _about(column)]
+        return [Said(table, f"half of the {self.rows:,} rows that were there"), *self._about_target(), *about]
+
+    def _about_target(self) -> list[Said]:
+        name = self.target.name
+        lacks = {"rule": "expect_column_values_to_not_be_null", "column": name, "level": "quarantine"}
+        found = [Said(lacks, "a row without one teaches nothing")]
+        if not self.target.classes:
+            return [*found, _between(name, float(self.target.values.min()), float(self.target.values.max()))]
+        known = {"rule": "expect_column_values_to_be_in_set", "column": name, "value_set": sorted(self.target.kept)}
+        if rare := self.target.rare:
+            why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each"
+            return [*found, Said(known | {"level": "quarantine"}, why)]
+        return [*found, Said(known, "another class is news")]
+
+    def quarantine(self) -> dict[str, Said]:
+        """A limit that the rows which the rules set aside do not pass, where they are many; else {}."""
+        share = 1 - (sum(self.target.kept.values()) or len(self.target.values)) / self.rows
+        if 2 * share <= Validate().quarantine_limit:
+            return {}
+        why = f"{share:.1%} of the rows have no target, or a class of too few rows: they are set aside"
+        return {"quarantine_limit": Said(min(1.0, _up(2 * share)), why)}
+
+    def split(self) -> Any:
+        if self.moments is not None:
+            name, first, second = str(self.moments.name), *edges(self.moments)
+            late = {"by": "time", "column": name, "validation_from": first, "test_from": second}
+            return Said(late, f"{name} is the only date: later rows are judged by what earlier ones taught")
+        by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": recipe.TEST}
+        return by | ({"key": self.group} if self.group else {})
+
+    def check(self) -> dict[str, Any]:
+        """By all rows, since those of one split may have none: where features come again, more rows bring more."""
+        overlap = max(self.found.repeated, *self.found.overlap.values()) if self.found else 0.0
+        if not overlap:
+            return {}
+        why = f"{overlap:.2g} of the rows have the features of another one: few columns, or an entity (--group)"
+        return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
+
+    def train(self) -> dict[str, Any]:
+        return recipe.table(self.rows, len(self.seen)) | self.class_weights()
+
+    def class_weights(self) -> dict[str, Said]:
+        """The key of that name, where some class is rare; {} where none is."""
+        if not self.target.classes or self.target.rarest >= UNEVEN:
+            return {}
+        metric, kept = self.promote()["metric"], self.target.kept
+        rare = min(kept, key=lambda name: kept[name])
+        share = f"{rare!r} has {kept[rare] / sum(kept.values()):.1%} of the rows"
+        if (found := recipe.class_weights(metric)) == "balanced":
+            return {"class_weights": Said(found, f"{share}, and {metric} counts every class alike")}
+        cost = f"but balanced makes probabilities untrue and {metric} no better"
+        switch = "to find more of the rare rows write balanced here, and balanced_accuracy below"
+        return {"class_weights": Said(found, f"{share}, {cost}; {switch}")}
+
+    @property
+    def metrics(self) -> list[str]:
+        if self.target.task == "regression":
+            return METRICS["regression"]
+        return METRICS["two" if len(self.target.kept) == 2 else "several"]
+
+    def promote(self) -> dict[str, Any]:
+        """The floor lies a little above what no model at all reaches, the margin where so many rows tell two apart."""
+        test = self.found.rows["test"] if self.found else self.rows // 5
+        apart = f"what {test:,} test rows can tell apart"
+        if self.target.task == "regression":
+            trivial = float((self.target.values - self.target.values.median()).abs().mean())
+            floor: dict[str, Any] = {"at_most": Said(rounded(0.95 * trivial), f"no model at all: {trivial:.4g}")}
+            return (
+                {"metric": "mean_absolute_error"} | floor | {"margin": Said(rounded(0.45 * trivial / test**0.5), apart)}
+            )
+        metric, trivial, judged = self._of_classes(test)
+        floor = {"at_least": Said(rounded(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
+        return {"metric": metric} | floor | {"margin": Said(rounded(0.38 / max(judged, 1.0) ** 0.5), apart)}
+
+    def _of_classes(self, test: int) -> tuple[str, float, float]:
+        """By what a classification is judged, what always naming the most frequent class reaches, and how many of the
+        test rows count: those of a rare class decide a ROC AUC."""
+        counts = list(self.target.kept.values())
+        share = max(counts) / sum(counts)
+        if len(counts) == 2:
+            return "roc_auc", 0.5, 2 * (1 - share) * test
+        if self.target.rarest < EVEN:
+            return "balanced_accuracy", 1 / len(counts), test
+        return "accuracy", share, test
+
+
+def edges(moments: pd.Series) -> tuple[str, str]:
+    """The instants from which validation and test begin, so that the latest rows are the test."""
+    at = moments.sort_values()
+    shares = (1 - recipe.VALIDATION - recipe.TEST, 1 - recipe.TEST)
+    first, second = (at.iloc[int(len(at) * share)].strftime("%Y-%m-%dT%H:%M:%S+00:00") for share in shares)
+    return first, second
+
+
+def _about(column: Column) -> list[Said]:
+    """The rules for one column."""
+    found = []
+    if column.role == "number":
+        found.append(_between(column.name, column.low, column.high))
+    elif column.role == "category" and len(column.words) <= MOST_WORDS and _letters(column.words) <= MOST_LETTERS:
+        rule = {"rule": "expect_column_values_to_be_in_set", "column": column.name, "value_set": sorted(column.words)}
+        found.append(Said(rule | {"mostly": 0.95, "level": "warn"}, "other words count as unknown"))
+    if (most := _up(min(1.0, 2 * column.missing + 0.05))) < 1:
+        filled: dict[str, Any] = {"rule": "expect_column_values_to_not_be_null", "column": column.name}
+        filled["mostly"] = round(1 - most, 4)
+        found.append(Said(filled, f"{column.missing:.1%} were missing" if column.missing else "none was missing"))
+    return found
+
+
+def _letters(words: tuple[str, ...]) -> int:
+    return sum(map(len, words))
+
+
+def _between(name: str, low: float, high: float) -> Said:
+    least, most = _room(low, high)
+    rule = {"rule": "expect_column_values_to_be_between", "column": name, "min_value": least, "max_value": most}
+    return Said(rule | {"level": "quarantine"}, f"seen: {low:.6g} to {high:.6g}")
+
+
+def _room(low: float, high: float) -> tuple[float, float]:
+    """The range with room on both sides, in round numbers; what was never negative stays so."""
+    more = ROOM * (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(more)) / 2
+    least, most = math.floor((low - more) / step) * step, math.ceil((high + more) / step) * step
+    return _short(0.0 if low >= 0 > least else least), _short(most)
+
+
+def _short(value: float) -> float:
+    """Without the noise of the last digits, and without a point where there is no need."""
+    found = float(f"{value:.12g}")
+    return int(found) if found.is_integer() else found
+
+
+def _up(share: float) -> float:
+    """A share, rounded up to two digits after the point."""
+    return math.ceil(round(share * 100, 6)) / 100
+
+
+def rounded(value: float) -> float:
+    """To two significant digits."""
+    return float(f"{value:.2g}")

@@ -1,0 +1,277 @@
+"""New: from a file of rows to models/<name>.yaml, with a reason beside every guess."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from flows.data import scan
+from flows.graph import model_list
+from flows.new import column_types, dialect, image_files, rehearsal, time_series, yaml_comments
+from flows.new import target as targets
+from flows.new.column_types import Column
+from flows.new.dialect import Reading
+from flows.new.draft import Draft, edges
+from flows.new.image_files import PictureDraft, Pictures
+from flows.new.target import Target
+from flows.new.time_series import Grid, SeriesDraft
+from flows.project.environment import Project
+from pipelines import model_file
+from pipelines.check import Check
+from pipelines.clean import Clean
+from pipelines.config import settings, user_code
+from pipelines.config.settings import Data
+from pipelines.errors import DataError, RequestError
+from pipelines.ingest import Ingest
+from pipelines.readers import sources
+from pipelines.safety import regular_files
+from pipelines.table import rows
+
+LOOKED_AT = 200_000  # rows, from the beginning of the file,
+MOST_BYTES = 1 << 30  # or as many as take so much memory
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says: the rest is found out."""
+
+    model: str
+    data: Path
+    target: str
+    names: list[str]
+    group: list[str]
+    kind: str = ""  # table or sequence, where the rows could be either
+    horizon: int = 1  # rows ahead, of a sequence
+    force: bool = False
+    dry_run: bool = False
+
+
+def new(project: Project, wanted: Wanted) -> dict[str, Any]:
+    """Write models/<name>.yaml and .py, bring the file to data/incoming/<name>/, list the model in dvc.yaml.
+
+    Everything is found out before anything is written. Raises RequestError for what was asked wrongly, DataError for
+    a file that no model can be made of.
+    """
+    path = settings.FOLDER / f"{settings.check_name(wanted.model)}.yaml"
+    if path.exists() and not (wanted.force or wanted.dry_run):
+        raise RequestError(f"{path} is there already.", "Choose another name, or add --force to write it anew.")
+    if not (wanted.data.is_file() or wanted.data.is_dir()):
+        missing = "is no file" if wanted.data.exists() else "does not exist"  # a pipe, a device
+        raise RequestError(f"{wanted.data} {missing}.", "Give --data the path of a table, or a folder of images.")
+    draft = drafted(wanted, _source(project, wanted))
+    text = _text(wanted, draft)
+    model_file.of(wanted.model, yaml_comments.plain(draft.sections()))  # what is written is valid
+    if len(text.encode()) > settings.MOST_BYTES:
+        raise DataError(
+            f"The YAML of {wanted.data.name} would be larger than {settings.MOST_BYTES:,} bytes.",
+            "Leave out columns in the source, or shorten their names and words.",
+        )
+    answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
+    if not wanted.dry_run:
+        _bring(project, wanted)
+        _write(path, text)
+        if not path.with_suffix(".py").exists():
+            _write(path.with_suffix(".py"), f'"""No code of its own: {path.name} says it all."""\n')
+        model_list.add(project, wanted.model)
+    return answer
+
+
+def drafted(wanted: Wanted, source: str) -> Draft:
+    """All that is found out about the data. source: as the YAML will name it."""
+    if (found := image_files.found(wanted.data)) is not None:
+        return of_pictures(wanted, source, found)
+    return of_table(wanted, source)
+
+
+def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
+    table, more = head(found.rows(), wanted.data)
+    name = wanted.target or "label"
+    _check_names(table, [name], Reading())
+    target = targets.target(name, table[name], rows.MISSING, wanted.data.name)
+    splits = tuple(table["split"].unique().to_pylist()) if "split" in table.column_names else ()
+    draft = PictureDraft(source, Reading(), [], target, len(table), more, pictures=found, splits=splits)
+    return _rehearsed(wanted.model, draft, table, wanted.data.name)
+
+
+def of_table(wanted: Wanted, source: str) -> Draft:
+    if (kind := sources.format_of(wanted.data)) not in ("csv", "lines", "parquet"):
+        raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
+    reading = dialect.sniff(wanted.data, wanted.names, wanted.target) if kind == "csv" else Reading()
+    config = Ingest.model_validate({"source": "-", **reading.keys})
+    batches = sources.read(wanted.data, config.delimiter, config.encoding, config.names)
+    table, more = head(batches, wanted.data)
+    if not wanted.target:
+        raise RequestError(
+            "Say which column to predict: --target COLUMN.", f"There are {', '.join(table.column_names)}."
+        )
+    _check_names(table, [wanted.target, *wanted.group], reading)
+    found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
+    columns = column_types.columns(table.drop_columns([wanted.target]), rows.MISSING)
+    grid = time_series.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
+    if wanted.kind == "sequence" and grid is None:
+        raise DataError(
+            f"The rows of {wanted.data.name} lie on no regular grid of time.",
+            "A sequence needs a column of instants (or their parts: year, month, day ...), a fixed step apart.",
+        )
+    columns = [_usable(column, wanted.target, grid) for column in columns if not grid or column.name not in grid.parts]
+    about = (source, reading, columns, found, len(table), more, wanted.group)
+    draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
+    if grid is None and not wanted.group:
+        draft = replace(draft, moments=_moments(table, columns))
+    if grid is None and not draft.seen:
+        raise DataError(
+            f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
+        )
+    return _rehearsed(wanted.model, draft, table, wanted.data.name)
+
+
+def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]:
+    """The first rows, as the source has them, and whether there are more."""
+    found, count, size = [], 0, 0
+    for batch in batches:
+        found.append(batch)
+        count, size = count + batch.num_rows, size + batch.nbytes
+        if count > LOOKED_AT or size > MOST_BYTES:
+            return pa.Table.from_batches(found).slice(0, LOOKED_AT), True
+    if not count:
+        raise DataError(f"{path} holds no row.", "Put rows into it.")
+    return pa.Table.from_batches(found), False
+
+
+def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
+    """wanted: the target, and what rows are grouped by. Raises RequestError for a name that cannot be meant."""
+    there = table.column_names
+    rows.check_columns(there, there)
+    for name in wanted:
+        if name not in there:
+            raise RequestError(f"There is no column {name!r}{settings.nearest(name, there)}.", _read_as(there, reading))
+        if _means_something(name):
+            raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
+    for name in there:
+        if len(yaml_comments.word(name)) > yaml_comments.LONGEST:
+            raise DataError(
+                f"A column has a name of {len(name):,} letters: {name[:40]}...", "Shorten it in the source."
+            )
+    if wanted[0] in wanted[1:]:
+        raise RequestError(f"{wanted[0]!r} is the --target, and cannot be a --group too.", "Choose another one.")
+
+
+def _read_as(there: list[str], reading: Reading) -> str:
+    """What else may be wrong with how a text was read, where a column is not in it."""
+    if reading.why.get("names"):
+        return "The first line was taken for a row: where it holds names, one of them is to be the --target."
+    return "Cells are parted by a comma, a semicolon, a tab or |: here are none." if len(there) == 1 else ""
+
+
+def _means_something(name: str) -> bool:
+    return name in ("", "row_id") or name.startswith(user_code.OWN)
+
+
+def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
+    """The draft with the seed and the limits that its own data need, and without what gives the target away."""
+    while True:
+        data = settings.parse(model, "data", yaml_comments.plain(draft.data()), Data)
+        ingest = settings.parse(model, "ingest", yaml_comments.plain(draft.ingest()), Ingest)
+        raw = rehearsal.typed(table, data, ingest, where)
+        raw = rehearsal.without_rare(raw, draft.target)
+        draft = replace(draft, seed=rehearsal.best_seed(raw, draft.target.name, draft.group))
+        clean = settings.parse(model, "clean", {"split": yaml_comments.plain(draft.split())}, Clean)
+        try:
+            found = rehearsal.rehearse(raw, data, clean)
+        except DataError as error:
+            if draft.moments is None:
+                raise DataError(error.what, "Bring more rows, or put rare classes together in the source.") from error
+            draft = replace(draft, moments=None)  # a split by time may leave a class out
+            continue
+        leaking = {name: score for name, score in found.leakage.items() if score > Check().leakage}
+        if not leaking or len(leaking) == len(draft.seen):
+            return replace(draft, found=found)
+        columns = [_leaking(column, leaking) for column in draft.columns]
+        draft = replace(draft, columns=columns)
+
+
+def _leaking(column: Column, scores: dict[str, float]) -> Column:
+    if column.name not in scores:
+        return column
+    return column_types.left_out(
+        column, f"gives the target away by itself (score {scores[column.name]:.4f}): a copy of it?"
+    )
+
+
+def _usable(column: Column, target: str, grid: Grid | None) -> Column:
+    """The column, left out if its name has another meaning, or if it is a second date in a series."""
+    if _means_something(column.name) or column.name == f"past_{target}":
+        return column_types.left_out(
+            column, "it has no name" if not column.name else "its name has a meaning of its own here"
+        )
+    if grid is not None and column.role == "date" and column.name != grid.time:
+        return column_types.left_out(column, f"a series has one time, here {grid.time}")
+    return column
+
+
+def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:
+    """When each row was, if one column says it, says it of every row, and so that later rows are the test."""
+    dates = [column for column in columns if column.role == "date"]
+    if len(dates) != 1 or dates[0].missing:
+        return None
+    found = column_types.instants(table[dates[0].name], dates[0], rows.MISSING)
+    first, second = edges(found)
+    return found if first < second else None
+
+
+def _may_be_a_series(wanted: Wanted, found: Target) -> bool:
+    return wanted.kind != "table" and found.task == "regression"
+
+
+def _instead(path: Path) -> str:
+    return sources.OTHERS.get(path.suffix.lower(), "Save it as CSV in UTF-8.")
+
+
+def _reasons(columns: list[Column]) -> str:
+    return "; ".join(f"{column.name!r}: {column.why}" for column in columns[:5]) or "it has no other"
+
+
+def _text(wanted: Wanted, draft: Draft) -> str:
+    first = "the first " if draft.more else ""
+    head = (
+        f"{wanted.model}: predicts {draft.target.name!r}. Written by `ratchet new` on {datetime.now(UTC):%Y-%m-%d}\n"
+        f"from {first}{draft.rows:,} rows of {wanted.data.name}. What stands behind a # is why.\n"
+        f"Correct what is wrong: `ratchet plan {wanted.model}` says what would run again."
+    )
+    return yaml_comments.text(head, draft.sections())
+
+
+def _source(project: Project, wanted: Wanted) -> str:
+    """Where the model will read: in place what lies under data/, else a folder to which it is copied."""
+    if wanted.data.resolve().is_relative_to(project.root / "data"):
+        return str(wanted.data.resolve().relative_to(project.root))
+    return f"data/incoming/{wanted.model}/"
+
+
+def _bring(project: Project, wanted: Wanted) -> None:
+    """Copy file or folder to where the model's data arrive; a file's sum beside it says that it is whole."""
+    if wanted.data.resolve().is_relative_to(project.root / "data"):
+        return
+    folder = project.root / "data" / "incoming" / wanted.model
+    if wanted.data.is_dir():
+        for path in scan.listed(wanted.data, [wanted.data]):
+            target = folder / path.relative_to(wanted.data)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            regular_files.copy(path, target, [wanted.data])
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{wanted.data.name}.partial"
+    digest = regular_files.copy(wanted.data, partial)
+    _write(folder / f"{wanted.data.name}.sha256", f"{digest}  {wanted.data.name}\n")
+    os.replace(partial, folder / wanted.data.name)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,98 @@
+"""The warm processes of a run: begun as soon as a stage may have to run, gone with it.
+
+What such a process is: pipelines/process/fork_server.py.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO
+
+from flows.processes import background_pool
+from flows.project import lifeline, scratch
+from flows.project.environment import Project
+from pipelines.__main__ import STAGES
+from pipelines.hardware.device import Hardware
+from pipelines.model_file import Declaration
+from pipelines.process.fork_server import KINDS, LIBRARIES, VARIABLE
+
+
+class Warm:
+    """Those of one run. `shared` makes it, or gives the one that is there."""
+
+    def __init__(self, project: Project, folder: Path):
+        self._project, self._folder = project, folder
+        self._processes: dict[str, subprocess.Popen[bytes] | None] = {}  # by kind; None: not of this run
+
+    def begin(self, stage: str, hardware: Hardware) -> None:
+        """Start what this stage and those after it ask for, or borrow it; what is there already stays.
+
+        On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
+        to import too.
+        """
+        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :])
+        environment = background_pool.environment(hardware)
+        with ExitStack() as stack:
+            turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
+            for kind in kinds:
+                if kind in self._processes:
+                    continue
+                self._processes[kind] = None
+                lent = background_pool.borrow(self._project, kind, environment, self._folder)
+                if not lent and kind in LIBRARIES:
+                    self._processes[kind], file = background_pool.start(
+                        self._project, kind, self._folder, environment, turn
+                    )
+                    imported = stack.enter_context(file)
+                    turn = imported if _cores() <= 2 else turn
+
+    def end(self) -> None:
+        for process in filter(None, self._processes.values()):
+            process.kill()
+            process.wait()
+
+
+def first_stage(project: Project, declared: Declaration) -> str:
+    """The first stage that may have to run, at a glance: it reads what is younger than the last result. "" for none.
+
+    Before Prefect and DVC are imported nobody knows for certain. To be wrong costs time, and nothing else.
+    """
+    made, source = project.data(declared.model) / "metrics.json", project.root / declared.ingest.source
+    if _any_younger([source, *source.glob("*"), *(project.root / "pipelines").rglob("*.py")], made):
+        return STAGES[0]
+    return "train" if _any_younger([project.root / "models" / f"{declared.model}.yaml"], made) else ""
+
+
+def _any_younger(paths: list[Path], than: Path) -> bool:
+    try:
+        return any(path.stat().st_mtime > than.stat().st_mtime for path in paths if path.exists())
+    except OSError:
+        return True
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_current: ContextVar[Warm | None] = ContextVar("warm", default=None)
+
+
+@contextmanager
+def shared(project: Project) -> Iterator[Warm]:
+    """One for a run: a block inside another one has the same."""
+    if (there := _current.get()) is not None:
+        yield there
+        return
+    # in the system's own folder: the address of a socket has room for about a hundred letters
+    with lifeline.held(project), scratch.folder("warm") as folder:
+        warm = Warm(project, folder)
+        token, os.environ[VARIABLE] = _current.set(warm), str(folder)
+        try:
+            yield warm
+        finally:
+            del os.environ[VARIABLE]
+            _current.reset(token)
+            warm.end()

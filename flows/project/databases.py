@@ -1,0 +1,160 @@
+"""The two SQLite databases, made once: under a lock, in a temporary file that is renamed when it is complete.
+
+Several processes that migrate one empty database together break it for good, and so does a kill in the middle.
+"""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote
+
+from flows.project import locks
+from flows.project.environment import Project
+from pipelines.errors import IntegrityError, RatchetError
+from pipelines.safety import shortage
+
+LOGS = ("-wal", "-shm", "-journal")  # endings of what SQLite keeps beside a database
+EMPTY = "the file is empty"
+MAGIC = b"SQLite format 3\0"
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # a variable of Prefect's server
+
+
+def prefect_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def of_server(project: Project, name: str) -> Path:
+    """The database of the server `prefect` or `mlflow`."""
+    return {"prefect": project.prefect_home / "prefect.db", "mlflow": project.mlflow_database}[name]
+
+
+def ensure_prefect(project: Project) -> None:
+    """Prefect's database exists and is migrated; 10 s the first time."""
+    path = of_server(project, "prefect")
+    os.environ[DATABASE] = prefect_url(path)
+    if path.exists() and path.stat().st_size:
+        check(path)
+        return
+    with locks.hold(project, "stores", "making the databases"):
+        if path.exists() and path.stat().st_size:
+            return
+        partial = _fresh(path)
+        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+        environment = os.environ | {DATABASE: prefect_url(partial)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            partial.unlink(missing_ok=True)  # on a full disk it takes the room that is missing
+            said = done.stderr.strip()
+            raise shortage.of_text(said, [path]) or RatchetError(
+                f"Prefect could not make its database {path}: {last_line(said)}.",
+                "Run `ratchet doctor`; the folder must be writable and on a local disk.",
+            )
+        os.replace(partial, path)
+
+
+def ensure_mlflow(project: Project) -> str:
+    """MLflow's database exists and is migrated; returns its URI. 5 s the first time."""
+    path = project.mlflow_database
+    uri = f"sqlite:///{path}"
+    if path.exists():
+        check(path)
+        return uri
+    with locks.hold(project, "stores", "making the databases"):
+        if not path.exists():
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            project.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+            partial = _fresh(path)
+            try:
+                store = SqlAlchemyStore(f"sqlite:///{partial}", project.mlflow_artifacts.as_uri())
+                store.engine.dispose()
+                os.replace(partial, path)
+            except Exception as error:
+                short = shortage.of(error, [path])  # before the room is given back
+                partial.unlink(missing_ok=True)
+                if short is None:
+                    raise
+                raise short from error
+    return uri
+
+
+def elsewhere(project: Project) -> str:
+    """The folder of the project whose artifacts MLflow's store names, if that is not this one; "" else.
+
+    Paths in the store are absolute: after the folder was moved or copied, runs would write into the old one.
+    """
+    query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'"
+    with closing(sqlite3.connect(f"{project.mlflow_database.as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        try:
+            places = [unquote(place).removeprefix("file://") for (place,) in database.execute(query)]
+        except sqlite3.OperationalError:  # it is locked, or has no table yet: whoever uses it tells
+            return ""
+    parts = [place.partition("/mlflow/artifacts") for place in places]
+    return next((base for base, artifacts, _ in parts if artifacts and base != str(project.home)), "")
+
+
+def check_place(project: Project) -> None:
+    """Raises IntegrityError if artifacts would be written to, or read from, the folder of another project."""
+    if project.tracking or not project.mlflow_database.exists():
+        return
+    check(project.mlflow_database)
+    if old := elsewhere(project):
+        raise IntegrityError(
+            f"This project was moved or copied from {old}, and MLflow's store still names the artifacts there.",
+            "Run `ratchet doctor --fix`, which corrects that, and then the same command.",
+        )
+
+
+def check(path: Path, empty: bool = False) -> None:
+    """Raises IntegrityError if a file is no whole SQLite database: SQLite itself takes an empty one for a new one.
+
+    empty: whether it may be, where somebody else notices that something is missing.
+    """
+    if (wrong := damage(path)) == "" or (empty and wrong == EMPTY):
+        return
+    raise IntegrityError(
+        f"{path} is no whole database: {wrong}. Nothing was written to it.",
+        "Bring it back from a backup; or move it away, if what it recorded may be lost: a new one is made then.",
+    )
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the file of a SQLite database at a glance, "" for nothing or no file.
+
+    Its first hundred bytes name the format, the size of a page and, if it was written by any SQLite of today, how many
+    pages there are (https://www.sqlite.org/fileformat.html#the_database_header).
+    """
+    try:
+        with path.open("rb") as file:
+            head, size = file.read(100), os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return ""
+    if not size:
+        return EMPTY
+    if not head.startswith(MAGIC) or len(head) < 100:
+        return "it does not begin as one of SQLite's does"
+    page, count = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    page = 65536 if page == 1 else page
+    if head[24:28] == head[92:96] and size < page * count:
+        return f"{size:,} bytes of {page * count:,} are there"
+    return ""
+
+
+def last_line(text: str) -> str:
+    """Of what a program printed before it failed: of a traceback that is the error itself."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:400].rstrip(".") if lines else "it printed nothing"
+
+
+def _fresh(path: Path) -> Path:
+    """The name of a temporary database beside `path`, without what an interrupted attempt left there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.partial*"):
+        leftover.unlink()
+    for log in LOGS:  # of a database that is gone: SQLite would take what is in it into the new one
+        if path.with_name(path.name + log).exists():
+            os.replace(path.with_name(path.name + log), path.with_name(f"{path.name}{log}.old"))
+    return path.with_name(f".{path.name}.partial")

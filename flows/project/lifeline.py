@@ -1,0 +1,40 @@
+"""This process's lifeline: the pipe by which servers, stages and workers notice that it has ended."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from flows.project.environment import Project
+
+VARIABLE = "RATCHET_LIFELINE"  # stages read it (pipelines/__main__.py)
+_ends: list[int] = []  # what this process holds
+
+
+@contextmanager
+def held(project: Project) -> Iterator[str]:
+    """The path of the pipe. A block inside another one has the same pipe."""
+    if VARIABLE in os.environ:
+        yield os.environ[VARIABLE]
+        return
+    for left in project.state.glob("run-*.pipe"):
+        if not psutil.pid_exists(int(left.stem.partition("-")[2])):
+            left.unlink(missing_ok=True)
+    path = project.state / f"run-{os.getpid()}.pipe"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    _ends.append(os.open(path, os.O_RDWR))
+    os.environ[VARIABLE] = str(path)
+    try:
+        yield str(path)
+    finally:
+        del os.environ[VARIABLE]
+        let_go()
+        path.unlink(missing_ok=True)
+
+
+def let_go() -> None:
+    """Hold it no longer; a copy of this process, made by fork, would hold it beyond this one's end."""
+    while _ends:
+        os.close(_ends.pop())

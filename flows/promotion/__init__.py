@@ -1,0 +1,4 @@
+"""Does this candidate become champion? Evidence, gate, decision and alias.
+
+May import report and what lies below it.
+"""

@@ -1,0 +1,148 @@
+"""Decide: judge a published version, write the decision into the ledger, and let the alias and MLflow follow.
+
+A decision is known by its key: candidate, champion, reference, test rows, the promote section, and whether a veto or a
+hold stands. Made once, it is not made again. What a crash kept from following is done by the next run.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from flows.project.environment import Project
+from flows.promotion import champion_alias, evidence, gate
+from flows.records import ledger
+from flows.records.champion_state import Standing
+from flows.records.ledger import Conflict, Ledger, Line
+from flows.records.outputs import Made, Published
+from flows.registry import model_registry
+from flows.registry.model_registry import ModelVersion
+from flows.tracking import annotate, mlflow_runs, training_cost
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines import visible_text
+from pipelines.errors import RatchetError
+from pipelines.model_file import Declaration
+
+ATTEMPTS = 5  # how often the gate runs again because somebody else moved the champion meanwhile
+
+
+def decide(project: Project, declared: Declaration, found: Made, published: Published) -> dict[str, Any]:
+    """Returns decision (accepted, rejected, undecided or unchanged), reason, champion (version afterwards), looks.
+
+    Raises IntegrityError if the ledger is broken or the alias was moved behind its back: nothing is promoted then.
+    """
+    store, book = mlflow_runs.client(project), ledger.of(project)
+    version = store.get_model_version(declared.model, str(published.version))
+    for _ in range(ATTEMPTS):
+        standing = champion_alias.settle(store, book, declared.model)
+        if int(version.version) in standing.pruned:
+            raise RatchetError(
+                f"Version {version.version} of {declared.model} is being pruned, and this run has made it again.",
+                f"Run `ratchet prune {declared.model}` to the end, then run again: it becomes a new version.",
+            )
+        if answer := _known(store, declared, found, published, version, standing):
+            if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
+                for name in ("decision", "reason"):
+                    store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
+                annotate.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
+            return answer
+        judged = evidence.gather(store, declared, found, version, standing)
+        found.check()
+        decision, reason = gate.decide(judged.looks)
+        number = int(version.version)
+        about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
+        line = Line(
+            model=declared.model,
+            sequence=0,
+            action=decision,
+            version=number,
+            from_version=standing.champion,
+            to_version=number if decision == "accepted" else standing.champion,
+            reference=number if decision == "accepted" and judged.better else standing.reference,
+            reason=reason,
+            evidence=json.dumps(judged.content() | about, allow_nan=False),
+            decision_key=_key(store, declared, found, version, standing),
+            actor=f"gate, run {published.run_id}",
+        )
+        if (written := _write(store, book, standing, line)) is not None:
+            standing.read(written)
+            champion_alias.follow(store, standing)
+            _note(store, version, written)
+            return _answer(decision, reason, standing, written)
+    raise RatchetError(
+        f"Somebody else moved the champion of {declared.model} {ATTEMPTS} times while version {number} was judged.",
+        "Nothing was promoted. Run again.",
+    )
+
+
+def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) -> Line | None:
+    """The line as written; None if the champion is no longer the one it was judged against: the gate runs again."""
+    champion_alias.settle(store, book, line.model)  # raises if the alias was moved meanwhile
+    last = standing.last
+    while True:
+        try:
+            return book.append(last, line)
+        except Conflict:
+            now = champion_alias.settle(store, book, line.model)
+            moved = (now.seats, now.held, now.vetoed) != (standing.seats, standing.held, standing.vetoed)
+            if moved or line.version in now.pruned:
+                champion_alias.refuse(book, line)
+                return None
+            last = now.last  # somebody's decision that moved nothing
+
+
+def _known(
+    store: MlflowClient,
+    declared: Declaration,
+    found: Made,
+    published: Published,
+    version: ModelVersion,
+    standing: Standing,
+) -> dict[str, Any] | None:
+    """The answer if there is nothing to decide: the version is champion, or this very decision is on record."""
+    number = int(version.version)
+    before = standing.verdicts.get(number)
+    if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
+        _note(store, version, before)  # a crash came between the decision and its note
+        return _answer(before.action, before.reason, standing, before)
+    if standing.champion == number and gate.floor(declared.promote, found.metrics[declared.promote.metric]).passed:
+        return _answer("unchanged", f"version {number} is the champion already", standing)
+    if before is None or before.decision_key != _key(store, declared, found, version, standing):
+        return None
+    reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
+    return _answer("unchanged", reason, standing)
+
+
+def _key(store: MlflowClient, declared: Declaration, found: Made, version: ModelVersion, standing: Standing) -> str:
+    def model_hash(number: int | None) -> str | None:
+        there = model_registry.version(store, declared.model, number) if number else None
+        return there.tags.get("ratchet.model_hash") if there else None
+
+    stands = [look.what for look in evidence.against_it(standing, int(version.version))]
+    rivals = [model_hash(standing.champion), model_hash(standing.reference)]
+    about = [*rivals, found.model_hash, found.test_hash, declared.raw["promote"], stands]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _answer(decision: str, reason: str, standing: Standing, line: Line | None = None) -> dict[str, Any]:
+    looks = line.facts["looks"] if line else []
+    return {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
+
+
+def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
+    """The decision on run and version: decision.json, and tags for the tables. The number of the line goes last."""
+    facts = line.facts
+    content = {key: getattr(line, key) for key in ("format", "at", "reason", "version", "reference", "decision_key")}
+    content |= {"decision": line.action, "line": line.sequence, "line_hash": line.hash}
+    content |= {"champion_before": line.from_version, "champion": line.to_version}
+    store.log_dict(facts["run_id"], content | facts, "decision.json")
+    annotate.numbers(store, facts["run_id"], line)
+    judged = {"decision": line.action, "reason": line.reason, "looks": facts["looks"], "against": line.from_version}
+    annotate.on_run(store, facts["run_id"], version.name, int(version.version), judged)
+    annotate.on_version(store, version, line)
+    tags = {"ratchet.decision": line.action, "ratchet.reason": visible_text.line(line.reason)[:5000]}
+    if line.action == "accepted":
+        training_cost.note(store, facts["run_id"])
+    for name, value in tags.items():
+        store.set_tag(facts["run_id"], name, value)
+    for name, value in (tags | {"ratchet.decided_at": line.at, "ratchet.decision_line": str(line.sequence)}).items():
+        store.set_model_version_tag(version.name, version.version, name, value)

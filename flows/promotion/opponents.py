@@ -1,0 +1,87 @@
+"""Rivals: the versions that a candidate is compared with, and what they predict for the present test rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flows.promotion import trial
+from flows.records.champion_state import Standing
+from flows.registry import model_registry
+from flows.registry.model_registry import ModelVersion
+from flows.tracking import evidence_files
+from flows.tracking.evidence_files import Kept
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.errors import IntegrityError, RatchetError
+from pipelines.model_file import Declaration
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A version that the candidate is compared with; failure: why it cannot be."""
+
+    role: str  # champion or reference
+    version: ModelVersion
+    folder: Path = Path()
+    kept: Kept | None = None
+    predictions: pd.DataFrame | None = None  # for all present test rows
+    failure: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"version {self.version.version}"
+
+
+def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> list[Rival]:
+    """The reference, if it is another, and the champion, each with what was kept with it."""
+    roles = {"reference": standing.reference, "champion": standing.champion}
+    if standing.reference == standing.champion:
+        del roles["reference"]
+    result = []
+    for role, number in roles.items():
+        if number is None:
+            continue
+        version = model_registry.version(store, model, number)
+        if version is None:
+            raise IntegrityError(
+                f"Version {number} of {model}, the {role}, is no longer in the registry.",
+                f"`ratchet promote {model} VERSION --reason ...` names another champion.",
+            )
+        try:
+            recorded = standing.artifacts.get(number)
+            known = evidence_files.read(store, version, place, recorded)
+            folder = model_registry.fetch(store, version, place, recorded) / "artifacts" / "model"
+            result.append(Rival(role, version, folder, known))
+        except (RatchetError, OSError) as error:
+            result.append(Rival(role, version, failure=str(error)))
+    return result
+
+
+def tried(
+    declared: Declaration, artifact: Path, found: list[Rival], mine: pd.DataFrame, device: str, place: Path
+) -> tuple[list[Rival], dict[str, Any]]:
+    """The rivals with their predictions for the rows of `mine`, and the answer of the trial (flows/promotion/trial.py).
+
+    device: that `mine` was computed on. A model is asked again only for rows that it has not been asked about before
+    on such a device: what another one rounds otherwise is no merit of a model.
+    """
+    known = {r.role for r in found if r.kept and r.kept.device == device and _covers(r.kept, mine)}
+    score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
+    timed = {}
+    if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
+        timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
+    answer = trial.run(trial.Request(declared.model, str(artifact), score, timed), place)
+    result = []
+    for rival in found:
+        failure, predictions = rival.failure or answer["failed"].get(rival.role, ""), None
+        if not failure and rival.kept:
+            predictions = rival.kept.predictions
+            if rival.role in score:
+                predictions = pd.read_parquet(place / f"{rival.role}.parquet")
+        result.append(Rival(rival.role, rival.version, rival.folder, rival.kept, predictions, failure))
+    return result, answer
+
+
+def _covers(rival: Kept, mine: pd.DataFrame) -> bool:
+    return bool(mine["row_id"].isin(rival.predictions["row_id"]).all())

@@ -1,0 +1,185 @@
+"""Try registered models in a process of its own: python -m flows.promotion.trial REQUEST
+
+What only a fresh process can say: whether a registered artifact, loaded as a user would load it, gives the predictions
+that were evaluated (the skew proof); what an older model predicts for the present test rows; how long each takes.
+REQUEST is a JSON file; the answer is written beside it.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines import evaluate
+from pipelines.config import settings
+from pipelines.config.settings import Data
+from pipelines.errors import RatchetError
+from pipelines.hardware import device
+from pipelines.model.predictor import Predictor, check_manifest
+from pipelines.process import fork_server
+from pipelines.process.lifeline import follow
+from pipelines.table import row_groups
+from pipelines.train import Train
+
+TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits
+ACROSS = {"float32": 1e-4, "mixed_bfloat16": 0.03, "mixed_float16": 0.005}  # the same, on another kind of device
+SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
+
+
+@dataclass(frozen=True)
+class Request:
+    """artifact: a registered version as downloaded, or "" for no skew proof; score, time: name -> model folder.
+
+    rows: a table of raw rows to time them with, or "" for the test split.
+    """
+
+    model: str
+    artifact: str = ""
+    score: dict[str, str] = field(default_factory=dict)
+    time: dict[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+
+def run(request: Request, folder: Path) -> dict[str, Any]:
+    """Start the process and read its answer; a table of predictions lies in `folder` for each name in `score`.
+
+    golden: rows, largest (difference), changed (labels); device: cpu or gpu; failed: name -> why it cannot be scored;
+    seconds: name -> single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
+    """
+    path = folder / "request.json"
+    path.write_text(json.dumps(vars(request)), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.process.fork_server",
+        "run",
+        "networks",
+        "flows.promotion.trial",
+        str(path),
+    ]
+    done = subprocess.run(command, env=_environment(request), capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise RatchetError(f"The models of {request.model} cannot be tried in a process of their own: {reason[0]}.")
+    return dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
+
+
+def _environment(request: Request) -> dict[str, str]:
+    """Without the warm process of the run, if that has imported TensorFlow for another arithmetic than these need."""
+    environment = dict(os.environ)
+    declared = settings.load(request.model, "train", Train)  # as that process has been told
+    try:
+        fits = device.variables(declared).items() >= device.variables(_hardware(request)).items()
+    except (OSError, ValueError, KeyError):  # told by the process itself
+        fits = True
+    if not fits:
+        environment.pop(fork_server.VARIABLE, None)
+    return environment
+
+
+def main(path: Path) -> None:
+    follow(os.environ.get("RATCHET_LIFELINE"))
+    request, folder = Request(**json.loads(path.read_text(encoding="utf-8"))), path.parent
+    data = settings.load(request.model, "data", Data)
+    used = _prepare(request)
+    rows = Path("data") / request.model / "test.parquet"
+    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}, "device": used}
+    if request.artifact:
+        answer["golden"] = _golden(Path(request.artifact), data, rows)
+    for name, place in request.score.items():
+        try:
+            check_manifest(Path(place))
+            device.of_model(Path(place), "auto")  # refuses what would end the process
+            evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
+        except Exception as error:  # whatever is wrong with an old model, it is told and decided about
+            answer["failed"][name] = f"{type(error).__name__}: {error}"
+    if request.time:
+        table = next(row_groups.batches(Path(request.rows) if request.rows else rows)).slice(0, BATCH_ROWS).to_pandas()
+        table = table.reindex(columns=[*table, *(name for name in data.features if name not in table)])
+        answer["timed_rows"] = len(table)
+        answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, table)
+    (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _prepare(request: Request) -> str:
+    """Settle what they are computed in and on; returns the kind of device."""
+    return device.prepare(_hardware(request), seed=0).device
+
+
+def _hardware(request: Request) -> device.Hardware:
+    """The arithmetic of the first model, on the device that evaluations choose."""
+    folders = [Path(request.artifact) / "artifacts" / "model"] if request.artifact else []
+    folders += [Path(place) for place in (*request.score.values(), *request.time.values())]
+    wanted = settings.load(request.model, "evaluate", evaluate.Evaluate).device
+    first = device.of_model(folders[0], wanted)
+    mixed = [name for name in map(_precision, folders) if name != "float32"]  # for which oneDNN has to be off
+    return first.model_copy(update={"precision": mixed[0]}) if mixed else first
+
+
+def _precision(folder: Path) -> str:
+    """What a model computes in; float32 if it does not say: whatever is wrong with it is told when it is scored."""
+    try:
+        return device.of_model(folder, "auto").precision
+    except (OSError, ValueError, KeyError, RatchetError):
+        return "float32"
+
+
+def tolerance(precision: str, one: str, other: str) -> float:
+    """How far the same model's predictions may lie apart on these two kinds of device."""
+    return TOLERANCE if one == other else ACROSS[precision]
+
+
+def _whole(golden: Any, data: Data, rows: Path) -> Any:
+    """Golden rows with their sensitive values, which are not kept: from the test split that they were the first of."""
+    absent = [name for name in data.features if name not in golden]
+    if not absent:
+        return golden
+    first = next(row_groups.batches(rows, ["row_id", *absent])).slice(0, len(golden)).to_pandas()
+    return golden.merge(first.drop_duplicates("row_id"), on="row_id", how="left")
+
+
+def _golden(artifact: Path, data: Data, rows: Path) -> dict[str, Any]:
+    """Load the artifact with MLflow and predict the golden rows; against what was evaluated."""
+    import mlflow.pyfunc
+    import numpy as np
+    import pandas as pd
+
+    golden = _whole(pd.read_parquet(artifact / "evidence" / "golden.parquet"), data, rows)
+    expected = pd.read_parquet(artifact / "evidence" / "predictions.parquet").head(len(golden))
+    try:
+        found = mlflow.pyfunc.load_model(str(artifact)).predict(golden.drop(columns="row_id"))
+        numbers = [name for name in found if found[name].dtype.kind == "f"]
+        apart = [
+            np.abs(found[name].to_numpy() - expected[name].to_numpy())
+            / np.maximum(1, np.abs(expected[name].to_numpy()))
+            for name in numbers
+        ]
+        words = [name for name in found if name not in numbers]
+        changed = sum(int((found[name].to_numpy() != expected[name].to_numpy()).sum()) for name in words)
+        same = golden["row_id"].tolist() == expected["row_id"].tolist()
+        return {"rows": len(golden), "largest": float(np.max(apart, initial=0)), "changed": changed, "same_rows": same}
+    except Exception as error:
+        return {"rows": len(golden), "failed": f"{type(error).__name__}: {error}"}
+
+
+def _seconds(predictors: dict[str, Predictor], table: Any) -> dict[str, dict[str, float]]:
+    """Medians of repeated calls with one row of a data frame and with all, the models taking turns."""
+    found = {}
+    for kind, rows, times in (("single", table.head(1), SINGLES), ("batch", table, BATCHES)):
+        taken: dict[str, list[float]] = {name: [] for name in predictors}
+        for _ in range(times):
+            for name, predictor in predictors.items():
+                start = time.perf_counter()
+                predictor.predict(rows)
+                taken[name].append(time.perf_counter() - start)
+        found[kind] = {name: statistics.median(values[1:]) for name, values in taken.items()}  # the first one warms up
+    return {name: {kind: found[kind][name] for kind in found} for name in predictors}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,98 @@
+"""Every hash of DVC's that something in this project still names: files as they lie here, and all that git keeps.
+
+A name too many keeps a file that nobody needs; a name too few loses data. So hashes are looked for in the text,
+wherever in it they stand, and what cannot be read is an error.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from flows.project.environment import Project
+from pipelines.errors import RatchetError
+
+HASH = re.compile(r"\b[0-9a-f]{32}\b(?:\.dir)?")
+SKIPPED = {".git", ".dvc", ".venv", "__pycache__"}  # folders in which nobody keeps files of DVC's
+
+
+def hashes(text: str) -> set[str]:
+    """All that look like DVC's, with ".dir" if they are of a folder."""
+    return set(HASH.findall(text))
+
+
+def named(project: Project, without: Collection[str]) -> set[str]:
+    """By dvc.lock and .dvc files in the working trees, at every ref of git but those of `without`, and by the entries
+    that runs keep apart for this machine. Raises RatchetError if git cannot tell.
+    """
+    found: set[str] = set()
+    for path in [*project.state.glob("dvc-lock-*.json"), *_here(project)]:  # the first: see flows/graph/lockfile.py
+        found |= hashes(_read(path))
+    for text in _in_git(project, without):
+        found |= hashes(text)
+    return found
+
+
+def _names_hashes(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name == "dvc.lock" or (name.endswith(".dvc") and name != ".dvc")
+
+
+def _here(project: Project) -> Iterator[Path]:
+    """In all working trees, but what MLflow's store holds: there every run that ever was names its data."""
+    left_out = {project.mlflow_artifacts, project.state}
+    for root in {project.root, *(Path(folder) for folder in _worktrees(project)["worktree"])}:
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if name not in SKIPPED and Path(folder, name) not in left_out]
+            yield from (Path(folder, name) for name in filter(_names_hashes, files))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # gone since it was listed: it names nothing
+        return ""
+    except OSError as error:
+        raise RatchetError(
+            f"{path} cannot be read, so it is not known which data it needs: {error.strerror}.",
+            "No data were deleted. Make it readable, and prune again.",
+        ) from error
+
+
+def _in_git(project: Project, without: Collection[str]) -> Iterator[str]:
+    listed = _git(project, "for-each-ref", "--format=%(objecttype)%(*objecttype) %(objectname) %(refname)")
+    refs = [line.split(" ", 2) for line in listed.splitlines()]
+    commits = {commit for kind, commit, ref in refs if ref not in without and "blob" not in kind}
+    commits |= {commit for commit in _worktrees(project)["HEAD"] if commit.strip("0")}
+    blobs = set()
+    for commit in sorted(commits):
+        for entry in filter(None, _git(project, "ls-tree", "-r", "-z", "--full-tree", commit).split("\0")):
+            about, path = entry.split("\t", 1)
+            if _names_hashes(path):
+                blobs.add(about.split()[2])
+    for blob in sorted(blobs):
+        yield _git(project, "cat-file", "blob", blob)
+
+
+def _worktrees(project: Project) -> dict[str, list[str]]:
+    """The folders and the commits of all working trees of this repository."""
+    found: dict[str, list[str]] = {"worktree": [], "HEAD": []}
+    for line in _git(project, "worktree", "list", "--porcelain").splitlines():
+        key, _, value = line.partition(" ")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _git(project: Project, *arguments: str) -> str:
+    """What git answers; "" outside of a repository. Raises RatchetError if a repository cannot be read."""
+    if not any((folder / ".git").exists() for folder in (project.root, *project.root.parents)):
+        return ""
+    done = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True)
+    if done.returncode:
+        told = " ".join(done.stderr.decode(errors="replace").split())[:300]
+        raise RatchetError(
+            f"git cannot tell which data are still needed: git {arguments[0]}: {told}.",
+            "No data were deleted. Look at the repository with `git fsck`, and prune again.",
+        )
+    return done.stdout.decode(errors="replace")

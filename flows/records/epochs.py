@@ -1,0 +1,53 @@
+"""Follow the epochs of a training through the file that it writes."""
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.processes.watch import polled
+
+Epoch = dict[str, float]  # epoch, train/loss, validation/loss, ...
+
+
+def read(path: Path) -> list[Epoch]:
+    """The epochs that are completely written; [] if there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+
+
+@contextmanager
+def followed(path: Path, report: Callable[[list[Epoch]], None], only: bool = True) -> Iterator[None]:
+    """While the block runs, call `report` from a thread with the epochs that are new since its last call.
+
+    only: False for a block that trains nothing, and has nothing to be followed.
+
+    The file of an earlier training that still lies there at the start is not reported.
+    """
+    if not only:
+        yield
+        return
+    stale, seen = _identity(path), 0
+
+    def look(last: bool) -> None:
+        nonlocal seen
+        found = read(path) if _identity(path) != stale else []
+        if len(found) > seen:
+            report(found[seen:])
+            seen = len(found)
+
+    with polled(look, "epochs"):
+        yield
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, and when it was last written."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -1,0 +1,28 @@
+"""How long each stage of a model took when it last ran, on this machine: for `ratchet plan`."""
+
+import json
+import os
+from pathlib import Path
+
+from flows.project.environment import Project
+
+
+def note(project: Project, model: str, stage: str, seconds: float) -> None:
+    """Only the holder of the model's lock may call this."""
+    path = _path(project, model)
+    partial = path.with_suffix(".partial")
+    content = {"format": 1, "stages": last(project, model) | {stage: seconds}}
+    partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def last(project: Project, model: str) -> dict[str, float]:
+    """stage -> seconds; a stage that never ran here is not in it."""
+    try:
+        return dict(json.loads(_path(project, model).read_text(encoding="utf-8"))["stages"])
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _path(project: Project, model: str) -> Path:
+    return project.state / f"times-{model}.json"

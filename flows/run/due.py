@@ -1,0 +1,115 @@
+"""Due: whether a tick retrains, and why. Read from what is pinned, what was trained last, and the rules of the YAML."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flows.data import refresh
+from flows.graph.pipeline import Graph
+from flows.project.environment import Project
+from flows.records import attempts
+from flows.records.attempts import Tick
+from flows.records.champion_state import stand
+from flows.records.ledger import Line
+from pipelines.model_file import Declaration, Schedule
+from pipelines.readers import sources
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a tick finds. Each of `trained`, `failed` and `began` is the last one of its kind in this working tree."""
+
+    rules: Schedule
+    data: str  # the version that is pinned; "" if none is
+    rows: int
+    definition: str
+    trained: Tick | None  # a model was made and judged
+    before: Tick | None  # whatever happened last, skipped ticks left out
+    champion_at: str  # when the champion was first judged; "" if there is none
+    now: datetime
+
+    @property
+    def champion_days(self) -> float | None:
+        if not self.champion_at:
+            return None
+        return (self.now - datetime.fromisoformat(self.champion_at)).total_seconds() / 86400
+
+
+def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Line], flow_run: str) -> Case:
+    """lines: of the ledger; flow_run: the one that asks, which has written that it began."""
+    pin = refresh.pinned(declared.model)
+    here = [
+        tick
+        for tick in attempts.read(project, declared.model)
+        if tick.tree == str(project.root) and tick.flow_run != flow_run
+    ]
+    champion = stand(lines).champion
+    first = next((line.at for line in lines if line.version == champion), "") if champion else ""
+    return Case(
+        rules=declared.schedule,
+        data=refresh.version(pin) if pin else "",
+        rows=refresh.rows(pin) if pin else 0,
+        definition=definition(graph, declared),
+        trained=attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED),
+        before=attempts.last(here, lambda tick: tick.outcome != "skipped"),
+        champion_at=first,
+        now=datetime.now(UTC),
+    )
+
+
+def definition(graph: Graph, declared: Declaration) -> str:
+    """The hash of all that decides about a model besides its data: code, settings, gate."""
+    inputs = graph.inputs()
+    for stage in inputs.values():
+        stage["files"].pop(str(sources.pin_path(declared.model)), None)
+    content = [inputs, declared.raw["promote"]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def due(case: Case) -> tuple[bool, str]:
+    """Whether to retrain, and the reason in words."""
+    trained, before = case.trained, case.before
+    same = before is not None and (before.data, before.definition) == (case.data, case.definition)
+    if not case.data:
+        return False, "no data are pinned"
+    if before is not None and before.outcome == "refused" and same:
+        return False, f"nothing has changed since it failed on {_day(before.at)}: {before.reason}"
+    if before is not None and before.outcome in ("began", "failed"):
+        return True, "the last run died" if before.outcome == "began" else "the last run failed, and may work now"
+    if trained is None:
+        return True, "it has not been trained here before"
+    if trained.definition != case.definition:
+        return True, f"code, settings or gate have changed since {_day(trained.at)}"
+    if trained.data == case.data:
+        return False, f"no new rows since {_day(trained.at)}{_age(case)}"
+    return _of_rows(case, trained)
+
+
+def _of_rows(case: Case, trained: Tick) -> tuple[bool, str]:
+    """The data are others than those that were trained on: are there enough new ones?"""
+    new, rules = case.rows - trained.rows, case.rules
+    if new <= 0:
+        return True, f"the data have changed since {_day(trained.at)}"
+    found = f"{new:,} new row{'s' if new > 1 else ''} since {_day(trained.at)}"
+    wanted = [f"{rules.new_rows:,} rows"] if rules.new_rows else []
+    wanted += [f"{rules.new_percent:g} %"] if rules.new_percent else []
+    if not wanted or new >= (rules.new_rows or float("inf")):
+        return True, found
+    if rules.new_percent and 100 * new >= rules.new_percent * trained.rows:
+        return True, f"{found}, {100 * new / max(1, trained.rows):.1f} %"
+    if rules.champion_days and (case.champion_days or 0) > rules.champion_days:
+        return True, f"{found}{_age(case)}"
+    return False, f"{found}, fewer than {' or '.join(wanted)}{_age(case)}"
+
+
+def _age(case: Case) -> str:
+    """ ", champion 3 days old, limit 30"."""
+    if case.champion_days is None:
+        return ""
+    limit = f", limit {case.rules.champion_days:g}" if case.rules.champion_days else ""
+    return f", champion {case.champion_days:.0f} days old{limit}"
+
+
+def _day(instant: str) -> str:
+    return f"{instant[:10]} {instant[11:16]}"

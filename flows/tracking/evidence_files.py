@@ -1,0 +1,79 @@
+"""What is kept with a registered version so that it can be judged later: its rows, its predictions, golden rows.
+
+evidence/rows.parquet         row_id and split of every row that it was trained, tuned and tested on
+evidence/predictions.parquet  what it predicted for its test rows
+evidence/golden.parquet       raw rows of the test split, to be predicted again before it is promoted; without what is
+                              sensitive, which is taken from the test split itself then
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.records.outputs import Made
+from flows.registry import model_registry
+from flows.registry.model_registry import ModelVersion
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.clean import SPLITS
+from pipelines.config.settings import Data
+from pipelines.errors import IntegrityError
+from pipelines.evaluate import device_of
+from pipelines.model.metrics import Answers
+from pipelines.table import row_groups
+
+GOLDEN_ROWS = 200
+FOLDER = "evidence"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """rows: row_id -> split; predictions: as evaluate wrote them."""
+
+    rows: pd.Series
+    predictions: pd.DataFrame
+    device: str = "cpu"  # that they were computed on: cpu or gpu
+
+    def fitted(self, row_ids: pd.Series) -> pd.Series:
+        """Which of some rows the model was trained or tuned on [rows, bool]."""
+        return row_ids.isin(self.rows.index[self.rows != "test"])
+
+    def tested(self, row_ids: pd.Series) -> pd.Series:
+        """Which of some rows were among its own test rows [rows, bool]."""
+        return row_ids.isin(self.rows.index[self.rows == "test"])
+
+    def answers(self, data: Data) -> Answers:
+        return Answers.read(self.predictions, data.label)
+
+
+def write(found: Made, data: Data, into: Path) -> Path:
+    """The folder of what is kept, made under `into`."""
+    folder = into / FOLDER
+    folder.mkdir()
+    schema = pa.schema([("row_id", pa.string()), ("split", pa.string())])
+    with row_groups.Writer(folder / "rows.parquet", schema) as out:
+        for split in SPLITS:
+            for batch in row_groups.batches(found.folder / f"{split}.parquet", ["row_id"]):
+                names = pa.array([split] * batch.num_rows)
+                out.write(pa.RecordBatch.from_arrays([batch["row_id"], names], schema=schema))
+    shutil.copyfile(found.folder / "predictions.parquet", folder / "predictions.parquet")
+    first = next(row_groups.batches(found.folder / "test.parquet", ["row_id", *data.kept])).slice(0, GOLDEN_ROWS)
+    row_groups.write(folder / "golden.parquet", first.schema, [first])
+    return folder
+
+
+def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Kept:
+    """recorded: see registry.fetch. Raises IntegrityError if it is not there, or is not what was registered."""
+    folder = model_registry.fetch(store, version, into, recorded) / FOLDER
+    try:
+        rows = pq.read_table(folder / "rows.parquet").to_pandas()
+        path = folder / "predictions.parquet"
+        return Kept(rows.set_index("row_id")["split"], pq.read_table(path).to_pandas(), device_of(path))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise IntegrityError(
+            f"What was kept with version {version.version} of {version.name} cannot be read: {error}.",
+            "It is not known which rows it was trained on. Bring the artifact store back from a backup.",
+        ) from error

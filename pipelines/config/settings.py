@@ -1,0 +1,338 @@
+"""A model's settings: models/<model>.yaml, one section per stage.
+
+This file reads sections; what a section may hold is declared by the stage that owns it, as a subclass
+of `Section`. YAML is read as version 1.2, as DVC does: `1e-5` is a number and `no` is a word.
+"""
+
+import difflib
+import keyword
+import math
+import os
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipelines.errors import DataError, RequestError, SettingsError
+from pipelines.safety import regular_files
+
+FORMAT = 1
+FOLDER = Path("models")  # relative to the project, which is every stage's working directory
+RESERVED = {"incoming", "champion", "latest", "all", "model", "models"}  # folders and words of the command line
+LONGEST_NAME = 100  # letters of a model's name: it becomes the name of files
+MOST_BYTES = 1_000_000  # of one YAML file
+MOST_VALUES = 1_000_000  # of one YAML file, its aliases written out,
+MOST_DEPTH = 50  # and so deep
+MOST_ROWS = 100_000  # of one window
+MOST_PIXELS = 100_000_000  # of one image, all channels
+PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
+
+
+class Section(BaseModel):
+    """One section: unknown keys, wrong types and impossible values are refused; it cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """What the rows are: a parameter of every stage.
+
+    A table's columns are numbers (stored as double), categories (stored as text), dates (stored as ISO text in UTC)
+    or carried along (text that no model sees, such as the column that names a split). An image is one binary column
+    `image` of height x width x channels bytes, with carried columns beside it if there are any. A sequence's rows are
+    observations at instants `step` seconds apart; a model sees `window` of them, and predicts the target `horizon` rows
+    after the last of these.
+    """
+
+    kind: Literal["table", "image", "sequence"]
+    task: Literal["classification", "regression"]
+    target: str = Field(min_length=1)
+    label: Literal["integer", "text"] = "text"  # of a class; a regression's target is a double
+    columns: dict[str, Literal["number", "category", "date", "carried"]] = {}
+    shape: list[int] = []  # [height, width, channels]
+    sensitive: list[str] = []  # columns whose values appear in no report, page, hook or kept row
+    time: str = ""  # of a sequence: its date column
+    series: list[str] = []  # of a sequence: columns that tell separate series apart
+    step: float = Field(0.0, ge=0)  # of a sequence: seconds from one row to the next
+    window: int = Field(0, ge=0, le=MOST_ROWS)  # of a sequence: rows that a prediction sees
+    horizon: int = Field(1, ge=1)  # of a sequence: rows from the last one seen to the predicted one
+
+    @model_validator(mode="after")
+    def _kinds_match(self) -> "Data":
+        if self.kind == "table" and not self.features:
+            raise ValueError("a table needs `columns`: {name: number or category, ...}")
+        if self.kind != "image" and self.shape:
+            raise ValueError(f"`shape` belongs to images, not to a {self.kind}")
+        if self.kind == "image" and (len(self.shape) != 3 or min(self.shape) < 1):
+            raise ValueError("an image needs `shape`: [height, width, channels]")
+        if math.prod(self.shape) > MOST_PIXELS:
+            raise ValueError(f"an image of shape {self.shape} is larger than {MOST_PIXELS:,} bytes")
+        if self.kind == "image" and set(self.columns.values()) - {"carried"}:
+            raise ValueError("an image's `columns` can only be carried along: its feature is the image")
+        return self
+
+    @model_validator(mode="after")
+    def _sequence_fits(self) -> "Data":
+        if self.kind != "sequence":
+            if used := {"time", "series", "step", "window", "horizon"} & self.model_fields_set:
+                raise ValueError(f"`{min(used)}` belongs to a sequence, not to a {self.kind}")
+            return self
+        if self.task != "regression":
+            raise ValueError("a sequence is forecast as a number: its task is regression")
+        if not (self.time and self.step > 0 and self.window):
+            raise ValueError("a sequence needs `time`: its date column, `step`: seconds, and `window`: rows")
+        if round(self.step * 1e6) < 1:
+            raise ValueError(f"`step` is a microsecond or more, got {self.step} seconds")
+        if self.dates != [self.time]:
+            raise ValueError(f"a sequence has one column of role date, the one of `time`, got {self.dates}")
+        if wrong := [name for name in self.series if self.columns.get(name) not in ("category", "carried")]:
+            raise ValueError(f"`series` names columns of role category or carried, and {wrong[0]!r} is none")
+        if self.past_target in self.columns:
+            raise ValueError(f"{self.past_target!r} cannot be a column: it is the history of the target")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> "Data":
+        if self.target in (*self.shown, *self.columns):
+            raise ValueError(f"the target {self.target!r} cannot be one of the `columns` too")
+        own = {"row_id", ""} | ({"image", *PIXELS} if self.kind == "image" else set())
+        if taken := sorted(own & {self.target, *self.columns}):
+            raise ValueError(f"{taken[0]!r} cannot be the name of a column: it has a meaning of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _sensitive_ones_are_columns(self) -> "Data":
+        for name in self.sensitive:
+            if name == self.target:
+                raise ValueError(f"the target {name!r} cannot be sensitive: every report tells of its values")
+            if name not in self.columns:
+                raise ValueError(f"`sensitive`: there is no column {name!r}{nearest(name, list(self.columns))}")
+        return self
+
+    @model_validator(mode="after")
+    def _label_is_used(self) -> "Data":
+        if self.task == "regression" and "label" in self.model_fields_set:
+            raise ValueError("`label` belongs to a classification: the target of a regression is a number")
+        return self
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the columns that a model may see."""
+        if self.kind == "sequence":
+            return [*self.past_numbers, *self.past_categories, *self.fixed, *self.dates]
+        return self.shown
+
+    @property
+    def shown(self) -> list[str]:
+        """The same as they stand in raw.parquet."""
+        return ["image"] if self.kind == "image" else [*self.numbers, *self.categories, *self.dates]
+
+    @property
+    def kept(self) -> list[str]:
+        """The features of which values may be kept with a model."""
+        return [name for name in self.features if name not in self.sensitive]
+
+    @property
+    def numbers(self) -> list[str]:
+        return self._of("number")
+
+    @property
+    def categories(self) -> list[str]:
+        return self._of("category")
+
+    @property
+    def dates(self) -> list[str]:
+        return self._of("date")
+
+    @property
+    def past_target(self) -> str:
+        """The column of a sequence's windows that holds what the target was."""
+        return f"past_{self.target}"
+
+    @property
+    def past_numbers(self) -> list[str]:
+        """Of a sequence: the numbers that a window holds."""
+        return [*self.numbers, self.past_target]
+
+    @property
+    def past_categories(self) -> list[str]:
+        """Of a sequence: the categories that a window holds."""
+        return [name for name in self.categories if name not in self.series]
+
+    @property
+    def fixed(self) -> list[str]:
+        """Of a sequence: the categories that name its series, known once for a whole window."""
+        return [name for name in self.categories if name in self.series]
+
+    @property
+    def carried(self) -> list[str]:
+        return self._of("carried")
+
+    def _of(self, wanted: str) -> list[str]:
+        return [name for name, role in self.columns.items() if role == wanted]
+
+
+S = TypeVar("S", bound=Section)
+
+
+def is_name(word: str) -> bool:
+    """Whether a model may be called so: it becomes the name of files, refs and locks, and part of queries."""
+    taken = word in RESERVED or keyword.iskeyword(word)
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", word)) and len(word) <= LONGEST_NAME and not taken
+
+
+def check_name(model: str) -> str:
+    """The name, if it may be a model's. Raises RequestError."""
+    if is_name(model):
+        return model
+    raise RequestError(
+        f"{_shown(model)} cannot be a model's name.",
+        f"A name is lower-case letters, digits and underscores, {LONGEST_NAME} at most, begins with a letter, and is "
+        f"not one of {', '.join(sorted(RESERVED))}.",
+    )
+
+
+def models() -> list[str]:
+    """The names of the models that have a YAML file here; a file by another name is none of a model's."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if is_name(path.stem))
+
+
+def read(model: str) -> dict[str, Any]:
+    """The whole of models/<model>.yaml, unchecked. Raises RequestError if there is none to read."""
+    path = FOLDER / f"{check_name(model)}.yaml"
+    if not os.path.lexists(path):
+        known = ", ".join(models()) or "none"
+        near = difflib.get_close_matches(model, models(), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Models here: {known}."
+        raise RequestError(f"There is no model {model!r}: {path} does not exist.", hint)
+    try:
+        with regular_files.opened(path, [Path.cwd()]) as file:
+            text = file.read(MOST_BYTES + 1)
+    except DataError as error:
+        raise SettingsError(error.what, error.do) from error
+    if len(text) > MOST_BYTES:
+        raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
+    try:
+        content = plain_yaml(text.decode())
+    except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
+        detail = " ".join(str(error).split()).rstrip(".")
+        raise SettingsError(f"{path} is not valid YAML: {detail}.", "Correct the file and run again.") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must be a mapping of sections, and is a {type(content).__name__}.")
+    if content.get("format") != FORMAT:
+        raise SettingsError(
+            f"{path}: format: {content.get('format')!r} is not one this version reads.",
+            f"Write `format: {FORMAT}` at the top; FORMATS.md says what it means.",
+        )
+    return content
+
+
+def plain_yaml(text: str) -> Any:
+    """The content of a YAML text. Raises YAMLError or RecursionError, ValueError for one that is no settings at all."""
+    depth = deepest = 0
+    for found in re.finditer(r"[\[{\]}]", text):  # the parser takes seconds to give up
+        depth = max(0, depth + (1 if found[0] in "[{" else -1))
+        deepest = max(deepest, depth)
+    if deepest > 4 * MOST_DEPTH:  # some may stand in words
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    content = YAML(typ="safe", pure=True).load(text)
+    _size(content)
+    return content
+
+
+def _size(content: Any, depth: int = 0, known: dict[int, int] | None = None) -> int:
+    """How many values there are once every alias is written out. Raises ValueError for too many, or too deep.
+
+    A few lines of aliases of aliases are billions of values for whoever writes them out, and one that holds itself has
+    no end.
+    """
+    known = {} if known is None else known
+    if depth > MOST_DEPTH:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in known:
+        parts = [*content, *content.values()] if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(_size(part, depth + 1, known) for part in parts)
+    if known[id(content)] > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values, its aliases written out")
+    return known[id(content)]
+
+
+def load(model: str, section: str, kind: type[S]) -> S:
+    """One section of a model's YAML. Raises SettingsError naming file, key, value and nearest key."""
+    return parse(model, section, read(model).get(section), kind)
+
+
+def parse(model: str, section: str, content: Any, kind: type[S]) -> S:
+    if content is None:
+        raise SettingsError(
+            f"{FOLDER / model}.yaml has no section {section!r}.", f"Add it; `{section}: {{}}` if it is empty."
+        )
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(_explain(section, problem, kind) for problem in error.errors())
+        raise SettingsError(f"{FOLDER / model}.yaml: {problems}.", "Correct the file and run again.") from error
+
+
+def _explain(section: str, problem: Any, kind: type[Section]) -> str:
+    owner, path = _follow(kind, problem["loc"])
+    key = ".".join([section, *path])
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key{nearest(path[-1], list(owner.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "union_tag_not_found":
+        return f"{key} needs the key {problem['ctx']['discriminator']}"
+    if problem["type"] == "union_tag_invalid":
+        known = [_tag(form) for form in _forms(owner.model_fields[path[-1]].annotation)]
+        return f"{key}.by: no {problem['ctx']['tag']!r}{nearest(problem['ctx']['tag'], known)}"
+    if problem["type"] == "model_type":
+        return f"{key} should be a mapping, got {_shown(problem['input'])}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{key}: {message}"
+    hint = " (write it in quotes)" if isinstance(problem["input"], date) else ""
+    return f"{key}: {message[0].lower()}{message[1:]}, got {_shown(problem['input'])}{hint}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """The end of a sentence about an unknown word: what was probably meant."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(sorted(known))})"
+
+
+def _follow(kind: type[Section], place: tuple[Any, ...]) -> tuple[type[Section], list[str]]:
+    """The settings class that holds the last key of pydantic's `place`, and the keys as they stand in the YAML.
+
+    Where a section has several forms, the place also holds the form's name, which is no key.
+    """
+    path: list[str] = []
+    for part in place:
+        forms = _forms(kind.model_fields[path[-1]].annotation) if path and path[-1] in kind.model_fields else []
+        chosen = [form for form in forms if len(forms) == 1 or _tag(form) == part]
+        kind = chosen[0] if chosen else kind
+        if not (len(forms) > 1 and chosen):
+            path.append(str(part))
+    return kind, path
+
+
+def _forms(annotation: Any) -> list[type[Section]]:
+    """The settings classes that an annotation names: itself, or the members of a union or a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [form for part in get_args(annotation) for form in _forms(part)]
+
+
+def _tag(form: type[Section]) -> str:
+    return str(get_args(form.model_fields["by"].annotation)[0])

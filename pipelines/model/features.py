@@ -1,0 +1,141 @@
+"""Features: raw inputs -> what the network takes, and its answer -> the target's own units; every layer has a name.
+
+A model is two graphs in one: the features, in which what was fitted on the training split is a constant, and the
+network proper, which is what is trained. They are joined again before saving, so that what is saved takes raw rows.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pipelines.config.settings import Data
+from pipelines.model import quantiles, statistics, temporal
+from pipelines.model.statistics import Fitted
+
+MOST_LOOKUPS = 100  # columns of words that have a layer each; more share one, which loads a hundred times faster
+
+
+def features(data: Data, fitted: Fitted) -> Any:
+    """keras.Model: the raw inputs -> [rows, width], of a sequence [rows, window, width], or for an image
+    [rows, height, width, channels]."""
+    import keras
+
+    if data.kind == "image":
+        image = keras.Input(data.shape, dtype="uint8", name="image")
+        return keras.Model({"image": image}, _normalised(image, fitted.mean, fitted.scale), name="features")
+    if data.kind == "sequence":
+        return _window(data, fitted)
+    inputs, parts = {}, []
+    if data.numbers:
+        inputs["numbers"] = numbers = keras.Input((len(data.numbers),), dtype="float64", name="numbers")
+        parts += _filled(numbers, fitted.mean, fitted.scale, fitted.edges)
+    if data.categories:
+        inputs["categories"] = words = keras.Input((len(data.categories),), dtype="string", name="categories")
+        if len(data.categories) > MOST_LOOKUPS:
+            parts.append(_all_one_hot(words, fitted.vocabularies))
+        else:
+            parts += [_one_hot(words, index, known) for index, known in enumerate(fitted.vocabularies)]
+    if data.dates:
+        inputs["dates"] = dates = keras.Input((len(data.dates),), dtype="float64", name="dates")
+        mean, scale = map(np.asarray, fitted.dates)
+        present = keras.ops.where(keras.ops.isnan(dates), mean, dates)
+        parts += [_normalised(present, mean, scale), temporal.calendar(dates)]
+    joined = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="joined")(parts)
+    return keras.Model(inputs, joined, name="features")
+
+
+def _window(data: Data, fitted: Fitted) -> Any:
+    """keras.Model: windows -> [rows, window, width]. What is known once (time, series) stands beside every step."""
+    import keras
+
+    numbers = keras.Input((data.window, len(data.past_numbers)), dtype="float64", name="past_numbers")
+    dates = keras.Input((len(data.dates),), dtype="float64", name="dates")
+    inputs, parts, once = {"past_numbers": numbers, "dates": dates}, _filled(numbers, *fitted.past), []
+    once.append(temporal.calendar(dates))
+    count = len(data.past_categories)
+    if count:
+        words = keras.Input((data.window, count), dtype="string", name="past_categories")
+        inputs["past_categories"] = words
+        parts += [_one_hot(words, index, known) for index, known in enumerate(fitted.vocabularies[:count])]
+    if data.fixed:
+        inputs["categories"] = words = keras.Input((len(data.fixed),), dtype="string", name="categories")
+        once += [_one_hot(words, index, known, count) for index, known in enumerate(fitted.vocabularies[count:])]
+    known_once = once[0] if len(once) == 1 else keras.layers.Concatenate(name="once")(once)
+    joined = keras.layers.Concatenate(name="joined")([*parts, temporal.steps(known_once, data.window)])
+    return keras.Model(inputs, joined, name="features")
+
+
+def _normalised(values: Any, mean: Any, scale: Any) -> Any:
+    """(values - mean) / scale in doubles, so that a large offset costs no precision, then float32.
+
+    Keras' layers would do it in fewer digits: Normalization divides by no less than 1e-7, and Rescaling rounds what
+    it is given to float32.
+    """
+    import keras
+
+    shifted = keras.ops.subtract(keras.ops.cast(values, "float64"), np.asarray(mean))
+    return keras.ops.cast(keras.ops.divide(shifted, np.asarray(scale)), "float32")
+
+
+def _filled(numbers: Any, mean: Any, scale: Any, edges: list[list[float]] | None = None) -> list[Any]:
+    """Numbers normalised or as shares of bins, a missing one at the mean; beside each, whether it was missing."""
+    import keras
+
+    missing = keras.ops.isnan(numbers)
+    present = keras.ops.where(missing, np.asarray(mean), numbers)
+    values = quantiles.encoded(present, edges) if edges else _normalised(present, mean, scale)
+    return [values, keras.ops.cast(missing, "float32")]
+
+
+def _one_hot(words: Any, index: int, known: list[str], before: int = 0) -> Any:
+    """One column of words -> one position for each known word, and a first one for all others and for none.
+
+    before: columns of other words whose layers are named already.
+    """
+    import keras
+
+    column = words[..., index : index + 1] if len(words.shape) > 2 else words[:, index : index + 1]
+    lookup = keras.layers.StringLookup(vocabulary=known, output_mode="one_hot", name=f"category_{before + index}")
+    return lookup(column)
+
+
+def _all_one_hot(words: Any, vocabularies: list[list[str]]) -> Any:
+    """Words [rows, columns] -> what `_one_hot` gives for each column, side by side: one lookup for all of them.
+
+    A word has one number in every column. A position is 1 where its column holds its word, and the first position of a
+    column where none of the others is.
+    """
+    import keras
+
+    ops = keras.ops
+    every = sorted({word for known in vocabularies for word in known})
+    number = {word: index for index, word in enumerate(every, 1)}
+    sizes = np.array([len(known) for known in vocabularies])
+    ends = np.cumsum(sizes)
+    found = keras.layers.StringLookup(vocabulary=every, name="categories_lookup")(words)
+    beside = ops.take(found, np.repeat(np.arange(len(sizes)), sizes), axis=1)
+    holds = ops.equal(beside, np.array([number[word] for known in vocabularies for word in known]))
+    holds = ops.cast(holds, "int32")
+    until = ops.cumsum(holds, axis=1)  # words found up to each position; a column has one or none
+    upto = ops.take(until, ends - 1, axis=1)
+    before = ops.concatenate([ops.zeros_like(upto[:, :1]), upto[:, :-1]], axis=1)
+    unknown = ops.subtract(1, ops.subtract(upto, before))
+    firsts = ends - sizes + np.arange(len(sizes))  # where the first position of each column goes
+    order = np.empty(ends[-1] + len(sizes), np.int64)
+    order[firsts] = np.arange(len(sizes))
+    order[np.delete(np.arange(len(order)), firsts)] = len(sizes) + np.arange(ends[-1])
+    return ops.cast(ops.take(ops.concatenate([unknown, holds], axis=1), order, axis=1), "float32")
+
+
+def whole(before: Any, trained: Any, fitted: Fitted) -> Any:
+    """keras.Model: raw inputs -> probabilities [rows, classes], or the target in its own units [rows, 1]."""
+    import keras
+
+    answer = trained(before.output)
+    if not fitted.classes:
+        mean, scale = fitted.target
+        answer = keras.layers.Rescaling(scale, offset=mean, name="target_units")(answer)
+    if fitted.changes:
+        last = statistics.last_known(before.input, fitted.past)
+        answer = keras.layers.Add(name="changed")([answer, keras.ops.cast(last, "float32")])
+    return keras.Model(before.input, answer, name="model")

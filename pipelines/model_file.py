@@ -1,0 +1,335 @@
+"""The whole of models/<model>.yaml, checked at once, before anything runs.
+
+Each section is declared where it is used; this page only puts them together and checks what spans sections.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from pipelines.check import Check
+from pipelines.clean import Clean, HashSplit
+from pipelines.config import settings, user_code
+from pipelines.config.rules import Rules
+from pipelines.config.settings import Data, Section
+from pipelines.errors import DataError, SettingsError
+from pipelines.evaluate import Evaluate
+from pipelines.ingest import Ingest
+from pipelines.model.metrics import METRICS
+from pipelines.readers import sources
+from pipelines.safety import regular_files
+from pipelines.train import Train
+from pipelines.validate import Validate
+
+
+class Slice(Section):
+    """Some of the test rows, by one column: those with one of `values`, or those from `at_least` to `below`."""
+
+    column: str  # a feature, a carried column, or the target
+    values: list[str | int | float] = []
+    at_least: float | None = None
+    below: float | None = None
+    margin: float | None = Field(None, ge=0)  # in place of the model's own
+
+    @model_validator(mode="after")
+    def _chooses_rows(self) -> "Slice":
+        edges = self.at_least is not None or self.below is not None
+        if bool(self.values) == edges:
+            raise ValueError("a slice has either `values`, or `at_least` and/or `below`")
+        return self
+
+
+class Promote(Section):
+    """When a candidate becomes champion."""
+
+    metric: str  # one of evaluate.metrics
+    at_least: float | None = None  # the floor, for a metric where more is better
+    at_most: float | None = None  # the same, where less is better
+    margin: float = Field(0.0, ge=0)  # how much worse than the champion still counts as not worse, in the metric's unit
+    require: Literal["not_worse", "better"] = "not_worse"
+    slices: dict[str, Slice] = {}  # groups of rows on which it must not be worse either
+    largest_mb: float | None = Field(None, gt=0)  # of the model folder
+    slowdown: float | None = Field(None, gt=0)  # most of the champion's time for a prediction, as a ratio
+
+
+CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+
+
+class Schedule(Section):
+    """When a tick comes, and when a tick retrains; {} for never."""
+
+    cron: str | None = None  # five fields
+    every_seconds: int | None = Field(None, ge=1)
+    rrule: str | None = None  # of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO
+    timezone: str = "UTC"
+    new_rows: int | None = Field(None, ge=1)  # a tick retrains when at least so many rows are new,
+    new_percent: float | None = Field(None, gt=0)  # or so many per cent of those that were there (neither: any row),
+    champion_days: float | None = Field(None, gt=0)  # or with any news, when the champion is older
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, text: str | None) -> str | None:
+        if text is None:
+            return text
+        if len(text.split()) != len(CRON):
+            raise ValueError(f"{text!r} is not five fields: {' '.join(CRON)}")
+        for field, (name, (low, high)) in zip(text.split(), CRON.items(), strict=True):
+            if any(not low <= int(number) <= high for number in re.findall(r"(?<!/)\b\d+", field)):
+                raise ValueError(f"{text!r}: the {name} {field!r} is not between {low} and {high}")
+        return text
+
+    @field_validator("rrule")
+    @classmethod
+    def _known_rule(cls, text: str | None) -> str | None:
+        from dateutil.rrule import rrulestr
+
+        try:
+            if text is not None:
+                rrulestr(text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{text!r} is not a rule such as FREQ=WEEKLY;BYDAY=MO;BYHOUR=3: {error}") from error
+        return text
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone: write one such as UTC or Europe/Berlin") from error
+        return name
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> "Schedule":
+        if sum(value is not None for value in (self.cron, self.every_seconds, self.rrule)) > 1:
+            raise ValueError("a schedule has one of `cron`, `every_seconds` and `rrule`")
+        return self
+
+    @property
+    def words(self) -> str:
+        """As people read it; "" for none."""
+        every = f"every {self.every_seconds} s" if self.every_seconds else ""
+        found = self.cron or every or self.rrule
+        return f"{found} {self.timezone}" if found and not every else found or ""
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "ingest": Ingest,
+    "validate": Validate,
+    "clean": Clean,
+    "check": Check,
+    "train": Train,
+    "evaluate": Evaluate,
+    "promote": Promote,
+    "schedule": Schedule,
+}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A model's YAML, checked. `raw` is the file as it was read."""
+
+    model: str
+    raw: dict[str, Any]
+    sections: dict[str, Section]
+
+    @property
+    def data(self) -> Data:
+        return cast(Data, self.sections["data"])
+
+    @property
+    def ingest(self) -> Ingest:
+        return cast(Ingest, self.sections["ingest"])
+
+    @property
+    def train(self) -> Train:
+        return cast(Train, self.sections["train"])
+
+    @property
+    def evaluate(self) -> Evaluate:
+        return cast(Evaluate, self.sections["evaluate"])
+
+    @property
+    def promote(self) -> Promote:
+        return cast(Promote, self.sections["promote"])
+
+    @property
+    def schedule(self) -> Schedule:
+        return cast(Schedule, self.sections["schedule"])
+
+
+def check(model: str) -> Declaration:
+    """The declaration of a model. Raises RequestError if there is none, SettingsError for the first section
+    that is wrong."""
+    declaration = of(model, settings.read(model))
+    path = settings.FOLDER / f"{model}.py"
+    if not os.path.lexists(path):
+        raise SettingsError(
+            f"{path} is missing: every model has one, if only a docstring.",
+            f"Restore it, or create it with a docstring: git checkout -- {path}",
+        )
+    try:
+        regular_files.check(path, [Path.cwd()])
+    except DataError as error:
+        raise SettingsError(error.what, error.do) from error
+    return declaration
+
+
+def of(model: str, raw: dict[str, Any]) -> Declaration:
+    """The declaration that the text of a model's YAML is. Raises SettingsError."""
+    path = settings.FOLDER / f"{model}.yaml"
+    for key in raw:
+        if key not in (*SECTIONS, "format"):
+            raise SettingsError(
+                f"{path}: {key}: unknown section{settings.nearest(str(key), list(SECTIONS))}.",
+                "Correct the file and run again.",
+            )
+    sections = {name: settings.parse(model, name, raw.get(name), kind) for name, kind in SECTIONS.items()}
+    declaration = Declaration(model, raw, sections)
+    for key, problem in _contradictions(declaration):
+        raise SettingsError(f"{path}: {key}: {problem}.", "Correct the file and run again.")
+    return declaration
+
+
+def _contradictions(found: Declaration) -> list[tuple[str, str]]:
+    """What no section can see alone: (key, what is wrong)."""
+    return [
+        *_of_source(found),
+        *_of_columns(found),
+        *_of_dates(found),
+        *_of_network(found),
+        *_of_metrics(found),
+        *_of_slices(found),
+    ]
+
+
+def _of_source(found: Declaration) -> list[tuple[str, str]]:
+    source, project = found.ingest.source, Path.cwd().resolve()
+    if not source.isprintable() or source.startswith("~"):
+        return [("ingest.source", f"{source!r} is no path: write it out, in letters that can be seen, without ~")]
+    name = source.removeprefix("builtin:")
+    if name != source:
+        known = list(sources.BUILTIN)
+        return [] if name in known else [("ingest.source", f"no built-in set {name!r}{settings.nearest(name, known)}")]
+    if sources.followed(source):
+        return [("ingest.source", problem)] if (problem := _of_address(source, found.data.kind)) else []
+    if not Path(source).resolve().is_relative_to(project):
+        hint = f"write its whole path, or copy it into data/incoming/{found.model}/"
+        return [("ingest.source", f"{source!r} lies outside the project; {hint}")]
+    return []
+
+
+def _of_address(source: str, kind: str) -> str:
+    """What is wrong with a path or URL to follow, or ""."""
+    address = urlsplit(source)
+    if address.scheme not in ("", "https", "s3") and address.hostname not in ("127.0.0.1", "localhost"):
+        return f"{address.scheme}:// is not followed: write https://, s3://, or the whole path of a file or folder"
+    if address.password or address.username:
+        return "a login does not belong into a file: give it to DVC or to the environment (README, Sources)"
+    if address.scheme.startswith("http") and address.path.endswith("/") and kind != "image":  # MNIST's four files
+        return f"{source!r} is a folder, which the web does not list: name one file"
+    return ""
+
+
+def _of_columns(found: Declaration) -> list[tuple[str, str]]:
+    data, split = found.data, cast(Clean, found.sections["clean"]).split
+    every = [*data.columns, *(["image"] if data.kind == "image" else []), data.target]
+    needed = split.key if isinstance(split, HashSplit) else [split.column]
+    problems = [
+        ("clean.split", f"there is no column {name!r}{settings.nearest(name, every)}")
+        for name in needed
+        if name not in every
+    ]
+    seen = [*data.columns, data.target, "row_id", *(settings.PIXELS if data.kind == "image" else [])]
+    windowed = {*data.past_numbers, *data.past_categories} if data.kind == "sequence" else set()
+    for section in ("validate", "check"):
+        seen = seen if section == "validate" else [name for name in seen if name not in windowed]
+        for index, rule in enumerate(cast(Rules, found.sections[section]).rules):
+            problems += [
+                (f"{section}.rules.{index}", f"there is no column {column!r}{settings.nearest(str(column), seen)}")
+                for column in rule.columns
+                if column not in seen and not str(column).startswith(user_code.OWN)
+            ]
+    return problems
+
+
+def _of_dates(found: Declaration) -> list[tuple[str, str]]:
+    data, config = found.data, found.ingest
+    problems = []
+    for key, names in (("dates", config.dates), ("instants", config.instants)):
+        problems += [
+            (f"ingest.{key}", f"{name!r} is no column of role date{settings.nearest(name, data.dates)}")
+            for name in names
+            if name not in data.dates
+        ]
+    if config.instants and config.timezone is None:
+        problems.append(("ingest.timezone", "say by which clock the parts of `instants` are written, such as UTC"))
+    if data.kind == "sequence":
+        split = cast(Clean, found.sections["clean"]).split
+        if split.by != "time" or split.column != data.time:
+            why = "windows of neighbouring rows overlap, so any other split would train on what it is tested on"
+            problems.append(("clean.split", f"a sequence is split `by: time`, by its column {data.time!r}: {why}"))
+    return problems
+
+
+def _of_network(found: Declaration) -> list[tuple[str, str]]:
+    train, data = cast(Train, found.sections["train"]), found.data
+    problems = []
+    if data.kind == "table" and train.network in ("cnn", "rnn"):
+        problems.append(("train.network", f"{train.network!r} needs images or a sequence, and data.kind is 'table'"))
+    if data.kind != "image" and train.augment is not None:
+        problems.append(("train.augment", f"only images are turned and moved, and data.kind is {data.kind!r}"))
+    if data.kind != "sequence" and train.predict is not None:
+        problems.append(("train.predict", f"it belongs to a sequence, and data.kind is {data.kind!r}"))
+    if data.kind != "table" and train.numbers != "scaled":
+        problems.append(("train.numbers", f"only the numbers of a table have bins, and data.kind is {data.kind!r}"))
+    if data.kind == "image" and train.min_count > 1:
+        problems.append(("train.min_count", "an image has no categories"))
+    if data.task == "regression":
+        if train.loss == "cross_entropy":
+            problems.append(("train.loss", "'cross_entropy' belongs to a classification"))
+        if train.class_weights != "equal":
+            problems.append(("train.class_weights", "a regression has no classes"))
+    return problems
+
+
+def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
+    task, promote = found.data.task, found.promote
+    fitting = [name for name, metric in METRICS.items() if metric.task == task]
+    for name in found.evaluate.metrics:
+        if name not in fitting:
+            return [("evaluate.metrics", f"no metric {name!r} for a {task}{settings.nearest(name, fitting)}")]
+    if promote.metric not in found.evaluate.metrics:
+        hint = settings.nearest(promote.metric, found.evaluate.metrics)
+        return [("promote.metric", f"{promote.metric!r} is not one of evaluate.metrics{hint}")]
+    right, wrong = ("at_least", "at_most") if METRICS[promote.metric].greater_is_better else ("at_most", "at_least")
+    if getattr(promote, wrong) is not None or getattr(promote, right) is None:
+        return [(f"promote.{right}", f"the floor of {promote.metric} is written as `{right}`")]
+    return []
+
+
+def _of_slices(found: Declaration) -> list[tuple[str, str]]:
+    data, words = found.data, {*found.data.categories, *found.data.dates, *found.data.carried}
+    if data.task == "classification" and data.label == "text":
+        words.add(data.target)
+    problems = []
+    for name, part in found.promote.slices.items():
+        lists = data.past_numbers + data.past_categories if data.kind == "sequence" else []
+        where, known = (
+            f"promote.slices.{name}",
+            [column for column in (*data.columns, data.target) if column not in lists],
+        )
+        if part.column not in known:
+            problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
+        elif part.column in data.sensitive:
+            problems.append((where, f"{part.column!r} is sensitive: no group of rows is made of it"))
+        elif part.column in words and not part.values:
+            problems.append((where, f"{part.column!r} holds text: choose its rows by `values`"))
+    return problems

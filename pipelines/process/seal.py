@@ -1,0 +1,161 @@
+"""Sealed stages: nothing that a stage reads may change while it runs, not even for a moment.
+
+A file is known by what the kernel keeps about it. Its change time moves with every write and rename and cannot be set
+by hand, so a file that was changed and changed back is found too, and none has to be read. This page imports nothing
+of the project at its top: it is the first to be loaded, and signs the modules before Python reads them.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[1]
+Signature = tuple[int, ...]
+
+
+def modules(stage: str) -> list[Path]:
+    """The stage's module, every module of the project that it imports, directly or not, inside functions too, and the
+    packages that these lie in."""
+    found: set[Path] = set()
+    waiting = {PACKAGE / f"{stage}.py"}
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        waiting |= _imported(path) - found
+    return sorted(found)
+
+
+def _imported(path: Path) -> set[Path]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {file for name in names for file in _files_of(name)}
+
+
+def _files_of(name: str) -> set[Path]:
+    """The file of a module of this package and those of the packages around it; none of another package's, or of a
+    name that is not a module."""
+    top, *parts = name.split(".")
+    if top != PACKAGE.name:
+        return set()
+    around = [PACKAGE.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts) + 1)]
+    return {file for file in [*around, PACKAGE.joinpath(*parts).with_suffix(".py")] if file.is_file()}
+
+
+def files(stage: str, model: str) -> dict[str, Path]:
+    """Every file that a stage depends on, by the name that a person knows it by; not the model's YAML."""
+    data = [file for path in _declaration(stage, model)["deps"] for file in _data(Path(path))]
+    found = [*modules(stage), *(file for path in data for file in _files(path))]
+    return {_named(path): path for path in found if path.is_file()}
+
+
+def signature(path: Path) -> Signature | None:
+    """None if there is no such file."""
+    try:
+        about = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+def sign(paths: list[Path]) -> dict[Path, Signature | None]:
+    """Every file among the paths and below those that are folders."""
+    return {file: signature(file) for path in paths for file in _files(path)}
+
+
+def _files(path: Path) -> list[Path]:
+    return [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+
+
+def changed(before: dict[Path, Signature | None]) -> list[Path]:
+    """Those that are no longer what they were, in order. A folder that gained or lost a file is one of them."""
+    return [path for path, old in before.items() if signature(path) != old]
+
+
+class Seal:
+    """What one run of a stage depends on: modules, data, and its sections of the model's YAML."""
+
+    def __init__(self, stage: str, model: str):
+        self.stage = stage
+        self._files = sign(modules(stage))
+        declared = _declaration(stage, model)
+        self._files |= sign([file for path in declared["deps"] for file in _data(Path(path))])
+        self._settings = [_Sections(Path(path), keys) for path, keys in declared["params"].items()]
+
+    def check(self) -> None:
+        """Raises IntegrityError, naming the first file that has changed."""
+        from pipelines.errors import IntegrityError
+
+        found = [*(_named(path) for path in changed(self._files)), *filter(None, (s.changed() for s in self._settings))]
+        if found:
+            raise IntegrityError(
+                f"{found[0]} changed while the stage {self.stage} was running, so it is not known what its outputs "
+                "were made of: they are not recorded.",
+                "Run again when nothing edits the project's files.",
+            )
+
+
+class _Sections:
+    """The sections of a YAML file that a stage reads. Others may change meanwhile: no stage sees them."""
+
+    def __init__(self, path: Path, keys: list[str]):
+        self._path, self._keys = path, keys
+        self._before, self._text = sign([path]), path.read_bytes() if path.is_file() else b""
+
+    def changed(self) -> str:
+        """What to name, or nothing."""
+        if not changed(self._before):
+            return ""
+        now = self._path.read_bytes() if self._path.is_file() else b""
+        if now == self._text:
+            return f"{self._path} (rewritten with the same text)"
+        try:
+            before, after = _load(self._text), _load(now)
+        except ValueError:
+            return f"{self._path} (no longer valid YAML)"
+        edited = [key for key in self._keys if before.get(key) != after.get(key)]
+        return f"{self._path} ({', '.join(edited)})" if edited else ""
+
+
+def _declaration(stage: str, model: str) -> dict[str, Any]:
+    """What dvc.yaml says of a stage: deps, and params by file. Raises RequestError if it says nothing."""
+    from pipelines.errors import RequestError
+
+    path = Path("dvc.yaml")
+    entry = (_load(path.read_bytes()) if path.is_file() else {}).get("stages", {}).get(stage)
+    if entry is None:
+        raise RequestError(f"dvc.yaml has no stage {stage!r}.", "Run stages from the project's folder.")
+    entry = entry.get("do", entry)
+    params = [item for item in entry.get("params", []) if isinstance(item, dict)]
+    return {
+        "deps": [dep.replace("${item}", model) for dep in entry.get("deps", [])],
+        "params": {path.replace("${item}", model): keys for item in params for path, keys in item.items()},
+    }
+
+
+def _data(path: Path) -> list[Path]:
+    """A dependency that is no module; with a pin, what is pinned."""
+    if path.parts[0] == PACKAGE.name:
+        return []
+    return [path, path.parent / "source"] if path.name == "pin.json" else [path]
+
+
+def _load(text: bytes) -> dict[str, Any]:
+    """Raises ValueError for text that is not a YAML mapping."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe").load(text.decode())
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(content, dict):
+        raise ValueError("not a mapping")
+    return content
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE.parent) if path.is_relative_to(PACKAGE) else path)

@@ -1,0 +1,153 @@
+"""Dates: text in a declared form, or parts in several columns -> instants in UTC, as the ISO text of raw.parquet.
+
+What an instant is depends on the text and the declared zone alone, never on this machine's.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import field_validator
+
+from pipelines.config.settings import Section
+from pipelines.errors import DataError
+
+if TYPE_CHECKING:  # half a second to import, and needed only where there are dates
+    import pandas as pd
+
+ISO = "ISO"
+PARTS = ("year", "month", "day", "hour", "minute", "second")
+OFFSET = re.compile(r"\d[Tt ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$")  # at the end of an ISO instant
+WHOLE = (
+    "%Y-%m-%dT%H:%M:%S+00:00"  # of a timestamp in whole seconds; one in microseconds is written with six digits more
+)
+
+
+class Dates(Section):
+    """The keys of `ingest:` that say how dates are written."""
+
+    dates: dict[str, str] = {}  # column to ISO, or to a format of strptime such as "%d.%m.%Y %H:%M"
+    instants: dict[str, list[str]] = {}  # column to the number columns that make it: year, month, day, hour, ...
+    timezone: str | None = None  # of dates without an offset, such as Europe/Berlin
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        try:
+            return name if name is None else ZoneInfo(name).key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone: write one such as UTC or Europe/Berlin") from error
+
+    @field_validator("instants")
+    @classmethod
+    def _parts_in_order(cls, found: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, parts in found.items():
+            if not 3 <= len(parts) <= len(PARTS):
+                raise ValueError(f"{name!r} needs from three to six columns: {', '.join(PARTS)}, in this order")
+        return found
+
+
+def read(batch: pa.RecordBatch, names: list[str], config: Any, first: int, kept: list[str]) -> pa.RecordBatch:
+    """The batch with its date columns `names` as ISO text in UTC; a missing one is null.
+
+    config: of ingest, with `missing`. first: the number of the first row, for messages. The parts of an instant are
+    left out unless they are among `kept`. Raises DataError naming the row, the column and the value that is no date.
+    """
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in names:
+        if name in config.instants:
+            columns[name] = _joined(name, columns, config, first)
+        elif name in columns:
+            columns[name] = _read(name, columns[name], config, first)
+    parts = {part for name in names for part in config.instants.get(name, [])} - set(kept)
+    chosen = {name: values for name, values in columns.items() if name not in parts}
+    return pa.RecordBatch.from_arrays(list(chosen.values()), names=list(chosen))
+
+
+def _read(name: str, column: pa.Array, config: Any, first: int) -> pa.Array:
+    import pandas as pd
+
+    values = column.to_pandas()
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        found = pd.to_datetime(values)
+        return _text(found.dt.tz_convert("UTC") if found.dt.tz else _local(name, found, values, config, first))
+    text = values.astype("str").str.strip().mask(values.isna())
+    text = text.mask(text.isin(config.missing))
+    form = config.dates.get(name, ISO)
+    known = "ISO8601" if form == ISO else form
+    try:
+        found = pd.to_datetime(text, format=known, utc=True, errors="coerce")
+    except ValueError as error:
+        raise DataError(
+            f"{form!r}, the form of the date {name!r}, is none: {error}.",
+            "Correct `ingest: dates:` in the model's YAML.",
+        ) from error
+    _check(name, text, found, first, f"no date of the form {form}")
+    with_offset = text.str.contains(OFFSET).fillna(False).astype(bool) if form == ISO else "%z" in form
+    naive = found.notna() & ~pd.Series(with_offset, found.index)
+    if naive.any():
+        found = found.where(~naive, _local(name, found.where(naive).dt.tz_localize(None), text, config, first))
+    return _text(found)
+
+
+def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) -> pa.Array:
+    """One instant of each row, from whole numbers in several columns."""
+    import pandas as pd
+
+    wanted = config.instants[name]
+    if absent := [part for part in wanted if part not in columns]:
+        raise DataError(
+            f"The data have no column {absent[0]!r}, a part of {name!r}.",
+            "Correct `ingest: instants:` in the model's YAML.",
+        )
+    if name in columns:
+        raise DataError(
+            f"The data have a column {name!r} already, which is to be made of {', '.join(wanted)}.",
+            "Choose another name under `ingest: instants:`.",
+        )
+    cells = pd.DataFrame({part: columns[column].to_pandas() for part, column in zip(PARTS, wanted, strict=False)})
+    text = cells.astype("str").apply(lambda column: column.str.strip())
+    missing = (cells.isna() | text.isin(config.missing)).any(axis=1)
+    numbers = text.apply(pd.to_numeric, errors="coerce")
+    numbers = numbers.where(numbers.eq(numbers.round()))
+    found = pd.to_datetime(numbers, errors="coerce").mask(missing)
+    shown = text.iloc[:, 0].str.cat(text.iloc[:, 1:], sep="-", na_rep="").mask(missing)
+    _check(name, shown, found, first, f"no instant of {', '.join(wanted)}")
+    return _text(_local(name, found, shown, config, first))
+
+
+def _local(name: str, found: "pd.Series", shown: "pd.Series", config: Any, first: int) -> "pd.Series":
+    """Dates without an offset -> instants, by the clock of the declared zone."""
+    if config.timezone is None:
+        if not found.notna().any():
+            return found.dt.tz_localize("UTC")
+        row = int(found.notna().to_numpy().argmax())
+        raise DataError(
+            f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} has no offset, so it is no instant.",
+            "Say under `ingest: timezone:` by which clock the dates are written, such as UTC or Europe/Berlin.",
+        )
+    there = found.dt.tz_localize(config.timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+    why = f"there is no such hour, or there are two, in {config.timezone} where clocks are changed"
+    _check(name, shown.mask(found.isna()), there, first, why)
+    return there
+
+
+def _check(name: str, text: "pd.Series", found: "pd.Series", first: int, why: str) -> None:
+    """Raises DataError for the first text that became no date."""
+    wrong = (text.notna() & found.isna()).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"Row {first + row}, column {name!r}: {str(text.iloc[row])!r}: {why}.",
+            "Correct the source, or `dates`, `timezone` or `missing` under `ingest:` in the model's YAML.",
+        )
+
+
+def _text(found: "pd.Series") -> pa.Array:
+    """ISO text in UTC, with a fraction only where there is one, so that an instant is written in one way."""
+    exact = pa.array(found.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True, safe=False)
+    seconds = exact.cast(pa.timestamp("s"), safe=False)
+    whole = pc.equal(seconds.cast(pa.timestamp("us")), exact)
+    return pc.if_else(whole, pc.strftime(seconds, WHOLE), pc.strftime(exact, WHOLE))

@@ -1,0 +1,79 @@
+"""Died: a stage whose process was killed or broke off is told with what may have ended it; another failure is not."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from flows.graph import crash_report
+from flows.graph.pipeline import Graph
+from flows.project.environment import Project
+from pipelines.errors import StageError
+from tests.support.clone import git
+
+STAGES = """
+stages:
+  {stage}:
+    foreach: [x]
+    do:
+      cmd: {command}
+      outs: [out]
+"""
+MEANS = (
+    "So ends what a person kills, what the system kills because memory is short, and where a library breaks off for "
+    "want of memory. {do}, or give it more memory; what it printed is in {log}."
+)
+TRAIN, OTHER = "Lower train.batch_size, or declare train.micro_batch: rows at once", "Run it again"
+
+
+@pytest.fixture
+def failing(tmp_path, monkeypatch) -> Callable[[str, str], str]:
+    """What is told of a stage with this command, in a DVC project."""
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "-q")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+
+    def run(stage: str, command: str) -> str:
+        (tmp_path / "dvc.yaml").write_text(STAGES.format(stage=stage, command=command))
+        with Graph(Project(tmp_path, tmp_path, "", ""), "x") as graph, pytest.raises(StageError) as told:
+            graph.reproduce(f"{stage}@x", tmp_path / "log")
+        assert told.value.kind == ""
+        return str(told.value)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("stage", "command", "status", "do"),
+    [
+        ("train", "kill -ABRT $$", 134, TRAIN),
+        ("train", "sh -c 'kill -SEGV $$'; exit $?", 139, TRAIN),
+        ("check", "kill -KILL $$", 137, OTHER),
+    ],
+)
+def test_a_process_that_was_killed_or_broke_off_is_told(failing, tmp_path, stage, command, status, do):
+    assert failing(stage, command) == (
+        f"The process of `{stage}` ended without a word (exit status {status}). "
+        + MEANS.format(do=do, log=tmp_path / "log")
+    )
+
+
+def test_the_last_line_that_may_be_the_cause_is_shown(failing, tmp_path):
+    lines = ["note: begun", "OOM when allocating", "  what():  std::bad_alloc", "and so on"]
+    command = "'printf \"" + "\\n".join(lines) + "\" > $RATCHET_STAGE_LOG; kill -ABRT $$'"
+    assert failing("train", command) == (
+        "The process of `train` ended without a word (exit status 134), and the last that it wrote is: what(): "
+        "std::bad_alloc. " + MEANS.format(do=TRAIN, log=tmp_path / "log")
+    )
+
+
+@pytest.mark.parametrize("command", ["kill -INT $$", f"exit {crash_report.INTERRUPTED}"])
+def test_one_that_ends_by_ctrl_c_interrupts_the_run(failing, command):
+    with pytest.raises(KeyboardInterrupt):
+        failing("train", command)
+
+
+@pytest.mark.parametrize("status", [1, 2, 127, 128])
+def test_a_command_that_fails_by_itself_is_not_taken_for_one(failing, status):
+    assert failing("train", f"exit {status}") == f"failed to run: exit {status}, exited with {status}"

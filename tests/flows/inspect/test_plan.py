@@ -1,0 +1,119 @@
+"""Plan: reuse, run or blocked, and the reason in words that name a parameter or a file."""
+
+from typing import Any
+
+import pytest
+
+from flows.inspect import plan
+from pipelines.__main__ import STAGES
+from tests.support.clone import answer, clone, command, edit, git, ratchet
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone in which diabetes has been made by hand, and that nobody edits."""
+    folder = clone(tmp_path_factory.mktemp("plan"))
+    done = command(folder, "dvc", "repro", "evaluate@diabetes")
+    assert done.returncode == 0, done.stderr
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "made")
+    return folder
+
+
+def planned(project) -> dict[str, dict[str, Any]]:
+    before = git(project, "status", "--porcelain")
+    found = answer(project, "plan", "diabetes")
+    assert git(project, "status", "--porcelain") == before
+    assert [stage["name"] for stage in found["stages"]] == list(STAGES)
+    return {stage["name"]: stage for stage in found["stages"]}
+
+
+def states(found: dict[str, dict[str, Any]]) -> list[str]:
+    return [stage["state"] for stage in found.values()]
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(request):
+    yield
+    if "project" in request.fixturenames:
+        folder = request.getfixturevalue("project")
+        git(folder, "checkout", "-q", "--", ".")
+        targets = [f"{stage}@diabetes" for stage in STAGES]
+        assert command(folder, "dvc", "checkout", "--force", *targets).returncode == 0
+
+
+def test_with_nothing_changed_everything_is_reused(project):
+    found = planned(project)
+    assert states(found) == ["reuse"] * 6
+    assert not any(stage["reasons"] for stage in found.values())
+
+
+def test_a_changed_parameter_is_told_with_both_values(project):
+    edit(project / "models/diabetes.yaml", "learning_rate: 0.001", "learning_rate: 0.01")
+    found = planned(project)
+    assert states(found) == ["reuse"] * 4 + ["run"] * 2
+    assert found["train"]["reasons"] == ["parameter train.learning_rate 0.001 -> 0.01"]
+    assert found["evaluate"]["reasons"] == ["data/diabetes/model is made anew"]
+
+
+@pytest.mark.parametrize(
+    ("path", "first"), [("pipelines/clean.py", "clean"), ("pipelines/model/metrics.py", "evaluate")]
+)
+def test_a_changed_module_is_named_by_the_first_stage_that_imports_it(project, path, first):
+    (project / path).write_text((project / path).read_text() + "# a comment\n")
+    found = planned(project)
+    assert states(found) == ["reuse"] * STAGES.index(first) + ["run"] * (6 - STAGES.index(first))
+    assert found[first]["reasons"] == [f"{path} changed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("models/diabetes.yaml", "margin: 3", "margin: 4"),
+        ("models/diabetes.yaml", "0 5 * * 1", "0 6 * * 1"),
+        ("flows/report/progress.py", '"dots"', '"line"'),
+        ("pipelines/__main__.py", "This was not foreseen", "Unforeseen"),
+    ],
+)
+def test_the_gate_the_schedule_and_what_is_said_reuse_everything(project, path, old, new):
+    edit(project / path, old, new)
+    assert states(planned(project)) == ["reuse"] * 6
+
+
+def test_a_lost_output_comes_from_the_cache_and_an_edited_one_is_made_again(project):
+    (project / "data/diabetes/train.parquet").unlink()
+    found = planned(project)
+    assert states(found) == ["reuse"] * 6
+    assert found["clean"]["reasons"] == ["data/diabetes/train.parquet is gone", "the result is in DVC's cache"]
+    raw = project / "data/diabetes/raw.parquet"
+    raw.chmod(0o644)
+    raw.write_bytes(b"nonsense")
+    assert planned(project)["ingest"]["reasons"][0] == "data/diabetes/raw.parquet changed"
+
+
+def test_a_source_that_cannot_be_had_blocks_the_stages_and_says_why(project):
+    edit(project / "models/diabetes.yaml", '"builtin:diabetes"', "data/incoming/diabetes")
+    found = planned(project)
+    assert states(found) == ["blocked"] * 6
+    assert found["ingest"]["reasons"][0].startswith("The source data/incoming/diabetes ")
+    assert found["validate"]["reasons"][0] == "ingest is blocked"
+
+
+def test_an_unknown_model_is_refused(project):
+    done = ratchet(project, "plan", "diabets")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Did you mean 'diabetes'" in done.stderr
+
+
+def test_a_stage_that_never_ran_says_so():
+    now = {"cmd": "c", "params": {}, "deps": {}, "outs": {"o": ""}}
+    assert plan.changes(None, now, [], set()) == ["it has never run"]
+
+
+def test_a_parameter_that_came_or_went_is_told():
+    old = {"cmd": "c", "params": {"f": {"train": {"a": 1, "b": 2}}}}
+    new = {"cmd": "c", "params": {"f": {"train": {"a": 1, "c": {"d": 3}}}}, "deps": {}, "outs": {}}
+    assert plan.changes(old, new, [], set()) == [
+        "parameter train.b 2 -> (not set)",
+        "parameter train.c.d (not set) -> 3",
+    ]

@@ -1,0 +1,44 @@
+"""Commented YAML: whatever the names and values are, what is read back is what was written."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from flows.new import yaml_comments
+from flows.new.yaml_comments import Said
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+SINGLES = st.one_of(TEXTS, st.integers(-(10**9), 10**9), st.booleans(), st.floats(-1e9, 1e9, width=32))
+VALUES = st.recursive(
+    SINGLES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6
+)
+REASONS = st.builds(Said, VALUES, TEXTS)
+
+
+def read(text: str) -> dict:
+    return dict(YAML(typ="safe", pure=True).load(io.StringIO(text)))
+
+
+@given(st.dictionaries(TEXTS, st.dictionaries(TEXTS, VALUES | REASONS | st.lists(REASONS, max_size=3), max_size=3)))
+def test_what_is_written_is_read_back_without_its_reasons(content):
+    whole = {"format": 1} | {name: part for name, part in content.items() if name != "format"}
+    assert read(yaml_comments.text("a head", whole)) == yaml_comments.plain(whole)
+
+
+def test_a_reason_stands_on_the_line_of_its_value():
+    inner = {"columns": {"age": Said("number", "17 to 90")}, "rules": [Said({"rule": "x", "low": 1}, "seen")]}
+    text = yaml_comments.text("one\ntwo", {"format": 1, "data": inner, "check": {}})
+    assert text == (
+        "# one\n# two\nformat: 1\n\ndata:\n  columns:\n    age: number  # 17 to 90\n  rules:\n"
+        "    - {rule: x, low: 1}  # seen\n\ncheck: {}\n"
+    )
+
+
+@pytest.mark.parametrize("why", ["a\nb: c", "\x1b[31mred", "a\u2028b", "\x00"])
+def test_a_reason_cannot_become_anything_else(why):
+    text = yaml_comments.text("", {"format": 1, "data": {"a": Said(1, why)}})
+    assert read(text) == {"format": 1, "data": {"a": 1}}
+    assert "\x1b" not in text

@@ -1,0 +1,119 @@
+"""Served: what MLflow's scoring server answers, on its own requests, and to rows that do not fit."""
+
+import asyncio
+import json
+import math
+from pathlib import Path
+
+import httpx
+import mlflow.pyfunc
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+
+from flows.registry import model_registry, served
+from tests.support import sequences
+from tests.support.world import World, pets
+
+PET = {"weight": 4.0, "age": 3, "colour": "black"}
+DATED = PET | {"born": "2026-01-01T00:00:00+00:00"}
+SHOP = {
+    "at": "2026-01-09T00:00:00+00:00",
+    "shop": "a",
+    "warm": [1, 2.5, None, 4, 5, 6],
+    "sky": ["clear", "cloud", None, "clear", "clear", "clear"],
+    "past_sold": [12, 13, 14.5, 15, 16, 17],
+}
+
+
+def born(rows: int) -> pd.Series:
+    return pd.Series(pd.date_range("2026-01-01", periods=rows, freq="h", tz="UTC").strftime("%Y-%m-%dT%H:%M:%S+00:00"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, hardware):
+    """Models with a number and a word, with a date, of images, and of a series, each as MLflow has registered it."""
+    world = World(tmp_path_factory.mktemp("served"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(world.root)
+        columns = {"weight": "number", "age": "number", "colour": "category", "born": "date"}
+        world.declare()
+        world.declare("dated", data={"columns": columns}, ingest={"source": "data/incoming/dated/"})
+        for model, table in (("pets", pets()), ("dated", pets().assign(born=born(200)))):
+            world.pin(table, model=model)
+            world.run("ingest", "validate", "clean", "train", model=model)
+        sequences.prepared(world, sequences.shops(), "ingest", "validate", "clean", "train")
+        folders = {model: world.root / "data" / model / "model" for model in ("pets", "dated", "shops")}
+        return {model: registered(folder, world.root / "registered" / model) for model, folder in folders.items()}
+
+
+def registered(folder: Path, target: Path) -> mlflow.pyfunc.PyFuncModel:
+    """A model folder, saved by MLflow as it is for the registry, and loaded."""
+    about = json.loads((folder / "model.json").read_text())
+    mlflow.pyfunc.save_model(
+        target,
+        python_model=served.__file__,
+        artifacts={"model": str(folder)},
+        signature=model_registry.signature(about),
+        pip_requirements=["mlflow"],
+    )
+    return mlflow.pyfunc.load_model(str(target))
+
+
+def asked(model: mlflow.pyfunc.PyFuncModel, row: dict) -> tuple[int, dict]:
+    """Status and body of what the server of `mlflow models serve` answers to one row."""
+    body = {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
+    found = asyncio.run(_post(scoring_server.init(model), json.dumps(body)))
+    return found.status_code, found.json()
+
+
+async def _post(server, body: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=server), base_url="http://served") as client:
+        return await client.post("/invocations", content=body, headers={"content-type": "application/json"})
+
+
+@pytest.mark.parametrize(("model", "row"), [("pets", PET), ("dated", DATED), ("shops", SHOP)])
+def test_a_row_is_answered(models, model, row):
+    status, answer = asked(models[model], row)
+    assert status == 200
+    assert len(answer["predictions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "row", "message"),
+    [
+        ("pets", PET | {"age": math.inf}, "row 0, column 'age': inf is not a finite number"),
+        ("pets", PET | {"age": "old"}, "could not convert string to float: 'old'"),  # MLflow's own
+        ("pets", {"weight": 4.0, "colour": "black"}, "Model is missing inputs ['age']"),  # MLflow's own
+        ("dated", DATED | {"born": "2026-01-01"}, "row 0, column 'born': '2026-01-01' has no offset"),
+        ("dated", DATED | {"born": "yesterday"}, "row 0, column 'born': 'yesterday' is no date"),
+        ("shops", SHOP | {"warm": [1, 2]}, "row 0, column 'warm': not a list of the last 6 values"),
+        ("shops", SHOP | {"warm": [[1], [2], [3], [4], [5], [6]]}, "column 'warm': not a list of the last 6 values"),
+        ("shops", SHOP | {"sky": ["clear"] * 7}, "row 0, column 'sky': not a list of the last 6 values"),
+        ("shops", SHOP | {"past_sold": ["a"] * 6}, "column 'past_sold': a list holds what is no number"),
+        ("shops", SHOP | {"past_sold": [math.inf] * 6}, "row 0, column 'past_sold': a value is not a finite number"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_told_in_a_sentence_with_status_400(models, model, row, message):
+    status, answer = asked(models[model], row)
+    assert status == 400
+    assert message in answer["message"]
+    assert "stack_trace" not in answer
+
+
+def test_in_a_program_it_is_an_error_of_mlflow_s(models):
+    rows = pd.DataFrame([PET | {"age": math.inf}])
+    with pytest.raises(MlflowException, match="row 0, column 'age': inf is not a finite number") as caught:
+        models["pets"].predict(rows)
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_folder_whose_code_was_changed_is_not_run(models, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"files": {"predictor.py": "0" * 64}}))
+    (folder / "predictor.py").write_text("raise SystemExit")
+    context = mlflow.pyfunc.PythonModelContext({"model": str(folder)}, {})
+    with pytest.raises(ValueError, match="is not what the manifest says"):
+        served.Served().load_context(context)

@@ -1,0 +1,108 @@
+"""Hooks: a real server and a real command are told, and nobody's failure is a run's."""
+
+import http.server
+import json
+import sys
+import threading
+
+import pytest
+from prefect.events import Event
+
+from flows.project import environment
+from flows.project.environment import Project
+from flows.run import notify
+
+TOLD = {"model": "pets", "outcome": "rejected", "reason": "worse", "version": 3}
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    heard: list[dict] = []
+    status = 200
+
+    def do_POST(self):
+        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *about):
+        pass
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    monkeypatch.setattr(Listener, "heard", [])
+    monkeypatch.setattr(Listener, "status", 200)
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/secret-path-of-a-hook"
+        server.shutdown()
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What is sent to Prefect, caught where it would leave the process."""
+    found: list[Event] = []
+    monkeypatch.setattr(notify, "emit_event", lambda event, **about: found.append((event, about)))
+    return found
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path, tmp_path / ".ratchet", "", "")
+
+
+def tell(project, **changes):
+    said = []
+    notify.tell(project, TOLD | changes, said.append)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "what"),
+    [("accepted", "promoted"), ("rejected", "rejected"), ("failed", "failed"), ("refused", "failed")],
+)
+def test_each_outcome_is_told_to_all_three(project, listener, events, monkeypatch, tmp_path, outcome, what):
+    script = "import sys, pathlib; pathlib.Path('heard.json').write_text(sys.stdin.read())"
+    monkeypatch.setenv("RATCHET_WEBHOOK", listener)
+    monkeypatch.setenv("RATCHET_HOOK", f'{sys.executable} -c "{script}"')
+    assert tell(project, outcome=outcome) == []
+    expected = {"format": 1, "what": what, **TOLD, "outcome": outcome}
+    assert Listener.heard == [expected]
+    assert json.loads((tmp_path / "heard.json").read_text()) == expected
+    ((name, about),) = events
+    assert (name, about["payload"]) == (f"ratchet.run.{what}", expected)
+
+
+@pytest.mark.parametrize("outcome", ["skipped", "unchanged", "undecided"])
+def test_nobody_is_told_that_nothing_happened(project, listener, events, monkeypatch, outcome):
+    monkeypatch.setenv("RATCHET_WEBHOOK", listener)
+    tell(project, outcome=outcome)
+    assert (Listener.heard, events) == ([], [])
+
+
+@pytest.mark.parametrize("wrong", ["refusing", "away", "no address"])
+def test_a_webhook_that_fails_is_said_without_its_address(project, listener, events, monkeypatch, wrong):
+    monkeypatch.setattr(Listener, "status", 500)
+    addresses = {"away": "http://127.0.0.1:9/secret-path-of-a-hook", "no address": "file:///secret-path-of-a-hook"}
+    monkeypatch.setenv("RATCHET_WEBHOOK", addresses.get(wrong, listener))
+    (said,) = tell(project)
+    assert said.startswith("RATCHET_WEBHOOK was not told: ")
+    assert "secret" not in said
+
+
+def test_a_command_runs_without_a_shell_and_its_failure_is_said(project, events, monkeypatch, tmp_path):
+    monkeypatch.setenv("RATCHET_HOOK", f"{sys.executable} -c 'import sys; sys.exit(3)' ; touch {tmp_path}/made")
+    assert tell(project) == ["RATCHET_HOOK was not told: exit status 3"]
+    assert not (tmp_path / "made").exists()
+    monkeypatch.setenv("RATCHET_HOOK", "no-such-command --token=secret")
+    (said,) = tell(project)
+    assert "secret" not in said
+
+
+def test_a_command_gets_no_login(project, events, monkeypatch, tmp_path):
+    script = "import json, os, pathlib; pathlib.Path('seen.json').write_text(json.dumps(dict(os.environ)))"
+    monkeypatch.setenv("RATCHET_HOOK", f'{sys.executable} -c "{script}"')
+    for name in environment.LOGINS:
+        monkeypatch.setenv(name, "planted-secret")
+    assert tell(project) == []
+    assert "planted-secret" not in json.loads((tmp_path / "seen.json").read_text()).values()

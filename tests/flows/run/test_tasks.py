@@ -1,0 +1,94 @@
+"""Steps: what is away is waited for, what is wrong is not tried twice."""
+
+import pytest
+from prefect import flow, task
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.run import tasks
+from flows.run.tasks import Run
+from flows.run.trigger import Asked
+from pipelines.errors import (
+    DataError,
+    ExpectationError,
+    IntegrityError,
+    RequestError,
+    SettingsError,
+    StageError,
+    TrainingError,
+    UnreachableError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DataError("x"), True),
+        (ExpectationError("x"), True),
+        (SettingsError("x"), True),
+        (TrainingError("x"), True),
+        (RequestError("x"), True),
+        (StageError("validate@pets", "x", kind="ExpectationError"), True),
+        (StageError("train@pets", "x", kind="TrainingError"), True),
+        (StageError("train@pets", "no space left", kind="OSError"), False),
+        (StageError("train@pets", "killed", kind=""), False),
+        (IntegrityError("edited meanwhile"), False),
+        (UnreachableError("away"), False),
+        (ValueError("a mistake of ours"), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_a_refusal_is_what_the_same_inputs_would_do_again(error, expected):
+    assert tasks.refusal(error) is expected
+
+
+@pytest.fixture(scope="module")
+def prefect():
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def attempts(errors, monkeypatch, trigger="schedule"):
+    """How often a task that meets these errors, one after the other, is begun; and what its flow ends with."""
+    monkeypatch.setattr(tasks, "DELAYS", [0.01, 0.02, 0.03])
+    run = Run(None, None, Asked(trigger=trigger), "", None, None)
+    begun = []
+
+    @task
+    def work():
+        begun.append(1)
+        if len(begun) <= len(errors):
+            raise errors[len(begun) - 1]
+        return "done"
+
+    @flow
+    def whole():
+        return tasks.persistent(work, run)()
+
+    state = whole(return_state=True)
+    return len(begun), state.result(raise_on_failure=False)
+
+
+def test_what_is_away_for_a_while_is_tried_again(prefect, monkeypatch):
+    assert attempts([UnreachableError("away")] * 2, monkeypatch) == (3, "done")
+
+
+def test_what_stays_away_fails_with_its_own_words(prefect, monkeypatch):
+    tried, found = attempts([UnreachableError("The ledger is away.")] * 9, monkeypatch)
+    assert tried == 4
+    assert isinstance(found, UnreachableError)
+    assert str(found) == "The ledger is away."
+
+
+def test_wrong_data_are_not_tried_again(prefect, monkeypatch):
+    tried, found = attempts([DataError("a rule failed")] * 2, monkeypatch)
+    assert tried == 1
+    assert isinstance(found, DataError)
+
+
+def test_a_person_at_a_terminal_is_told_at_once(prefect, monkeypatch):
+    assert attempts([UnreachableError("away")], monkeypatch, "command")[0] == 1
+
+
+def test_the_delays_grow():
+    assert sorted(tasks.DELAYS) == tasks.DELAYS
+    assert len(set(tasks.DELAYS)) == len(tasks.DELAYS) > 2

@@ -1,0 +1,85 @@
+"""Dates: however they are written, one instant is one text, in UTC."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import ingest, model_file
+from pipelines.errors import DataError, SettingsError
+from pipelines.readers import dates
+
+
+def read(column: object, **keys: object) -> list[str | None]:
+    config = ingest.Ingest.model_validate({"source": "x"} | keys)
+    batch = pa.record_batch({"at": pa.array(column)})
+    return dates.read(batch, ["at"], config, 1, ["at"])["at"].to_pylist()
+
+
+@given(at=st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")))
+def test_an_instant_is_one_text_whatever_its_offset_and_the_kind_of_file(at):
+    moment = pd.Timestamp(at, tz="UTC")
+    east = moment.tz_convert("+05:30").isoformat()
+    stored = pa.array([moment.to_pydatetime()], pa.timestamp("us", "UTC"))
+    local = moment.tz_convert("Etc/GMT-8").tz_localize(None).isoformat(sep=" ")
+    found = [*read([moment.isoformat()]), *read([east]), *read(stored), *read([local], timezone="Etc/GMT-8")]
+    assert {*found} == {moment.isoformat()}
+
+
+def test_a_declared_form_and_marks_of_missing_values():
+    form = {"dates": {"at": "%d.%m.%Y %H:%M"}, "timezone": "Europe/Berlin"}
+    found = read(["31.01.2026 14:00", "", " NA ", "01.07.2026 14:00"], **form)
+    assert found == ["2026-01-31T13:00:00+00:00", None, None, "2026-07-01T12:00:00+00:00"]
+    assert read(["31.01.2026 14:00 +0200"], dates={"at": "%d.%m.%Y %H:%M %z"}) == ["2026-01-31T12:00:00+00:00"]
+    assert read(["2026-01-31"], timezone="UTC") == ["2026-01-31T00:00:00+00:00"]
+
+
+def test_parts_in_several_columns_make_one_instant_and_are_left_out_unless_declared():
+    keys = {"source": "x", "instants": {"at": ["y", "m", "d", "h"]}, "timezone": "Asia/Shanghai"}
+    config = ingest.Ingest.model_validate(keys)
+    batch = pa.record_batch({"y": ["2026", ""], "m": ["1", "1"], "d": ["2", "2"], "h": ["7", "7"], "x": ["5", "6"]})
+    found = dates.read(batch, ["at"], config, 1, ["at", "x", "h"])
+    assert found.schema.names == ["h", "x", "at"]
+    assert found["at"].to_pylist() == ["2026-01-01T23:00:00+00:00", None]
+
+
+WRONG = [
+    (["2026-01-01T00:00Z", "2026-01-01 12:00"], {}, "Row 2, column 'at': '2026-01-01 12:00' has no offset"),
+    (["2026-02-30T00:00Z"], {}, "Row 1, column 'at': '2026-02-30T00:00Z': no date of the form ISO"),
+    (["soon"], {"dates": {"at": "%d.%m.%Y"}}, "'soon': no date of the form %d.%m.%Y"),
+    (["2026-03-29T02:30"], {"timezone": "Europe/Berlin"}, "there is no such hour, or there are two, in Europe/Berlin"),
+    (["2026-10-25T02:30"], {"timezone": "Europe/Berlin"}, "there is no such hour, or there are two, in Europe/Berlin"),
+    (pa.array([0], pa.timestamp("us")), {}, "has no offset, so it is no instant"),
+]
+
+
+@pytest.mark.parametrize(("column", "keys", "message"), WRONG)
+def test_what_is_no_instant_is_named(column, keys, message):
+    with pytest.raises(DataError) as caught:
+        read(column, **keys)
+    assert message in str(caught.value)
+
+
+def test_a_part_that_is_no_whole_number_is_named():
+    config = ingest.Ingest.model_validate({"source": "x", "instants": {"at": ["y", "m", "d"]}, "timezone": "UTC"})
+    batch = pa.record_batch({"y": [2026.0], "m": [1.5], "d": [2.0]})
+    with pytest.raises(DataError, match=r"'2026.0-1.5-2.0': no instant of y, m, d"):
+        dates.read(batch, ["at"], config, 1, ["at"])
+    with pytest.raises(DataError, match="no column 'y', a part of 'at'"):
+        dates.read(batch.select(["m", "d"]), ["at"], config, 1, ["at"])
+
+
+@pytest.mark.parametrize(
+    ("ingested", "message"),
+    [
+        ({"dates": {"ag": "ISO"}}, "ingest.dates: 'ag' is no column of role date"),
+        ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
+        ({"instants": {"born": ["y", "m"]}}, "'born' needs from three to six columns: year, month, day"),
+        ({"instants": {"born": ["y", "m", "d"]}}, "ingest.timezone: say by which clock"),
+    ],
+)
+def test_what_cannot_be_declared_of_dates_is_told(world, ingested, message):
+    world.declare(data={"columns": {"weight": "number", "born": "date"}}, ingest=ingested)
+    with pytest.raises(SettingsError, match=message):
+        model_file.check("pets")

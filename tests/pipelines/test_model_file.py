@@ -1,0 +1,124 @@
+"""The whole of a model's YAML: what no section can see alone."""
+
+import copy
+import re
+
+import pytest
+
+from pipelines import model_file
+from pipelines.errors import SettingsError
+from tests.support.world import PETS, ROOT
+
+NOT_NULL = "expect_column_values_to_not_be_null"
+
+
+def test_a_sound_declaration_gives_its_sections(world):
+    found = model_file.check("pets")
+    assert (found.model, found.data.target, found.promote.metric) == ("pets", "animal", "accuracy")
+    assert found.raw == PETS
+    assert set(found.sections) == set(model_file.SECTIONS)
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "models").glob("*.yaml")))
+def test_the_models_of_this_repository_are_sound(model, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert model_file.check(model).model == model
+
+
+WRONG = [
+    ({"ingest": {"source": "builtin:digit"}}, "ingest.source: no built-in set 'digit' (did you mean 'digits'?)"),
+    ({"ingest": {"source": "builtin:"}}, "ingest.source: no built-in set ''"),
+    ({"ingest": {"source": "ftp://host/rows.csv"}}, "ingest.source: ftp:// is not followed"),
+    ({"ingest": {"source": "http://host/rows.csv"}}, "ingest.source: http:// is not followed"),
+    ({"ingest": {"source": "https://me:secret@host/rows.csv"}}, "ingest.source: a login does not belong into a file"),
+    ({"ingest": {"source": "https://host/rows/"}}, "ingest.source: 'https://host/rows/' is a folder, which the web"),
+    ({"schedule": {"cron": "0 3 * * *", "every_seconds": 5}}, "schedule: a schedule has one of `cron`"),
+    ({"schedule": {"rrule": "FREQ=SOMETIMES"}}, "schedule.rrule: 'FREQ=SOMETIMES' is not a rule such as FREQ=WEEKLY"),
+    ({"schedule": {"new_rows": 0}}, "schedule.new_rows"),
+    ({"ingest": {"source": "../rows.csv"}}, "ingest.source: '../rows.csv' lies outside the project"),
+    ({"ingest": {"source": ""}}, "ingest.source: string should have at least 1 character"),
+    ({"ingest": {"delimiter": ";;"}}, "ingest.delimiter: string should have at most 1 character, got ';;'"),
+    ({"ingest": {"encoding": "utf-9"}}, "ingest.encoding: 'utf-9' is not an encoding"),
+    ({"clean": {"split": {"by": "hash", "key": ["ag"]}}}, "clean.split: there is no column 'ag' (did you mean 'age'?)"),
+    ({"clean": {"split": {"by": "given", "column": "part"}}}, "clean.split: there is no column 'part'"),
+    (
+        {"validate": {"rules": [{"rule": NOT_NULL, "column": "wieght"}]}},
+        "validate.rules.0: there is no column 'wieght' (did you mean 'weight'?)",
+    ),
+    (
+        {"validate": {"rules": [{"rule": "expect_compound_columns_to_be_unique", "column_list": ["age", "x"]}]}},
+        "validate.rules.0: there is no column 'x'",
+    ),
+    (
+        {"check": {"rules": [{"rule": NOT_NULL, "column": "age", "level": "quarantine"}]}},
+        "check: a rule of level quarantine belongs to `validate`",
+    ),
+    ({"validate": {"quarantine_limit": 1.5}}, "validate.quarantine_limit: input should be less than or equal to 1"),
+    ({"train": {"network": "cnn", "filters": [8]}}, "train.network: 'cnn' needs images"),
+    ({"train": {"network": "rnn", "recurrent": [8]}}, "train.network: 'rnn' needs images"),
+    ({"train": {"augment": {"zoom": 0.1}}}, "train.augment: only images are turned and moved"),
+    ({"evaluate": {"metrics": []}}, "evaluate.metrics: list should have at least 1 item"),
+    ({"evaluate": {"metrics": ["r2"]}}, "evaluate.metrics: no metric 'r2' for a classification"),
+    ({"promote": {"metric": "acuracy"}}, "promote.metric: 'acuracy' is not one of evaluate.metrics (did you mean"),
+    (
+        {"promote_": {"metric": "log_loss", "at_least": 1.0}},
+        "promote.at_most: the floor of log_loss is written as",
+    ),
+    ({"promote_": {"metric": "accuracy"}}, "promote.at_least: the floor of accuracy is written as `at_least`"),
+    ({"promote": {"margin": -1}}, "promote.margin: input should be greater than or equal to 0, got -1"),
+    ({"schedule": {"cron": "0 3 * *"}}, "'0 3 * *' is not five fields: minute hour day month weekday"),
+    ({"schedule": {"cron": "0 25 * * *"}}, "the hour '25' is not between 0 and 23"),
+    ({"schedule": {"cron": "0 1-24 * * *"}}, "the hour '1-24' is not between 0 and 23"),
+    ({"schedule": {"timezone": "Mars/Olympus"}}, "'Mars/Olympus' is not a time zone"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_a_contradiction_is_told_with_file_and_key(world, changes, message):
+    world.declare(**copy.deepcopy(changes))
+    with pytest.raises(SettingsError, match=r"^models/pets\.yaml: .*" + re.escape(message)) as caught:
+        model_file.check("pets")
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "train", "message"),
+    [
+        ("weights", {"loss": "cross_entropy"}, "train.loss: 'cross_entropy' belongs to a classification"),
+        ("weights", {"class_weights": "balanced"}, "train.class_weights: a regression has no classes"),
+        (
+            "tiles",
+            {"numbers": "quantiles"},
+            "train.numbers: only the numbers of a table have bins, and data.kind is 'image'",
+        ),
+        ("tiles", {"min_count": 5}, "train.min_count: an image has no categories"),
+    ],
+)
+def test_what_a_regression_or_an_image_has_not_is_refused_for_it_alone(world, model, train, message):
+    {"weights": world.declare_weights, "tiles": world.declare_tiles}[model](train=train)
+    with pytest.raises(SettingsError, match=rf"^models/{model}\.yaml: {message}"):
+        model_file.check(model)
+    world.declare(train=train)
+    model_file.check("pets")
+
+
+def test_an_unknown_and_a_missing_section_are_told(world):
+    path = world.root / "models/pets.yaml"
+    text = path.read_text()
+    path.write_text(text + "trian: {}\n")
+    with pytest.raises(SettingsError, match=r"pets\.yaml: trian: unknown section \(did you mean 'train'\?\)"):
+        model_file.check("pets")
+    path.write_text(text.replace("schedule: {}", ""))
+    with pytest.raises(SettingsError, match="has no section 'schedule'"):
+        model_file.check("pets")
+
+
+def test_a_missing_python_file_is_told(world):
+    (world.root / "models/pets.py").unlink()
+    with pytest.raises(SettingsError, match=r"models/pets\.py is missing"):
+        model_file.check("pets")
+
+
+@pytest.mark.parametrize("cron", ["*/90 0-23/2 1,15 jan-dec mon", "0 0 31 12 7", "59 23 * * sun"])
+def test_schedules_that_cron_knows_are_taken(cron):
+    assert model_file.Schedule(cron=cron).cron == cron

@@ -1,0 +1,106 @@
+"""A project with a real MLflow store and a real ledger, whose registered models are made up: quick to register, and
+everything about champions can be tried on them but to predict."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from flows.project.environment import Project
+from flows.records import ledger
+from flows.records.champion_state import Standing, stand
+from flows.records.ledger import Line
+from flows.registry import model_registry
+from flows.tracking import mlflow_runs
+from pipelines.model import predictor
+from tests.support.clone import ROOT
+
+MODEL = "diabetes"
+
+
+def project(folder: Path) -> Project:
+    """As `ratchet` would find it, with its folders."""
+    shutil.copytree(ROOT / "models", folder / "models")
+    shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+    found = Project(root=folder, state=folder / ".ratchet", tracking="", prefect="")
+    for path in (found.state / "locks", folder / "mlflow"):
+        path.mkdir(parents=True)
+    return found
+
+
+PREDICTOR = """
+class Predictor:
+    def __init__(self, folder):
+        pass
+
+    def predict(self, table):
+        return table.assign(prediction=2 * table["x"])[["prediction"]]
+"""
+
+
+def model_folder(folder: Path, words: str) -> Path:
+    """A model folder with a manifest, which another text makes another model. It answers with twice the number."""
+    folder.mkdir(parents=True)
+    about = {"task": "regression", "target": "progression", "kind": "table", "numbers": ["x"], "categories": []}
+    (folder / "model.json").write_text(json.dumps(about | {"classes": [], "words": words}))
+    for name in ("architecture.json", "model.weights.h5"):
+        (folder / name).write_text("{}")
+    (folder / "predictor.py").write_text(PREDICTOR)
+    predictor.write_manifest(folder)
+    return folder
+
+
+def evidence(folder: Path, rows: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    """What flows/tracking/evidence_files.py keeps with a version.
+
+    rows: row_id, split; predictions: row_id, actual, prediction.
+    """
+    place = folder / "evidence"
+    place.mkdir()
+    rows.to_parquet(place / "rows.parquet", index=False)
+    predictions.to_parquet(place / "predictions.parquet", index=False)
+
+
+def register(
+    found: Project,
+    temporary: Path,
+    words: str,
+    rows: pd.DataFrame | None = None,
+    predictions: pd.DataFrame | None = None,
+    example: pd.DataFrame | None = None,
+) -> int:
+    """The number of a new version of MODEL."""
+    store = mlflow_runs.client(found)
+    place = mlflow_runs.experiment(found, store, MODEL)
+    run = mlflow_runs.take_up(store, place, f"inputs of {words}", words, found.clone)
+    store.set_terminated(run.info.run_id)
+    folder = model_folder(temporary / words / "model", words)
+    rows = pd.DataFrame({"row_id": ["a"], "split": ["train"]}) if rows is None else rows
+    predictions = (
+        pd.DataFrame({"row_id": ["b"], "actual": [1.0], "prediction": [1.0]}) if predictions is None else predictions
+    )
+    tags = {"ratchet.model_hash": predictor.model_hash(folder)}
+    made = model_registry.register(
+        store, MODEL, folder, lambda target: evidence(target, rows, predictions), run.info.run_id, place, example, tags
+    )
+    return int(made.version)
+
+
+def accept(found: Project, version: int, better: bool = True, **more: object) -> Line:
+    """The line of an accepted version, as the gate writes it; the alias does not follow."""
+    book = ledger.of(found)
+    now = standing(found)
+    reference = version if better or now.reference is None else now.reference
+    facts = json.dumps({"better": better, "looks": [], "run_id": "", "compared_with": now.reference} | more)
+    line = Line(MODEL, 0, "accepted", version, now.champion, version, reference, "good enough", facts)
+    return book.append(now.last, line)
+
+
+def standing(found: Project) -> Standing:
+    return stand(ledger.of(found).lines(MODEL))
+
+
+def alias(found: Project) -> int | None:
+    champion = model_registry.champion(mlflow_runs.client(found), MODEL)
+    return int(champion.version) if champion else None
