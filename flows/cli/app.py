@@ -45,10 +45,10 @@ def run(
 ) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
     from flows.cli.commands import run as command
-    from flows.run.trigger import Asked
+    from flows.run.trigger import RunRequest
 
-    wanted = Asked(data=data)
-    _answer(lambda project: command(project, model, as_json, not no_wait, wanted), terminal.run, as_json, debug)
+    request = RunRequest(data=data)
+    _answer(lambda project: command(project, model, as_json, not no_wait, request), terminal.run, as_json, debug)
 
 
 class Kind(StrEnum):

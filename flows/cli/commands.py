@@ -15,30 +15,27 @@ from flows.cli import terminate
 from flows.graph import model_list
 from flows.predict.file_paths import Wanted
 from flows.processes import background_pool, fork_pool
-from flows.project import lifeline, locks, preflight, scratch
+from flows.project import locks, scratch
 from flows.project.environment import Project
 from flows.report import progress
-from flows.run import trigger
-from flows.run.trigger import Asked
+from flows.run import context, trigger
+from flows.run.context import RunContext
+from flows.run.trigger import RunRequest
 from flows.schedule import control
 from flows.servers import lifecycle, prefect_login
-from flows.tracking import mlflow_process
 from pipelines import model_file
 from pipelines.config import settings
 from pipelines.errors import RequestError, StageError
-from pipelines.hardware import gpus
 
 
-def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: Asked | None = None) -> dict[str, Any]:
+def run(
+    project: Project, model: str, quiet: bool, wait: bool = True, request: RunRequest | None = None
+) -> dict[str, Any]:
     """Retrain one model. Raises RatchetError with the paragraph that says what to do.
 
     wait: whether to wait for another run that holds what this one needs, or to raise BusyError.
     """
-    trigger.by_hand(wanted or Asked())
-    declared = model_file.check(model)  # before any lock, server or stage
-    gpus.require(declared.train.device)
-    gpus.require(declared.evaluate.device, key="evaluate.device")
-    preflight.check(project, model)
+    declared = context.checked(project, model)
     shown = _watched(quiet)
     if model_list.add(project, model):
         shown.notice(f"{model} is new in dvc.yaml, in the list of models")
@@ -47,29 +44,25 @@ def run(project: Project, model: str, quiet: bool, wait: bool = True, wanted: As
         if not _shared_server(project):  # two embedded servers must not share a database: one run at a time
             stack.enter_context(locks.hold(project, "run", what, wait, shown.notice))
         stack.enter_context(locks.hold(project, f"model-{model}", what, wait, shown.notice))
-        stack.enter_context(lifeline.held(project))
-        warmed, tracking = (
-            stack.enter_context(fork_pool.shared(project)),
-            stack.enter_context(mlflow_process.shared(project)),
-        )
+        opened = stack.enter_context(context.opened(project, declared, request or RunRequest(), shown))
         if stage := fork_pool.first_stage(project, declared):  # imported there while Prefect is imported here
-            warmed.begin(stage, declared.train)
+            opened.pool.begin(stage, declared.train)
         else:
-            tracking.begin()
-        with _prefect(project, shown):
-            return _retrain(project, model) | {"next": _next(project)}
+            opened.mlflow.begin()
+        stack.enter_context(_prefect(project, shown))
+        return _retrain(opened) | {"next": _next(project)}
 
 
-def _retrain(project: Project, model: str) -> dict[str, Any]:
+def _retrain(opened: RunContext) -> dict[str, Any]:
     from prefect import tags
 
-    from flows.retrain import retrain
+    from flows import retrain
 
     try:
-        with tags(project.clone):
-            return dict(retrain(model))
+        with tags(opened.project.clone):
+            return retrain.by_hand(opened)
     except StageError as error:
-        back = f"The champion is as it was; `ratchet restore {model}` brings the workspace back to its data."
+        back = f"The champion is as it was; `ratchet restore {opened.model}` brings the workspace back to its data."
         raise StageError(error.stage, f"{error} {back}", error.status) from error
 
 
@@ -91,10 +84,10 @@ def verify(
         stack.enter_context(_prefect(project, shown))
         from prefect import tags
 
-        from flows.verify.nightly import verify_champions
+        from flows.verify import nightly
 
         with tags(project.clone):
-            return verify_champions(accept, tolerance, recreate)
+            return nightly.by_hand(project, shown, accept, tolerance, recreate)
 
 
 @contextmanager
@@ -106,7 +99,6 @@ def _prefect(project: Project, shown: progress.Progress) -> Iterator[None]:
         from prefect.logging.handlers import APILogWorker
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        progress.use(shown)
         login = prefect_login.settings(project)  # here and in no variable: stages and hooks inherit those
         terminate.listen()
         logging.raiseExceptions = False  # that Prefect's log could not be sent is no news: what has failed is told

@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +19,8 @@ from pipelines.model_file import Declaration
 from pipelines.process.fork_server import KINDS, LIBRARIES, VARIABLE
 
 
-class Warm:
-    """Those of one run. `shared` makes it, or gives the one that is there."""
+class ForkPool:
+    """Those of one run."""
 
     def __init__(self, project: Project, folder: Path):
         self._project, self._folder = project, folder
@@ -77,22 +76,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_current: ContextVar[Warm | None] = ContextVar("warm", default=None)
-
-
 @contextmanager
-def shared(project: Project) -> Iterator[Warm]:
-    """One for a run: a block inside another one has the same."""
-    if (there := _current.get()) is not None:
-        yield there
-        return
+def opened(project: Project) -> Iterator[ForkPool]:
+    """Around a run: its processes, none of which has begun yet, and the variable by which stages find them."""
     # in the system's own folder: the address of a socket has room for about a hundred letters
     with lifeline.held(project), scratch.folder("warm") as folder:
-        warm = Warm(project, folder)
-        token, os.environ[VARIABLE] = _current.set(warm), str(folder)
+        pool = ForkPool(project, folder)
+        os.environ[VARIABLE] = str(folder)
         try:
-            yield warm
+            yield pool
         finally:
             del os.environ[VARIABLE]
-            _current.reset(token)
-            warm.end()
+            pool.end()

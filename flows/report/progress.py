@@ -5,7 +5,6 @@ error: standard output belongs to the result.
 """
 
 import time
-from contextvars import ContextVar
 from pathlib import Path
 
 from rich.console import Console
@@ -83,17 +82,6 @@ class _Line:
         line = f"{one._name:<10}{time.monotonic() - one._start:16.1f} s  {visible_text.line(one._detail)}"
         self._spinner.update(text=Text(line))  # a text alone would be read as markup, which has links
         return self._spinner
-
-
-_current: ContextVar[Progress | None] = ContextVar("progress", default=None)
-
-
-def current() -> Progress:
-    return _current.get() or Progress()
-
-
-def use(progress: Progress) -> None:
-    _current.set(progress)
 
 
 def notes(log: Path) -> str:

@@ -6,46 +6,45 @@ from contextlib import contextmanager
 
 from flows.report import failure_page, prefect_artifacts
 from flows.report.failure_page import Page
-from flows.run.tasks import Run
+from flows.run import remote_calls
+from flows.run.context import RunContext, RunRecord
 from pipelines.errors import StageError
 
 
-def refused(run: Run, error: StageError) -> None:
+def refused(run: RunContext, record: RunRecord, tags: dict[str, str], error: StageError) -> None:
     """A stage has refused the data: show why. The error then names the page; nothing here hides what has failed."""
     with _without_it(run):
-        found = failure_page.write(run.project, run.declared, run.data, str(error))
+        found = failure_page.write(run.project, run.declared, record.data, str(error))
         if found is None:
             return
-        run.broken = found.broken
+        record.broken = found.broken
         path = f"data/{run.model}/failed/page.html"
         said, error.args = str(error), (f"{error} {path} shows it: since when, and what can be done.",)
         with _without_it(run):
             prefect_artifacts.page(run.model, found)
-        stage = error.stage.partition("@")[0]
-        run.call("tracking.refusal.log", run.project, run.model, stage, run.data, run.tags, said, found.files)
+        arguments = (run.project, run.model, error.stage.partition("@")[0], record.data, tags, said, found.files)
+        run.mlflow.call(remote_calls.log_refusal, *arguments)
 
 
-def passed(run: Run) -> None:
-    """Every stage has passed: what only warned, or set rows aside, is shown as well, and published with the run."""
+def passed(run: RunContext, record: RunRecord, tags: dict[str, str]) -> Page | None:
+    """Every stage has passed: what only warned, or set rows aside, is shown as well, and published with the run.
+
+    tags: of the run in MLflow; warnings are added. Returns the page, if something is to be said.
+    """
     with _without_it(run):
-        run.broken = []
-        found = failure_page.write(run.project, run.declared, run.data)
+        record.broken = []
+        found = failure_page.write(run.project, run.declared, record.data)
         if found is None:
-            return
-        run.broken = found.broken
+            return None
+        record.broken = found.broken
         if found.warnings:
-            run.tags["ratchet.warnings"] = "; ".join(found.warnings)
-        run.page = found
-
-
-def show(run: Run) -> None:
-    """In Prefect, the page of a run that passed."""
-    if isinstance(run.page, Page):
-        prefect_artifacts.page(run.model, run.page)
+            tags["ratchet.warnings"] = "; ".join(found.warnings)
+        return found
+    return None
 
 
 @contextmanager
-def _without_it(run: Run) -> Iterator[None]:
+def _without_it(run: RunContext) -> Iterator[None]:
     """A page that cannot be made or shown costs nobody his run, and is said."""
     try:
         yield

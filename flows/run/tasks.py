@@ -3,10 +3,8 @@
 import contextvars
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -16,18 +14,15 @@ from prefect.states import Completed
 from flows.data import refresh
 from flows.graph.pipeline import Graph
 from flows.processes import log_watch
-from flows.processes.fork_pool import Warm
-from flows.project.environment import Project
 from flows.records import attempts, epochs, ledger, stage_times, throughput
-from flows.records.outputs import Made
+from flows.records.outputs import Made, Published
 from flows.report import findings, prefect_artifacts, progress
-from flows.report.progress import Progress
-from flows.run import due
-from flows.run.trigger import Asked
-from flows.tracking.mlflow_process import Tracker
+from flows.run import due, remote_calls
+from flows.run.context import RunContext, RunRecord
+from flows.run.due import Case
 from pipelines import visible_text
+from pipelines.__main__ import STAGES
 from pipelines.errors import RatchetError, StageError, UnreachableError
-from pipelines.model_file import Declaration
 
 DELAYS = [5.0, 20.0, 60.0, 180.0]  # seconds before a task is tried again because something was away
 OF_DATA = ("ingest", "validate", "clean", "check")  # the stages that refuse data
@@ -36,59 +31,19 @@ REFUSALS = ("RequestError", "SettingsError", "DataError", "ExpectationError", "T
 step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
 
 
-@dataclass
-class Run:
-    """What the tasks of one run share."""
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage of a run came to. tags: what MLflow is to know of it."""
 
-    project: Project
-    declared: Declaration
-    asked: Asked
-    flow_run: str
-    logs: Path
-    shown: Progress
+    name: str
+    state: str  # Ran, Restored or Unchanged
+    seconds: float
     tags: dict[str, str] = field(default_factory=dict)
-    warm: Warm | None = None
-    tracker: Tracker | None = None  # from the moment that it is known to be needed
-    tree: str = ""  # what the stages ran from, in git's store; "" if none ran
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    live: bool = False  # whether MLflow has heard of this run
-    measuring: bool = False  # whether that process measures
-    died: bool = False  # whether the last run of this model was killed
-    refreshed: str = ""  # what `refresh` found, in words
-    data: str = ""  # the version that is pinned
-    rows: int = 0
-    definition: str = ""
-    broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
-    page: Any = None  # of a run that passed, if something is to be said (flows/report/failure_page.py)
 
     @property
-    def model(self) -> str:
-        return self.declared.model
-
-    def call(self, name: str, *arguments: Any) -> Any:
-        """A function in the process that has MLflow."""
-        return cast(Tracker, self.tracker).call(name, *arguments)
-
-    def measure(self, what: str, *arguments: Any) -> None:
-        """Tell the process that has MLflow (flows/run/metering.py), once that measures; nobody waits for it."""
-        if self.tracker is not None and self.measuring:
-            with suppress(RuntimeError):  # it has died
-                self.tracker.send(f"run.metering.{what}", *arguments)
-
-    def tick(self, outcome: str, reason: str) -> attempts.Tick:
-        """A line about this run for the list of ticks."""
-        return attempts.Tick(
-            self.model,
-            outcome,
-            reason[:2000],
-            trigger=self.asked.trigger,
-            flow_run=self.flow_run,
-            tree=str(self.project.root),
-            data=self.data,
-            rows=self.rows,
-            definition=self.definition,
-            broken=self.broken,
-        )
+    def row(self) -> dict[str, Any]:
+        """As `ratchet run --json` prints it."""
+        return {"name": self.name, "state": self.state, "seconds": self.seconds}
 
 
 def refusal(error: BaseException) -> bool:
@@ -97,9 +52,9 @@ def refusal(error: BaseException) -> bool:
     return isinstance(error, RatchetError) and kind in REFUSALS
 
 
-def persistent(work: Task[Any, Any], run: Run) -> Task[Any, Any]:
+def persistent(work: Task[Any, Any], run: RunContext) -> Task[Any, Any]:
     """The task, tried again with growing delays while something is away. A person at a terminal is told at once."""
-    if run.asked.by_hand:
+    if run.request.by_hand:
         return work
 
     def may_work_later(task: Any, task_run: Any, state: State) -> bool:
@@ -109,12 +64,12 @@ def persistent(work: Task[Any, Any], run: Run) -> Task[Any, Any]:
 
 
 @step
-def look_for_data(name: str, run: Run, graph: Graph) -> State:
+def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
     """Pin what the source holds now, or the version that was asked for."""
 
     def work() -> tuple[str, str]:
-        if run.asked.data:
-            earlier = run.call("data.versions.pinned", run.project, run.model, run.asked.data)
+        if run.request.data:
+            earlier = run.mlflow.call(remote_calls.pinned, run.project, run.model, run.request.data)
             return refresh.bring_back(graph, run.declared, *earlier)
         try:
             return refresh.refresh(run.project, graph, run.declared, _refused(run, graph))
@@ -124,15 +79,15 @@ def look_for_data(name: str, run: Run, graph: Graph) -> State:
     return timed(run, name, work)
 
 
-def _tell(run: Run, graph: Graph) -> None:
+def _tell(run: RunContext, graph: Graph) -> None:
     """A person is told what was found wrong, and what was done about it."""
     while graph.notices:
         run.shown.notice(graph.notices.pop(0))
 
 
-def _refused(run: Run, graph: Graph) -> str:
+def _refused(run: RunContext, graph: Graph) -> str:
     """The version of the data that the last tick refused under the same definition, or ""; nobody is to be asked."""
-    if run.asked.force:
+    if run.request.force:
         return ""
     here = [tick for tick in attempts.read(run.project, run.model) if tick.tree == str(run.project.root)]
     before = attempts.last(here, lambda tick: tick.outcome not in ("skipped", "began"))
@@ -140,92 +95,101 @@ def _refused(run: Run, graph: Graph) -> str:
     return before.data if before and same else ""
 
 
-def look(run: Run, graph: Graph) -> due.Case:
+def look(run: RunContext, graph: Graph) -> Case:
     """What the run finds: data, definition, and what was before."""
-    case = due.gather(run.project, graph, run.declared, ledger.of(run.project).lines(run.model), run.flow_run)
-    run.data, run.rows, run.definition = case.data, case.rows, case.definition
-    run.died = run.died or (case.before is not None and case.before.outcome == "began")
-    return case
+    lines = ledger.of(run.project).lines(run.model)
+    return due.gather(run.project, graph, run.declared, lines, run.flow_run)
 
 
 @step
-def decide_whether(name: str, run: Run, graph: Graph) -> State:
-    """Whether this tick retrains. The state is named Due or Skipped."""
+def decide_whether(name: str, run: RunContext, graph: Graph, refreshed: str) -> State:
+    """Whether this tick retrains. The state is named Due or Skipped, and its data is what was found (a Case).
+
+    refreshed: what `look_for_data` has said.
+    """
 
     def work() -> tuple[str, str]:
-        case = look(run, graph)
-        if run.asked.force:
-            return "Due", run.asked.words
-        wanted, reason = due.due(case)
-        return ("Due", reason) if wanted else ("Skipped", f"{reason}; {run.refreshed}")
+        found.append(look(run, graph))
+        if run.request.force:
+            return "Due", run.request.words
+        wanted, reason = due.due(found[0])
+        return ("Due", reason) if wanted else ("Skipped", f"{reason}; {refreshed}")
 
-    return timed(run, name, work)
+    found: list[Case] = []
+    return timed(run, name, work, lambda: found[0])
 
 
 @step
-def reproduce(name: str, run: Run, graph: Graph, stage: str, inputs: str) -> State:
-    """Bring one stage up to date. Raises StageError if its command fails."""
+def reproduce(
+    name: str, run: RunContext, graph: Graph, stage: str, inputs: str, tags: dict[str, str], record: RunRecord
+) -> State:
+    """Bring one stage up to date: the data of the state is a StageResult. Raises StageError if its command fails.
+
+    inputs: the hash that names the run in MLflow; tags: what MLflow is told of it with the epochs of a training.
+    """
     start, log = time.monotonic(), run.logs / name
     history = run.project.data(run.model) / "history.csv"
+    done: list[StageResult] = []
 
     def work() -> tuple[str, str]:
-        watched = epochs.followed(history, _watcher(run, inputs), only=name == "train")
-        with watched, log_watch.followed(log, run.shown.notice):
+        watcher = _watcher(run, inputs, tags, record)
+        with epochs.followed(history, watcher, only=name == "train"), log_watch.followed(log, run.shown.notice):
             found = graph.reproduce(stage, log, lambda: warm_up(run, name, inputs))
         _tell(run, graph)
+        told = progress.device(log) if name == "train" else {}
         if name == "train":
-            run.tags |= progress.device(log)
-            run.measure("trained" if found == "Ran" else "restored")
+            (run.meter.trained if found == "Ran" else run.meter.restored)()
         notes = progress.notes(log) if found == "Ran" else findings.warnings(history.parent, name)
         slow = throughput.advice(history) if (name, found) == ("train", "Ran") else ""
+        done.append(StageResult(name, found, round(time.monotonic() - start, 2), told))
         return found, "; ".join(filter(None, [notes, slow]))
 
-    state = timed(run, name, work)
-    seconds = round(time.monotonic() - start, 2)
-    run.stages.append({"name": name, "state": state.name, "seconds": seconds})
+    state = timed(run, name, work, lambda: done[0])
     if state.name == "Ran":
-        stage_times.note(run.project, run.model, name, seconds)
+        stage_times.note(run.project, run.model, name, done[0].seconds)
     return state
 
 
-def warm_up(run: Run, stage: str, inputs: str) -> None:
-    """Let the libraries of this stage and the later ones be imported meanwhile, and from the second stage on MLflow,
-    which then begins to measure."""
-    if run.warm is not None:
-        run.warm.begin(stage, run.declared.train)
-    if run.tracker is not None and run.stages:
-        run.measuring = True
-        run.measure("begin", run.project, run.model, inputs)
+def warm_up(run: RunContext, stage: str, inputs: str) -> None:
+    """Let the libraries of this stage and the later ones be imported meanwhile, and MLflow, which begins to measure."""
+    run.pool.begin(stage, run.declared.train)
+    if stage != STAGES[0]:  # until then nobody knows whether MLflow will be needed
+        run.meter.begin(run.project, run.model, inputs)
         if stage == "train":
-            run.measure("train")
-        run.tracker.begin()
+            run.meter.train()
+        run.mlflow.begin()
 
 
 @step
-def publish_version(name: str, run: Run, found: Made) -> State:
-    """One MLflow run and one registered version: the data of the state. Raises UnreachableError if MLflow is away."""
+def publish_version(name: str, run: RunContext, found: Made, tags: dict[str, str], tree: str) -> State:
+    """One MLflow run and one registered version: the data of the state. Raises UnreachableError if MLflow is away.
+
+    tree: what the stages ran from, in git's store; "" if none ran.
+    """
 
     def work() -> tuple[str, str]:
-        answer.append(run.call("tracking.publish.publish", run.project, run.declared, found, run.tags, run.tree))
+        answer.append(run.mlflow.call(remote_calls.publish, run.project, run.declared, found, tags, tree))
         return "Ran" if answer[0].fresh else "Unchanged", f"version {answer[0].version}"
 
-    answer: list[Any] = []
+    answer: list[Published] = []
     return timed(run, name, work, lambda: answer[0])
 
 
 @step
-def decide_champion(name: str, run: Run, found: Made, published: Any) -> State:
+def decide_champion(name: str, run: RunContext, found: Made, published: Published) -> State:
     """Judge the version, and move the alias or say why not; the answer is the data of the state."""
 
     def work() -> tuple[str, str]:
-        answer.update(run.call("promotion.decide.decide", run.project, run.declared, found, published))
+        answer.update(run.mlflow.call(remote_calls.decide, run.project, run.declared, found, published))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 
     answer: dict[str, Any] = {}
     return timed(run, name, work, lambda: answer)
 
 
-def timed(run: Run, name: str, work: Callable[[], tuple[str, str]], data: Callable[[], Any] = lambda: None) -> State:
+def timed(
+    run: RunContext, name: str, work: Callable[[], tuple[str, str]], data: Callable[[], Any] = lambda: None
+) -> State:
     """Do one step and show it; returns a state with the name of what happened.
 
     work() returns (name, note); data() what the state is to carry, asked once the work is done.
@@ -240,20 +204,19 @@ def timed(run: Run, name: str, work: Callable[[], tuple[str, str]], data: Callab
     return Completed(name=state, message=note or None, data=data())
 
 
-def _watcher(run: Run, inputs: str) -> Callable[[list[epochs.Epoch]], None]:
-    """Shows each epoch, and forwards it to MLflow while the stage trains. inputs: the hash that names the run."""
+def _watcher(
+    run: RunContext, inputs: str, tags: dict[str, str], record: RunRecord
+) -> Callable[[list[epochs.Epoch]], None]:
+    """Shows each epoch, and forwards it to MLflow while the stage trains."""
     total = run.declared.train.epochs
     bar = prefect_artifacts.Bar(run.model)
     here = contextvars.copy_context()  # by which Prefect knows the task, in the thread that watches
 
     def report(seen: list[epochs.Epoch]) -> None:
-        run.live = True
+        record.live = True
         found = throughput.beside(seen, run.project.data(run.model) / "pace.csv")
         run.shown.detail(", ".join(filter(None, [progress.told(found[-1], total), throughput.words(found[-1])])))
-        if run.tracker is not None:
-            run.tracker.send(
-                "tracking.mlflow_runs.forward", run.project, run.declared.raw, run.model, inputs, run.tags, found
-            )
+        run.mlflow.send(remote_calls.forward, run.project, run.declared.raw, run.model, inputs, tags, found)
         here.run(bar.move, found[-1], total)
 
     return report

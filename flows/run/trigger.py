@@ -1,13 +1,12 @@
-"""Asked: who wants a model to be retrained, and how much is asked for."""
+"""Why a run begins: who asks for a model to be retrained, and how much is asked for."""
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 
-CHANGED = "ratchet.dataset.changed"  # the event that makes a model look for news at once
+CHANGED = "ratchet.dataset.changed"  # the event that makes a model look for new data at once
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     trigger: str = "command"  # or schedule, page, event
     force: bool = True  # retrain though nothing is new
     reason: str = ""  # a person's
@@ -23,29 +22,19 @@ class Asked:
         return f"{asked}: {self.reason}" if self.reason else asked
 
 
-_by_hand: ContextVar[Asked | None] = ContextVar("asked", default=None)
-
-
-def by_hand(asked: Asked) -> None:
-    """For a command: what the flow that it calls is asked for."""
-    _by_hand.set(asked)
-
-
 def about(model: str) -> dict[str, str]:
     """The resource that the event names."""
     return {"prefect.resource.id": f"ratchet.dataset.{model}", "prefect.resource.name": f"the data of {model}"}
 
 
-def current(force: bool, reason: str) -> Asked:
-    """Inside of a flow: what its command, its deployment's schedule, its automation or its page has asked for."""
+def of_deployment(force: bool, reason: str) -> RunRequest:
+    """Inside of a flow: what its deployment's schedule, its automation or its page has asked for."""
     from prefect.context import FlowRunContext
 
-    given, context = _by_hand.get(), FlowRunContext.get()
-    if given is not None:
-        return given
+    context = FlowRunContext.get()
     run = context.flow_run if context else None
-    if run is None or run.deployment_id is None:
-        return Asked(reason=reason)
+    if run is None or run.deployment_id is None:  # somebody has called the function
+        return RunRequest(reason=reason)
     made_by = (run.created_by.type or "") if run.created_by else ""
     trigger = "schedule" if run.auto_scheduled else "event" if made_by == "AUTOMATION" else "page"
-    return Asked(trigger, force, reason)
+    return RunRequest(trigger, force, reason)

@@ -4,14 +4,15 @@ One worker does one thing after the other. It ends with the run, however the run
 """
 
 import os
+import pkgutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from flows.processes import forward
 from flows.project import lifeline
@@ -19,7 +20,8 @@ from flows.project.environment import Project
 from pipelines.errors import UnreachableError
 from pipelines.process import lifeline as following
 
-T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 BEGINS = 30.0  # seconds that it may take to begin
 DIED = (
     "The process that talks to MLflow ended without a word. So ends what a person kills, and what the system kills "
@@ -27,12 +29,19 @@ DIED = (
 )
 
 
-class Tracker:
-    """The process. `shared` makes it, or gives the one that is there."""
+@dataclass(frozen=True)
+class Remote:
+    """Where a function is, as "package.module:function"."""
 
-    def __init__(self, project: Project, pipe: str):
-        """pipe: the lifeline that it follows."""
-        self._project = project
+    place: str
+
+
+class MlflowProcess:
+    """The process. It begins with the first thing that it is asked for."""
+
+    def __init__(self, project: Project, pipe: str, preloaded: tuple[str, ...] = ()):
+        """pipe: the lifeline that it follows. preloaded: the modules that `begin` imports."""
+        self._project, self._preloaded = project, preloaded
         log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
         # where everything has been imported already a copy of this process has it too; there are no threads yet
         self._pool = ProcessPoolExecutor(
@@ -42,10 +51,14 @@ class Tracker:
         if forward.INSIDE:
             self.begin()
 
+    @property
+    def begun(self) -> bool:
+        return self._first is not None
+
     def begin(self) -> None:
         """Let MLflow be imported now, and not when it is first needed."""
         with suppress(BrokenProcessPool):
-            self._submit(_warm)
+            self._submit(_import, self._preloaded)
 
     def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         self._first = self._first or self._pool.submit(os.getpid)
@@ -59,39 +72,32 @@ class Tracker:
             self._pool.submit(os._exit, 0)  # at once: to take MLflow's libraries down would cost a third of a second
         self._pool.shutdown(wait=False)
 
-    def call(self, name: str, *arguments: Any) -> Any:
-        """Run flows.<package>.<module>.<function>, named "package.module.function", and wait for its answer.
+    def call(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Run one of flows/run/remote_calls.py, and wait for its answer.
 
         Raises what it raises; an error of the tracking store, and the end of the process, as a RatchetError.
         """
         try:
-            return self._submit(_call, self._project, name, arguments).result()
+            answer: R = self._submit(_call, self._project, work, arguments, named).result()
         except BrokenProcessPool as error:
             raise UnreachableError(DIED, "Run again: the stages are done and kept.") from error
+        return answer
 
-    def send(self, name: str, *arguments: Any) -> None:
+    def send(self, work: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> None:
         """Run it without waiting; nobody learns of its failure."""
         with suppress(BrokenProcessPool):  # the next call tells
-            self._submit(_call, self._project, name, arguments)
-
-
-_current: ContextVar[Tracker | None] = ContextVar("tracker", default=None)
+            self._submit(_call, self._project, work, arguments, named)
 
 
 @contextmanager
-def shared(project: Project) -> Iterator[Tracker]:
-    """One for a run: a block inside another one has the same."""
-    if (there := _current.get()) is not None:
-        yield there
-        return
+def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[MlflowProcess]:
+    """Around a run: the process ends with the block, and with this process however that ends."""
     with lifeline.held(project) as pipe:
-        tracker = Tracker(project, pipe)
-        token = _current.set(tracker)
+        process = MlflowProcess(project, pipe, preloaded)
         try:
-            yield tracker
+            yield process
         finally:
-            _current.reset(token)
-            tracker.close()
+            process.close()
 
 
 def _begin(pipe: str, log: str) -> None:
@@ -104,17 +110,14 @@ def _begin(pipe: str, log: str) -> None:
     following.follow(pipe)
 
 
-def _warm() -> None:
-    import flows.promotion.decide
-    import flows.tracking.publish  # noqa: F401
+def _import(modules: tuple[str, ...]) -> None:
+    for name in modules:
+        pkgutil.resolve_name(name)
 
 
-def _call(project: Project, name: str, arguments: tuple[Any, ...]) -> Any:
-    import importlib
-
+def _call(project: Project, work: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     from flows.tracking import mlflow_runs
 
-    module, _, function = name.rpartition(".")
-    work: Callable[..., Any] = getattr(importlib.import_module(f"flows.{module}"), function)
+    function = pkgutil.resolve_name(work.place)
     with mlflow_runs.reachable(project):
-        return work(*arguments)
+        return function(*arguments, **named)

@@ -1,6 +1,5 @@
 """Names from outside: none becomes a path, a query or an option of git's before it is known to be plain."""
 
-import contextvars
 import os
 
 import pytest
@@ -9,7 +8,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.compare import compare
 from flows.graph import provenance, worktree
-from flows.project import locks
+from flows.project import environment, locks
 from flows.project.environment import Project
 from flows.registry import model_registry
 from flows.verify import rebuild
@@ -89,19 +88,16 @@ def test_a_lock_has_a_plain_name(name, project, tmp_path):
 def test_a_flow_parameter_is_checked_before_anything_is_named_after_it(trigger, world, monkeypatch):
     """What somebody posts to Prefect's API, called as a function: a server is not needed to see it refused."""
     from flows.retrain import retrain
-    from flows.run.trigger import Asked, by_hand
+    from flows.run import context
 
     monkeypatch.setattr(os, "environ", os.environ.copy())
     (world.root / ".ratchet" / "ticks").mkdir(parents=True)
     (world.root / ".ratchet" / "locks").mkdir()
     before = everything(world.root.parent)
 
-    def called() -> None:
-        by_hand(Asked(trigger=trigger))
-        retrain.fn("../../evil")
-
+    began = {"page": retrain.fn, "command": lambda name: context.checked(environment.find(), name)}[trigger]
     with pytest.raises(RequestError, match=r"'\.\./\.\./evil' cannot be a model's name"):
-        contextvars.copy_context().run(called)
+        began("../../evil")
     assert everything(world.root.parent) == before
 
 

@@ -126,7 +126,7 @@ def test_a_run_looks_before_its_first_stage(project):
     written(project, ("models/words.txt",))
     opened = SimpleNamespace(sources=lambda: [project.root / "models/words.txt"])
     run = SimpleNamespace(project=project, model="pets")
-    with pytest.raises(RequestError, match=r"models/words\.txt is not tracked"), _of_one_tree(run, opened):
+    with pytest.raises(RequestError, match=r"models/words\.txt is not tracked"), _of_one_tree(run, opened, []):
         raise AssertionError("a stage was run")
 
 

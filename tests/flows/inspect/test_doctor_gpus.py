@@ -6,7 +6,6 @@ import pytest
 
 from flows.inspect import doctor_gpus
 from flows.project import environment
-from flows.run.trigger import Asked
 from pipelines.errors import RatchetError, RequestError
 from pipelines.hardware.cuda import Build
 from pipelines.hardware.gpus import Gpu, Machine, Sight
@@ -101,12 +100,12 @@ def test_a_run_without_the_gpu_that_it_wants_fails_before_any_data_is_read(proje
 
 
 def test_a_scheduled_run_too(project, monkeypatch):
-    from flows import retrain
+    from flows.run import context
 
     monkeypatch.chdir(project)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(RequestError, match=r"^train\.device is gpu, and "):
-        retrain._begin(environment.find(), "digits", Asked("schedule", force=False))
+        context.checked(environment.find(), "digits")
 
 
 def test_an_evaluation_too(project):

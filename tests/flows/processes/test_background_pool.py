@@ -82,7 +82,7 @@ def test_a_run_borrows_what_stays_and_leaves_it_there(project, tmp_path, kind, s
     (tmp_path / "asked.py").write_text(ABOUT)
     command = [sys.executable, "-m", "pipelines.process.fork_server", "run", kind, "asked"]
     for _ in range(2):
-        with fork_pool.shared(project) as shared:
+        with fork_pool.opened(project) as shared:
             shared.begin("ingest", Hardware())
             variables = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
             found = json.loads(subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True).stdout)
@@ -121,7 +121,7 @@ def test_what_a_run_would_have_started_otherwise_is_not_borrowed(project, tmp_pa
         monkeypatch.setattr(resource, "getrlimit", lambda limit: (10, 10))
     else:
         hardware = Hardware(instructions="AVX512_CORE")
-    with fork_pool.shared(project) as shared:
+    with fork_pool.opened(project) as shared:
         shared.begin("train", hardware)
         assert shared._processes["networks"] is not None
     monkeypatch.undo()
@@ -163,7 +163,7 @@ def test_nobody_else_reaches_a_socket(project):
 def test_ctrl_c_reaches_a_child_in_another_session(project, tmp_path):
     background_pool.up(project)
     (tmp_path / "asked.py").write_text(HEARS)
-    with fork_pool.shared(project) as shared:
+    with fork_pool.opened(project) as shared:
         shared.begin("train", Hardware())
         command = [sys.executable, "-m", "pipelines.process.fork_server", "run", "networks", "asked"]
         variables = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}

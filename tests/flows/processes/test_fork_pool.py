@@ -69,7 +69,7 @@ def test_on_few_cores_one_imports_after_the_other(project, tmp_path, monkeypatch
         (tmp_path / f"fakes/{library}.py").write_text(FAKE.format(place=str(told), kind=kind, patience=patience))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fakes'}:{ROOT}")
     monkeypatch.setattr(fork_pool, "_cores", lambda: cores)
-    with fork_pool.shared(project) as shared:
+    with fork_pool.opened(project) as shared:
         shared.begin("ingest", Hardware())
         until(lambda: told.exists() and told.read_text().count("ends") == 2)
     lines = told.read_text().splitlines()
@@ -80,7 +80,7 @@ def test_on_few_cores_one_imports_after_the_other(project, tmp_path, monkeypatch
 
 def test_a_later_stage_begins_only_what_is_asked_for_from_there_on(project, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with fork_pool.shared(project) as shared:
+    with fork_pool.opened(project) as shared:
         shared.begin("train", Hardware())
         assert list(shared._processes) == ["networks"]
         process = shared._processes["networks"]

@@ -5,8 +5,8 @@ from prefect import flow, task
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.run import tasks
-from flows.run.tasks import Run
-from flows.run.trigger import Asked
+from flows.run.context import RunContext
+from flows.run.trigger import RunRequest
 from pipelines.errors import (
     DataError,
     ExpectationError,
@@ -50,7 +50,7 @@ def prefect():
 def attempts(errors, monkeypatch, trigger="schedule"):
     """How often a task that meets these errors, one after the other, is begun; and what its flow ends with."""
     monkeypatch.setattr(tasks, "DELAYS", [0.01, 0.02, 0.03])
-    run = Run(None, None, Asked(trigger=trigger), "", None, None)
+    run = RunContext(None, None, RunRequest(trigger=trigger), None, None, None, None)
     begun = []
 
     @task

@@ -13,8 +13,7 @@ import pytest
 from flows.processes import sampler
 from flows.processes.energy import Energy
 from flows.processes.sampler import Sampler
-from flows.run import metering
-from flows.tracking import measurements, mlflow_runs, training_cost
+from flows.tracking import measurements, metering, mlflow_runs, training_cost
 from flows.tracking.measurements import Figures
 from tests.support import registered
 from tests.support.clone import ROOT, environment
@@ -230,7 +229,7 @@ def test_stages_that_trained_nothing_leave_no_figures(project, model, restored):
 
 def test_measuring_ends_with_its_process(project, model):
     code = (
-        "from pathlib import Path; from flows.run import metering; from flows.project.environment import Project;"
+        "from pathlib import Path; from flows.tracking import metering; from flows.project.environment import Project;"
         f"project = Project(Path({str(project.root)!r}), Path({str(project.state)!r}), '', '');"
         f"metering.begin(project, {model!r}, 'i'); metering.train(); print('measures')"
     )

@@ -13,6 +13,8 @@ from tests.support import registered
 from tests.support.clone import ROOT
 from tests.support.clone import environment as variables
 
+HELD = mlflow_process.Remote("flows.project.locks:held")
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
@@ -23,11 +25,11 @@ def project(tmp_path, monkeypatch):
 
 
 def test_one_that_is_killed_is_told_and_sending_to_it_harms_nobody(project):
-    with mlflow_process.shared(project) as shared:
+    with mlflow_process.opened(project) as shared:
         shared._submit(os._exit, 137)
         with pytest.raises(UnreachableError, match=r"ended without a word. So ends .* out of memory. Run again"):
-            shared.call("locks.held", project)
-        shared.send("locks.held", project)
+            shared.call(HELD, project)
+        shared.send(HELD, project)
         shared.begin()
 
 
@@ -36,7 +38,7 @@ def test_one_that_has_just_begun_when_its_run_ends_says_nothing(project, log):
     if log == "a disk that is full":
         (project.state / "logs" / "mlflow-client.log").symlink_to("/dev/full/x")
     code = "from flows.project import environment\nfrom flows.tracking import mlflow_process\n"
-    code += "project = environment.find()\nwith mlflow_process.shared(project) as shared:\n"
+    code += "project = environment.find()\nwith mlflow_process.opened(project) as shared:\n"
     code += f"    {'pass' if log == 'none was needed' else 'shared.begin()'}\n"
     code += "import atexit, os; atexit._run_exitfuncs(); os._exit(0)"
     done = subprocess.run(

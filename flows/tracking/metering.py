@@ -1,6 +1,7 @@
-"""Measuring: the energy of a run's stages and the machine while it trains, in the process that has MLflow.
+"""The energy of a run's stages and the machine while it trains, in the process that has MLflow.
 
-The process serves one run and does one thing after the other, so what is measured now is a variable of this module.
+That process serves one run and does one thing after the other, and nothing is handed from call to call there: so what
+is measured now is a variable of this module, the only one of its kind.
 All of it is in threads that end with the process. Whatever fails here costs a figure and never a run.
 """
 

@@ -1,0 +1,93 @@
+"""The context of a run: what it is, and the processes that work for it. Built once, by whoever starts the run."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.processes import fork_pool
+from flows.processes.fork_pool import ForkPool
+from flows.project import lifeline, preflight
+from flows.project.environment import Project
+from flows.records.attempts import Tick
+from flows.report.progress import Progress
+from flows.run import remote_calls
+from flows.run.meter import Meter
+from flows.run.trigger import RunRequest
+from flows.tracking import mlflow_process
+from flows.tracking.mlflow_process import MlflowProcess
+from pipelines import model_file
+from pipelines.hardware import gpus
+from pipelines.model_file import Declaration
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What is known of a run before its first step, and stays as it is."""
+
+    project: Project
+    declared: Declaration
+    request: RunRequest
+    shown: Progress
+    pool: ForkPool
+    mlflow: MlflowProcess
+    meter: Meter
+    flow_run: str = ""  # its id in Prefect, once that has begun
+
+    @property
+    def model(self) -> str:
+        return self.declared.model
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the run's logs, a file for each stage."""
+        return self.project.state / "logs" / "runs" / self.flow_run
+
+
+@dataclass
+class RunRecord:
+    """What a run has found out so far and is written down however it ends."""
+
+    data: str = ""  # the version that is pinned (the tag `ratchet.pin`)
+    rows: int = 0
+    definition: str = ""  # the hash of code, settings and gate
+    broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
+    unfinished: bool = False  # whether the line of the run before says that it began, and none that it ended
+    live: bool = False  # whether MLflow has heard of the training
+
+    def tick(self, run: RunContext, outcome: str, reason: str) -> Tick:
+        """A line about this run for the list of ticks."""
+        return Tick(
+            run.model,
+            outcome,
+            reason[:2000],
+            trigger=run.request.trigger,
+            flow_run=run.flow_run,
+            tree=str(run.project.root),
+            data=self.data,
+            rows=self.rows,
+            definition=self.definition,
+            broken=self.broken,
+        )
+
+
+def checked(project: Project, model: str) -> Declaration:
+    """The model's YAML, if it can be trained here as it stands there and what a run writes can be written.
+
+    Raises SettingsError, RequestError or ShortageError, before any lock, server or stage.
+    """
+    declared = model_file.check(model)
+    gpus.require(declared.train.device)
+    gpus.require(declared.evaluate.device, key="evaluate.device")
+    preflight.check(project, model)
+    return declared
+
+
+@contextmanager
+def opened(project: Project, declared: Declaration, request: RunRequest, shown: Progress) -> Iterator[RunContext]:
+    """Around a run: the processes that work for it, which end with it. None has begun yet."""
+    with ExitStack() as stack:
+        stack.enter_context(lifeline.held(project))
+        pool = stack.enter_context(fork_pool.opened(project))
+        mlflow = stack.enter_context(mlflow_process.opened(project, remote_calls.PRELOADED))
+        yield RunContext(project, declared, request, shown, pool, mlflow, Meter(mlflow))

@@ -1,0 +1,35 @@
+"""The functions that a run calls in the process that has MLflow (flows/tracking/mlflow_process.py), each by its name.
+
+To import them takes the seconds that this process is there to save, so only the checker of types does it: for mypy and
+the import rules each name is the function itself; in a running program it says where the function is.
+"""
+
+from typing import TYPE_CHECKING
+
+from flows.tracking.mlflow_process import Remote
+
+if TYPE_CHECKING:
+    from flows.data.versions import pinned
+    from flows.promotion.decide import decide
+    from flows.tracking.metering import begin as measure
+    from flows.tracking.metering import end as measured
+    from flows.tracking.metering import restored as no_training
+    from flows.tracking.metering import train as measure_training
+    from flows.tracking.metering import trained as training_ended
+    from flows.tracking.mlflow_runs import end, forward
+    from flows.tracking.publish import publish
+    from flows.tracking.refusal import log as log_refusal
+else:
+    pinned = Remote("flows.data.versions:pinned")
+    decide = Remote("flows.promotion.decide:decide")
+    measure = Remote("flows.tracking.metering:begin")
+    measured = Remote("flows.tracking.metering:end")
+    no_training = Remote("flows.tracking.metering:restored")
+    measure_training = Remote("flows.tracking.metering:train")
+    training_ended = Remote("flows.tracking.metering:trained")
+    end = Remote("flows.tracking.mlflow_runs:end")
+    forward = Remote("flows.tracking.mlflow_runs:forward")
+    publish = Remote("flows.tracking.publish:publish")
+    log_refusal = Remote("flows.tracking.refusal:log")
+
+PRELOADED = ("flows.promotion.decide", "flows.tracking.publish")  # imported while the stages work
