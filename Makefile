@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 SEED ?= $(shell date +%s)
 
-.PHONY: run test random alone long check lock help faults-root
+.PHONY: run test random alone long check docs lock help faults-root
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -38,6 +38,9 @@ check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/project/test_documents.py
+
+docs: $(READY)  ## write docs/reference/commands.md from the commands
+	@$(BIN)/python -m typer flows.cli.app utils docs --name ratchet --title Commands --output docs/reference/commands.md
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -202,7 +202,7 @@ def look(folder: Path) -> State:
             "select key, step, value from metrics "
             "where key not like 'energy/%' and key not like 'pace/%' and key not like 'system/%'",  # of time
         ),
-        tags=rows(  # the device has its reasons only in the run that has trained (FORMATS.md)
+        tags=rows(  # the device has its reasons only in the run that has trained (docs/reference/mlflow.md)
             store, "select key, value from tags where key not like 'prefect.%' and key != 'ratchet.device'"
         ),
         artifacts=below(folder / "mlflow" / "artifacts" / MODEL, "*/artifacts"),

@@ -41,7 +41,7 @@ class Side:
 
 
 def measure(declared: Declaration, one: Side, other: Side) -> dict[str, Any]:
-    """rows, metrics, recorded, slices, classes: as `ratchet compare --json` prints them (FORMATS.md).
+    """rows, metrics, recorded, slices, classes: as `ratchet compare --json` prints them (docs/reference/answers.md).
 
     Raises RequestError if they have fewer than two rows in common, or do not answer the question that the YAML asks.
     """

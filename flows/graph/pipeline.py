@@ -300,7 +300,7 @@ def cached(project: Project, digest: str) -> Path | None:
 
 
 def inputs_hash(inputs: dict[str, Any]) -> str:
-    """The name of a run (FORMATS.md, the three keys)."""
+    """The name of a run (docs/reference/files.md)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

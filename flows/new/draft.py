@@ -1,7 +1,7 @@
 """Draft: the sections of a new model's YAML, each value with its reason.
 
-Nothing here knows the name of a file or a column. What the numbers mean is told in FORMATS.md; those with a rule of
-thumb in them say so beside the rule.
+Nothing here knows the name of a file or a column. docs/reference/model-yaml.md says what the numbers mean; those
+with a rule of thumb in them say so beside the rule.
 """
 
 import math

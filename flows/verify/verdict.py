@@ -6,7 +6,7 @@ from pipelines.safety import markdown
 
 
 def page(found: dict[str, Any]) -> str:
-    """Markdown of a certificate (FORMATS.md)."""
+    """Markdown of a certificate (docs/reference/answers.md)."""
     rows = [_row(output) for output in found["outputs"]]
     return "\n".join(
         [

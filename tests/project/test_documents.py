@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 import textwrap
 import tomllib
 from collections import Counter
@@ -24,8 +25,11 @@ from pipelines.model.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
-README, FORMATS = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "FORMATS.md"))
+README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+REFERENCE = {path.stem: path.read_text(encoding="utf-8") for path in ROOT.glob("docs/reference/*.md")}
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
@@ -144,7 +148,7 @@ def test_the_readme_lists_every_command():
 
 
 def test_the_formats_list_the_object_of_every_command():
-    rows = re.findall(r"^\| `ratchet (\w+)[^`]*`", section(FORMATS, "Commands"), re.MULTILINE)
+    rows = re.findall(r"^\| `ratchet (\w+)[^`]*`", section(REFERENCE["answers"], "Commands"), re.MULTILINE)
     assert rows == list(COMMANDS)
 
 
@@ -176,14 +180,23 @@ def test_every_command_line_in_the_documents_is_valid(text):
         command.make_context(name, rest)  # raises for an option or argument that it does not take
 
 
-def test_the_readme_names_the_targets_of_make():
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z-]+)", "\n".join([*codes(README), *fences(README, "sh")]))) == targets
+def test_the_reference_of_the_commands_is_what_they_say_of_themselves(tmp_path):
+    """`make docs` writes it."""
+    (command,) = re.findall(r"^docs:.*\n\t.*python (-m typer .*)$", MAKEFILE, re.MULTILINE)
+    arguments = [str(tmp_path / "page") if part.startswith("docs/") else part for part in shlex.split(command)]
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "page").read_text(encoding="utf-8").strip() == REFERENCE["commands"].strip()
+
+
+def test_the_documents_name_the_targets_of_make():
+    targets = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
+    said = [*codes(README), *fences(README, "sh"), *codes(CONTRIBUTING), *codes(BENCHMARKS)]
+    assert set(re.findall(r"\bmake ([a-z-]+)", "\n".join(said))) == targets
 
 
 def test_the_measured_table_has_the_rows_that_the_benchmark_prints():
     source = (ROOT / "benchmarks" / "overhead.py").read_text(encoding="utf-8")
-    table = section(README, "Measured").partition("\n\n| ")[2].partition("\n\n")[0]
+    table = section(BENCHMARKS, "What it costs").partition("\n\n| ")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)[1:]  # after the line below the head
     assert rows == re.findall(r'^        \("(.+)", .+\),$', source, re.MULTILINE)
 
@@ -191,36 +204,36 @@ def test_the_measured_table_has_the_rows_that_the_benchmark_prints():
 # ------------------------------------------------------------------ settings
 
 
-def test_the_variables_of_the_readme_are_those_that_are_read():
+def test_the_variables_that_the_reference_lists_are_those_that_are_read():
     source = (ROOT / "flows" / "project" / "environment.py").read_text(encoding="utf-8")
     read = set(re.findall(r'environ\.get\(\s*"(RATCHET_\w+)"', source))
-    assert set(re.findall(r"RATCHET_\w+", README)) == read
-    assert set(re.findall(r"^\| `(RATCHET_\w+)`", section(README, "Settings"), re.MULTILINE)) == read
+    assert set(re.findall(r"^\| `(RATCHET_\w+)`", REFERENCE["environment"], re.MULTILINE)) == read
+    guides = [path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/guides/*.md")]]
+    assert set(re.findall(r"RATCHET_\w+", "\n".join(guides))) <= read
 
 
-def test_the_switches_of_the_readme_are_those_that_are_set():
-    lines = fences(section(README, "Offline and quiet"), "sh")[0].split()
+def test_the_switches_of_the_guide_are_those_that_are_set():
+    lines = fences((ROOT / "docs" / "guides" / "security.md").read_text(encoding="utf-8"), "sh")[0].split()
     assert dict(line.split("=") for line in lines) == environment.QUIET
 
 
 @pytest.mark.parametrize("name", model_file.SECTIONS)
 def test_the_formats_name_every_key_of_a_section(name):
-    (row,) = re.findall(rf"^\| `{name}` \|(.*)$", section(FORMATS, "The model's YAML"), re.MULTILINE)
     keys = set(model_file.SECTIONS[name].model_fields) | (set(Rule.model_fields) if name == "validate" else set())
-    assert keys <= codes(row)
-    assert "format" in codes(section(FORMATS, "The model's YAML"))
+    assert keys <= codes(section(REFERENCE["model-yaml"], name))
+    assert "format" in codes(REFERENCE["model-yaml"])
 
 
 @pytest.mark.parametrize("kind", [HashSplit, TimeSplit, GivenSplit])
 def test_the_formats_name_every_key_of_a_split(kind):
     by = kind.model_fields["by"].annotation.__args__[0]
-    (row,) = re.findall(rf"^\| `by: {by}` \|(.*)$", FORMATS, re.MULTILINE)
+    (row,) = re.findall(rf"^\| `by: {by}` \|(.*)$", REFERENCE["model-yaml"], re.MULTILINE)
     assert set(kind.model_fields) - {"by"} == codes(row)
 
 
 def test_the_formats_name_every_metric():
-    (row,) = re.findall(r"^\| `evaluate` \|(.*)$", FORMATS, re.MULTILINE)
-    assert [name for name in METRICS if not re.search(rf"\b{name}\b", row)] == []
+    listed = section(REFERENCE["model-yaml"], "evaluate")
+    assert [name for name in METRICS if not re.search(rf"\b{name}\b", listed)] == []
 
 
 # ------------------------------------------------------------------ files and tags
@@ -234,7 +247,7 @@ def test_the_formats_name_every_output_of_a_stage():
             name = Path(entry if isinstance(entry, str) else next(iter(entry))).name
             (row,) = (
                 line
-                for line in section(FORMATS, "Files of a model").splitlines()
+                for line in section(REFERENCE["files"], "Files of a model").splitlines()
                 if line.startswith("| `") and name in leading(line)
             )
             assert row.split("|")[2].strip() == stage
@@ -248,12 +261,12 @@ def leading(row: str) -> set[str]:
 def test_the_formats_name_every_tag_and_no_other():
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "flows").rglob("*.py")]
     used = {tag for source in sources for tag in re.findall(r"\bratchet\.[a-z_]+", source)}
-    assert set(re.findall(r"\bratchet\.[a-z_]+", FORMATS)) == used
+    assert set(re.findall(r"\bratchet\.[a-z_]+", "\n".join(REFERENCE.values()))) == used
 
 
 @pytest.mark.parametrize("name", ["pin.json", "fingerprint.json"])
 def test_committed_files_carry_a_format_and_the_keys_that_are_documented(name):
-    (row,) = re.findall(rf"^\| `{name}` \|(.*)$", FORMATS, re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{name}` \|(.*)$", REFERENCE["files"], re.MULTILINE)
     found = [ROOT / path for path in tracked() if Path(path).name == name]
     for path in found:
         content = json.loads(path.read_text(encoding="utf-8"))
