@@ -1,4 +1,4 @@
-"""A comparison as people read it: its tables, for the terminal (flows/cli/terminal.py) and as a Markdown page."""
+"""A comparison as people read it: its tables, for the terminal and as a Markdown page."""
 
 from dataclasses import dataclass, field
 from typing import Any

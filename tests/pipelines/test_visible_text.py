@@ -10,6 +10,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from flows.cli import terminal
+from flows.cli.answer import answer as answer_command
+from flows.cli.commands.inspect import plan_text
+from flows.cli.commands.new import new_text
 from flows.compare import render
 from flows.report import failure_page, plots, progress
 from flows.run import notify
@@ -88,18 +91,16 @@ def test_progress_obeys_nothing(draw):
 
 def test_an_answer_in_a_terminal(capsys):
     """By way of the command's own last step."""
-    from flows.cli import app
-
     rows = [{"model": NASTY, "decision": ":x: [bold]", "reason": NASTY, "version": 1, "champion": None}]
     for answer, words in (
-        ({"yaml": "a: 1\nb: \x1b\n", "written": False}, terminal.new),
-        ({"model": "m", "source": NASTY, "stages": []}, terminal.plan),
+        ({"yaml": "a: 1\nb: \x1b\n", "written": False}, new_text),
+        ({"model": "m", "source": NASTY, "stages": []}, plan_text),
         (
             {"rows": rows},
-            lambda found: terminal._table([{"a": row["model"], "b": row["decision"]} for row in found["rows"]]),
+            lambda found: terminal.table([{"a": row["model"], "b": row["decision"]} for row in found["rows"]]),
         ),
     ):
-        app._answer(lambda project, answer=answer: answer, words, False, False)
+        answer_command(lambda project, answer=answer: answer, words, False, False)
         found = capsys.readouterr().out
         assert not {"\x1b", "\u202e", "\x9b"} & set(found)
         assert "FAKE" not in [line.strip()[:4] for line in found.splitlines()]
@@ -109,13 +110,11 @@ def test_an_answer_in_a_terminal(capsys):
 def test_an_error_in_a_terminal(capsys, world):
     from typer import Exit
 
-    from flows.cli import app
-
     def fails(project):
         raise OSError(NASTY)
 
     with pytest.raises(Exit):
-        app._answer(fails, str, True, False)
+        answer_command(fails, str, True, False)
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
     assert SEEN in said.err

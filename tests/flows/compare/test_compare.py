@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from flows.cli import terminal
+from flows.cli.commands.compare import compare_text
 from flows.compare import compare, render, shared_rows
 from flows.compare.shared_rows import OTHER_DEFINITION, OTHER_ROWS, Side
 from flows.project.environment import Project
@@ -114,7 +114,7 @@ def test_the_same_model_gains_nothing_and_all_is_noise(world):
         assert entry["gain"]["value"] == 0
         assert entry["gain"]["low"] < 0 < entry["gain"]["high"]
         assert entry["verdict"] == "noise"
-    text = terminal.compare(whole(found, same_model=True))
+    text = compare_text(whole(found, same_model=True))
     assert "version 1 and version 2 are the same model, byte for byte: there is nothing to gain." in text
 
 
@@ -151,7 +151,7 @@ def test_what_was_recorded_on_different_rows_is_greyed_and_only_common_rows_are_
     assert recorded["a"]["marks"] == recorded["b"]["marks"] == [OTHER_ROWS]
     assert "gain" not in recorded
     monkeypatch.setenv("FORCE_COLOR", "1")
-    line = next(line for line in terminal.compare(whole(found)).splitlines() if "0.8 (other rows)" in line)
+    line = next(line for line in compare_text(whole(found)).splitlines() if "0.8 (other rows)" in line)
     assert "\x1b[2m" in line
     assert "| *accuracy* | *0.8 (other rows)* | *1 (other rows)* |" in render.page(whole(found))
 
@@ -160,7 +160,7 @@ def test_what_was_recorded_on_the_same_rows_is_not_greyed(world, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     found = measure(side(1, IDS, 60), side(2, IDS, 30))
     assert [entry["a"]["marks"] + entry["b"]["marks"] for entry in found["recorded"]] == [[], [], []]
-    assert "\x1b[2m" not in terminal.compare(whole(found))
+    assert "\x1b[2m" not in compare_text(whole(found))
 
 
 @pytest.mark.parametrize("shared", [0, 1])
@@ -191,7 +191,7 @@ def test_a_metric_that_is_computed_otherwise_now_is_marked(world):
     assert found["log_loss"]["a"]["marks"] == []  # rounded, no more
     assert found["roc_auc"]["a"] == {"value": None, "now": pytest.approx(good["roc_auc"]), "marks": ["not recorded"]}
     assert found["kappa"]["a"]["marks"] == [OTHER_DEFINITION]  # nobody knows any more how it was computed
-    text = terminal.compare(whole(measure(side(1, IDS, 30, metrics=then), side(2, IDS, 30))))
+    text = compare_text(whole(measure(side(1, IDS, 30, metrics=then), side(2, IDS, 30))))
     assert "(other definition)" in text
     assert "Numbers that are marked are not compared." in text
 
@@ -231,7 +231,7 @@ def test_each_slice_and_each_class_has_its_own_gain(world):
     assert sum(entry["rows"] for entry in classes.values()) == 300
     assert {entry["metric"] for entry in classes.values()} == {"accuracy"}
     assert classes["cat"]["gain"]["value"] == pytest.approx(1 - classes["cat"]["a"])
-    text = terminal.compare(whole(found))
+    text = compare_text(whole(found))
     assert "Slices of promote.slices: accuracy" in text
     assert "Of 2 true gains about 0.1 lie outside of their interval, by chance." in text
 
@@ -348,9 +348,7 @@ def test_the_page_has_every_table_and_its_cells_stay_in_their_columns(world):
 
 
 def test_a_value_in_brackets_is_not_taken_for_a_style(world):
-    text = terminal.compare(
-        whole(measure(side(1, IDS, 60), side(2, IDS, 30)), parameters={"x": ["[bold]", "[32, 16]"]})
-    )
+    text = compare_text(whole(measure(side(1, IDS, 60), side(2, IDS, 30)), parameters={"x": ["[bold]", "[32, 16]"]}))
     assert "[bold]" in text
     assert "[32, 16]" in text
 
@@ -358,7 +356,7 @@ def test_a_value_in_brackets_is_not_taken_for_a_style(world):
 def test_the_same_version_twice_still_has_two_columns(world):
     found = whole(measure(side(1, IDS, 60), side(1, IDS, 60)), same_model=True)
     found["b"] = found["a"]
-    text = terminal.compare(found)
+    text = compare_text(found)
     assert "Both are version 1: there is nothing to gain." in text
     assert "version 1, a" in text
     assert "version 1, b" in text

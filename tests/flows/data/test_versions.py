@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flows.cli import terminal
+from flows.cli.commands import data as data_command
 from flows.data import diff
 from flows.data.versions import data, find
 from flows.graph import lockfile, pipeline
@@ -185,13 +185,13 @@ def test_a_run_without_tags_and_files_is_told_as_not_known(shop):
     try:
         entry = shop.data()["data"][-1]
         assert [entry[key] for key in ("rows", "source", "versions", "cached")] == [None, None, [], False]
-        assert "not known" in terminal.data(shop.data())
+        assert "not known" in data_command.data_text(shop.data())
     finally:
         shop.store.delete_run(run_id)
 
 
 def test_the_list_in_words(shop):
-    lines = terminal.data(shop.data()).splitlines()
+    lines = data_command.data_text(shop.data()).splitlines()
     assert lines[0].split() == ["data", "first", "used", "rows", "versions", "champion", "cached", "source"]
     assert lines[2].startswith(f"{shop.second.data_hash[:8]}  20")
     assert lines[2].split()[3:] == ["240", "2,", "3", "yes", "yes", "data/incoming/pets/"]
@@ -204,7 +204,7 @@ def test_a_model_that_never_ran_has_no_data_yet(shop):
         (shop.project.root / "dvc.yaml").write_text(STAGES)
         found = data(shop.project, "weights", None)
         assert found == {"format": 1, "model": "weights", "data": []}
-        assert terminal.data(found) == "weights: no run has been published yet"
+        assert data_command.data_text(found) == "weights: no run has been published yet"
         with pytest.raises(RequestError, match="weights has no data version: no run of it was published yet"):
             data(shop.project, "weights", ("champion", "latest"))
         assert shop.store.get_experiment_by_name("weights") is None  # it was only looked at
@@ -285,7 +285,7 @@ def test_columns_that_only_one_has_are_named(shop):
     assert column(found, "height")["a"] is None
     assert column(found, "height")["b"] == column(found, "age")["a"]
     assert [entry["column"] for entry in found["columns"] if entry["differs"]] == ["age", "height"]
-    text = terminal.data(found)
+    text = data_command.data_text(found)
     assert "  columns   only in a: age\n  columns   only in b: height\n" in text
     assert "so no row can be in both: the same row has the same columns" in text
 
@@ -293,7 +293,7 @@ def test_columns_that_only_one_has_are_named(shop):
 def test_the_difference_in_words(shop, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     first, second = shop.first.data_hash[:8], shop.second.data_hash[:8]
-    text = terminal.data(shop.data(first, second))
+    text = data_command.data_text(shop.data(first, second))
     assert text.startswith(f"pets: data {second} beside {first}\n  a         {first}, the champion's: 200 rows, first ")
     assert re.search(r"in both [1-9]\d*\n", text)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
@@ -302,7 +302,7 @@ def test_the_difference_in_words(shop, monkeypatch):
         ["age", "b", "yes", "number"],
     ]
     assert any(re.match(r"colour +b +yes +text +\d+ +3 +\w+ \d+\.\d%, ", line) for line in plain)
-    same = terminal.data(shop.data(first, first)).splitlines()
+    same = data_command.data_text(shop.data(first, first)).splitlines()
     assert all("\x1b[2m" in line for line in same if "a, b" in line)
     assert sum("a, b" in line for line in same) == 4
 
@@ -389,7 +389,7 @@ def test_of_images_the_brightness_is_told(tmp_path):
     assert found["mean"] == pytest.approx(pixels.mean())
     assert found["standard_deviation"] == pytest.approx(bright.std(ddof=1))
     entry = {"column": "x", "a": found, "b": found, "differs": False}
-    shown = terminal._columns({"columns": [entry]}, ("number", "image"), terminal._of_numbers)
+    shown = data_command._columns({"columns": [entry]}, ("number", "image"), data_command._of_numbers)
     assert shown.splitlines()[1].split()[:5] == ["x", "a,", "b", "brightness", "0"]
 
 
@@ -402,13 +402,13 @@ def test_what_cannot_be_computed_is_none(tmp_path, values, known):
     found = statistics(tmp_path / "x.parquet", pa.array(values, pa.float64()))
     assert sum(found[name] is not None for name in ("mean", "standard_deviation", "smallest", "largest")) == known
     json.dumps(found, allow_nan=False)
-    terminal._of_numbers(found)
+    data_command._of_numbers(found)
 
 
 def test_text_that_is_all_missing_has_no_values(tmp_path):
     found = statistics(tmp_path / "x.parquet", pa.array([None, None], pa.string()))
     assert found == {"kind": "text", "missing": 2, "distinct": 0, "frequent": []}
-    assert terminal._of_values(found)["most frequent"] == "none"
+    assert data_command._of_values(found)["most frequent"] == "none"
 
 
 def test_a_column_of_another_kind_differs_and_is_told_by_both(tmp_path):
@@ -416,7 +416,7 @@ def test_a_column_of_another_kind_differs_and_is_told_by_both(tmp_path):
     other = table(tmp_path / "b.parquet", x=pa.array(["[1]", "a long text " * 9]))
     (entry,) = diff.columns(one, other)
     assert ([entry[key]["kind"] for key in "ab"], entry["differs"]) == (["number", "text"], True)
-    shown = terminal._columns({"columns": [entry]}, ("integer", "text"), terminal._of_values)
+    shown = data_command._columns({"columns": [entry]}, ("integer", "text"), data_command._of_values)
     assert "[1] 50.0%, a long text a long te... 50.0%" in shown
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.cli import terminal
+from flows.cli.commands.run import run_text
 from flows.graph import provenance, untracked
 from flows.project.environment import Project
 from pipelines.errors import RequestError
@@ -133,9 +133,9 @@ def test_a_run_looks_before_its_first_stage(project):
 def test_the_end_of_a_run_says_what_was_not_committed():
     found = {"model": "m", "decision": "accepted", "reason": "r", "version": 1, "champion": 1, "metrics": {}}
     found |= {"seconds": 1.0, "next": "n", "untracked": []}
-    assert "recorded" not in terminal.run(found)
+    assert "recorded" not in run_text(found)
     names = [f"models/{letter}.py" for letter in "abcdefghij"]
-    said = terminal.run(found | {"untracked": names})
+    said = run_text(found | {"untracked": names})
     assert "recorded  not committed, and in the run's own commit: models/a.py, models/b.py" in said
     assert "models/h.py and 2 more" in said
 

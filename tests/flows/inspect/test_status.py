@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.cli import terminal
+from flows.cli.commands.inspect import status_text
 from flows.inspect import status
 from flows.project.environment import Project
 from flows.records import attempts
@@ -55,7 +55,7 @@ def test_people_read_a_long_reason_below_the_table(project, scheduler):
     entry = {"model": "pets", "champion": None, "metrics": {}, "age": "", "data_hash": "", "version": None}
     entry |= {"decision": "", "reason": "", "held": False, "problem": ""}
     ticked = ticking(project) | {"schedule": f"not scheduled: {reason}"}
-    table, problem = terminal.status({"scheduler": scheduler, "models": [entry | ticked]}).split("!! ")
+    table, problem = status_text({"scheduler": scheduler, "models": [entry | ticked]}).split("!! ")
     assert "not scheduled" in table
     assert "something" not in table
     assert problem == f"pets is not scheduled: {reason}"

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.cli import terminal
+from flows.cli.commands.predict import predict_text
 from flows.predict import file_paths, predict, worker
 from flows.predict.file_paths import Wanted
 from flows.predict.worker import Request
@@ -298,7 +298,7 @@ def test_the_champion_predicts_in_a_process_of_its_own_and_everything_is_told(pr
     expected = predictions(made, "pets").drop(columns="actual")
     pd.testing.assert_frame_equal(pq.read_table(tmp_path / "x.parquet").to_pandas(), expected, check_exact=True)
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
-    lines = terminal.predict(found).splitlines()
+    lines = predict_text(found).splitlines()
     assert lines[0] == f"pets version 1: {found['rows']:,} rows predicted."
     assert lines[1].endswith("x.parquet: row_id, prediction, probability_cat, probability_dog")
     assert lines[2].endswith("ignored   columns that the model does not know: 'row_id'")
@@ -354,7 +354,7 @@ def test_an_alias_that_was_moved_behind_the_ledgers_back_is_told(project, ask):
     finally:
         store.delete_registered_model_alias("tiles", "champion")
     assert "The champion of tiles was moved behind the ledger's back" in found["problem"]
-    assert f"!! {found['problem']}." in terminal.predict(found)
+    assert f"!! {found['problem']}." in predict_text(found)
 
 
 @pytest.mark.parametrize("name", ["model.weights.h5", "predictor.py", "model.json", "manifest.json"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import commands
+from flows.cli.commands.champion import do_promote
 from flows.inspect.history import history
 from flows.promotion import champion_alias
 from flows.records import ledger
@@ -69,7 +69,7 @@ def test_an_alias_that_somebody_moved_stops_promotion_and_is_not_mended_in_silen
     with pytest.raises(IntegrityError, match=r"moved behind the ledger's back.*version 3.*version 2.*--adopt"):
         settle(project)
     with pytest.raises(IntegrityError, match="behind the ledger's back"):
-        commands.promote(project, MODEL, 1, "a reason", False)
+        do_promote(project, MODEL, 1, "a reason", False)
     assert alias(project) == 3
     assert "behind" in history(project, MODEL, "")["problem"]
 
@@ -87,14 +87,14 @@ def test_an_alias_that_was_deleted_is_noticed(project):
     with pytest.raises(IntegrityError, match="the alias names no version"):
         settle(project)
     with pytest.raises(RequestError, match="nothing to adopt"):
-        commands.promote(project, MODEL, None, "a reason", True)
+        do_promote(project, MODEL, None, "a reason", True)
     assert champion_alias.rollback(project, MODEL, "", False)["champion"] == alias(project) == 1
 
 
 def test_adopting_takes_the_alias_into_the_ledger(project):
     champions(project, 1)
     mlflow_runs.client(project).set_registered_model_alias(MODEL, model_registry.CHAMPION, "3")
-    found = commands.promote(project, MODEL, None, "set in MLflow's page", True)
+    found = do_promote(project, MODEL, None, "set in MLflow's page", True)
     assert (found["action"], found["from"], found["champion"]) == ("adopted", 1, 3)
     assert settle(project).champion == alias(project) == 3
 
@@ -128,7 +128,7 @@ def test_a_person_lifts_a_veto_and_a_hold(project):
     now = standing(project)
     assert now.vetoed[2].reason == "it answers nonsense"
     assert now.held is not None
-    commands.promote(project, MODEL, 2, "it does not", False)
+    do_promote(project, MODEL, 2, "it does not", False)
     assert (standing(project).vetoed, standing(project).held, alias(project)) == ({}, None, 2)
 
 
@@ -140,7 +140,7 @@ def test_no_champion_is_made_of_what_is_not_the_registered_model(project, tmp_pa
     logged = store.get_logged_model(model_registry.logged_model(version))
     Path(logged.artifact_location.removeprefix("file://"), "artifacts/model/model.json").write_text("{}")
     with pytest.raises(IntegrityError, match="not what was registered"):
-        commands.promote(project, MODEL, number, "a reason", False)
+        do_promote(project, MODEL, number, "a reason", False)
     assert alias(project) == standing(project).champion == 1
 
 
@@ -157,7 +157,7 @@ def test_no_champion_is_made_of_what_is_not_the_registered_model(project, tmp_pa
 def test_a_wrong_request_changes_nothing(project, version, reason, adopt, words):
     champions(project, 1)
     with pytest.raises(RequestError, match=words):
-        commands.promote(project, MODEL, version, reason, adopt)
+        do_promote(project, MODEL, version, reason, adopt)
     assert len(ledger.of(project).lines(MODEL)) == 1
 
 
@@ -186,7 +186,7 @@ def test_two_people_at_once_both_are_on_record_and_one_wins(project):
     """Real processes that wait for each other's start."""
     champions(project, 1)
     code = (
-        "import sys, time\nfrom flows.cli import commands\nfrom flows.project import environment\n"
+        "import sys, time\nfrom flows.cli.commands.champion import do_promote\nfrom flows.project import environment\n"
         "from flows.promotion import champion_alias\n"
         "project = environment.prepare()\n"
         "meet = champion_alias._check\n"  # the last step before the line is written: both have read the ledger
@@ -194,7 +194,7 @@ def test_two_people_at_once_both_are_on_record_and_one_wins(project):
         "    meet(*a); open(f'ready-{sys.argv[1]}', 'w').close()\n"
         "    while not all(__import__('os').path.exists(f'ready-{n}') for n in '23'): time.sleep(0.01)\n"
         "champion_alias._check = wait\n"
-        "commands.promote(project, 'diabetes', int(sys.argv[1]), 'mine', False)\n"
+        "do_promote(project, 'diabetes', int(sys.argv[1]), 'mine', False)\n"
     )
     running = [
         subprocess.Popen(

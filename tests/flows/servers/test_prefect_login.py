@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from flows.cli import terminal
+from flows.cli.commands.servers import servers_text
 from flows.inspect import doctor
 from flows.project import environment, private_files
 from flows.project.environment import Project
@@ -177,7 +178,7 @@ def test_the_address_that_logs_in_holds_the_secret_after_the_sign_that_no_browse
 def test_it_is_told_in_a_terminal_and_written_into_no_log(monkeypatch, is_terminal):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
     found = {"servers": [], "warm": False, "schedule": {}, "problem": "", "login": "http://here#secret", "models": []}
-    for words in (terminal.servers, lambda found: "".join(terminal._login(found))):
+    for words in (servers_text, lambda found: "".join(terminal.login(found))):
         assert ("secret" in words(found)) == is_terminal
         assert "log in" in words(found)
         assert "log in" not in words(found | {"login": ""})

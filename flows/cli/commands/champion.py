@@ -1,0 +1,105 @@
+"""ratchet rollback, promote and restore: what a person decides about the champion."""
+
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.project import locks, scratch
+from flows.project.environment import Project
+from pipelines.errors import RequestError
+
+
+@command(140)
+def rollback(
+    model: Model,
+    hold: Annotated[bool, typer.Option("--hold", help="Promote nothing more until a person does.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make the champion before this one champion again; the version that is left is vetoed."""
+    answer(lambda project: do_rollback(project, model, reason, hold), move_text, as_json, debug)
+
+
+def do_rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
+    """The champion before this one is champion again. Raises RequestError if there is none."""
+    from flows.promotion import champion_alias
+    from pipelines.config import settings
+
+    settings.check_name(model)
+    return champion_alias.rollback(project, model, reason, hold)
+
+
+@command(150)
+def promote(
+    model: Model,
+    version: Annotated[int | None, typer.Argument(help="A version of the registry.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over an alias that was moved from outside.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a version champion by hand; the gate is not asked, and the ledger says so."""
+    answer(lambda project: do_promote(project, model, version, reason, adopt), move_text, as_json, debug)
+
+
+def do_promote(project: Project, model: str, version: int | None, reason: str, adopt: bool) -> dict[str, Any]:
+    """A person's decision. Raises RequestError if it says neither why, nor which version or `adopt`."""
+    from flows.promotion import champion_alias
+    from pipelines.config import settings
+
+    settings.check_name(model)
+    if not reason.strip():
+        raise RequestError(f"Promoting {model} by hand needs a reason for the ledger.", "Add --reason '...'.")
+    if adopt == (version is not None):
+        raise RequestError(
+            "Say which version to promote, or --adopt to take over an alias that was moved: one of them."
+        )
+    if version is not None:
+        return champion_alias.promote(project, model, version, reason)
+    return champion_alias.adopt(project, model, reason)
+
+
+def move_text(found: State) -> str:
+    """Of `ratchet rollback` and `promote`."""
+    before = f"version {found['from']}" if found["from"] else "none"
+    return "\n".join(
+        [
+            f"{found['model']}: {found['action']}: the champion is version {found['champion']}.",
+            f"  before    {before}",
+            f"  reason    {found['reason']}",
+            f"  next      `ratchet history {found['model']}` shows every move,",
+            f"            `ratchet restore {found['model']}` brings the workspace to the champion's data",
+        ]
+    )
+
+
+@command(160)
+def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
+    """Bring data/MODEL and its entries in dvc.lock back to what the champion was made of."""
+    answer(lambda project: do_restore(project, model), lambda found: found["restored"], as_json, debug)
+
+
+def do_restore(project: Project, model: str) -> dict[str, Any]:
+    """Bring pin, dvc.lock entries and outputs back to the champion's. Raises RequestError if there is no champion."""
+    from flows.graph import lockfile
+    from flows.graph.pipeline import Graph
+    from flows.registry import definition, model_registry
+    from flows.tracking import mlflow_runs
+    from pipelines import model_file
+
+    model_file.check(model)
+    with locks.hold(project, f"model-{model}", f"ratchet restore {model}"), mlflow_runs.reachable(project):
+        store = mlflow_runs.client(project)
+        champion = model_registry.champion(store, model)
+        if champion is None:
+            raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
+        with scratch.folder("restore") as temporary:
+            run = store.get_run(str(champion.run_id))
+            wanted = {"dvc.lock", "pin.json", "source.dvc"} & definition.names(store, run)
+            files = {name: definition.fetch(store, run, name, temporary) for name in sorted(wanted)}
+            with Graph(project, model) as graph:
+                lockfile.restore(project, graph, files)
+                told = "".join(f"; {one}" for one in graph.notices)
+    return {"format": 1, "restored": f"data/{model} is that of version {champion.version}, the champion{told}"}

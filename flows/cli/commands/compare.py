@@ -1,0 +1,44 @@
+"""ratchet compare: two versions side by side."""
+
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import terminal
+from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.project.environment import Project
+
+
+@command(110)
+def compare(
+    model: Model,
+    one: Annotated[str, typer.Argument(metavar="A", help="A version number, `champion` or `latest`.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another: what it gains over A is shown.")],
+    output: Annotated[str, typer.Option(help="Write the same as a Markdown page: FILE.md.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Two versions side by side: metrics on the same rows, slices, parameters, data, size, time."""
+    here = Path.cwd()  # before the project's folder becomes the working directory
+    answer(lambda project: do_compare(project, model, (one, other), output, here), compare_text, as_json, debug)
+
+
+def do_compare(project: Project, model: str, words: tuple[str, str], output: str, here: Path) -> State:
+    """Two versions side by side; nothing is changed. Raises RequestError, IntegrityError."""
+    from flows.compare.compare import compare as work
+
+    return work(project, model, words, output, here)
+
+
+def compare_text(found: State) -> str:
+    from flows.compare import render
+
+    parts = [f"{render.title(found)}\n{textwrap.fill(render.sentence(found), 118)}"]
+    for table in render.tables(found):
+        shown = terminal.table(table.rows, table.grey) if table.rows else ""
+        note = textwrap.fill(table.note, 118, initial_indent="  ", subsequent_indent="  ")
+        parts.append("\n".join(filter(None, [table.title, shown, note])))
+    parts += [f"written to {found['page']}"] if found["page"] else []
+    return "\n\n".join(parts)

@@ -1,0 +1,50 @@
+"""ratchet predict: the answers of a registered model to the rows of a file."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flows.cli import terminate
+from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.predict.file_paths import Wanted
+from flows.project.environment import Project
+
+
+@command(120)
+def predict(
+    model: Model,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows to predict: a file, or a folder of files.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="A file to write: .parquet or .csv.")],
+    version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
+    device: Annotated[Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Default: `evaluate: device:`.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the rows of a file, or of a folder of files, with the champion."""
+    paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
+    wanted = Wanted(model, *paths, version, device or "", force)
+    answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
+
+
+def do_predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
+    """The answers of a registered model to the rows of a file. Raises RequestError, DataError, IntegrityError."""
+    from flows.cli import flow_session
+    from flows.predict import predict as predicting
+
+    terminate.listen()  # the half-written file goes in both cases
+    return predicting.predict(project, wanted, flow_session.watched(quiet).notice)
+
+
+def predict_text(found: State) -> str:
+    columns = found["columns"]
+    shown = ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])} and {len(columns) - 7} more"
+    lines = [f"{found['model']} version {found['version']}: {found['rows']:,} rows predicted."]
+    lines += [f"!! {found['problem']}."] if found["problem"] else []
+    lines += [f"  written   {found['output']}: {shown}"]
+    lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []
+    lines += [f"  left out  {count:,} rows: {why}" for why, count in found["left_out"].items()]
+    if found["ignored"]:
+        lines += [f"  ignored   columns that the model does not know: {', '.join(map(repr, found['ignored']))}"]
+    return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
