@@ -202,8 +202,10 @@ def look(folder: Path) -> State:
             "select key, step, value from metrics "
             "where key not like 'energy/%' and key not like 'pace/%' and key not like 'system/%'",  # of time
         ),
-        tags=rows(  # the device has its reasons only in the run that has trained (docs/reference/mlflow.md)
-            store, "select key, value from tags where key not like 'prefect.%' and key != 'ratchet.device'"
+        tags=rows(  # the device has its reasons only in the run that has trained; energy that was killed is lost
+            store,
+            "select key, value from tags where key not like 'prefect.%' and key not like 'ratchet.energy_%' "
+            "and key != 'ratchet.device'",
         ),
         artifacts=below(folder / "mlflow" / "artifacts" / MODEL, "*/artifacts"),
         model_files=served(folder, store),
