@@ -35,7 +35,7 @@ from pipelines.errors import DataError, IntegrityError, RatchetError, RequestErr
 from pipelines.model.predictor import model_hash
 from pipelines.readers import text
 from tests.pipelines.test_evaluate import MODELS, predictions
-from tests.project.test_documents import FORMATS, codes, section
+from tests.project.test_documents import REFERENCE, codes, section
 from tests.support.clone import ROOT, answer, clone, edit, environment, git, ratchet
 from tests.support.sequences import SHOPS, prepared, shops
 from tests.support.world import PATIENCE, STAGES, World, pets
@@ -290,7 +290,9 @@ def ask(project, tmp_path, monkeypatch):
 
 def test_the_champion_predicts_in_a_process_of_its_own_and_everything_is_told(project, made, ask, tmp_path):
     found = ask(output=tmp_path / "x.parquet", apart=True)
-    (row,) = (line for line in section(FORMATS, "Commands").splitlines() if line.startswith("| `ratchet predict"))
+    (row,) = (
+        line for line in section(REFERENCE["answers"], "Commands").splitlines() if line.startswith("| `ratchet predict")
+    )
     assert set(found) <= codes(row)
     assert (found["format"], found["model"], found["version"], found["champion"]) == (1, "pets", 1, True)
     assert found["model_hash"] == model_hash(project.data("pets") / "model")
