@@ -1,4 +1,4 @@
-"""The README's ten lines about one's own data, typed as they stand there, and its own code."""
+"""The README's ten lines about one's own data, typed as they stand there, and the tutorial's own code."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from tests.project.test_documents import README, fences, section
-from tests.support.clone import answer, clone, environment, ratchet
+from tests.support.clone import ROOT, answer, clone, environment, ratchet
 
-OWN_DATA = section(README, "Your own data")
-LINES = fences(OWN_DATA, "sh")[0].strip().splitlines()
+LINES = fences(section(README, "Your own data"), "sh")[0].strip().splitlines()
+TUTORIAL = (ROOT / "docs" / "tutorials" / "first-model.md").read_text(encoding="utf-8")
 
 
 def customers(rows: int, seed: int) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def test_the_ten_lines_work_as_they_stand(project):
 @pytest.mark.long
 def test_the_models_own_code_works_as_it_stands(project):
     answer(project, "new", "churn", "--data", "customers.csv", "--target", "churned", "--force")
-    (project / "models" / "churn.py").write_text(fences(OWN_DATA, "python")[0])
+    (project / "models" / "churn.py").write_text(fences(TUTORIAL, "python")[0])
     path = project / "models" / "churn.yaml"
     path.write_text(
         path.read_text()
