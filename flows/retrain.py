@@ -25,8 +25,7 @@ from flows.project import environment, locks, preflight
 from flows.project.environment import Project
 from flows.records import attempts, outputs
 from flows.records.attempts import Tick
-from flows.records.outputs import Made as Outputs
-from flows.records.outputs import Published
+from flows.records.outputs import Published, StageOutputs
 from flows.report import failure_page, prefect_artifacts
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
@@ -175,10 +174,10 @@ def _is_due(run: RunContext, record: RunRecord, graph: Graph, refreshed: State) 
 
 
 @dataclass(frozen=True)
-class Made:
+class Reproduced:
     """What the stages of a run came to."""
 
-    outputs: Outputs
+    outputs: StageOutputs
     stages: list[StageResult]
     tags: dict[str, str]  # of the run in MLflow
     tree: str  # what the stages ran from, in git's store; "" if none ran
@@ -187,7 +186,7 @@ class Made:
 
 def _make(
     run: RunContext, record: RunRecord, graph: Graph, due: State, refreshed: State, saved: Any, died: bool
-) -> Made:
+) -> Reproduced:
     """Every stage. Should one fail, MLflow and Prefect say so, and data that were refused are unpinned: see `saved`."""
     project, model = run.project, run.model
     attempts.write(project, record.tick(run, "began", due.message or ""))
@@ -211,7 +210,7 @@ def _make(
         raise
 
 
-def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tags: dict[str, str]) -> Made:
+def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tags: dict[str, str]) -> Reproduced:
     """Every stage, in the order of the graph."""
     done: list[StageResult] = []
     with _measured(run), _of_one_tree(run, graph, done) as tree, lockfile.kept(run.project, graph):
@@ -228,7 +227,7 @@ def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tag
             done.append(result)
             tags |= result.tags
         signed = graph.check_outputs()
-    return Made(outputs.read(run.project, run.model, tree.inputs, signed), done, tags, tree.hash, state)
+    return Reproduced(outputs.read(run.project, run.model, tree.inputs, signed), done, tags, tree.hash, state)
 
 
 @contextmanager
@@ -272,7 +271,7 @@ def _of_one_tree(run: RunContext, opened: Graph, done: list[StageResult]) -> Ite
         )
 
 
-def _publish(run: RunContext, made: Made) -> Published:
+def _publish(run: RunContext, made: Reproduced) -> Published:
     """Should it fail, MLflow does not go on to say "running"; the next run takes it up again."""
     publish = tasks.persistent(tasks.publish_version, run)
     arguments = ("publish", run, made.outputs, made.tags, made.tree)
@@ -288,7 +287,9 @@ def _publish(run: RunContext, made: Made) -> Published:
     return published
 
 
-def _show(run: RunContext, made: Made, published: Published, answer: Any, refreshed: str, page: Page | None) -> None:
+def _show(
+    run: RunContext, made: Reproduced, published: Published, answer: Any, refreshed: str, page: Page | None
+) -> None:
     """On the run's page in Prefect."""
     prefect_artifacts.data(run.project, run.model, refreshed)
     if page is not None:

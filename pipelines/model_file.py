@@ -232,7 +232,7 @@ def _of_address(source: str, kind: str) -> str:
     if address.scheme not in ("", "https", "s3") and address.hostname not in ("127.0.0.1", "localhost"):
         return f"{address.scheme}:// is not followed: write https://, s3://, or the whole path of a file or folder"
     if address.password or address.username:
-        return "a login does not belong into a file: give it to DVC or to the environment (README, Sources)"
+        return "a login does not belong into a file: give it to DVC or to the environment (docs/guides/sources.md)"
     if address.scheme.startswith("http") and address.path.endswith("/") and kind != "image":  # MNIST's four files
         return f"{source!r} is a folder, which the web does not list: name one file"
     return ""

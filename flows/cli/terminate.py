@@ -1,4 +1,4 @@
-"""Terminated: SIGTERM ends a command as Ctrl-C does, with a status of its own."""
+"""SIGTERM ends a command as Ctrl-C does, with a status of its own."""
 
 import signal
 from types import FrameType

@@ -1,4 +1,4 @@
-"""Web: MNIST's four files below an https:// address that ends in a slash.
+"""MNIST's four files below an https:// address that ends in a slash.
 
 The web lists no folder, and DVC's import follows one file. So they are asked for by the names under which MNIST and
 its relatives are published; what a server calls the version of each (ETag, or when it was last modified) is kept in the

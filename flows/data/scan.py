@@ -1,4 +1,4 @@
-"""Arrivals: the files of a source as they lie there now, each one whole, hashed and counted.
+"""The files of a source as they lie there now, each one whole, hashed and counted.
 
 A file that is still being written is left for the next look. One that cannot be read to its end is refused, and the
 whole arrival with it: half of what was sent is not what was sent.

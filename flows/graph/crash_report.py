@@ -1,4 +1,4 @@
-"""Died: a stage whose process ended without a word, told with what may have ended it."""
+"""A stage whose process ended without a word, told with what may have ended it."""
 
 import re
 import signal

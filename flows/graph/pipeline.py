@@ -1,22 +1,19 @@
 """The pipeline as DVC sees it: which stages there are, what each needs, and running one of them.
 
-The only module that imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
+This package alone imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
 """
 
-import copy
 import hashlib
 import json
 import logging
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from flows.graph import crash_report
+from flows.graph import crash_report, dvc_locks, lock_writer
 from flows.project.environment import Project
 from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
@@ -42,9 +39,9 @@ class Graph:
         from flows.graph import content
 
         content.install()
-        dvcfile.modify_yaml = _modified
+        dvcfile.modify_yaml = lock_writer.modified
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
-        _mend_rwlock(self.project.root / ".dvc" / "tmp")
+        dvc_locks.mend_rwlock(self.project.root / ".dvc" / "tmp")
         self.repo: Any = Repo(str(self.project.root), _wait_for_lock=True)
         self._session = lock_repo(self.repo)
         self._session.__enter__()
@@ -203,7 +200,7 @@ class Graph:
 
     def write_lock_entries(self, entries: dict[str, Any]) -> None:
         """Replace this model's entries, in the form that DVC writes."""
-        with _modified(str(self.project.root / "dvc.lock")) as content:
+        with lock_writer.modified(str(self.project.root / "dvc.lock")) as content:
             content["stages"].update(entries)
         self.reload()
 
@@ -242,19 +239,6 @@ class Graph:
             )
         left = {out.stage.addressing for out in lost}
         self.repo.checkout(targets=[target for target in targets if target not in left], force=True)
-
-
-@contextmanager
-def locked(project: Project) -> Iterator[None]:
-    """DVC's locks: while they are held nothing comes into the cache. A stage whose command runs does not hold one."""
-    from dvc.repo import Repo, lock_repo
-
-    trees = [project.home, project.worktree] if (project.worktree / ".dvc").is_dir() else [project.home]
-    with ExitStack() as stack:
-        for tree in trees:
-            _mend_rwlock(tree / ".dvc" / "tmp")
-            stack.enter_context(lock_repo(stack.enter_context(Repo(str(tree), _wait_for_lock=True))))
-        yield
 
 
 def cache_folder(project: Project) -> Path:
@@ -311,73 +295,6 @@ def _content(entry: Any) -> str:
 def _plain(values: Any) -> Any:
     """DVC's own kinds of mapping and list as plain ones."""
     return json.loads(json.dumps(values))
-
-
-@contextmanager
-def _modified(path: str, fs: Any = None) -> Iterator[Any]:
-    """In place of DVC's own function for dvc.lock, with the same result.
-
-    That one writes the file where it lies, and a kill leaves half of it; and it parses and writes anew the entries of
-    every model after each stage, which takes a quarter of a second for three of them.
-    """
-    from dvc.utils.serialize import loads_yaml
-
-    folder = Path(path).parent / ".dvc" / "tmp"  # DVC's lock is held: one at a time
-    if folder.stat().st_dev != Path(path).parent.stat().st_dev:  # a file is not renamed from one disk to another
-        folder = Path(path).parent
-    partial = folder / f"{Path(path).name}.partial"
-    text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
-    content = loads_yaml(text) or {}
-    before = copy.deepcopy(content)
-    yield content
-    partial.write_text(_with_changes(text, before, content), encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _with_changes(text: str, before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The text of dvc.lock with the entries that changed written anew, all of it where it has not DVC's own form."""
-    from dvc.utils.serialize import dumps_yaml
-
-    old, new = before.pop("stages", None) or {}, after.get("stages") or {}
-    head, *blocks = re.split(r"^(?=  [^ \n])", text, flags=re.MULTILINE)
-    known = dict(zip(old, blocks, strict=False))
-    usual = len(blocks) == len(old) and all(block.startswith(f"  {name}:\n") for name, block in known.items())
-    usual = usual and before == {key: value for key, value in after.items() if key != "stages"}
-    if not (usual and head.endswith("stages:\n") and text.endswith("\n") and list(new)[: len(old)] == list(old)):
-        return str(dumps_yaml(after))
-    for name in (name for name, entry in new.items() if entry != old.get(name)):
-        known[name] = dumps_yaml({"stages": {name: new[name]}}).partition("\n")[2]
-    return head + "".join(known.values())
-
-
-def _mend_rwlock(folder: Path) -> None:
-    """Make DVC's table of readers and writers usable again.
-
-    It is not written by rename: a kill leaves it empty or cut short, and then every command fails until it is removed.
-    And it names processes by their number alone, which another process may have by now.
-    """
-    from dvc.lock import make_lock
-
-    path = folder / "rwlock"
-    if not path.exists():
-        return
-    with make_lock(str(folder / "rwlock.lock"), tmp_dir=str(folder), wait=True):
-        with suppress(ValueError):
-            if not _held_by_strangers(json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime):
-                return
-        path.unlink()
-
-
-def _held_by_strangers(table: dict[str, Any], written: float) -> bool:
-    """Whether an entry's process began after the table was last written: then it never was DVC."""
-    import psutil
-
-    holders = [*table.get("write", {}).values(), *(one for many in table.get("read", {}).values() for one in many)]
-    for holder in holders:
-        with suppress(psutil.Error):
-            if psutil.Process(int(holder["pid"])).create_time() > written + 1:
-                return True
-    return False
 
 
 def _belongs(stage: Any, model: str) -> bool:

@@ -1,4 +1,4 @@
-"""Devices: the part of doctor about GPUs: what there is, who uses it, what TensorFlow needs, and whether energy counts.
+"""The part of doctor about GPUs: what there is, who uses it, what TensorFlow needs, and whether energy counts.
 
 A machine without a GPU is in order. One that has a GPU which cannot be used is not, unless that was asked for.
 """

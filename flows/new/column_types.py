@@ -1,4 +1,4 @@
-"""Guess: what each column of a table is, as far as its values tell; no name of a column means anything here.
+"""What each column of a table is, as far as its values tell; no name of a column means anything here.
 
 Every answer has its reason, for the YAML that `ratchet new` writes.
 """

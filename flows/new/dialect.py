@@ -1,4 +1,4 @@
-"""Sniff: how a text file is to be read: its encoding, its delimiter, whether its first line names the columns.
+"""How a text file is to be read: its encoding, its delimiter, whether its first line names the columns.
 
 Decided from the beginning of the file, by what its lines have in common. Each answer comes with its reason, for the
 YAML that `ratchet new` writes; where nothing fits the file is refused rather than guessed at.

@@ -1,4 +1,4 @@
-"""Pictures: what `ratchet new` finds out about images: a folder of classes, IDX files, or an archive of arrays."""
+"""What `ratchet new` finds out about images: a folder of classes, IDX files, or an archive of arrays."""
 
 from collections import Counter
 from collections.abc import Iterator

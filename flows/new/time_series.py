@@ -1,4 +1,4 @@
-"""Series: whether the rows of a table are a time series whose next values can be forecast, and its sections.
+"""Whether the rows of a table are a time series whose next values can be forecast, and its sections.
 
 Rows are a series where they have instants, in one column or in parts (year, month, day, hour) in several, that lie on a
 regular grid: for all rows, or for the rows of each word of one column.

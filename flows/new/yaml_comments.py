@@ -1,4 +1,4 @@
-"""Commented: YAML in which values have their reasons beside them."""
+"""YAML in which values have their reasons beside them."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""Places: where the rows lie that are to be predicted, and where the answers go: refused early, never half there."""
+"""Where the rows lie that are to be predicted, and where the answers go: refused early, never half there."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Ahead: the rows of a sequence as windows that are to be predicted, and those that come after the last known ones.
+"""The rows of a sequence as windows that are to be predicted, and those that come after the last known ones.
 
 Every row has a forecast of which something is known in its window, with a target or without. Beyond the rows that are
 there, each series has its next `horizon` steps forecast, from its last known target on: what a forecast is for.

@@ -1,4 +1,4 @@
-"""Unseen: rows that are to be predicted, read as `ingest` reads rows to learn from.
+"""Rows that are to be predicted, read as `ingest` reads rows to learn from.
 
 The reader, types, missing marks and identities are those of `ingest`. What differs is which columns have to be there:
 those that the model sees. A target, a carried column or an ignored one may be absent, and any other may be there.

@@ -8,7 +8,6 @@ of the size that the model records: the same rows in the same batches give the s
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ import pyarrow as pa
 from flows.predict import writer
 from flows.predict.forecast_rows import Ahead
 from flows.predict.read_rows import Unseen
-from flows.processes import log_watch
+from flows.processes import fresh_process
 from pipelines import evaluate
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, IntegrityError, RatchetError
@@ -58,32 +57,8 @@ def run(request: Request, folder: Path, environment: dict[str, str], notice: Cal
 
     environment: its variables. notice: is told what it waits for. Raises the error that it met, as a RatchetError.
     """
-    path, log = folder / "request.json", folder / "stderr"
-    path.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.process.fork_server",
-        "run",
-        "networks",
-        "flows.predict.worker",
-        str(path),
-    ]
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
-    ):
-        try:
-            for line in child.stdout or ():
-                if line.startswith(log_watch.MARK):
-                    notice(line.removeprefix(log_watch.MARK).strip())
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode:
-        told = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        raise RatchetError(f"The rows could not be predicted in a process of their own: {told[0]}.")
-    found = dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
+    failed = "The rows could not be predicted in a process of their own"
+    found = fresh_process.run("flows.predict.worker", asdict(request), folder, environment, failed, notice)
     if "error" in found:
         raise _Told(found["error"], found["status"])
     return found

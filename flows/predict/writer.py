@@ -1,4 +1,4 @@
-"""Answers: a file of predictions, Parquet or CSV as its name says, written batch by batch."""
+"""A file of predictions, Parquet or CSV as its name says, written batch by batch."""
 
 from pathlib import Path
 from typing import Protocol

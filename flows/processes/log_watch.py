@@ -1,4 +1,4 @@
-"""Waits: what a stage waits for (another training's GPU, other workers), told while it waits."""
+"""What a stage waits for (another training's GPU, other workers), told while it waits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Polled: look at something again and again while other work is done."""
+"""Look at something again and again while other work is done."""
 
 import threading
 from collections.abc import Callable, Iterator

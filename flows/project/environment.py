@@ -17,7 +17,7 @@ from flows.project import folder_rights
 from pipelines.errors import RequestError, ShortageError
 from pipelines.safety import shortage
 
-QUIET = {  # each library has its own switch (README, "Offline and quiet")
+QUIET = {  # each library has its own switch (docs/guides/security.md)
     "DO_NOT_TRACK": "true",  # Prefect's client, MLflow
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",

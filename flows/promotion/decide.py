@@ -13,7 +13,7 @@ from flows.promotion import champion_alias, evidence, gate
 from flows.records import ledger
 from flows.records.champion_state import Standing
 from flows.records.ledger import Conflict, Ledger, Line
-from flows.records.outputs import Made, Published
+from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import annotate, mlflow_runs, training_cost
@@ -25,7 +25,7 @@ from pipelines.model_file import Declaration
 ATTEMPTS = 5  # how often the gate runs again because somebody else moved the champion meanwhile
 
 
-def decide(project: Project, declared: Declaration, found: Made, published: Published) -> dict[str, Any]:
+def decide(project: Project, declared: Declaration, found: StageOutputs, published: Published) -> dict[str, Any]:
     """Returns decision (accepted, rejected, undecided or unchanged), reason, champion (version afterwards), looks.
 
     Raises IntegrityError if the ledger is broken or the alias was moved behind its back: nothing is promoted then.
@@ -93,7 +93,7 @@ def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) ->
 def _known(
     store: MlflowClient,
     declared: Declaration,
-    found: Made,
+    found: StageOutputs,
     published: Published,
     version: ModelVersion,
     standing: Standing,
@@ -112,7 +112,9 @@ def _known(
     return _answer("unchanged", reason, standing)
 
 
-def _key(store: MlflowClient, declared: Declaration, found: Made, version: ModelVersion, standing: Standing) -> str:
+def _key(
+    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
+) -> str:
     def model_hash(number: int | None) -> str | None:
         there = model_registry.version(store, declared.model, number) if number else None
         return there.tags.get("ratchet.model_hash") if there else None

@@ -19,7 +19,7 @@ from flows.promotion.gain import gain
 from flows.promotion.gate import Look
 from flows.promotion.opponents import Rival
 from flows.records.champion_state import Standing
-from flows.records.outputs import Made
+from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
@@ -58,7 +58,7 @@ def against_it(standing: Standing, version: int) -> list[Look]:
 
 
 def gather(
-    store: MlflowClient, declared: Declaration, found: Made, version: ModelVersion, standing: Standing
+    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
 ) -> Evidence:
     """Everything that the gate looks at, the telling look last. The candidate is what the stages made, as `version`."""
     rules, uses = declared.promote, standing.tests.get(found.test_hash, 0)
@@ -89,7 +89,7 @@ def gather(
     return Evidence([*alone, *(look for looks, _ in against for look in looks)], better, facts)
 
 
-def _golden(found: Made, tried: dict[str, Any], evaluated: str) -> Look:
+def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
     """The skew proof; where candidate and rivals were computed on two kinds of device, within their tolerance."""
     hardware = device.of_model(found.folder / "model", "auto")
     most = trial.tolerance(hardware.precision, evaluated, tried["device"])
@@ -98,7 +98,7 @@ def _golden(found: Made, tried: dict[str, Any], evaluated: str) -> Look:
 
 
 def _compared(
-    declared: Declaration, found: Made, mine: pd.DataFrame, rival: Rival, alpha: float
+    declared: Declaration, found: StageOutputs, mine: pd.DataFrame, rival: Rival, alpha: float
 ) -> tuple[list[Look], int]:
     """The looks at one rival, that at its own test rows last; and how many rows were left out."""
     rules, ids = declared.promote, mine["row_id"]
@@ -127,7 +127,7 @@ def _compared(
     return looks, int(used.sum())
 
 
-def _fitted(found: Made) -> pd.Series:
+def _fitted(found: StageOutputs) -> pd.Series:
     """The row ids that the candidate was trained or tuned on."""
     parts = [
         pq.read_table(found.folder / f"{name}.parquet", columns=["row_id"]).to_pandas()
@@ -173,7 +173,7 @@ def chosen(part: Slice, path: Path) -> np.ndarray:
     return np.asarray(inside)
 
 
-def _baseline(metric: str, found: Made, data: Data, mine: pd.DataFrame) -> Look:
+def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame) -> Look:
     if data.kind != "sequence":
         return gate.baseline(metric, gain(metric, *_with_baseline(found, data, mine)))
     known = mine.dropna(subset="naive")
@@ -182,7 +182,7 @@ def _baseline(metric: str, found: Made, data: Data, mine: pd.DataFrame) -> Look:
     return gate.baseline(metric, gain(metric, answers, naive) if len(known) else None, gate.NAIVE)
 
 
-def _with_baseline(found: Made, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
+def _with_baseline(found: StageOutputs, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
     """The candidate's answers, and those of a model that only knows the training targets."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 

@@ -1,4 +1,4 @@
-"""Rivals: the versions that a candidate is compared with, and what they predict for the present test rows."""
+"""The versions that a candidate is compared with, and what they predict for the present test rows."""
 
 from dataclasses import dataclass
 from pathlib import Path

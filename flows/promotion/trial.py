@@ -8,13 +8,13 @@ REQUEST is a JSON file; the answer is written beside it.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows.processes import fresh_process
 from pipelines import evaluate
 from pipelines.config import settings
 from pipelines.config.settings import Data
@@ -51,22 +51,8 @@ def run(request: Request, folder: Path) -> dict[str, Any]:
     golden: rows, largest (difference), changed (labels); device: cpu or gpu; failed: name -> why it cannot be scored;
     seconds: name -> single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
     """
-    path = folder / "request.json"
-    path.write_text(json.dumps(vars(request)), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.process.fork_server",
-        "run",
-        "networks",
-        "flows.promotion.trial",
-        str(path),
-    ]
-    done = subprocess.run(command, env=_environment(request), capture_output=True, text=True)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise RatchetError(f"The models of {request.model} cannot be tried in a process of their own: {reason[0]}.")
-    return dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
+    failed = f"The models of {request.model} cannot be tried in a process of their own"
+    return fresh_process.run("flows.promotion.trial", vars(request), folder, _environment(request), failed)
 
 
 def _environment(request: Request) -> dict[str, str]:

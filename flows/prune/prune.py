@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.graph import pipeline, provenance
+from flows.graph import dvc_locks, provenance
 from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias
@@ -88,7 +88,7 @@ def _one(
     with ExitStack() as stack:
         if not dry_run:
             stack.enter_context(locks.hold(project, f"model-{model}", f"ratchet prune {model}", notice=notice))
-            stack.enter_context(pipeline.locked(project))
+            stack.enter_context(dvc_locks.locked(project))
         plan = _plan(project, store, book, model)
         freed = plan.bytes
         left: list[str] = []

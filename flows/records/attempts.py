@@ -1,4 +1,4 @@
-"""Ticks: what was decided each time that somebody or something asked for a model to be retrained, and what came of it.
+"""What was decided each time that somebody or something asked for a model to be retrained, and what came of it.
 
 One line of JSON each, only ever added to, in the state folder (`ratchet status` and the next tick read them). A run
 that is due has a line when it begins and one when it ends: a beginning without an end is a run that died.

@@ -12,7 +12,7 @@ from pipelines.process import seal
 
 
 @dataclass(frozen=True)
-class Made:
+class StageOutputs:
     """inputs_hash names the run, model_hash the version, test_hash the rows that `metrics` were measured on."""
 
     folder: Path
@@ -46,11 +46,11 @@ class Published:
     fresh: bool  # False: run and version were there already
 
 
-def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal.Signature | None]) -> Made:
+def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal.Signature | None]) -> StageOutputs:
     """signed: of the outputs, from when they were compared with dvc.lock."""
     folder = project.data(model)
     cleaned = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
-    return Made(
+    return StageOutputs(
         folder=folder,
         metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"],
         splits=cleaned["splits"],

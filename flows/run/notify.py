@@ -1,4 +1,4 @@
-"""Hooks: who is told that a run failed, was rejected or promoted.
+"""Who is told that a run failed, was rejected or promoted.
 
 Always an event in Prefect, `ratchet.run.<what>`, which automations can act on. RATCHET_WEBHOOK, an address, gets the
 same as JSON by POST; RATCHET_HOOK, a command, gets it on its standard input. Both come from the environment alone:

@@ -15,7 +15,7 @@ from flows.data import refresh
 from flows.graph.pipeline import Graph
 from flows.processes import log_watch
 from flows.records import attempts, epochs, ledger, stage_times, throughput
-from flows.records.outputs import Made, Published
+from flows.records.outputs import Published, StageOutputs
 from flows.report import findings, prefect_artifacts, progress
 from flows.run import due, remote_calls
 from flows.run.context import RunContext, RunRecord
@@ -161,7 +161,7 @@ def warm_up(run: RunContext, stage: str, inputs: str) -> None:
 
 
 @step
-def publish_version(name: str, run: RunContext, found: Made, tags: dict[str, str], tree: str) -> State:
+def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[str, str], tree: str) -> State:
     """One MLflow run and one registered version: the data of the state. Raises UnreachableError if MLflow is away.
 
     tree: what the stages ran from, in git's store; "" if none ran.
@@ -176,7 +176,7 @@ def publish_version(name: str, run: RunContext, found: Made, tags: dict[str, str
 
 
 @step
-def decide_champion(name: str, run: RunContext, found: Made, published: Published) -> State:
+def decide_champion(name: str, run: RunContext, found: StageOutputs, published: Published) -> State:
     """Judge the version, and move the alias or say why not; the answer is the data of the state."""
 
     def work() -> tuple[str, str]:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.records.outputs import Made
+from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
@@ -49,7 +49,7 @@ class Kept:
         return Answers.read(self.predictions, data.label)
 
 
-def write(found: Made, data: Data, into: Path) -> Path:
+def write(found: StageOutputs, data: Data, into: Path) -> Path:
     """The folder of what is kept, made under `into`."""
     folder = into / FOLDER
     folder.mkdir()

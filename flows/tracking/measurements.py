@@ -1,4 +1,4 @@
-"""Figures: what was measured while a training ran, kept until MLflow has it.
+"""What was measured while a training ran, kept until MLflow has it.
 
 .ratchet/figures-<model>.json holds those of the last training: a store that is away, or a run that fails after its
 stages, loses none. Logging is the same however often it is done: what the run has is not logged again.

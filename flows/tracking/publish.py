@@ -15,7 +15,7 @@ from flows.graph import lockfile, provenance
 from flows.project import scratch
 from flows.project.environment import Project
 from flows.records import epochs, outputs, throughput
-from flows.records.outputs import Made, Published
+from flows.records.outputs import Published, StageOutputs
 from flows.registry import definition, model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import evidence_files, measurements, mlflow_runs, views
@@ -27,7 +27,7 @@ from pipelines.table import row_groups
 EXAMPLE_ROWS = 3
 
 
-def publish(project: Project, declared: Declaration, found: Made, tags: dict[str, str], tree: str) -> Published:
+def publish(project: Project, declared: Declaration, found: StageOutputs, tags: dict[str, str], tree: str) -> Published:
     """One MLflow run and one registered version for what the stages made.
 
     tags: where the run comes from; tree: the files that the stages ran from, in git's store, or "" for those of now.
@@ -95,7 +95,7 @@ def publish(project: Project, declared: Declaration, found: Made, tags: dict[str
     return Published(int(version.version), run_id, place, fresh=True)
 
 
-def _evidence(found: Made, declared: Declaration, target: Path) -> None:
+def _evidence(found: StageOutputs, declared: Declaration, target: Path) -> None:
     """What is kept with the version. The model folder is in `target` already: all that was copied is what was made."""
     evidence_files.write(found, declared.data, target)
     found.check()
@@ -124,7 +124,7 @@ def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> 
     return " ".join(filter(None, [f"v{version.version}", train.network, layers, inputs_hash[:7]]))
 
 
-def example(found: Made, declared: Declaration) -> Any:
+def example(found: StageOutputs, declared: Declaration) -> Any:
     """A few raw rows of the training split, as the model takes them; sensitive values as if they were missing."""
     batch = next(row_groups.batches(found.folder / "train.parquet", declared.data.features)).slice(0, EXAMPLE_ROWS)
     for name in declared.data.sensitive:
@@ -135,7 +135,7 @@ def example(found: Made, declared: Declaration) -> Any:
 
 
 def files(
-    project: Project, model: str, found: Made, entries: dict[str, Any], temporary: Path
+    project: Project, model: str, found: StageOutputs, entries: dict[str, Any], temporary: Path
 ) -> list[tuple[str, Path]]:
     """(folder in the run, file): figures, what defines the run, reports. The same names for every model."""
     draw_curve(epochs.read(found.folder / "history.csv"), temporary / "learning_curve.png")

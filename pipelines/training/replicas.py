@@ -25,7 +25,7 @@ from pipelines.training.data_loader import Feed, Window
 from pipelines.training.loop import Loop
 
 VARIABLE = "TF_CONFIG"
-HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher: ray` (README, Hardware)."
+HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher: ray` (docs/guides/gpu.md)."
 
 
 class Spread(Section):

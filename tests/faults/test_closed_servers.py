@@ -1,4 +1,4 @@
-"""Closed: what another user of the machine, a page of another site, and somebody with the login can do with servers.
+"""What another user of the machine, a page of another site, and somebody with the login can do with servers.
 
 With real servers, a real scheduler, a second Unix user and a real browser.
 """

@@ -1,4 +1,4 @@
-"""Shown: what comes from outside is seen as it is, and obeyed by nobody: terminal, Markdown, HTML, Prefect, MLflow."""
+"""What comes from outside is seen as it is, and obeyed by nobody: terminal, Markdown, HTML, Prefect, MLflow."""
 
 import json
 import re

@@ -33,15 +33,20 @@ def sales(rows: int = 300) -> pd.DataFrame:
     return pd.DataFrame({"age": age, "city": city, "bought": bought})
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Path:
-    """A clone with the model `shop` in it, and the servers up."""
-    folder = clone(tmp_path_factory.mktemp("own"))
+def declare_shop(folder: Path) -> None:
+    """The model `shop`, and its file of rows, in a clone."""
     edit(folder / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[digits, breast_cancer, diabetes, shop]")
     (folder / "models" / "shop.yaml").write_text(DECLARED)
     (folder / "models" / "shop.py").write_text('"""No code of its own."""\n')
     incoming(folder).parent.mkdir(parents=True)
     sales().to_csv(incoming(folder), index=False)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Path:
+    """A clone with the model `shop` in it, and the servers up."""
+    folder = clone(tmp_path_factory.mktemp("own"))
+    declare_shop(folder)
     answer(folder, "up", "--no-schedule")
     yield folder
     answer(folder, "down")

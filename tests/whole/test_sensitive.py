@@ -24,7 +24,7 @@ def run_of(world, **changes):
     folder = world.run(*STAGES)
     metrics, cleaned = (json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "clean"))
     hashes = (cleaned["data_hash"], "model", "inputs")
-    return outputs.Made(folder, metrics["test"], cleaned["splits"], *hashes), model_file.check("pets")
+    return outputs.StageOutputs(folder, metrics["test"], cleaned["splits"], *hashes), model_file.check("pets")
 
 
 def test_golden_rows_lack_them_and_are_still_predicted_as_they_were_evaluated(world, hardware, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Web: MNIST's four files below an address become a pinned source, and come again only when one is another version."""
+"""MNIST's four files below an address become a pinned source, and come again only when one is another version."""
 
 import gzip
 import http.server

@@ -1,4 +1,4 @@
-"""Arrivals: only whole files are picked up, and what is known of a file is not read twice."""
+"""Only whole files are picked up, and what is known of a file is not read twice."""
 
 import gzip
 import hashlib

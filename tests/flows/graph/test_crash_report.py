@@ -1,4 +1,4 @@
-"""Died: a stage whose process was killed or broke off is told with what may have ended it; another failure is not."""
+"""A stage whose process was killed or broke off is told with what may have ended it; another failure is not."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Listed: a model is added to the list in dvc.yaml, and nothing else there changes."""
+"""A model is added to the list in dvc.yaml, and nothing else there changes."""
 
 import difflib
 

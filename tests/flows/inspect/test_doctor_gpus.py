@@ -1,4 +1,4 @@
-"""Devices: what doctor says of GPUs that are made up, and what a run does that wants one."""
+"""What doctor says of GPUs that are made up, and what a run does that wants one."""
 
 from dataclasses import replace
 

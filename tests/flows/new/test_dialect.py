@@ -1,4 +1,4 @@
-"""Sniff: encoding, delimiter and names, found from what a file's lines have in common."""
+"""Encoding, delimiter and names, found from what a file's lines have in common."""
 
 import csv
 import gzip

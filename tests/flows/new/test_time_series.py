@@ -1,4 +1,4 @@
-"""Series: rows on a regular grid of time are found, by values alone, and what is written for them works."""
+"""Rows on a regular grid of time are found, by values alone, and what is written for them works."""
 
 import numpy as np
 import pandas as pd

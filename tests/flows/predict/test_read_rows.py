@@ -1,4 +1,4 @@
-"""Unseen: rows to be predicted are read as `ingest` reads rows to learn from, whatever stands beside the features."""
+"""Rows to be predicted are read as `ingest` reads rows to learn from, whatever stands beside the features."""
 
 import gzip
 from pathlib import Path

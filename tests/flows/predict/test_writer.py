@@ -1,4 +1,4 @@
-"""Answers: what is written as CSV is read back as it was, and computed by no spreadsheet."""
+"""What is written as CSV is read back as it was, and computed by no spreadsheet."""
 
 import pandas as pd
 import pyarrow as pa

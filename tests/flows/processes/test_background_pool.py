@@ -1,4 +1,4 @@
-"""Standby: processes that stay between runs are borrowed only where they are what a run would have started itself."""
+"""Processes that stay between runs are borrowed only where they are what a run would have started itself."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Lent: `ratchet run` in a child of the process that `ratchet up` keeps, with all that a terminal may do to it."""
+"""`ratchet run` in a child of the process that `ratchet up` keeps, with all that a terminal may do to it."""
 
 import os
 import signal

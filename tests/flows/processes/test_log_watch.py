@@ -1,4 +1,4 @@
-"""Waits: what a stage waits for is told while it waits, each line once."""
+"""What a stage waits for is told while it waits, each line once."""
 
 import time
 

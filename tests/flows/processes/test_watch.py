@@ -1,4 +1,4 @@
-"""Polled: something is looked at again and again while a block runs, and once more at its end, which waits for that."""
+"""Something is looked at again and again while a block runs, and once more at its end, which waits for that."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Stores: a database that is not whole is named and left as it is."""
+"""A database that is not whole is named and left as it is."""
 
 import os
 import sqlite3

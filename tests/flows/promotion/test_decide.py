@@ -14,7 +14,7 @@ import pytest
 from flows.project.environment import Project
 from flows.promotion import champion_alias, decide, gain, trial
 from flows.records import ledger
-from flows.records.outputs import Made, Published
+from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
 from flows.tracking import evidence_files, mlflow_runs
 from pipelines import evaluate, model_file
@@ -40,7 +40,7 @@ class Shop:
 
     def candidate(
         self, name: str, wrong: int = 0, error: float = 0.0, metric: float | None = None
-    ) -> tuple[Made, Published]:
+    ) -> tuple[StageOutputs, Published]:
         """A new version: the trained model by another name, whose evaluated answers are wrong (or off) as asked."""
         about = self.folder / "model" / "model.json"
         about.write_text(json.dumps(json.loads(about.read_text()) | {"name": name}))
@@ -54,7 +54,7 @@ class Shop:
         table.to_parquet(path, index=False)
         scores = METRICS[self.model] if metric is None else dict.fromkeys(METRICS[self.model], metric)
         splits = {"test": {"hash": self.test_hash}}
-        found = Made(self.folder, scores, splits, "d", model_hash(self.folder / "model"), f"inputs of {name}")
+        found = StageOutputs(self.folder, scores, splits, "d", model_hash(self.folder / "model"), f"inputs of {name}")
         place = mlflow_runs.experiment(self.project, self.store, self.model)
         run = mlflow_runs.take_up(self.store, place, found.inputs_hash, name, self.project.clone)
         self.store.set_terminated(run.info.run_id)
@@ -71,7 +71,7 @@ class Shop:
         )
         return found, Published(int(version.version), run.info.run_id, place, fresh=True)
 
-    def decide(self, candidate: tuple[Made, Published], **rules: Any) -> dict[str, Any]:
+    def decide(self, candidate: tuple[StageOutputs, Published], **rules: Any) -> dict[str, Any]:
         promote = self.declared.promote.model_copy(update=rules)
         raw = self.declared.raw | {"promote": promote.model_dump()}
         declared = replace(self.declared, raw=raw, sections=self.declared.sections | {"promote": promote})

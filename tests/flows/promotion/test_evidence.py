@@ -10,7 +10,7 @@ import pytest
 from flows.promotion import evidence
 from flows.promotion.opponents import Rival
 from flows.records.champion_state import stand
-from flows.records.outputs import Made
+from flows.records.outputs import StageOutputs
 from flows.tracking import evidence_files
 from flows.tracking.evidence_files import Kept
 from pipelines import model_file
@@ -35,7 +35,7 @@ def rows(**splits: list[str]) -> pd.Series:
 
 
 @pytest.fixture
-def made(tmp_path) -> Made:
+def made(tmp_path) -> StageOutputs:
     """A candidate with test rows t0 to t99, of which half are young, trained on a0 to a9."""
     tests = [f"t{number}" for number in range(100)]
     for name, ids in (("train", [f"a{n}" for n in range(10)]), ("validation", ["v0"]), ("test", tests)):
@@ -44,7 +44,7 @@ def made(tmp_path) -> Made:
             {"row_id": ids, "y": range(len(ids)), "age": age, "sex": ["f", "m"] * (len(ids) // 2) or ["f"]}
         )
         table.to_parquet(tmp_path / f"{name}.parquet", index=False)
-    return Made(tmp_path, {}, {"test": {"hash": "t"}}, "d", "m", "i")
+    return StageOutputs(tmp_path, {}, {"test": {"hash": "t"}}, "d", "m", "i")
 
 
 class Version:
@@ -56,7 +56,7 @@ def declared(**promote) -> model_file.Declaration:
     return model_file.Declaration("pets", {}, {"data": NUMBER, "promote": rules})
 
 
-def looks(made: Made, rival: pd.Series, error: float = 0.0, **promote):
+def looks(made: StageOutputs, rival: pd.Series, error: float = 0.0, **promote):
     """Candidate with an error of `error`, a champion with an error of 1 on the same rows."""
     mine = predictions([f"t{number}" for number in range(100)], error)
     theirs = predictions(mine["row_id"].tolist(), 1.0)

@@ -9,7 +9,7 @@ import pytest
 
 from flows.project.environment import Project
 from flows.promotion import trial
-from flows.records.outputs import Made
+from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
 from flows.tracking import evidence_files, mlflow_runs
 from pipelines import model_file
@@ -43,7 +43,7 @@ def registered(made, project) -> dict[str, model_registry.ModelVersion]:
         folder = project.data(model)
         with contextlib.chdir(made.root):
             data = model_file.check(model).data
-        what = Made(folder, {}, {}, "", "", "")
+        what = StageOutputs(folder, {}, {}, "", "", "")
         place = mlflow_runs.experiment(project, store, model)
         run = mlflow_runs.take_up(store, place, "inputs", "a run", project.clone)
         tags = {"ratchet.model_hash": model_hash(folder / "model")}

@@ -1,4 +1,4 @@
-"""Discard: the files of a registered model are deleted, in a folder and through a server, and nothing beside them."""
+"""The files of a registered model are deleted, in a folder and through a server, and nothing beside them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Cache: what may be removed from DVC's cache, in a real DVC project with two versions of one folder."""
+"""What may be removed from DVC's cache, in a real DVC project with two versions of one folder."""
 
 import hashlib
 import json

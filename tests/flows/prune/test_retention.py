@@ -1,4 +1,4 @@
-"""Needed: which versions a prune may never delete, for any ledger."""
+"""Which versions a prune may never delete, for any ledger."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Ticks: every line that was written is read again, and half a line does no harm."""
+"""Every line that was written is read again, and half a line does no harm."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace

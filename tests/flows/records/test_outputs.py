@@ -1,4 +1,4 @@
-"""Made: what changed after the stages had made it is neither published nor judged."""
+"""What changed after the stages had made it is neither published nor judged."""
 
 import os
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.project.environment import Project
-from flows.records.outputs import Made
+from flows.records.outputs import StageOutputs
 from flows.tracking import publish
 from pipelines import model_file
 from pipelines.errors import IntegrityError
@@ -16,11 +16,11 @@ from tests.support.world import World
 
 
 @pytest.fixture
-def found(world: World) -> Made:
+def found(world: World) -> StageOutputs:
     path = world.root / "data" / "pets" / "test.parquet"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"rows")
-    return Made(path.parent, {}, {}, "d", "m", "i", seal.sign([path]))
+    return StageOutputs(path.parent, {}, {}, "d", "m", "i", seal.sign([path]))
 
 
 def rewritten(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Registered: a version that was changed in the artifact store is named and refused, before any of it is run."""
+"""A version that was changed in the artifact store is named and refused, before any of it is run."""
 
 import json
 import os

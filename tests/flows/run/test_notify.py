@@ -1,4 +1,4 @@
-"""Hooks: a real server and a real command are told, and nobody's failure is a run's."""
+"""A real server and a real command are told, and nobody's failure is a run's."""
 
 import http.server
 import json

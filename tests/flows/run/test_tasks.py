@@ -1,4 +1,4 @@
-"""Steps: what is away is waited for, what is wrong is not tried twice."""
+"""What is away is waited for, what is wrong is not tried twice."""
 
 import pytest
 from prefect import flow, task

@@ -1,4 +1,4 @@
-"""Figures: what was measured reaches MLflow once, whatever happens to the store; energy is measured in silence."""
+"""What was measured reaches MLflow once, whatever happens to the store; energy is measured in silence."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Tracker: the process that has MLflow dies, or begins as its run ends: one paragraph, and no traceback."""
+"""The process that has MLflow dies, or begins as its run ends: one paragraph, and no traceback."""
 
 import os
 import subprocess

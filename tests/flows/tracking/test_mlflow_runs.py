@@ -1,4 +1,4 @@
-"""Tracking: what a run is told of reaches MLflow, whatever a column is called."""
+"""What a run is told of reaches MLflow, whatever a column is called."""
 
 import mlflow
 import pytest

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from tests.support.clone import answer, clone, edit, environment, git, ratchet
 from tests.support.world import until
-from tests.whole.test_own_data import DECLARED, incoming, sales
+from tests.whole.test_own_data import declare_shop, incoming, sales
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,7 @@ def project(tmp_path_factory) -> Path:
     """A clone with a champion of `shop`, made from files and from a tree with an untracked file in it; then all of it
     is edited: code, settings, data."""
     folder = clone(tmp_path_factory.mktemp("verify"))
-    edit(folder / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[digits, breast_cancer, diabetes, shop]")
-    (folder / "models" / "shop.yaml").write_text(DECLARED)
-    (folder / "models" / "shop.py").write_text('"""No code of its own."""\n')
-    incoming(folder).parent.mkdir(parents=True)
-    sales().to_csv(incoming(folder), index=False)
+    declare_shop(folder)
     assert answer(folder, "run", "shop")["decision"] == "accepted"
     code = folder / "pipelines" / "clean.py"
     code.write_text(code.read_text() + "\n\ndef run(model):\n    raise RuntimeError('the tree of today')\n")

@@ -1,4 +1,4 @@
-"""Launch: the workers that Ray starts train what one device trains, and nothing of Ray's is left afterwards."""
+"""The workers that Ray starts train what one device trains, and nothing of Ray's is left afterwards."""
 
 import importlib.util
 import os
@@ -157,7 +157,7 @@ def test_whoever_is_killed_all_end_at_once_and_it_is_told_clearly(digits, trains
 @needs_ray
 @pytest.mark.long
 def test_ray_listens_on_loopback_and_reports_nothing(digits, trains_for_long):
-    """Though the user has switched its reports on. TensorFlow's own workers listen everywhere (README, Limits)."""
+    """Though the user has switched its reports on. TensorFlow's own workers listen everywhere."""
     everyone = [one for one in family(psutil.Process(trains_for_long.pid)) if one not in workers(trains_for_long)]
     listening = [c for one in everyone for c in one.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert len(listening) > 3

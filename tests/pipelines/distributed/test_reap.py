@@ -1,4 +1,4 @@
-"""Sweep: what a process has started ends with it, however it ends, and its folder is gone."""
+"""What a process has started ends with it, however it ends, and its folder is gone."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Turns: real processes that want the same devices. None is a GPU: a device is a name."""
+"""Real processes that want the same devices. None is a GPU: a device is a name."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Warm: a child of a process that has imported TensorFlow does what a fresh process does, as the one who asked."""
+"""A child of a process that has imported TensorFlow does what a fresh process does, as the one who asked."""
 
 import json
 import os

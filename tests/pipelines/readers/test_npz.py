@@ -1,4 +1,4 @@
-"""Arrays: NumPy archives of images and labels become rows, and what is not such an archive is told."""
+"""NumPy archives of images and labels become rows, and what is not such an archive is told."""
 
 import zipfile
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Texts: every cell comes back as it was written, and what is no table is told, with its line and what to do."""
+"""Every cell comes back as it was written, and what is no table is told, with its line and what to do."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Identities: sets read in passes say what they would say if they were held at once."""
+"""Sets read in passes say what they would say if they were held at once."""
 
 import hashlib
 from itertools import pairwise

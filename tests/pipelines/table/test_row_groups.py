@@ -1,4 +1,4 @@
-"""Tables: complete or absent, in row groups of bounded size, without any library's version in them."""
+"""Complete or absent, in row groups of bounded size, without any library's version in them."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

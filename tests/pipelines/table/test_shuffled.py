@@ -1,4 +1,4 @@
-"""Ordered: every row is there once more, in the order of identities; and a sorted source is learned like any other."""
+"""Every row is there once more, in the order of identities; and a sorted source is learned like any other."""
 
 import numpy as np
 import pandas as pd

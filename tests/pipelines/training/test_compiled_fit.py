@@ -1,4 +1,4 @@
-"""Fused: what Keras' own fit does with the same batches, in fewer calls; and what XLA cannot do is done without it."""
+"""What Keras' own fit does with the same batches, in fewer calls; and what XLA cannot do is done without it."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""Feed: every row once in an epoch, in an order that seed and epoch alone decide, whether a split is held or not."""
+"""Every row once in an epoch, in an order that seed and epoch alone decide, whether a split is held or not."""
 
 import math
 from pathlib import Path

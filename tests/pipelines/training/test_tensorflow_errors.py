@@ -1,4 +1,4 @@
-"""Failures: what has a cause that a person can do something about is told as such, and nothing else is."""
+"""What has a cause that a person can do something about is told as such, and nothing else is."""
 
 from typing import Any
 

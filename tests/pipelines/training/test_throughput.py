@@ -1,4 +1,4 @@
-"""Pace: what a training waits for is told apart from what it computes, and only of the training that it was."""
+"""What a training waits for is told apart from what it computes, and only of the training that it was."""
 
 import numpy as np
 import pytest

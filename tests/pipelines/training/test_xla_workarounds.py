@@ -1,4 +1,4 @@
-"""Traced: what XLA is given in place of Keras' operations computes the same, and in a form that it can make fast."""
+"""What XLA is given in place of Keras' operations computes the same, and in a form that it can make fast."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Graph: dvc.lock is written as DVC writes it, and a kill leaves the old one."""
+"""dvc.lock is written as DVC writes it, and a kill leaves the old one."""
 
 import tempfile
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.serialize import loads_yaml, modify_yaml
 
-from flows.graph import pipeline
+from flows.graph import lock_writer
 from tests.support.world import ROOT
 
 LOCK = (ROOT / "dvc.lock").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def path(tmp_path):
 def test_dvc_lock_is_written_as_dvc_writes_it(path, tmp_path, change):
     text, edit = CHANGES[change]
     reference = tmp_path / "reference.lock"
-    for file, modify in ((reference, modify_yaml), (path, pipeline._modified)):
+    for file, modify in ((reference, modify_yaml), (path, lock_writer.modified)):
         file.write_text(text)
         with modify(str(file)) as content:
             edit(content["stages"])
@@ -51,13 +51,13 @@ def test_dvc_lock_is_written_as_dvc_writes_it(path, tmp_path, change):
 
 def test_what_stands_beside_the_stages_is_written_too(path):
     path.write_text(SHORT)
-    with pipeline._modified(str(path)) as content:
+    with lock_writer.modified(str(path)) as content:
         content["datasets"] = [{"name": "x"}]
     assert loads_yaml(path.read_text()) == loads_yaml(SHORT) | {"datasets": [{"name": "x"}]}
 
 
 def test_a_file_that_is_not_there_is_made(path):
-    with pipeline._modified(str(path)) as content:
+    with lock_writer.modified(str(path)) as content:
         content.update({"schema": "2.0", "stages": {"one@x": {"cmd": "a"}}})
     assert path.read_text() == "schema: '2.0'\nstages:\n  one@x:\n    cmd: a\n"
 
@@ -70,7 +70,7 @@ def test_where_dvcs_folder_is_on_another_disk_it_is_written_all_the_same(path):
         own = path.parent / ".dvc" / "tmp"
         own.rmdir()
         own.symlink_to(folder)
-        with pipeline._modified(str(path)) as content:
+        with lock_writer.modified(str(path)) as content:
             content.update({"schema": "2.0", "stages": {"one@x": {"cmd": "a"}}})
     assert path.read_text() == "schema: '2.0'\nstages:\n  one@x:\n    cmd: a\n"
     assert [file.name for file in path.parent.iterdir() if file.name != ".dvc"] == [path.name]
@@ -78,7 +78,7 @@ def test_where_dvcs_folder_is_on_another_disk_it_is_written_all_the_same(path):
 
 def test_what_fails_halfway_leaves_the_file_as_it_was(path):
     path.write_text(SHORT)
-    modifying = pipeline._modified(str(path))
+    modifying = lock_writer.modified(str(path))
     modifying.__enter__()["stages"].clear()
     assert modifying.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None) is False
     assert path.read_text() == SHORT

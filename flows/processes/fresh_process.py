@@ -1,0 +1,47 @@
+"""A module of ours in a process of its own: a request in one file, an answer in another, both in a scratch folder.
+
+Where a warm process has imported what the module needs, it is a child of that (pipelines/process/fork_server.py).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flows.processes import log_watch
+from pipelines.errors import RatchetError
+
+
+def run(
+    module: str,
+    request: dict[str, Any],
+    folder: Path,
+    environment: dict[str, str],
+    failed: str,
+    notice: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Run `python -m module FOLDER/request.json` and return what it wrote to FOLDER/answer.json.
+
+    environment: its variables. failed: what could not be done, for the error. notice: gets what it waits for. Raises
+    RatchetError, with the last line that it wrote to standard error, if it ends with another status than 0.
+    """
+    path, log = folder / "request.json", folder / "stderr"
+    path.write_text(json.dumps(request), encoding="utf-8")
+    command = [sys.executable, "-m", "pipelines.process.fork_server", "run", "networks", module, str(path)]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+    ):
+        try:
+            for line in child.stdout or ():
+                if line.startswith(log_watch.MARK):
+                    notice(line.removeprefix(log_watch.MARK).strip())
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        raise RatchetError(f"{failed}: {said[0]}.")
+    return dict(json.loads((folder / "answer.json").read_text(encoding="utf-8")))
