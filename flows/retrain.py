@@ -81,10 +81,10 @@ def by_hand(run: RunContext) -> dict[str, Any]:
     """
 
     @flow(name=retrain.name, flow_run_name=retrain.flow_run_name)
-    def begun(model: str, force: bool, reason: str) -> State:
+    def begun(model: str, force: bool = False, reason: str = "") -> State:
         return _conclude(replace(run, flow_run=_flow_run()))
 
-    return dict(begun(run.model, run.request.force, run.request.reason))
+    return dict(begun(run.model))
 
 
 def _flow_run() -> str:

@@ -7,6 +7,8 @@ whole arrival with it: half of what was sent is not what was sent.
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,16 +100,30 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
         mark = [*settings, *(signed or ())]
         there = known.get(str(path))
         if not there or there["mark"] != mark or compressed.is_packed(path) != ("unpacked" in there):
-            there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
-            there |= {"unpacked": compressed.size(path)} if compressed.is_packed(path) else {}
-            if seal.signature(path) != signed:
-                raise DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
+            with _unchanged(path, signed):
+                there = {"mark": mark, "sha256": sources.file_hash(path), "rows": _rows(path, declared)}
+                there |= {"unpacked": compressed.size(path)} if compressed.is_packed(path) else {}
         now[str(path)] = there
         counted = there["sha256"], there["rows"], there.get("unpacked")
         found.append(Arrival(path, _name(folder, path), status.st_size, *counted))
     if now != known:
         _save(memo, now)
     return found
+
+
+@contextmanager
+def _unchanged(path: Path, signed: seal.Signature | None) -> Iterator[None]:
+    """Around the reading of a file. Raises DataError if it changed meanwhile: also where a reader has stumbled over
+    that, as what it says of the file's content is then beside the point."""
+    said = DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
+    try:
+        yield
+    except DataError as error:
+        if seal.signature(path) == signed:
+            raise
+        raise said from error
+    if seal.signature(path) != signed:
+        raise said
 
 
 def _status(path: Path) -> os.stat_result:
