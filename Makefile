@@ -39,8 +39,9 @@ check: $(READY)  ## lint, format, types, import rules, dead links
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/project/test_documents.py
 
-docs: $(READY)  ## write docs/reference/commands.md from the commands
+docs: $(READY)  ## write the reference of the commands and of the model's YAML from the code
 	@$(BIN)/python -m typer flows.cli.app utils docs --name ratchet --title Commands --output docs/reference/commands.md
+	@$(BIN)/python docs/model_yaml.py docs/reference/model-yaml.md
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

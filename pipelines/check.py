@@ -37,9 +37,14 @@ MOST_TREES = 200  # features of a table up to which each has its tree; of more, 
 
 
 class Check(Rules):
-    overlap: float = Field(0.0, ge=0, le=1)  # the largest share of the rows of validation, and of test
-    leakage: float = Field(0.999, gt=0, le=1)  # the largest score (balanced accuracy or R2) of one feature alone
-    drift: float = Field(1.0, gt=0, le=1)  # the largest Kolmogorov-Smirnov statistic between train and test
+    """What must hold for the splits. Its rules apply to the training split and cannot have the level `quarantine`."""
+
+    overlap: float = Field(0.0, ge=0, le=1)
+    """The largest share of a split's rows whose features also occur in an earlier split."""
+    leakage: float = Field(0.999, gt=0, le=1)
+    """The largest score that one feature may reach alone: balanced accuracy or R2."""
+    drift: float = Field(1.0, gt=0, le=1)
+    """The largest Kolmogorov-Smirnov statistic of a number between training and test."""
 
     @model_validator(mode="after")
     def _nothing_to_quarantine(self) -> "Check":

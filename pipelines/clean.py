@@ -35,13 +35,17 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class HashSplit(Section):
-    """Fixed thresholds on a hash of the seed and the row, or of `key`: the columns that name an entity or group."""
+    """A hash of the seed and the row, or of its `key`, decides. A row keeps its split when other rows arrive."""
 
     by: Literal["hash"] = "hash"
     seed: int = 0
+    """Another seed gives another split."""
     validation: Share = 0.2
+    """The share of rows for validation."""
     test: Share = 0.2
+    """The share of rows for the test."""
     key: list[str] = []
+    """Columns that name an entity, such as a customer. All rows of an entity go to the same split."""
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> "HashSplit":
@@ -51,12 +55,15 @@ class HashSplit(Section):
 
 
 class TimeSplit(Section):
-    """Rows before `validation_from` train; rows from `test_from` on test. Both are fixed instants with a zone."""
+    """Rows before `validation_from` train, rows from `test_from` on test, and those between them validate."""
 
     by: Literal["time"]
     column: str
+    """The date column. For a sequence it is the column of `data.time`."""
     validation_from: str
+    """The first instant of the validation split, with its zone: `"2024-01-01T00:00:00Z"`."""
     test_from: str
+    """The first instant of the test split, with its zone."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "TimeSplit":
@@ -66,18 +73,26 @@ class TimeSplit(Section):
 
 
 class GivenSplit(Section):
-    """A column of the source says `train` or `test` (or `validation`); a share of `train` becomes validation."""
+    """A column of the source names the split of each row. A share of `train` becomes validation."""
 
     by: Literal["given"]
     column: str
+    """The column that holds `train`, `validation` or `test`."""
     seed: int = 0
+    """Another seed gives another validation split."""
     validation: Share = 0.2
+    """The share of the `train` rows that become validation."""
 
 
 class Clean(Section):
+    """Which rows are used, and for which split."""
+
     duplicates: Literal["drop", "keep"] = "drop"
-    missing: Literal["keep", "drop"] = "keep"  # rows that lack a feature; a kept one is filled in by the model
+    """Whether repeated rows are dropped."""
+    missing: Literal["keep", "drop"] = "keep"
+    """Whether rows that lack a feature are dropped. If they are kept, the model fills the gap."""
     split: Annotated[HashSplit | TimeSplit | GivenSplit, Field(discriminator="by")]
+    """How the rows are divided into training, validation and test. A sequence is split by time."""
 
 
 def run(model: str) -> None:

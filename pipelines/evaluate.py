@@ -36,8 +36,12 @@ MOST_POINTS = 20_000  # that are drawn one by one
 
 
 class Evaluate(Section):
+    """How the trained model is scored on the test split."""
+
     metrics: list[str] = Field(min_length=1)
+    """The metrics of the test split. For a sequence `skill` is added."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where the predictions are computed."""
 
 
 def run(model: str) -> None:

@@ -28,13 +28,22 @@ TOLD = 1 << 30  # bytes of disk from which the need is said
 
 
 class Ingest(Dates):
-    source: str = Field(min_length=1)  # builtin:<name>, or the path of a file or folder inside the project
+    """Where the data come from, and how to read them."""
+
+    source: str = Field(min_length=1)
+    """Where the data come from: `builtin:<name>`, a path, or an address. See [Sources](#sources)."""
     delimiter: str = Field(",", min_length=1, max_length=1)
+    """The character between two cells of a CSV file."""
     encoding: str = "utf-8"
-    names: list[str] = []  # of the columns of a CSV file without a header
-    resize: Literal["none", "nearest", "box", "bilinear", "bicubic", "lanczos"] = "none"  # an image of another size
-    missing: list[str] = rows.MISSING  # cells that hold no value
-    ignore: list[str] = []  # columns of the source that are left out
+    """The encoding of a text file."""
+    names: list[str] = []
+    """The names of the columns, for CSV files without a header."""
+    resize: Literal["none", "nearest", "box", "bilinear", "bicubic", "lanczos"] = "none"
+    """How an image of another size is brought to `data.shape`. With `none` it is refused."""
+    missing: list[str] = rows.MISSING
+    """The texts that stand for a missing value."""
+    ignore: list[str] = []
+    """Columns of the source to leave out."""
 
     @field_validator("names")
     @classmethod

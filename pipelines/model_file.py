@@ -29,13 +29,18 @@ from pipelines.validate import Validate
 
 
 class Slice(Section):
-    """Some of the test rows, by one column: those with one of `values`, or those from `at_least` to `below`."""
+    """Some of the test rows, chosen by one column: by its values, or by a range of numbers."""
 
-    column: str  # a feature, a carried column, or the target
+    column: str
+    """A feature, a carried column, or the target."""
     values: list[str | int | float] = []
+    """The values of the rows in this slice. Instead of it, a slice of numbers has `at_least` or `below`, or both."""
     at_least: float | None = None
+    """The smallest number in this slice."""
     below: float | None = None
-    margin: float | None = Field(None, ge=0)  # in place of the model's own
+    """Numbers in this slice are smaller."""
+    margin: float | None = Field(None, ge=0)
+    """The margin of this slice, instead of `promote.margin`."""
 
     @model_validator(mode="after")
     def _chooses_rows(self) -> "Slice":
@@ -48,29 +53,48 @@ class Slice(Section):
 class Promote(Section):
     """When a candidate becomes champion."""
 
-    metric: str  # one of evaluate.metrics
-    at_least: float | None = None  # the floor, for a metric where more is better
-    at_most: float | None = None  # the same, where less is better
-    margin: float = Field(0.0, ge=0)  # how much worse than the champion still counts as not worse, in the metric's unit
+    metric: str
+    """The metric that decides. It is one of `evaluate.metrics`."""
+    at_least: float | None = None
+    """The floor of a metric where more is better."""
+    at_most: float | None = None
+    """The ceiling of a metric where less is better."""
+    margin: float = Field(0.0, ge=0)
+    """How much worse than the champion still counts as not worse, in the unit of the metric."""
     require: Literal["not_worse", "better"] = "not_worse"
-    slices: dict[str, Slice] = {}  # groups of rows on which it must not be worse either
-    largest_mb: float | None = Field(None, gt=0)  # of the model folder
-    slowdown: float | None = Field(None, gt=0)  # most of the champion's time for a prediction, as a ratio
+    """What a candidate must show against the champion."""
+    slices: dict[str, Slice] = {}
+    """Groups of test rows on which the candidate must not be worse either, by name."""
+    largest_mb: float | None = Field(None, gt=0)
+    """The largest size of the model folder in megabytes."""
+    slowdown: float | None = Field(None, gt=0)
+    """The largest time for a prediction, as a ratio to the champion's time."""
 
 
 CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
 
 
 class Schedule(Section):
-    """When a tick comes, and when a tick retrains; {} for never."""
+    """When a tick comes, and when a tick retrains.
 
-    cron: str | None = None  # five fields
+    One of `cron`, `every_seconds` and `rrule` says when a tick comes. With none of them no tick comes.
+    """
+
+    cron: str | None = None
+    """Five fields: minute, hour, day, month, weekday."""
     every_seconds: int | None = Field(None, ge=1)
-    rrule: str | None = None  # of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO
+    """Seconds from one tick to the next."""
+    rrule: str | None = None
+    """A rule of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO`."""
     timezone: str = "UTC"
-    new_rows: int | None = Field(None, ge=1)  # a tick retrains when at least so many rows are new,
-    new_percent: float | None = Field(None, gt=0)  # or so many per cent of those that were there (neither: any row),
-    champion_days: float | None = Field(None, gt=0)  # or with any news, when the champion is older
+    """The time zone of `cron` and `rrule`."""
+    new_rows: int | None = Field(None, ge=1)
+    """A tick retrains when at least this many rows are new. With neither this nor `new_percent`, one new row is
+    enough."""
+    new_percent: float | None = Field(None, gt=0)
+    """A tick retrains when at least this many per cent of the rows are new."""
+    champion_days: float | None = Field(None, gt=0)
+    """A tick retrains when anything is new and the champion is older than this many days."""
 
     @field_validator("cron")
     @classmethod

@@ -51,13 +51,22 @@ WATCHED = {"classification": "accuracy", "regression": "mean_absolute_error"}
 
 
 class Train(Network, Objective, Hardware, Spread):
+    """The network, and how it is trained."""
+
     epochs: int = Field(20, ge=1, le=100_000)
+    """How often the training passes over all training rows."""
     batch_size: int = Field(32, ge=1)
-    split_statistics: bool = False  # whether layers that measure their batch may measure a micro-batch
+    """Rows in a batch."""
+    split_statistics: bool = False
+    """Whether layers that measure their batch, such as batch normalisation, may measure a micro-batch."""
     seed: int = Field(0, ge=0, lt=2**31)
-    tensorboard: bool = False  # also write data/<model>/tensorboard/
-    profile: bool = False  # also write a profile there
-    own: dict[str, Any] = {}  # what `build` of models/<model>.py is given
+    """The seed of all that is random in the training."""
+    tensorboard: bool = False
+    """Whether to write `data/<model>/tensorboard/` too."""
+    profile: bool = False
+    """Whether to write a profile for TensorBoard too."""
+    own: dict[str, Any] = {}
+    """Values for the function `build` of `models/<model>.py`."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Train":

@@ -31,15 +31,22 @@ COMMON = 10  # rows that must share a word for it to be named in the profile, wh
 
 
 class Drift(Section):
-    """How far a feature or the target may move from the last good version of the data (pipelines/table/profile.py)."""
+    """How far a feature or the target may move from the last good version of the data."""
 
     at_most: float = Field(gt=0, le=1)
+    """The largest allowed distance: the Kolmogorov-Smirnov statistic of a number, the total variation of words, or
+    the change in the share of missing values if that is larger."""
     level: Literal["stop", "warn"] = "stop"
+    """`stop` fails the run, `warn` only reports the drift."""
 
 
 class Validate(Rules):
+    """What must hold for the rows as they arrive."""
+
     drift: Drift | None = None
-    quarantine_limit: float = Field(0.05, ge=0, le=1)  # the largest share of rows that may be set aside
+    """How far the data may move from the last good version. Without it drift is not checked."""
+    quarantine_limit: float = Field(0.05, ge=0, le=1)
+    """The largest share of rows that may be set aside."""
 
 
 def run(model: str) -> None:

@@ -32,15 +32,15 @@ class Kind:
 
 
 class Rule(Section):
-    """One expectation by its own name and arguments, and what happens to a row that breaks it.
-
-    stop: the run fails. quarantine: the row is set aside. warn: it is only reported.
-    """
+    """One expectation of Great Expectations: its name, its arguments, and what happens to a row that breaks it."""
 
     model_config = ConfigDict(extra="allow")
 
     rule: str
+    """The name of the expectation in Great Expectations. Its arguments are further keys."""
     level: Literal["stop", "quarantine", "warn"] = "stop"
+    """What happens when a row breaks the rule. `stop` fails the run, `quarantine` sets the row aside, `warn` only
+    reports it."""
 
     @field_validator("rule")
     @classmethod
@@ -81,7 +81,9 @@ class Rule(Section):
 
 class Rules(Section):
     rules: list[Rule] = []
-    examples: int = Field(20, ge=0, le=1000)  # failing rows shown for each rule; 0 where values are private
+    """The rules that the rows must keep."""
+    examples: int = Field(20, ge=0, le=1000)
+    """How many failing rows a report shows for each rule. Use 0 where values are private."""
 
 
 def _core() -> Path:

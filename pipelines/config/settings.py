@@ -33,13 +33,18 @@ PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
 
 
 class Section(BaseModel):
-    """One section: unknown keys, wrong types and impossible values are refused; it cannot be changed."""
+    """One section: unknown keys, wrong types and impossible values are refused; it cannot be changed.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    The text below a key is its description in docs/reference/model-yaml.md, which `make docs` writes.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Data(Section):
-    """What the rows are: a parameter of every stage.
+    """What the rows are. Every stage reads this section.
 
     A table's columns are numbers (stored as double), categories (stored as text), dates (stored as ISO text in UTC)
     or carried along (text that no model sees, such as the column that names a split). An image is one binary column
@@ -49,17 +54,30 @@ class Data(Section):
     """
 
     kind: Literal["table", "image", "sequence"]
+    """`table` has a row of values for each case, `image` one picture, `sequence` observations over time."""
     task: Literal["classification", "regression"]
+    """`classification` predicts a class, `regression` a number."""
     target: str = Field(min_length=1)
-    label: Literal["integer", "text"] = "text"  # of a class; a regression's target is a double
+    """The column to predict."""
+    label: Literal["integer", "text"] = "text"
+    """The type of a class. Only for a classification."""
     columns: dict[str, Literal["number", "category", "date", "carried"]] = {}
-    shape: list[int] = []  # [height, width, channels]
-    sensitive: list[str] = []  # columns whose values appear in no report, page, hook or kept row
-    time: str = ""  # of a sequence: its date column
-    series: list[str] = []  # of a sequence: columns that tell separate series apart
-    step: float = Field(0.0, ge=0)  # of a sequence: seconds from one row to the next
-    window: int = Field(0, ge=0, le=MOST_ROWS)  # of a sequence: rows that a prediction sees
-    horizon: int = Field(1, ge=1)  # of a sequence: rows from the last one seen to the predicted one
+    """The columns to read, by name. `number`, `category` and `date` are features. A `carried` column is kept, but no
+    model sees it."""
+    shape: list[int] = []
+    """Height, width and channels of an image."""
+    sensitive: list[str] = []
+    """Columns whose values appear in no report, message, page or kept row. The target cannot be one."""
+    time: str = ""
+    """The date column of a sequence."""
+    series: list[str] = []
+    """The category or carried columns that tell the series of a sequence apart."""
+    step: float = Field(0.0, ge=0)
+    """Seconds from one row of a sequence to the next."""
+    window: int = Field(0, ge=0, le=MOST_ROWS)
+    """How many rows of a sequence the model sees for one prediction."""
+    horizon: int = Field(1, ge=1)
+    """How many rows after the last one of the window the predicted row comes."""
 
     @model_validator(mode="after")
     def _kinds_match(self) -> "Data":

@@ -27,14 +27,23 @@ class Hardware(Section):
     """The keys of `train:` that say where and how numbers are computed."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int | Literal["all"] = 1  # of each process; on the CPU parts of it, to try things out
-    workers: int = Field(1, ge=1)  # processes that train together, each with so many devices (replicas.py)
+    """Where to train. `auto` takes a GPU if there is one."""
+    devices: int | Literal["all"] = 1
+    """How many devices of each worker share a batch, from 1. On the CPU they are parts of it, for a trial."""
+    workers: int = Field(1, ge=1)
+    """How many processes train together."""
     precision: Literal["float32", "auto", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """The precision of the computation. Weights are always float32. `auto` takes what suits the device."""
     xla: Literal["auto", "on", "off"] = "auto"
-    micro_batch: int | None = Field(None, ge=1)  # rows at once, if memory is short; what does not fit is halved anyway
+    """Whether XLA compiles the training."""
+    micro_batch: int | None = Field(None, ge=1)
+    """Rows that are computed at once, if memory is short. It must divide `batch_size`."""
     deterministic: bool = True
+    """Whether the same training gives the same weights again."""
     threads: int = Field(2, ge=1, le=256)
-    instructions: Literal["AVX2", "AVX512_CORE", "ALL"] = "AVX2"  # the most that oneDNN may use
+    """Threads of the CPU. Another number changes the last bits of the weights."""
+    instructions: Literal["AVX2", "AVX512_CORE", "ALL"] = "AVX2"
+    """The newest CPU instructions that oneDNN and XLA may use."""
 
     @model_validator(mode="after")
     def _devices_fit(self) -> "Hardware":

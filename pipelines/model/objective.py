@@ -21,61 +21,79 @@ LOSSES = {"classification": "cross_entropy", "regression": "mean_squared_error"}
 
 
 class EarlyStopping(Section):
-    """End when the validation loss has not fallen for `patience` epochs, and keep the weights of the best one."""
+    """The training ends when the validation loss has not fallen for `patience` epochs, and keeps the best weights."""
 
     patience: int = Field(ge=1)
-    min_delta: float = Field(0.0, ge=0)  # a smaller fall counts as none
+    """Epochs to wait for a lower validation loss."""
+    min_delta: float = Field(0.0, ge=0)
+    """A smaller decrease does not count."""
 
 
 class ReduceOnPlateau(Section):
-    """Multiply the learning rate by `factor` when the validation loss has not fallen for `patience` epochs."""
+    """The learning rate is multiplied by `factor` when the validation loss has not fallen for `patience` epochs."""
 
     patience: int = Field(ge=1)
+    """Epochs to wait for a lower validation loss."""
     factor: float = Field(0.1, gt=0, lt=1)
+    """The learning rate is multiplied by it."""
     min_learning_rate: float = Field(0.0, ge=0)
+    """The learning rate does not go below it."""
 
 
 class CosineSchedule(Section):
-    """Down to the share `alpha` of the learning rate, along half a cosine of `decay_steps` batches."""
+    """The learning rate falls along half a cosine, to the share `alpha` of itself after `decay_steps` batches."""
 
     by: Literal["cosine"]
     decay_steps: int = Field(ge=1)
+    """Batches until the end of the curve."""
     alpha: float = Field(0.0, ge=0)
+    """The share of the learning rate at the end."""
 
 
 class ExponentialSchedule(Section):
-    """Times `decay_rate` every `decay_steps` batches, smoothly or in steps."""
+    """The learning rate is multiplied by `decay_rate` every `decay_steps` batches, smoothly or in steps."""
 
     by: Literal["exponential"]
     decay_steps: int = Field(ge=1)
+    """Batches for one multiplication."""
     decay_rate: float = Field(gt=0)
+    """The factor."""
     staircase: bool = False
+    """Whether the rate falls in steps."""
 
 
 class InverseTimeSchedule(Section):
-    """Divided by 1 + decay_rate * batches / decay_steps."""
+    """The learning rate is divided by 1 + decay_rate * batches / decay_steps."""
 
     by: Literal["inverse_time"]
     decay_steps: int = Field(ge=1)
+    """Batches for one step."""
     decay_rate: float = Field(gt=0)
+    """How fast the rate falls."""
     staircase: bool = False
+    """Whether the rate falls in steps."""
 
 
 class PolynomialSchedule(Section):
-    """Down to `end_learning_rate` in `decay_steps` batches."""
+    """The learning rate falls to `end_learning_rate` in `decay_steps` batches."""
 
     by: Literal["polynomial"]
     decay_steps: int = Field(ge=1)
+    """Batches until the end of the curve."""
     end_learning_rate: float = Field(0.0001, ge=0)
+    """The learning rate at the end."""
     power: float = Field(1.0, gt=0)
+    """The power of the polynomial. 1 is a straight line."""
 
 
 class PiecewiseSchedule(Section):
-    """The learning rate up to the first of `boundaries` (in batches), then one of `values` after each."""
+    """The learning rate changes at each of `boundaries`. Before the first one it is `train.learning_rate`."""
 
     by: Literal["piecewise"]
     boundaries: list[int] = Field(min_length=1)
+    """Batches after which the next value holds, in rising order."""
     values: list[float] = Field(min_length=1)
+    """The learning rate after each boundary."""
 
     @model_validator(mode="after")
     def _one_value_after_each_boundary(self) -> "PiecewiseSchedule":
@@ -90,15 +108,25 @@ Schedule = CosineSchedule | ExponentialSchedule | InverseTimeSchedule | Polynomi
 class Objective(Section):
     """The keys of `train:` that say what is minimised, and how."""
 
-    loss: Literal["cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"] | None = None  # the task's own
-    class_weights: Literal["equal", "balanced"] = "equal"  # balanced: rare classes count as much as common ones
+    loss: Literal["cross_entropy", "mean_squared_error", "mean_absolute_error", "huber"] | None = None
+    """What the training minimises. The default is cross_entropy for a classification, mean_squared_error for a
+    regression."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """`balanced` makes rare classes count as much as common ones."""
     optimizer: Literal["adam", "sgd"] = "adam"
-    momentum: float = Field(0.0, ge=0, lt=1)  # sgd only
+    """The optimizer of Keras."""
+    momentum: float = Field(0.0, ge=0, lt=1)
+    """The momentum of `sgd`."""
     learning_rate: float = Field(0.001, gt=0)
-    weight_decay: float = Field(0.0, ge=0)  # times the learning rate, by which a step shrinks a weight (AdamW)
+    """The learning rate, at the start if there is a schedule."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Each step shrinks the weights by this share times the learning rate."""
     learning_rate_schedule: Annotated[Schedule, Field(discriminator="by")] | None = None
+    """How the learning rate changes with the batches."""
     early_stopping: EarlyStopping | None = None
+    """When to stop before the last epoch."""
     reduce_on_plateau: ReduceOnPlateau | None = None
+    """When to lower the learning rate."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> "Objective":

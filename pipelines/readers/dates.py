@@ -28,9 +28,14 @@ WHOLE = (
 class Dates(Section):
     """The keys of `ingest:` that say how dates are written."""
 
-    dates: dict[str, str] = {}  # column to ISO, or to a format of strptime such as "%d.%m.%Y %H:%M"
-    instants: dict[str, list[str]] = {}  # column to the number columns that make it: year, month, day, hour, ...
-    timezone: str | None = None  # of dates without an offset, such as Europe/Berlin
+    dates: dict[str, str] = {}
+    """How the dates of a column are written: `ISO`, or a format such as `"%d.%m.%Y %H:%M"`. A date column that is
+    not listed is ISO."""
+    instants: dict[str, list[str]] = {}
+    """Date columns that are made of three to six other columns, in this order: year, month, day, hour, minute,
+    second. The parts are left out unless `data.columns` lists them."""
+    timezone: str | None = None
+    """The time zone of dates without an offset, such as Europe/Berlin. Without it such dates are refused."""
 
     @field_validator("timezone")
     @classmethod

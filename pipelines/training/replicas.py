@@ -31,8 +31,11 @@ HOW = "Start the same command on every host with TF_CONFIG, or declare `launcher
 class Spread(Section):
     """The keys of `train:` that say how several devices train together."""
 
-    launcher: Literal["environment", "ray"] = "environment"  # who starts them
-    scale: Literal["none", "linear", "square_root"] = "none"  # whether batch and learning rate grow with the replicas
+    launcher: Literal["environment", "ray"] = "environment"
+    """Who starts the workers: `ray`, or whoever sets `TF_CONFIG` in the environment."""
+    scale: Literal["none", "linear", "square_root"] = "none"
+    """How `batch_size` and `learning_rate` grow with devices times workers. `linear` multiplies both, `square_root`
+    multiplies the learning rate by the root."""
 
 
 def scaled(scale: str, replicas: int, batch_size: int, rate: float) -> tuple[int, float]:
