@@ -116,7 +116,11 @@ def comment(title: str, key: str) -> str:
     """The comment behind a key, for one that has no text below it."""
     for base in next(one for one in subclasses(Section) if one.__name__ == title).__mro__:
         if key in inspect.get_annotations(base):
-            found = re.search(rf"^    {key}: .*?  # (.+)$", inspect.getsource(base), re.MULTILINE)
+            try:
+                source = inspect.getsource(base)
+            except OSError:  # a class that was put together by a call
+                return ""
+            found = re.search(rf"^    {key}: .*?  # (.+)$", source, re.MULTILINE)
             return f"{found[1][0].upper()}{found[1][1:]}." if found else ""
     return ""
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.project import environment
 from pipelines import model_file
+from pipelines.config import settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
@@ -28,6 +29,8 @@ COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+
+NETWORKS = ("pipelines.model.networks", "pipelines.model.architecture")  # their keys have comments behind them
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`]+)`")
@@ -194,7 +197,8 @@ def test_a_reference_is_what_the_code_says(name, tmp_path):
 
 def test_the_documents_name_the_targets_of_make():
     targets = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE))
-    said = [*codes(README), *fences(README, "sh"), *codes(CONTRIBUTING), *codes(BENCHMARKS)]
+    texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS if document.name != "CHANGELOG.md"]
+    said = [part for text in texts for part in [*codes(text), *fences(text, "sh")]]
     assert set(re.findall(r"\bmake ([a-z-]+)", "\n".join(said))) == targets
 
 
@@ -221,8 +225,24 @@ def test_the_switches_of_the_guide_are_those_that_are_set():
     assert dict(line.split("=") for line in lines) == environment.QUIET
 
 
+def examples() -> list[tuple[str, dict]]:
+    """Every block of YAML that shows sections of a model: its document, and its content."""
+    blocks = [(path, body) for path in DOCUMENTS for body in fences(path.read_text(encoding="utf-8"), "yaml")]
+    found = [(path, settings.plain_yaml(body)) for path, body in blocks if "\n---\n" not in body]
+    return [(path.name, content) for path, content in found if set(content) <= {"format", *model_file.SECTIONS}]
+
+
+@pytest.mark.parametrize(("name", "content"), examples())
+def test_an_example_in_the_documents_is_a_valid_model(name, content):
+    """One that shows some keys is laid over the whole YAML of the README."""
+    whole = settings.plain_yaml(fences(README, "yaml")[0])
+    model_file.of(
+        "churn", {**whole, **{key: {**whole[key], **value} for key, value in content.items() if key != "format"}}
+    )
+
+
 def test_every_key_of_a_model_has_a_description():
-    kinds = [kind for kind in subclasses(model_file.Section) if kind.__module__ != "pipelines.model.networks"]
+    kinds = [kind for kind in subclasses(model_file.Section) if not kind.__module__.startswith(NETWORKS)]
     keys = [
         f"{kind.__name__}.{key}"
         for kind in kinds
