@@ -237,7 +237,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
 def _of_source(found: Declaration) -> list[tuple[str, str]]:
     source, project = found.ingest.source, Path.cwd().resolve()
     if not source.isprintable() or source.startswith("~"):
-        return [("ingest.source", f"{source!r} is no path: write it out, in letters that can be seen, without ~")]
+        return [("ingest.source", f"{source!r} is not a path: write it in full, with visible letters and without ~")]
     name = source.removeprefix("builtin:")
     if name != source:
         known = list(sources.BUILTIN)

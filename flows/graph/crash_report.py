@@ -1,4 +1,4 @@
-"""A stage whose process ended without a word, told with what may have ended it."""
+"""What a person reads when the process of a stage was killed or broke off: the likely cause, and what to do."""
 
 import re
 import signal
@@ -22,9 +22,8 @@ def told(stage: str, problem: str, log: Path) -> str:
     name = stage.partition("@")[0]
     do = "Lower train.batch_size, or declare train.micro_batch: rows at once" if name == "train" else "Run it again"
     return (
-        f"The process of `{name}` ended without a word (exit status {status}){_last(log)}. So ends what a person "
-        "kills, what the system kills because memory is short, and where a library breaks off for want of memory. "
-        f"{do}, or give it more memory; what it printed is in {log}."
+        f"The process of `{name}` was killed or broke off (exit status {status}), most likely because memory ran out"
+        f"{_last(log)}. {do}, or give it more memory. Its log is {log}."
     )
 
 
@@ -38,4 +37,4 @@ def _last(log: Path) -> str:
     """The last line of the log that may be the cause."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     fatal = [" ".join(line.split())[:200] for line in lines if FATAL.search(line)]
-    return f", and the last that it wrote is: {fatal[-1]}" if fatal else ""
+    return f". Its last line is: {fatal[-1]}" if fatal else ""

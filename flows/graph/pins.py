@@ -33,8 +33,8 @@ def check(project: Project, model: str) -> None:
         note(project, model)
         return
     raise IntegrityError(
-        f"{path} was changed after `ratchet run` had written it, and no commit has it so: what it names is not known "
-        "to be what was pinned.",
+        f"{path} was changed after `ratchet run` had written it, and no commit has this content: it may name other "
+        "data than those that were pinned.",
         f"Bring it back with `git checkout -- {path}` or `ratchet restore {model}`; or delete it: the next run then "
         "pins what the source holds.",
     )

@@ -114,7 +114,7 @@ class Draft:
         if rare := self.target.rare:
             why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each"
             return [*found, Said(known | {"level": "quarantine"}, why)]
-        return [*found, Said(known, "another class is news")]
+        return [*found, Said(known, "a class that is not in this list is new")]
 
     def quarantine(self) -> dict[str, Said]:
         """A limit that the rows which the rules set aside do not pass, where they are many; else {}."""

@@ -48,8 +48,8 @@ def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -
     column, found = column_types.column(name, values, missing), column_types.cells(values, missing).dropna()
     if len(found) < column_types.FEWEST_ROWS:
         raise DataError(
-            f"{where} has {len(found)} rows with a value of {name!r}, and {column_types.FEWEST_ROWS} are the fewest to "
-            "part into rows to train on, to tune with and to judge by.",
+            f"{where} has {len(found)} rows with a value of {name!r}, and training, validation and test "
+            f"together need at least {column_types.FEWEST_ROWS}.",
             "Bring more rows.",
         )
     found = found[~found.isin(column.marks)]

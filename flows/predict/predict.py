@@ -113,7 +113,7 @@ def declaration(store: MlflowClient, version: ModelVersion, folder: Path) -> dic
         raise IntegrityError(
             f"The YAML that version {version.version} of {version.name} was trained with cannot be read: "
             f"{' '.join(str(error).split())[:300]}",
-            "It lies with its run in MLflow, as definition/model.yaml. Without it nobody knows how rows are read.",
+            "It lies with its run in MLflow, as definition/model.yaml. Without it rows cannot be read.",
         ) from error
     return found
 

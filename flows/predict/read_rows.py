@@ -116,7 +116,7 @@ class Unseen:
         hint = f"did you mean {near[0]!r}?" if near else f"there are {_listed(names)}"
         raise DataError(
             f"{where} has no column {_listed(absent)}, which the model needs ({hint}).",
-            "Add it; cells of which the value is not known may be empty.",
+            "Add it. A cell may be empty if its value is not known.",
         )
 
 

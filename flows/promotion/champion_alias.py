@@ -1,7 +1,7 @@
 """Moving the champion: the ledger is written first, the alias follows, by hand as by the gate.
 
 The registered model carries the number and hash of the last line that the alias has followed (`ratchet.ledger`). So a
-process that died in between is told from somebody who moved the alias behind the ledger's back: the first is
+process that died in between is told from somebody who changed the alias outside Ratchet: the first is
 completed, the second is reported and stops promotion.
 """
 
@@ -31,13 +31,15 @@ def problem(store: MlflowClient, model: str, lines: list[Line]) -> str:
         return f"The ledger of {model} is broken: {where}"
     number, digest = _followed(store, model)
     if number > len(lines) or (number and lines[number - 1].hash != digest):
-        return f"The ledger of {model} is not the one that its alias has followed: line {number} is missing or another"
+        return (
+            f"The ledger of {model} is another one than its alias has followed: line {number} is missing or different"
+        )
     standing, alias = stand(lines), _alias(store, model)
     if alias == standing.champion or (standing.moved is not None and number < standing.moved.sequence):
         return ""
     told = f"version {standing.champion}" if standing.champion else "none"
     return (
-        f"The champion of {model} was moved behind the ledger's back: the alias names "
+        f"The alias `champion` of {model} was changed outside Ratchet: MLflow says "
         f"{f'version {alias}' if alias else 'no version'}, the ledger {told}"
     )
 
@@ -82,7 +84,7 @@ def _followed(store: MlflowClient, model: str) -> tuple[int, str]:
 
 
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
-    """The champion before this one is champion again; the version that is left is vetoed.
+    """Make the previous champion champion again, and block the version that loses the alias (a veto).
 
     Raises RequestError if there is none before it, IntegrityError if it is not the model that was registered.
     """
@@ -114,7 +116,7 @@ def promote(project: Project, model: str, version: int, reason: str) -> dict[str
 
 
 def adopt(project: Project, model: str, reason: str) -> dict[str, Any]:
-    """The alias, moved from outside, is taken into the ledger as it is. Raises RequestError if there is nothing to."""
+    """Take an alias that was changed outside Ratchet into the ledger. Raises RequestError if there is nothing to."""
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         alias = _alias(store, model)

@@ -23,10 +23,7 @@ from pipelines.process import lifeline as following
 P = ParamSpec("P")
 R = TypeVar("R")
 BEGINS = 30.0  # seconds that it may take to begin
-DIED = (
-    "The process that talks to MLflow ended without a word. So ends what a person kills, and what the system kills "
-    "because it is out of memory."
-)
+DIED = "The process that talks to MLflow was killed, most likely because memory ran out."
 
 
 @dataclass(frozen=True)

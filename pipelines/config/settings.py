@@ -126,7 +126,7 @@ class Data(Section):
     def _sensitive_ones_are_columns(self) -> "Data":
         for name in self.sensitive:
             if name == self.target:
-                raise ValueError(f"the target {name!r} cannot be sensitive: every report tells of its values")
+                raise ValueError(f"the target {name!r} cannot be sensitive: every report shows its values")
             if name not in self.columns:
                 raise ValueError(f"`sensitive`: there is no column {name!r}{nearest(name, list(self.columns))}")
         return self

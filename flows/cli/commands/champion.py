@@ -18,7 +18,7 @@ def rollback(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make the champion before this one champion again; the version that is left is vetoed."""
+    """Make the previous champion champion again. The version that loses the alias is blocked (a veto)."""
     answer(lambda project: do_rollback(project, model, reason, hold), move_text, as_json, debug)
 
 
@@ -36,11 +36,13 @@ def promote(
     model: Model,
     version: Annotated[int | None, typer.Argument(help="A version of the registry.")] = None,
     reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
-    adopt: Annotated[bool, typer.Option("--adopt", help="Take over an alias that was moved from outside.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over an alias that was changed outside Ratchet.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a version champion by hand; the gate is not asked, and the ledger says so."""
+    """Make a version champion by hand. The gate does not judge it, and the ledger says so."""
     answer(lambda project: do_promote(project, model, version, reason, adopt), move_text, as_json, debug)
 
 
@@ -53,9 +55,7 @@ def do_promote(project: Project, model: str, version: int | None, reason: str, a
     if not reason.strip():
         raise RequestError(f"Promoting {model} by hand needs a reason for the ledger.", "Add --reason '...'.")
     if adopt == (version is not None):
-        raise RequestError(
-            "Say which version to promote, or --adopt to take over an alias that was moved: one of them."
-        )
+        raise RequestError("Say which version to promote, or take over a changed alias with --adopt: one of them.")
     if version is not None:
         return champion_alias.promote(project, model, version, reason)
     return champion_alias.adopt(project, model, reason)

@@ -15,12 +15,12 @@ from flows.project.environment import Project
 def compare(
     model: Model,
     one: Annotated[str, typer.Argument(metavar="A", help="A version number, `champion` or `latest`.")],
-    other: Annotated[str, typer.Argument(metavar="B", help="Another: what it gains over A is shown.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another version. The gain is that of B over A.")],
     output: Annotated[str, typer.Option(help="Write the same as a Markdown page: FILE.md.")] = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Two versions side by side: metrics on the same rows, slices, parameters, data, size, time."""
+    """Compare two versions: metrics on the same rows, slices, parameters, data, size, time."""
     here = Path.cwd()  # before the project's folder becomes the working directory
     answer(lambda project: do_compare(project, model, (one, other), output, here), compare_text, as_json, debug)
 

@@ -21,16 +21,16 @@ def data(
         tuple[str, str] | None,
         typer.Option(metavar="A B", help="Compare two: the beginnings of their hashes, `champion` or `latest`."),
     ] = None,
-    changed: Annotated[bool, typer.Option("--changed", help="Let the scheduler look for new data now.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Trigger a check for new data now.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """The versions of a model's data, and what was trained on each; or two of them side by side."""
+    """List the versions of a model's data and what was trained on each, or compare two of them."""
     answer(lambda project: do_data(project, model, diff, changed), data_text, as_json, debug)
 
 
 def do_data(project: Project, model: str, words: tuple[str, str] | None, changed: bool) -> dict[str, Any]:
-    """The versions of a model's data, or two compared, or an event that says that they changed. Raises RequestError."""
+    """List the versions of a model's data, compare two, or trigger a check for new data. Raises RequestError."""
     if changed:
         return _tell_of_data(project, model)
     from flows.data.versions import data as work
@@ -39,7 +39,7 @@ def do_data(project: Project, model: str, words: tuple[str, str] | None, changed
 
 
 def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
-    """The event that the automation of a model's deployment acts on. Raises RequestError if nobody listens."""
+    """Send the event that makes the scheduler look for new data. Raises RequestError if nobody listens."""
     import requests
 
     from flows.cli import flow_session
@@ -48,7 +48,7 @@ def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
 
     model_file.check(model)
     if not flow_session.is_shared(project):
-        raise RequestError("No server of Prefect's is up, so nobody would learn of it.", "Run `ratchet up` first.")
+        raise RequestError("No Prefect server is up to receive the event.", "Run `ratchet up` first.")
     event = {"id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": trigger.CHANGED}
     with lifecycle.for_a_run(project) as url:
         told = requests.post(
@@ -63,7 +63,7 @@ def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
 
 def data_text(found: State) -> str:
     if "event" in found:
-        return f"{found['model']}: the scheduler was told ({found['event']})"
+        return f"Triggered: the scheduler will check {found['model']} now ({found['event']})"
     if "data" not in found:
         return _two_data(found)
     rows = [

@@ -10,7 +10,7 @@ from flows.cli.answer import Debug, Json, Model, State, answer, command
 
 @command(30)
 def plan(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
-    """What `ratchet run` would do, stage by stage, and why."""
+    """Show what `ratchet run` would do, stage by stage, and why."""
     from flows.inspect.plan import plan as work
 
     answer(lambda project: work(project, model), plan_text, as_json, debug)
@@ -26,7 +26,7 @@ def plan_text(found: State) -> str:
 
 @command(40)
 def status(as_json: Json = False, debug: Debug = False) -> None:
-    """Models, champions, their metrics and age, data versions, last decisions."""
+    """Show every model: champion, metrics and age, version of the data, last decision."""
     from flows.inspect.status import status as work
 
     answer(work, status_text, as_json, debug)
@@ -79,7 +79,7 @@ def doctor(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Versions, devices, servers, telemetry switches, free disk; says what to fix."""
+    """Check versions, devices, servers, telemetry switches and free disk, and say what to repair."""
     from flows.inspect.doctor import doctor as work
 
     answer(lambda project: work(project, fix), doctor_text, as_json, debug)
@@ -98,7 +98,7 @@ def history(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Every decision about a model's champion, from the ledger; or who was champion at an instant."""
+    """Show every decision about a model's champion, or who was champion at an instant."""
     from flows.inspect.history import history as work
 
     answer(lambda project: work(project, model, at), history_text, as_json, debug)

@@ -16,21 +16,19 @@ class Kind(StrEnum):
 
 @command(20)
 def new(
-    name: Annotated[str, typer.Argument(help="Of the new model: lower-case letters, digits, underscores.")],
+    name: Annotated[str, typer.Argument(help="The model's name: lower-case letters, digits, underscores.")],
     data: Annotated[
         str,
         typer.Option(
-            metavar="PATH", help="A table to learn from, or images: a folder with one for each class, IDX files, .npz."
+            metavar="PATH", help="A table, or images: a folder with a folder for each class, IDX files, .npz."
         ),
     ],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="What to predict. Of images: their label.")] = "",
-    names: Annotated[str, typer.Option(metavar="A,B,...", help="The columns, where the file does not name them.")] = "",
-    group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows equal in these stay in one split.")] = "",
-    kind: Annotated[
-        Kind | None, typer.Option(help="Where rows with a regular time could be either. Default: sequence.")
-    ] = None,
-    horizon: Annotated[int, typer.Option(min=1, help="Rows ahead that a sequence is forecast.")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Write the YAML anew if it is there.")] = False,
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict. For images, their label.")] = "",
+    names: Annotated[str, typer.Option(metavar="A,B,...", help="The names of the columns, if the file has none.")] = "",
+    group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows with equal values here stay in one split.")] = "",
+    kind: Annotated[Kind | None, typer.Option(help="What rows at regular times are. Default: sequence.")] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="How many rows ahead a sequence is forecast.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace the YAML if it exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the YAML, and write nothing.")] = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -18,7 +18,7 @@ def predict(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="A file to write: .parquet or .csv.")],
     version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
     device: Annotated[Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Default: `evaluate: device:`.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -12,11 +12,11 @@ from flows.project.environment import Project
 @command(170)
 def prune(
     model: Annotated[str | None, typer.Argument(help="A model of models/. Default: every model.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would be deleted.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Delete old versions and the data that only they need; what can be verified or rolled back to stays."""
+    """Delete old versions and the data that only they need. Versions that you may roll back to or verify stay."""
     answer(lambda project: do_prune(project, model, dry_run, as_json), prune_text, as_json, debug)
 
 

@@ -22,8 +22,10 @@ class Accept(StrEnum):
 def verify(
     model: Annotated[str, typer.Argument(help="A model of models/, or `all` for every champion.")] = "digits",
     version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
-    accept: Annotated[Accept, typer.Option(help="The worst verdict that still exits with 0.")] = Accept.identical,
-    tolerance: Annotated[float, typer.Option(min=0, help="Of a probability, or a share of a target's spread.")] = 0.01,
+    accept: Annotated[Accept, typer.Option(help="Exit with 0 up to this verdict.")] = Accept.identical,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability, or share of the target's spread.")
+    ] = 0.01,
     recreate_env: Annotated[bool, typer.Option(help="Install the recorded packages first.")] = False,
     as_json: Json = False,
     debug: Debug = False,

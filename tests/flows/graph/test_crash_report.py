@@ -20,10 +20,7 @@ stages:
       cmd: {command}
       outs: [out]
 """
-MEANS = (
-    "So ends what a person kills, what the system kills because memory is short, and where a library breaks off for "
-    "want of memory. {do}, or give it more memory; what it printed is in {log}."
-)
+DO = "{do}, or give it more memory. Its log is {log}."
 TRAIN, OTHER = "Lower train.batch_size, or declare train.micro_batch: rows at once", "Run it again"
 
 
@@ -54,8 +51,8 @@ def failing(tmp_path, monkeypatch) -> Callable[[str, str], str]:
 )
 def test_a_process_that_was_killed_or_broke_off_is_told(failing, tmp_path, stage, command, status, do):
     assert failing(stage, command) == (
-        f"The process of `{stage}` ended without a word (exit status {status}). "
-        + MEANS.format(do=do, log=tmp_path / "log")
+        f"The process of `{stage}` was killed or broke off (exit status {status}), most likely because memory ran out. "
+        + DO.format(do=do, log=tmp_path / "log")
     )
 
 
@@ -63,8 +60,8 @@ def test_the_last_line_that_may_be_the_cause_is_shown(failing, tmp_path):
     lines = ["note: begun", "OOM when allocating", "  what():  std::bad_alloc", "and so on"]
     command = "'printf \"" + "\\n".join(lines) + "\" > $RATCHET_STAGE_LOG; kill -ABRT $$'"
     assert failing("train", command) == (
-        "The process of `train` ended without a word (exit status 134), and the last that it wrote is: what(): "
-        "std::bad_alloc. " + MEANS.format(do=TRAIN, log=tmp_path / "log")
+        "The process of `train` was killed or broke off (exit status 134), most likely because memory ran out. "
+        "Its last line is: what(): std::bad_alloc. " + DO.format(do=TRAIN, log=tmp_path / "log")
     )
 
 

@@ -355,7 +355,7 @@ def test_an_alias_that_was_moved_behind_the_ledgers_back_is_told(project, ask):
         found = ask("tiles")
     finally:
         store.delete_registered_model_alias("tiles", "champion")
-    assert "The champion of tiles was moved behind the ledger's back" in found["problem"]
+    assert "The alias `champion` of tiles was changed outside Ratchet" in found["problem"]
     assert f"!! {found['problem']}." in predict_text(found)
 
 

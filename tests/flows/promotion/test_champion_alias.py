@@ -66,25 +66,25 @@ def test_an_alias_that_a_crash_kept_from_following_follows(project):
 def test_an_alias_that_somebody_moved_stops_promotion_and_is_not_mended_in_silence(project):
     champions(project, 1, 2)
     mlflow_runs.client(project).set_registered_model_alias(MODEL, model_registry.CHAMPION, "3")
-    with pytest.raises(IntegrityError, match=r"moved behind the ledger's back.*version 3.*version 2.*--adopt"):
+    with pytest.raises(IntegrityError, match=r"changed outside Ratchet.*version 3.*version 2.*--adopt"):
         settle(project)
-    with pytest.raises(IntegrityError, match="behind the ledger's back"):
+    with pytest.raises(IntegrityError, match="changed outside Ratchet"):
         do_promote(project, MODEL, 1, "a reason", False)
     assert alias(project) == 3
-    assert "behind" in history(project, MODEL, "")["problem"]
+    assert "outside Ratchet" in history(project, MODEL, "")["problem"]
 
 
 def test_an_alias_that_was_moved_back_by_hand_is_noticed_too(project):
     champions(project, 1, 2)
     mlflow_runs.client(project).set_registered_model_alias(MODEL, model_registry.CHAMPION, "1")
-    with pytest.raises(IntegrityError, match="behind the ledger's back"):
+    with pytest.raises(IntegrityError, match="changed outside Ratchet"):
         settle(project)
 
 
 def test_an_alias_that_was_deleted_is_noticed(project):
     champions(project, 1)
     mlflow_runs.client(project).delete_registered_model_alias(MODEL, model_registry.CHAMPION)
-    with pytest.raises(IntegrityError, match="the alias names no version"):
+    with pytest.raises(IntegrityError, match="MLflow says no version, the ledger version 1"):
         settle(project)
     with pytest.raises(RequestError, match="nothing to adopt"):
         do_promote(project, MODEL, None, "a reason", True)

@@ -180,7 +180,7 @@ class TestInOrder:
         for arguments in ([MODEL, "--dry-run"], []):
             done = ratchet(project.root, "prune", *arguments)
             assert done.returncode == 1
-            assert "was moved behind the ledger's back" in done.stderr
+            assert "was changed outside Ratchet" in done.stderr
             assert "Nothing was deleted. `ratchet promote diabetes --adopt" in done.stderr
         assert contents(project) == before
         store.set_registered_model_alias(MODEL, "champion", "4")

@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch):
 def test_one_that_is_killed_is_told_and_sending_to_it_harms_nobody(project):
     with mlflow_process.opened(project) as shared:
         shared._submit(os._exit, 137)
-        with pytest.raises(UnreachableError, match=r"ended without a word. So ends .* out of memory. Run again"):
+        with pytest.raises(UnreachableError, match=r"was killed, .* memory ran out. Run again"):
             shared.call(HELD, project)
         shared.send(HELD, project)
         shared.begin()
