@@ -41,7 +41,7 @@ check: $(READY)  ## lint, format, types, import rules, dead links
 
 docs: $(READY)  ## write the reference of the commands and of the model's YAML from the code
 	@$(BIN)/python -m typer flows.cli.app utils docs --name ratchet --title Commands --output docs/reference/commands.md
-	@$(BIN)/python docs/model_yaml.py docs/reference/model-yaml.md
+	@$(BIN)/python -m docs.model_yaml docs/reference/model-yaml.md
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -1,6 +1,6 @@
 """Write the keys of a model's YAML, as the code declares them, into docs/reference/model-yaml.md.
 
-python docs/model_yaml.py docs/reference/model-yaml.md
+python -m docs.model_yaml docs/reference/model-yaml.md
 
 What stands above the mark in that page is written by hand, and stays.
 """
