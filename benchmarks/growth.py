@@ -88,7 +88,7 @@ def make_table(path: Path, rows: int) -> None:
 
 def make_images(path: Path, rows: int) -> None:
     """MNIST's training images again and again, each time with other noise."""
-    from pipelines.readers import idx
+    from pipelines.readers.formats import idx
 
     folder = Path(os.environ.get("MNIST", ROOT / "data" / "incoming" / "mnist"))
     source = folder / "train-images-idx3-ubyte.gz"

@@ -306,7 +306,7 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
 def _of_network(found: Declaration) -> list[tuple[str, str]]:
     train, data = cast(Train, found.sections["train"]), found.data
     problems = []
-    if data.kind == "table" and train.network in ("cnn", "rnn"):
+    if data.kind == "table" and train.architecture.grid:
         problems.append(("train.network", f"{train.network!r} needs images or a sequence, and data.kind is 'table'"))
     if data.kind != "image" and train.augment is not None:
         problems.append(("train.augment", f"only images are turned and moved, and data.kind is {data.kind!r}"))

@@ -17,7 +17,7 @@ from flows.project.environment import Project
 from pipelines.errors import DataError
 from pipelines.model_file import Declaration
 from pipelines.process import seal
-from pipelines.readers import compressed, images, parquet, sources
+from pipelines.readers import compressed, images, sources
 from pipelines.safety import regular_files
 
 MOST_OF_A_SUM = 4096  # bytes that are read of a file of sums
@@ -183,7 +183,7 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
         elif os.path.lexists(sums := path.with_name(f"{path.name}.sha256")):
             if not _agrees(path, sums):
                 found[path] = f"{path.name} is not what {sums.name} promises"
-        elif whole_lines and path.suffix.lower() in sources.TEXTS and not _ends(path):
+        elif whole_lines and _is_plain_text(path) and not _ends(path):
             found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
     return found
 
@@ -193,6 +193,11 @@ def _agrees(path: Path, sums: Path) -> bool:
     with regular_files.opened(sums) as file:
         promised = file.read(MOST_OF_A_SUM).decode(errors="replace").split()
     return bool(promised) and promised[0].lower() == sources.file_hash(path)
+
+
+def _is_plain_text(path: Path) -> bool:
+    reader = sources.reader_of(path)
+    return reader is not None and reader.text and path.suffix.lower() != ".gz"
 
 
 def _ends(path: Path) -> bool:
@@ -207,16 +212,18 @@ def _ends(path: Path) -> bool:
 def _rows(path: Path, declared: Declaration) -> int:
     """How many rows it has; an image is one, if it can be decoded.
 
-    A Parquet file says so at its end, which one that was cut off has lost.
+    Some files say so, as Parquet does at its end, which one that was cut off has lost.
     """
-    if sources.format_of(path) == "parquet":
+    reader = sources.reader_of(path)
+    if reader and reader.rows:
         try:
-            return parquet.rows(path)
+            return reader.rows(path)
         except DataError:
             raise
         except Exception as error:
             raise DataError(
-                f"{path} is not a whole Parquet file: {' '.join(str(error).split())[:200]}.", "Send it again."
+                f"{path} is not a whole {reader.name.capitalize()} file: {' '.join(str(error).split())[:200]}.",
+                "Send it again.",
             ) from error
     ingest = declared.ingest
     if sources.format_of(path) == "image":

@@ -13,7 +13,7 @@ from flows.new import recipe
 from flows.new.draft import Draft
 from flows.new.yaml_comments import Said
 from pipelines.errors import DataError, RequestError
-from pipelines.readers import idx, images, npz, sources
+from pipelines.readers import images, sources
 from pipelines.safety import regular_files
 
 MEASURED = 200  # images of a folder whose sizes are looked at
@@ -79,10 +79,10 @@ def found(path: Path) -> Pictures | None:
     """The images at a path; None if there are none, but a table. Raises DataError, RequestError."""
     if path.is_dir():
         there = scan.listed(path, [path])
-        files = [file for file in there if sources.format_of(file) in ("image", "idx", "arrays")]
+        files = [file for file in there if images.is_image(file) or _holds_images(file)]
         if not files:
             raise RequestError(f"{path} holds no images.", "Of tables give --data one file; others can follow it.")
-    elif sources.format_of(path) in ("idx", "arrays"):
+    elif _holds_images(path):
         files = [path]
     else:
         return None
@@ -92,9 +92,15 @@ def found(path: Path) -> Pictures | None:
     if kinds == {"image"}:
         return _measured(path, files)
     folder = path if path.is_dir() else path.parent
-    if kinds == {"arrays"}:
-        return Pictures(folder, files, npz.shape(files[0]))
-    return Pictures(folder, files, idx.shape(next(file for file in files if "images-idx" in file.name)))
+    measured = next((file for file in files if "labels-idx" not in file.name), files[0])
+    reader = sources.READERS[kinds.pop()]
+    return Pictures(folder, files, reader.shape(measured) if reader.shape else [])
+
+
+def _holds_images(path: Path) -> bool:
+    """Whether it is a file of many images."""
+    reader = sources.reader_of(path)
+    return reader is not None and reader.shape is not None
 
 
 def _measured(folder: Path, files: list[Path]) -> Pictures:

@@ -99,9 +99,10 @@ def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
 
 
 def of_table(wanted: Wanted, source: str) -> Draft:
-    if (kind := sources.format_of(wanted.data)) not in ("csv", "lines", "parquet"):
+    reader = sources.reader_of(wanted.data)
+    if reader is None or reader.shape is not None:
         raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
-    reading = dialect.sniff(wanted.data, wanted.names, wanted.target) if kind == "csv" else Reading()
+    reading = dialect.sniff(wanted.data, wanted.names, wanted.target) if reader.named else Reading()
     config = Ingest.model_validate({"source": "-", **reading.keys})
     batches = sources.read(wanted.data, config.delimiter, config.encoding, config.names)
     table, more = head(batches, wanted.data)

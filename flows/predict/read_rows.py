@@ -72,7 +72,7 @@ class Unseen:
         One to be predicted may lack the target, or have a header all the same.
         """
         declared = self.config.names
-        if not declared or sources.format_of(path) != "csv":
+        if not declared or not ((reader := sources.reader_of(path)) and reader.named):
             return []
         first = _first_cells(path, self.config)
         if set(self.needed) <= set(first):

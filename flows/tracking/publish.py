@@ -120,7 +120,7 @@ def computed(folder: Path) -> dict[str, str]:
 def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:
     """Of a published run: its version, network, layers, and the beginning of the hash of its inputs."""
     train = declared.train
-    layers = "-".join(str(units) for units in (*train.filters, *train.recurrent, *train.hidden))
+    layers = "-".join(str(units) for units in train.sizes)
     return " ".join(filter(None, [f"v{version.version}", train.network, layers, inputs_hash[:7]]))
 
 

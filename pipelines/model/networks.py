@@ -5,11 +5,14 @@ What stands before and behind a network, in the saved model, is in features.py.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from pipelines.config import plugins
 from pipelines.config.settings import Section
+from pipelines.model import architectures
+from pipelines.model.architecture import Architecture, Layers
 
 
 class Augment(Section):
@@ -20,36 +23,53 @@ class Augment(Section):
     zoom: float = Field(0.0, ge=0, lt=1)  # at most, as a share of the size, in or out
 
 
-class Network(Section):
-    """The keys of `train:` that define the network."""
+ARCHITECTURES = plugins.found(architectures, Architecture)
 
-    network: Literal["mlp", "cnn", "rnn"] = "mlp"
-    hidden: list[int] = [64]  # units of each dense layer
-    filters: list[int] = []  # of each convolution; cnn only
-    recurrent: list[int] = []  # units of each recurrent layer, which reads an image row by row; rnn only
-    cell: Literal["lstm", "gru", "simple"] = "lstm"  # of a recurrent layer
-    activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
-    dropout: float = Field(0.0, ge=0, lt=1)
-    wide: bool = False  # the output sees the features too: a linear model beside the hidden layers; mlp only
+if TYPE_CHECKING:
+
+    class Keys(Layers):
+        network: str = "mlp"
+else:
+    Keys = create_model(
+        "Keys",
+        __base__=tuple(one.keys for one in ARCHITECTURES.values()),
+        network=(Literal[tuple(ARCHITECTURES)], "mlp"),
+    )
+
+
+class Network(Keys):
+    """The keys of `train:` that define the network: those of every architecture, side by side."""
+
     numbers: Literal["scaled", "quantiles"] = "scaled"  # of a table: mean 0 and variance 1, or shares of bins
     bins: int = Field(32, ge=1, le=1000)  # of each number, at most; quantiles only
     min_count: int = Field(1, ge=1)  # a word of a category in fewer rows counts as unknown
     augment: Augment | None = None  # images only
     predict: Literal["change", "value"] | None = None  # of a sequence; change, from the last known value, if not said
 
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.network]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Of each layer, from the first to the last."""
+        own = self.architecture.layers
+        return [*(getattr(self, own) if own else []), *self.hidden]
+
     @model_validator(mode="after")
     def _fits(self) -> "Network":
-        for kind, key in (("cnn", "filters"), ("rnn", "recurrent")):
-            if self.network == kind and not getattr(self, key):
-                raise ValueError(f"network {kind} needs `{key}`: [16, 32], one number for each layer")
-            if self.network != kind and getattr(self, key):
-                raise ValueError(f"`{key}` belongs to network {kind}, not to {self.network}")
-        if any(size < 1 for size in [*self.hidden, *self.filters, *self.recurrent]):
-            raise ValueError("hidden, filters and recurrent hold whole numbers from 1")
+        chosen = self.architecture
+        if chosen.layers and not getattr(self, chosen.layers):
+            raise ValueError(f"network {chosen.name} needs `{chosen.layers}`: [16, 32], one number for each layer")
+        for other in ARCHITECTURES.values():
+            for key in other.exclusive:
+                if other is not chosen and getattr(self, key):
+                    raise ValueError(f"`{key}` belongs to network {other.name}, not to {chosen.name}")
+        if any(size < 1 for size in self.sizes):
+            *most, last = ["hidden", *(one.layers for one in ARCHITECTURES.values() if one.layers)]
+            raise ValueError(f"{', '.join(most)} and {last} hold whole numbers from 1")
         if "bins" in self.model_fields_set and self.numbers != "quantiles":
             raise ValueError("`bins` belongs to numbers: quantiles")
-        if self.wide and self.network != "mlp":
-            raise ValueError(f"`wide` belongs to network mlp, not to {self.network}")
         return self
 
 
@@ -57,34 +77,11 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
     """keras.Model: features of one row, of `shape`, -> `outputs` probabilities, or one number for outputs == 1."""
     import keras
 
-    layers = keras.layers
-    values = start = keras.Input(shape, name="normalised")
-    for index, count in enumerate(config.filters):
-        name = f"convolution_{index}"
-        if len(shape) == 2:  # steps of a window: every other one is left, as XLA cannot train a pooling everywhere
-            values = layers.Conv1D(count, 3, 2, padding="same", activation=config.activation, name=name)(values)
-            continue
-        values = layers.Conv2D(count, 3, padding="same", activation=config.activation, name=name)(values)
-        if min(values.shape[1:3]) >= 2:
-            values = layers.MaxPooling2D(name=f"pooling_{index}")(values)
-    if config.recurrent:
-        values = layers.Reshape((shape[0], -1), name="rows")(values)
-    for index, units in enumerate(config.recurrent):
-        kind = {"lstm": layers.LSTM, "gru": layers.GRU, "simple": layers.SimpleRNN}[config.cell]
-        more = index + 1 < len(config.recurrent)
-        values = kind(units, return_sequences=more, name=f"recurrent_{index}")(values)
-    if len(values.shape) > 2:
-        values = layers.Flatten(name="flat")(values)
-    for index, units in enumerate(config.hidden):
-        values = layers.Dense(units, activation=config.activation, name=f"hidden_{index}")(values)
-        if config.dropout:
-            values = layers.Dropout(config.dropout, seed=seed + index, name=f"dropout_{index}")(values)
-    if config.wide:
-        values = layers.Concatenate(name="wide")([values, start])
+    start = keras.Input(shape, name="normalised")
+    values = config.architecture.build(config, start, seed)
     last = "softmax" if outputs > 1 else None
-    return keras.Model(
-        start, layers.Dense(outputs, activation=last, dtype="float32", name="output")(values), name="network"
-    )
+    output = keras.layers.Dense(outputs, activation=last, dtype="float32", name="output")(values)
+    return keras.Model(start, output, name="network")
 
 
 def augmented(config: Network, trained: Any, seed: int) -> Any:

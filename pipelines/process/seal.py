@@ -15,7 +15,8 @@ Signature = tuple[int, ...]
 
 def modules(stage: str) -> list[Path]:
     """The stage's module, every module of the project that it imports, directly or not, inside functions too, and the
-    packages that these lie in."""
+    packages that these lie in. Of a package that is imported by its own name, such as a folder of plug-ins, every
+    module."""
     found: set[Path] = set()
     waiting = {PACKAGE / f"{stage}.py"}
     while waiting:
@@ -32,7 +33,14 @@ def _imported(path: Path) -> set[Path]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {file for name in names for file in _files_of(name)}
+    return {file for name in names for file in _files_of(name)} | _whole(names)
+
+
+def _whole(names: set[str]) -> set[Path]:
+    """Every file of the packages that are imported by their own names, and not only for a module in them."""
+    inside = {name.rpartition(".")[0] for name in names}
+    folders = [PACKAGE.joinpath(*name.split(".")[1:]) for name in names - inside if name.startswith(f"{PACKAGE.name}.")]
+    return {file for folder in folders if (folder / "__init__.py").is_file() for file in folder.rglob("*.py")}
 
 
 def _files_of(name: str) -> set[Path]:

@@ -16,16 +16,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.config import plugins
 from pipelines.config.settings import FORMAT, nearest
 from pipelines.errors import DataError, IntegrityError, RequestError
-from pipelines.readers import idx, images, npz, parquet, text
+from pipelines.readers import formats, images
+from pipelines.readers.reader import Options, Reader
 from pipelines.safety import regular_files
 from pipelines.table import rows
 
-TEXTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "lines", ".ndjson": "lines"}  # also with .gz after it
-SUFFIXES = TEXTS | {".parquet": "parquet", ".npz": "arrays"}
+READERS = plugins.found(formats, Reader)
+BY_SUFFIX = {
+    suffix: reader
+    for reader in sorted(READERS.values(), key=lambda one: (not one.text, one.suffixes))
+    for suffix in reader.suffixes
+}
 KNOWN = (
-    f"{', '.join(SUFFIXES)}, texts also with .gz after it, IDX files named as MNIST's are, and folders of classes "
+    f"{', '.join(BY_SUFFIX)}, texts also with .gz after it, IDX files named as MNIST's are, and folders of classes "
     f"with images ({', '.join(images.SUFFIXES)})"
 )
 OTHERS = {  # what to do with a file that is not read, by its ending
@@ -115,14 +121,19 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
     return [folder / name for name in names]
 
 
+def reader_of(path: Path) -> Reader | None:
+    """The reader of a file, by its name; None for one that is no table, such as a single image (images.py)."""
+    if claiming := [reader for reader in READERS.values() if reader.claims(path)]:
+        return claiming[0]
+    name = Path(path.name.lower())
+    found = BY_SUFFIX.get(Path(name.stem).suffix if name.suffix == ".gz" else name.suffix)
+    return None if found is None or (name.suffix == ".gz" and not found.text) else found
+
+
 def format_of(path: Path) -> str:
-    """How a file is read, by its name; "" for one that is not."""
-    if idx.is_idx(path) or images.is_image(path):
-        return "idx" if idx.is_idx(path) else "image"
-    name = path.name.lower()
-    if name.endswith(".gz"):
-        return TEXTS.get(Path(name.removesuffix(".gz")).suffix, "")
-    return SUFFIXES.get(path.suffix.lower(), "")
+    """How a file is read, by its name: a reader's name, "image", or "" for one that is not."""
+    reader = reader_of(path)
+    return reader.name if reader else "image" if images.is_image(path) else ""
 
 
 def read(
@@ -134,32 +145,23 @@ def read(
     names: of the columns of a CSV file without a header. labelled: whether images need labels, as those that are to be
     predicted do not. Raises DataError if it cannot be read to its end.
     """
-    tab = ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
-    readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
-        "csv": lambda: text.read_csv(path, "\t" if tab else delimiter, encoding, names),
-        "parquet": lambda: parquet.batches(path),
-        "lines": lambda: text.read_lines(path, encoding),
-        "idx": lambda: idx.read(path, labelled),
-        "arrays": lambda: npz.read(path, labelled),
-    }
-    if (kind := format_of(path)) not in readers:
+    if (reader := reader_of(path)) is None:
         raise DataError(
             f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {KNOWN}.",
             OTHERS.get(path.suffix.lower(), "Convert it, or take it out of the source."),
         )
-    if names and kind != "csv":
+    if names and not reader.named:
         raise DataError(
             f"{path} has names of its own, and `ingest: names:` lists some.",
             "Take `names:` out of the model's YAML: it is for CSV files without a header.",
         )
     try:
-        yield from readers[kind]()
+        yield from reader.read(path, Options(delimiter, encoding, names, labelled))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no whole gzip file: {error}.", "Send it again.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
-            f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.",
-            "Send it again." if kind == "parquet" else "Correct the file, or `ingest:` in the model's YAML.",
+            f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.", reader.repair
         ) from error
 
 

@@ -10,7 +10,8 @@ import pytest
 from pipelines import ingest
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, IntegrityError
-from pipelines.readers import sources, text
+from pipelines.readers import sources
+from pipelines.readers.formats import text
 from pipelines.table import id_sets, rows
 from tests.support.world import PETS, pets
 

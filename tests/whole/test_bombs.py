@@ -22,7 +22,8 @@ from ruamel.yaml import YAML
 
 from pipelines.config import settings
 from pipelines.errors import DataError, SettingsError
-from pipelines.readers import compressed, parquet, sources
+from pipelines.readers import compressed, sources
+from pipelines.readers.formats import parquet
 from tests.support.world import ROOT
 
 MOST_MEMORY = 3 << 30  # bytes of addresses: the libraries alone take a third of it

@@ -12,7 +12,7 @@ import pytest
 from flows.data import mnist_http
 from pipelines.errors import DataError, UnreachableError
 from tests.flows.data.test_refresh import Shop
-from tests.pipelines.readers.test_idx import encoded, pictures
+from tests.pipelines.readers.formats.test_idx import encoded, pictures
 from tests.support.clone import edit
 
 DATA = {"kind": "image", "task": "classification", "target": "label", "label": "integer", "shape": [3, 2, 1]}

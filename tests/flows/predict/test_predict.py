@@ -33,7 +33,7 @@ from flows.tracking import mlflow_runs
 from pipelines import model_file
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.model.predictor import model_hash
-from pipelines.readers import text
+from pipelines.readers.formats import text
 from tests.pipelines.test_evaluate import MODELS, predictions
 from tests.project.test_documents import REFERENCE, codes, section
 from tests.support.clone import ROOT, answer, clone, edit, environment, git, ratchet

@@ -16,7 +16,7 @@ from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.readers import sources
-from tests.pipelines.readers.test_idx import encoded, write
+from tests.pipelines.readers.formats.test_idx import encoded, write
 from tests.support.world import PETS, pets, tiles
 
 TILES: dict[str, Any] = {"kind": "image", "task": "classification", "target": "tile", "shape": [6, 6, 1]}

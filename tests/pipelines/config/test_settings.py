@@ -79,7 +79,7 @@ CASES = [
     (Train, {"network": "rnn"}, "train: network rnn needs `recurrent`"),
     (Train, {"network": "cnn", "filters": [8], "recurrent": [8]}, "`recurrent` belongs to network rnn, not to cnn"),
     (Train, {"network": "rnn", "recurrent": [0]}, "train: hidden, filters and recurrent hold whole numbers from 1"),
-    (Train, {"network": "gnn"}, "train.network: input should be 'mlp', 'cnn' or 'rnn', got 'gnn'"),
+    (Train, {"network": "gnn"}, "train.network: input should be 'cnn', 'mlp' or 'rnn', got 'gnn'"),
     (Train, {"augment": {"rotate": 0.1}}, "train.augment.rotate: unknown key (did you mean 'rotation'?)"),
     (Train, {"augment": {"zoom": 1}}, "train.augment.zoom: input should be less than 1, got 1"),
     (Train, {"learning_rate_schedule": {}}, "train.learning_rate_schedule needs the key 'by'"),

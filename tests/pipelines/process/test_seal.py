@@ -153,3 +153,16 @@ def test_what_is_found_by_walking_is_what_is_really_loaded(made, tmp_path):
     assert set(found) == set(STAGES)
     for stage, names in found.items():
         assert {"pipelines", *names} == {dotted(path) for path in seal.modules(stage)}, stage
+
+
+@pytest.mark.parametrize(("stage", "folder"), [("ingest", "readers/formats"), ("train", "model/architectures")])
+def test_every_file_of_a_folder_of_plug_ins_is_found(stage, folder, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(seal, "PACKAGE", tmp_path / "pipelines")
+    added = tmp_path / "pipelines" / folder / "added.py"
+    before = seal.modules(stage)
+    added.touch()
+    assert set(seal.modules(stage)) - set(before) == {added}
+    signed = seal.sign(seal.modules(stage))
+    added.write_text("edited = True")
+    assert seal.changed(signed) == [added]

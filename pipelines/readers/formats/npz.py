@@ -22,6 +22,7 @@ import pyarrow as pa
 from pipelines.config.settings import MOST_PIXELS
 from pipelines.errors import DataError
 from pipelines.readers import compressed
+from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
 
 BATCH_BYTES = 8 << 20
@@ -152,3 +153,6 @@ def shape(path: Path) -> list[int]:
             found = _opened(path, images, x)
             _check(path, found, _opened(path, labels, y))
     return [*found.shape[1:], *([1] if len(found.shape) == 3 else [])]
+
+
+READER = Reader("arrays", lambda path, options: read(path, options.labelled), (".npz",), shape=shape)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import DataError
 from pipelines.readers import compressed
+from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
 
 BATCH_ROWS = 16_384
@@ -122,3 +123,6 @@ def _written_out(batch: pa.RecordBatch, names: list[str], schema: pa.Schema) -> 
         if place >= 0 and batch.column(place).type != schema.field(place).type:
             batch = batch.set_column(place, schema.field(place), batch.column(place).cast(schema.field(place).type))
     return batch
+
+
+READER = Reader("parquet", lambda path, _: batches(path), (".parquet",), rows=rows, repair="Send it again.")

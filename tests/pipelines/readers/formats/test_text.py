@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.errors import DataError, RatchetError
 from pipelines.ingest import Ingest
-from pipelines.readers import sources, text, text_errors
+from pipelines.readers import sources, text_errors
+from pipelines.readers.formats import text
 
 cells = st.text(st.sampled_from('a",;\t\n é€😀\u2028\x0b'), max_size=6) | st.text(max_size=4)
 CRLF = ("\n", "\r\n", "\r")

@@ -20,6 +20,7 @@ import pyarrow as pa
 from pipelines.config.settings import MOST_PIXELS
 from pipelines.errors import DataError
 from pipelines.readers import compressed
+from pipelines.readers.reader import Reader
 
 NAME = re.compile(r"images-idx\d-ubyte(\.gz)?$|labels-idx1-ubyte(\.gz)?$")
 BATCH_BYTES = 8 << 20
@@ -106,3 +107,6 @@ def shape(path: Path) -> list[int]:
     with compressed.opened(path) as file:
         found = _shape(file, path, int(path.name.partition("images-idx")[2][0]))[1:]
     return [*found, 1] if len(found) == 2 else found
+
+
+READER = Reader("idx", lambda path, options: read(path, options.labelled), claims=is_idx, shape=shape)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
-from pipelines.readers import idx, sources
+from pipelines.readers import sources
+from pipelines.readers.formats import idx
 from tests.support.world import ROOT
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"

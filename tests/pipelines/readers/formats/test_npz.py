@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
-from pipelines.readers import npz, sources
+from pipelines.readers import sources
+from pipelines.readers.formats import npz
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 2)).astype(np.uint8)
 LABELS = np.arange(7)

@@ -16,6 +16,7 @@ import pyarrow.csv
 
 from pipelines.errors import DataError
 from pipelines.readers import compressed, text_errors
+from pipelines.readers.reader import Options, Reader
 
 BATCH_ROWS = 16_384  # of JSON lines
 BLOCK_BYTES = 4 << 20  # of a CSV file; characters, to be exact
@@ -158,3 +159,12 @@ def _decoded(path: Path, encoding: str, newline: str | None, errors: str = "stri
     with compressed.opened(path) as file:
         text_errors.check_head(path, file.read(text_errors.HEAD_BYTES), encoding)
     return io.TextIOWrapper(compressed.opened(path), text_errors.codec(encoding), errors, newline)
+
+
+def _csv(path: Path, options: Options) -> Iterator[pa.RecordBatch]:
+    tab = ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
+    return read_csv(path, "\t" if tab else options.delimiter, options.encoding, options.names)
+
+
+CSV = Reader("csv", _csv, (".csv", ".tsv"), text=True, named=True)
+LINES = Reader("lines", lambda path, options: read_lines(path, options.encoding), (".jsonl", ".ndjson"), text=True)

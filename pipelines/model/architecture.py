@@ -1,0 +1,41 @@
+"""An architecture: one kind of network. architectures/ has one module for each; here is what they share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipelines.config.settings import Section
+
+
+class Layers(Section):
+    """The keys of `train:` that every network has."""
+
+    hidden: list[int] = [64]  # units of each dense layer
+    activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    name: str
+    keys: type[Layers]  # the shared keys, and its own
+    build: Callable[[Any, Any, int], Any]
+    """build(config, features of a row as Keras has them, seed) -> what the output layer sees [rows, units]"""
+    layers: str = ""  # its key that holds one number for each of its own layers, and is needed
+    exclusive: tuple[str, ...] = ()  # its keys that no other network may have
+    grid: bool = False  # whether it needs images or a sequence
+
+
+def dense(config: Layers, values: Any, seed: int) -> Any:
+    """The hidden layers, behind whatever came before."""
+    from keras import layers
+
+    if len(values.shape) > 2:
+        values = layers.Flatten(name="flat")(values)
+    for index, units in enumerate(config.hidden):
+        values = layers.Dense(units, activation=config.activation, name=f"hidden_{index}")(values)
+        if config.dropout:
+            values = layers.Dropout(config.dropout, seed=seed + index, name=f"dropout_{index}")(values)
+    return values

@@ -1,0 +1,19 @@
+"""Dense layers alone."""
+
+from typing import Any
+
+from pipelines.model.architecture import Architecture, Layers, dense
+
+
+class Mlp(Layers):
+    wide: bool = False  # the output sees the features too: a linear model beside the hidden layers; mlp only
+
+
+def build(config: Mlp, start: Any, seed: int) -> Any:
+    from keras import layers
+
+    values = dense(config, start, seed)
+    return layers.Concatenate(name="wide")([values, start]) if config.wide else values
+
+
+MLP = Architecture("mlp", Mlp, build, exclusive=("wide",))

@@ -1,0 +1,33 @@
+"""A reader: what is known of one kind of file, and how such a file becomes rows. formats/ has one module for each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a file is read, as its model declares it.
+
+    names: of the columns of a CSV file without a header. labelled: whether images need labels.
+    """
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    names: Sequence[str] = ()
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Reader:
+    name: str
+    read: Callable[[Path, Options], Iterator[pa.RecordBatch]]
+    suffixes: tuple[str, ...] = ()  # in lower case, by which such a file is known,
+    claims: Callable[[Path], bool] = lambda path: False  # or by its whole name
+    text: bool = False  # lines of text, which may be gzipped: then .gz follows the suffix
+    named: bool = False  # whether it takes names of columns
+    rows: Callable[[Path], int] | None = None  # how many there are, if the file says so
+    shape: Callable[[Path], list[int]] | None = None  # [height, width, channels], of a file of images
+    repair: str = "Correct the file, or `ingest:` in the model's YAML."
