@@ -23,7 +23,8 @@ from flows.promotion.gain import ALPHA, Estimate, Gain, gain, interval
 from flows.tracking.evidence_files import Kept
 from pipelines import evaluate
 from pipelines.errors import RequestError
-from pipelines.model.metrics import CLASSIFY, METRICS, Answers
+from pipelines.model.metric import CLASSIFY
+from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration
 
 SAME = 1e-6  # how far a metric may lie from what was recorded, in parts of itself above 1: it is rounded there

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.errors import IntegrityError
-from pipelines.model.metrics import CLASSIFY, METRICS, Answers
+from pipelines.model.metric import CLASSIFY
+from pipelines.model.metrics import METRICS, Answers
 
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within

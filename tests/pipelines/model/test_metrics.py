@@ -37,7 +37,7 @@ def test_a_metric_has_its_textbook_value(name):
 @pytest.mark.parametrize("values", [1, 7, 59, 60, 179, 180, 181])
 @pytest.mark.parametrize("name", METRICS)
 def test_a_score_does_not_depend_on_how_many_rows_are_scored_at_once(name, values, monkeypatch):
-    monkeypatch.setattr("pipelines.model.metrics.PART_VALUES", values)
+    monkeypatch.setattr("pipelines.model.metric.PART_VALUES", values)
     test_a_metric_has_its_textbook_value(name)
 
 

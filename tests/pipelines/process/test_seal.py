@@ -155,7 +155,10 @@ def test_what_is_found_by_walking_is_what_is_really_loaded(made, tmp_path):
         assert {"pipelines", *names} == {dotted(path) for path in seal.modules(stage)}, stage
 
 
-@pytest.mark.parametrize(("stage", "folder"), [("ingest", "readers/formats"), ("train", "model/architectures")])
+PLUGINS = [("ingest", "readers/formats"), ("train", "model/architectures"), ("evaluate", "model/scores")]
+
+
+@pytest.mark.parametrize(("stage", "folder"), PLUGINS)
 def test_every_file_of_a_folder_of_plug_ins_is_found(stage, folder, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(seal, "PACKAGE", tmp_path / "pipelines")
