@@ -302,6 +302,11 @@ def _belongs(stage: Any, model: str) -> bool:
 
 
 def _hash(path: Path) -> str:
+    """Of a file, or of every file below a folder but for byte code, with their names."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        content = {file.relative_to(path).as_posix(): _hash(file) for file in files}
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 

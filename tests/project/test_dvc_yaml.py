@@ -41,6 +41,7 @@ def test_the_command_of_a_stage_names_it_and_the_model(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_modules_that_it_imports_and_on_no_other(stage):
+    """A plug-in is listed by its own file, so that one more leaves the models without it as they are."""
     modules = [path for path in paths(stage, "deps") if path.startswith("pipelines/")]
     assert modules == [str(path.relative_to(ROOT)) for path in seal.modules(stage)]
 

@@ -48,6 +48,17 @@ def test_with_nothing_changed_everything_is_reused(project):
     assert not any(stage["reasons"] for stage in found.values())
 
 
+def test_a_plug_in_that_is_added_leaves_every_model_without_it_as_it_is(project):
+    added = [project / "pipelines" / name for name in ("readers/formats", "model/architectures", "model/scores")]
+    try:
+        for folder in added:
+            (folder / "added.py").write_text('"""Added."""\n')
+        assert states(planned(project)) == ["reuse"] * 6
+    finally:
+        for folder in added:
+            (folder / "added.py").unlink()
+
+
 def test_a_changed_parameter_is_told_with_both_values(project):
     edit(project / "models/diabetes.yaml", "learning_rate: 0.001", "learning_rate: 0.01")
     found = planned(project)
