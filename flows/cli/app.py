@@ -5,11 +5,8 @@ status: 0 it did what was asked (a rejected candidate included), 1 it failed, 2 
 one paragraph on standard error; a traceback only with --debug.
 """
 
-import atexit
 import importlib
-import os
 import pkgutil
-import sys
 from collections.abc import Callable
 
 import typer
@@ -37,20 +34,6 @@ for _one in found():
     app.command()(_one)
 
 
-def main() -> int:
-    """Run the command, and leave without taking the loaded libraries down one by one: that would cost half a second."""
-    from flows.processes import forward
-
-    if (answer := forward.ask(sys.argv[1:])) is not None:
-        return answer
-    status = 1
-    try:
-        app()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-    atexit._run_exitfuncs()  # as at any other end
-    if forward.INSIDE:
-        return status  # for the one who asked
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+def main() -> None:
+    """Run the command that the command line names."""
+    app()

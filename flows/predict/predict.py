@@ -15,7 +15,6 @@ from ruamel.yaml.error import YAMLError
 
 from flows.predict import file_paths, worker
 from flows.predict.file_paths import Wanted
-from flows.processes import background_pool
 from flows.project import lifeline, scratch
 from flows.project.environment import Project
 from flows.project.locks import Notice
@@ -33,7 +32,6 @@ from pipelines.errors import IntegrityError, RequestError, SettingsError
 from pipelines.hardware import device, gpus
 from pipelines.ingest import Ingest
 from pipelines.model import predictor
-from pipelines.process import fork_server
 from pipelines.training import data_loader
 
 AGAIN = "Nothing was written: run again when it is back."
@@ -62,9 +60,8 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         }
         asked = {"folder": str(files), "source": str(wanted.source), "output": str(output)}
         request = worker.Request(**about | sections | asked, device=wanted.device or declared)
-        hardware = device.of_model(files, request.device)
-        lent = background_pool.borrow(project, "networks", background_pool.environment(hardware), folder)
-        found = worker.run(request, folder, os.environ | ({fork_server.VARIABLE: str(folder)} if lent else {}), notice)
+        device.of_model(files, request.device)  # refuses what would end the process
+        found = worker.run(request, folder, dict(os.environ), notice)
         file_paths.put(output, wanted)
     where = {"champion": wanted.version is None, "input": str(wanted.source), "output": str(wanted.output)}
     seconds = round(time.monotonic() - start, 3)

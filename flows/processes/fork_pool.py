@@ -5,51 +5,64 @@ What such a process is: pipelines/process/fork_server.py.
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from flows.processes import background_pool
 from flows.project import lifeline, scratch
 from flows.project.environment import Project
 from pipelines.__main__ import STAGES
+from pipelines.hardware import device
 from pipelines.hardware.device import Hardware
 from pipelines.model_file import Declaration
-from pipelines.process.fork_server import KINDS, LIBRARIES, VARIABLE
+from pipelines.process.fork_server import KINDS, VARIABLE
 
 
 class ForkPool:
-    """Those of one run."""
+    """Those of one run.
+
+    folder: of their sockets, each named after its kind.
+    """
 
     def __init__(self, project: Project, folder: Path):
         self._project, self._folder = project, folder
-        self._processes: dict[str, subprocess.Popen[bytes] | None] = {}  # by kind; None: not of this run
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by kind
 
     def begin(self, stage: str, hardware: Hardware) -> None:
-        """Start what this stage and those after it ask for, or borrow it; what is there already stays.
+        """Start what this stage and those after it ask for; what is there already stays.
 
         On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
         to import too.
         """
-        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :])
-        environment = background_pool.environment(hardware)
+        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
         with ExitStack() as stack:
             turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
             for kind in kinds:
-                if kind in self._processes:
-                    continue
-                self._processes[kind] = None
-                lent = background_pool.borrow(self._project, kind, environment, self._folder)
-                if not lent and kind in LIBRARIES:
-                    self._processes[kind], file = background_pool.start(
-                        self._project, kind, self._folder, environment, turn
-                    )
-                    imported = stack.enter_context(file)
+                if kind not in self._processes:
+                    imported = stack.enter_context(self._start(kind, hardware, turn))
                     turn = imported if _cores() <= 2 else turn
 
+    def _start(self, kind: str, hardware: Hardware, turn: IO[bytes]) -> IO[bytes]:
+        """Start one; returns a file that ends when its libraries are there.
+
+        hardware: for which they are imported. turn: at its end it begins to import.
+        """
+        imported, held = os.pipe()
+        log = self._project.state / "logs" / "warm.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        own = device.variables(hardware) | {"TF_CPP_MIN_LOG_LEVEL": "3", VARIABLE: str(self._folder)}
+        command = [sys.executable, "-m", "pipelines.process.fork_server", "serve", kind, str(held)]
+        with log.open("ab") as file:
+            self._processes[kind] = subprocess.Popen(
+                command, env=os.environ | own, stdin=turn, stdout=file, stderr=file, pass_fds=[held]
+            )
+        os.close(held)
+        return open(imported, "rb")
+
     def end(self) -> None:
-        for process in filter(None, self._processes.values()):
+        for process in self._processes.values():
             process.kill()
             process.wait()
 

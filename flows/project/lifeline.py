@@ -9,7 +9,6 @@ import psutil
 from flows.project.environment import Project
 
 VARIABLE = "RATCHET_LIFELINE"  # stages read it (pipelines/__main__.py)
-_ends: list[int] = []  # what this process holds
 
 
 @contextmanager
@@ -24,17 +23,11 @@ def held(project: Project) -> Iterator[str]:
     path = project.state / f"run-{os.getpid()}.pipe"
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
-    _ends.append(os.open(path, os.O_RDWR))
+    end = os.open(path, os.O_RDWR)
     os.environ[VARIABLE] = str(path)
     try:
         yield str(path)
     finally:
         del os.environ[VARIABLE]
-        let_go()
+        os.close(end)
         path.unlink(missing_ok=True)
-
-
-def let_go() -> None:
-    """Hold it no longer; a copy of this process, made by fork, would hold it beyond this one's end."""
-    while _ends:
-        os.close(_ends.pop())

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, ParamSpec, TypeVar
 
-from flows.processes import forward
 from flows.project import lifeline
 from flows.project.environment import Project
 from pipelines.errors import UnreachableError
@@ -40,13 +39,8 @@ class MlflowProcess:
         """pipe: the lifeline that it follows. preloaded: the modules that `begin` imports."""
         self._project, self._preloaded = project, preloaded
         log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
-        # where everything has been imported already a copy of this process has it too; there are no threads yet
-        self._pool = ProcessPoolExecutor(
-            1, get_context("fork" if forward.INSIDE else "spawn"), _begin, (pipe, str(log))
-        )
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
         self._first: Future[Any] | None = None  # what it was asked for first
-        if forward.INSIDE:
-            self.begin()
 
     @property
     def begun(self) -> bool:
@@ -98,7 +92,6 @@ def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[Mlflow
 
 
 def _begin(pipe: str, log: str) -> None:
-    lifeline.let_go()
     try:
         following.redirect(log)
     except OSError:  # a full disk: what this process then fails at is told, and nothing else reaches the terminal

@@ -7,18 +7,15 @@
 
 A warm process has imported and run nothing: a child of it computes the same bits as a fresh process (a test). The one
 who asks stays, stands for the child in the eyes of its own parent, and takes the child with it when it dies. The child
-has the environment, folder, limits, cores, mask and process group of the one who asks; of a warm process that outlives
-runs (flows/processes/background_pool.py) it is in another session, which no group can span, and hears of Ctrl-C
-from the one who asks. Without RATCHET_WARM, the folder of the sockets, or where nobody answers there, the module runs
-in the process that asks. A child finds no module of the project imported, so that stages are sealed before Python reads
-theirs.
+has the environment, folder and process group of the one who asks. Without RATCHET_WARM, the folder of the sockets, or
+where nobody answers there, the module runs in the process that asks. A child finds no module of the project imported,
+so that stages are sealed before Python reads theirs.
 """
 
 import contextlib
 import importlib
 import json
 import os
-import resource
 import runpy
 import select
 import signal
@@ -51,31 +48,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
         "sklearn.preprocessing",
         "matplotlib.figure",
     ),
-    "commands": (
-        "prefect.events.worker",
-        "prefect.flow_engine",
-        "prefect.logging.handlers",
-        "prefect.task_engine",
-        "dvc.repo",
-        "mlflow.pyfunc",
-        "networkx",
-        "numpy",
-        "rich.progress",
-        "sqlalchemy",
-        "typer",
-    ),
 }
 LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
-KINDS = {
-    "ingest": "tables",  # quick to import: no process is started for it, but one that stays anyway is asked
-    "validate": "rules",
-    "clean": "tables",
-    "check": "rules",
-    "train": "networks",
-    "evaluate": "networks",
-}
-END = b"q"  # asks a warm process to end, instead of a child for something
-CHECK_SECONDS = 60.0
+KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the others are quick
+BEGUN = b"+"  # a child's first word
 KILLED = 137  # the exit status of a child that could not give one
 AT_IMPORT = (
     "CUDA_DEVICE_ORDER",
@@ -85,9 +61,7 @@ AT_IMPORT = (
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
 )
-SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
-TOGETHER, APART = b"+", b"-"  # a child's first word: whether it is of the process group of the one who asks
-LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+SIGNALS = (signal.SIGHUP, signal.SIGTERM)  # Ctrl-C reaches the whole process group
 
 
 def ask(kind: str, module: str, arguments: list[str]) -> int | None:
@@ -108,18 +82,17 @@ def ask(kind: str, module: str, arguments: list[str]) -> int | None:
             return None
         if not begun:
             return None
-        with _forwarded(line, SIGNALS if begun == APART else SIGNALS - {signal.SIGINT}):
+        with _forwarded(line):
             status = line.recv(1)
     return status[0] if status else KILLED
 
 
 @contextlib.contextmanager
-def _forwarded(line: socket.socket, numbers: set[signal.Signals]) -> Iterator[None]:
-    """Signals that end a process are the child's while the block runs; Ctrl-C it may have heard itself."""
+def _forwarded(line: socket.socket) -> Iterator[None]:
+    """Signals that end a process are the child's while the block runs."""
 
     def forward(number: int, _: Any) -> None:
-        if number in numbers:
-            line.sendall(bytes([number]))
+        line.sendall(bytes([number]))
 
     before = {number: signal.signal(number, forward) for number in SIGNALS}
     try:
@@ -137,17 +110,8 @@ def _own(module: str, arguments: list[str]) -> dict[str, Any]:
         "environment": dict(os.environ),
         "folder": os.getcwd(),
         "group": os.getpgrp(),
-        "mask": _mask(),
-        "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
-        "limits": [resource.getrlimit(limit) for limit in LIMITS],
         "path": sys.path,
     }
-
-
-def _mask() -> int:
-    """Of the modes of new files; it can only be read by setting it."""
-    os.umask(mask := os.umask(0o077))
-    return mask
 
 
 def serve(kind: str, held: int) -> NoReturn:
@@ -155,7 +119,6 @@ def serve(kind: str, held: int) -> NoReturn:
     lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
-    address = Path(os.environ[VARIABLE], kind).absolute()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         with contextlib.chdir(os.environ[VARIABLE]):  # the address of a socket has room for about a hundred letters
             door.bind(kind)
@@ -165,16 +128,13 @@ def serve(kind: str, held: int) -> NoReturn:
         os.close(held)  # whoever has its other end takes its turn
         if not select.select([door], [], [], 0)[0]:  # nobody waits yet
             _import(LATER.get(kind, ()))
-        while address.exists():  # or else nobody can come
-            if not select.select([door], [], [], CHECK_SECONDS)[0]:
-                continue
+        while True:
             line, _ = door.accept()
             if os.fork() == 0:
                 door.close()
                 _answer(line)
             line.close()
             _import(LATER.get(kind, ()))
-    sys.exit(0)
 
 
 def _import(names: tuple[str, ...]) -> None:
@@ -187,7 +147,7 @@ def _answer(line: socket.socket) -> NoReturn:
     status = 1
     try:
         wanted = _become(line)
-        line.sendall(TOGETHER if _joined(wanted["group"]) else APART)
+        line.sendall(BEGUN)
         threading.Thread(target=_leave_with, args=[line], name="who asked", daemon=True).start()
         status = _run(wanted["module"], wanted["arguments"])
     except BaseException:
@@ -199,12 +159,8 @@ def _answer(line: socket.socket) -> NoReturn:
 
 
 def _become(line: socket.socket) -> dict[str, Any]:
-    """Take over streams, environment, folder, cores, limits and mask of the one who asks."""
-    message, streams, _, _ = socket.recv_fds(line, 1, 3)
-    if message == END:
-        os.kill(os.getppid(), signal.SIGKILL)
-    if len(streams) != 3:  # somebody looked whether one listens here
-        os._exit(0)
+    """Take over streams, environment, folder and process group of the one who asks."""
+    _, streams, _, _ = socket.recv_fds(line, 1, 3)
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
@@ -217,33 +173,17 @@ def _become(line: socket.socket) -> dict[str, Any]:
     os.environ.update(wanted["environment"] | read)
     del os.environ[VARIABLE]
     os.chdir(wanted["folder"])
-    os.umask(wanted["mask"])
-    if wanted["cores"]:
-        os.sched_setaffinity(0, wanted["cores"])
-    for limit, values in zip(LIMITS, wanted["limits"], strict=True):
-        resource.setrlimit(limit, values)
+    os.setpgid(0, wanted["group"])
     sys.path[:] = wanted["path"]
     for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
         del sys.modules[name]  # the one who asks may have another tree
     return wanted
 
 
-def _joined(group: int) -> bool:
-    """Whether this process could join a process group; else it has one of its own."""
-    try:
-        os.setpgid(0, group)
-    except OSError:  # of another session
-        os.setpgid(0, 0)
-    return os.getpgrp() == group
-
-
 def _leave_with(line: socket.socket) -> None:
     """End when the one who asked dies, which ends the line; what is sent before are signals."""
     while number := line.recv(1):
-        if os.getpgrp() == os.getpid() and number[0] != signal.SIGTERM:  # from a terminal, to all that it has started
-            os.killpg(os.getpid(), number[0])
-        else:
-            os.kill(os.getpid(), number[0])
+        os.kill(os.getpid(), number[0])
     os._exit(1)
 
 

@@ -1,5 +1,6 @@
 """ratchet up, down and schedule: the servers and the scheduler."""
 
+import shutil
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -31,27 +32,21 @@ def do_schedule(project: Project, parallel: int | None) -> dict[str, Any]:
 @command(70)
 def up(
     no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Without the scheduler.")] = False,
-    no_warm: Annotated[
-        bool, typer.Option("--no-warm", help="Without the processes that keep TensorFlow and others loaded.")
-    ] = False,
+    no_warm: Annotated[bool, typer.Option("--no-warm", hidden=True)] = False,  # of versions up to 0.1, and no effect
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Start the servers of Prefect and MLflow and the scheduler in the background, and print their addresses."""
-    answer(lambda project: do_up(project, not no_schedule, not no_warm), servers_text, as_json, debug)
+    answer(lambda project: do_up(project, not no_schedule), servers_text, as_json, debug)
 
 
-def do_up(project: Project, schedule: bool = True, preload: bool = True) -> dict[str, Any]:
-    """Servers, warm processes, scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
-    from flows.processes import background_pool
+def do_up(project: Project, schedule: bool = True) -> dict[str, Any]:
+    """Servers and scheduler; `schedule` of the answer is {} without one, and `problem` says why."""
     from flows.schedule import control
     from flows.servers import lifecycle
 
     found: dict[str, Any] = {"format": 1, "servers": [asdict(server) for server in lifecycle.up(project).values()]}
     found |= {"login": lifecycle.login(project)}
-    if preload:
-        background_pool.up(project)
-    found |= {"warm": preload}
     try:
         return found | {"schedule": control.start(project) if schedule else {}, "problem": ""}
     except RequestError as error:  # without git there is nothing to run from: the servers are up all the same
@@ -66,20 +61,18 @@ def down(as_json: Json = False, debug: Debug = False) -> None:
 
 def do_down(project: Project) -> dict[str, Any]:
     """The scheduler first, so that it starts nothing more. Raises BusyError while a run is active."""
-    from flows.processes import background_pool
     from flows.schedule import control
     from flows.servers import lifecycle
 
     lifecycle.check_idle(project)
     stopped = ["schedule"] if control.stop(project) else []
-    stopped += ["warm"] if background_pool.down(project) else []
+    shutil.rmtree(project.state / "warm", ignore_errors=True)  # until 0.1 `up` kept processes, which end without it
     return {"format": 1, "stopped": stopped + lifecycle.down(project)}
 
 
 def servers_text(found: State) -> str:
     lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
     lines += terminal.login(found)
-    lines += [f"{'warm':<9} all libraries stay loaded, runs begin at once"] if found["warm"] else []
     served = found["schedule"]
     for model, words in served.get("models", {}).items():
         lines.append(f"{'schedule':<9} {model}: {words or 'none'} (branch {served['branch']})")

@@ -177,7 +177,7 @@ def test_the_address_that_logs_in_holds_the_secret_after_the_sign_that_no_browse
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_it_is_told_in_a_terminal_and_written_into_no_log(monkeypatch, is_terminal):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
-    found = {"servers": [], "warm": False, "schedule": {}, "problem": "", "login": "http://here#secret", "models": []}
+    found = {"servers": [], "schedule": {}, "problem": "", "login": "http://here#secret", "models": []}
     for words in (servers_text, lambda found: "".join(terminal.login(found))):
         assert ("secret" in words(found)) == is_terminal
         assert "log in" in words(found)
