@@ -47,8 +47,8 @@ def answer(
     try:
         project = environment.prepare()
         found = command(project)
-    except KeyboardInterrupt:
-        _fail(*terminate.words(), as_json)
+    except KeyboardInterrupt as error:
+        _fail(*terminate.words(error), as_json)
     except Exception as error:
         if debug:
             raise

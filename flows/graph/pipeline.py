@@ -6,7 +6,6 @@ This package alone imports DVC. Its Python API is not promised to be stable, so 
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from graphlib import TopologicalSorter
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import crash_report, dvc_locks, lock_writer
+from flows.project import environment
 from flows.project.environment import Project
 from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
@@ -106,9 +106,9 @@ class Graph:
         before()
         for leftover in (log, error := Path(f"{log}.error")):
             leftover.unlink(missing_ok=True)
-        os.environ["RATCHET_STAGE_LOG"] = str(log)
         try:
-            changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
+            with environment.variable("RATCHET_STAGE_LOG", str(log)):
+                changed = self.repo.reproduce(stage, single_item=True, force=bool(edited), run_cache=not edited)
         except Exception as problem:
             places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
             kind, reason = _reason(problem, error, places)
@@ -118,7 +118,6 @@ class Graph:
                 raise
             raise StageError(stage, crash_report.told(stage, reason, log), kind=kind) from problem
         finally:
-            del os.environ["RATCHET_STAGE_LOG"]
             self._tell_dropped()
         self._stages |= {made.addressing: made for made in changed}  # which know what they have made
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"

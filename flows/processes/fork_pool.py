@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from flows.project import lifeline, scratch
+from flows.project import environment, lifeline, scratch
 from flows.project.environment import Project
 from pipelines.__main__ import STAGES
 from pipelines.hardware import device
@@ -93,11 +93,9 @@ def _cores() -> int:
 def opened(project: Project) -> Iterator[ForkPool]:
     """Around a run: its processes, none of which has begun yet, and the variable by which stages find them."""
     # in the system's own folder: the address of a socket has room for about a hundred letters
-    with lifeline.held(project), scratch.folder("warm") as folder:
+    with lifeline.held(project), scratch.folder("warm") as folder, environment.variable(VARIABLE, str(folder)):
         pool = ForkPool(project, folder)
-        os.environ[VARIABLE] = str(folder)
         try:
             yield pool
         finally:
-            del os.environ[VARIABLE]
             pool.end()

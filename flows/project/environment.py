@@ -10,6 +10,8 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +163,20 @@ def join() -> Project:
     project = _entered(tuple(prefix for prefix in FOREIGN if prefix != "PREFECT_"))
     os.environ.update({name: value for name, value in (QUIET | SETTLED).items() if not name.startswith("PREFECT_")})
     return project
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """An environment variable of this process and of those that it starts, while the block runs."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _make(folder: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from flows.project import environment
 from flows.project.environment import Project
 
 VARIABLE = "RATCHET_LIFELINE"  # stages read it (pipelines/__main__.py)
@@ -24,10 +25,9 @@ def held(project: Project) -> Iterator[str]:
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
     end = os.open(path, os.O_RDWR)
-    os.environ[VARIABLE] = str(path)
     try:
-        yield str(path)
+        with environment.variable(VARIABLE, str(path)):
+            yield str(path)
     finally:
-        del os.environ[VARIABLE]
         os.close(end)
         path.unlink(missing_ok=True)

@@ -33,8 +33,8 @@ def do_predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
     from flows.cli import flow_session
     from flows.predict import predict as predicting
 
-    terminate.listen()  # the half-written file goes in both cases
-    return predicting.predict(project, wanted, flow_session.watched(quiet).notice)
+    with terminate.listening():  # the half-written file goes in both cases
+        return predicting.predict(project, wanted, flow_session.watched(quiet).notice)
 
 
 def predict_text(found: State) -> str:
