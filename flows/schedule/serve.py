@@ -21,7 +21,6 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.events import DeploymentEventTrigger
-from prefect.schedules import Cron, Interval, RRule, Schedule
 from prefect.states import Cancelled, Completed
 
 from flows.graph import worktree
@@ -29,7 +28,7 @@ from flows.processes import orphans
 from flows.project import environment, locks, private_files
 from flows.project.environment import Project
 from flows.retrain import retrain
-from flows.run import trigger
+from flows.run import rhythm, trigger
 from flows.schedule import control
 from flows.schedule.own_runs import OwnRunner, foreign
 from flows.servers import lifecycle, prefect_login
@@ -42,23 +41,13 @@ EARLY = 5.0  # seconds by which a process is started before its time, to have lo
 LATE = 6.0  # seconds after which a tick that nobody could start is no longer about to start
 CARE = 5.0  # seconds between two looks at the branch and at late ticks
 AGAIN = 10.0  # seconds after which it begins again, should it have failed
-ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)  # of intervals: the same from one start of the scheduler to the next
 OVERTAKEN: State[Any] = Completed(name="Skipped", message="another run has not ended")
 COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick stands for all that were missed")
 
 
-def rhythm(rules: model_file.Schedule) -> Schedule | None:
-    """When ticks come, as Prefect has it."""
-    if rules.cron:
-        return Cron(rules.cron, timezone=rules.timezone)
-    if rules.every_seconds:
-        return Interval(timedelta(seconds=rules.every_seconds), anchor_date=ANCHOR, timezone=rules.timezone)
-    return RRule(rules.rrule, timezone=rules.timezone) if rules.rrule else None
-
-
 async def deployment(project: Project, model: str, rules: model_file.Schedule) -> RunnerDeployment:
     """One model's: its schedule, its form, and the event that starts it."""
-    found = rhythm(rules)
+    found = rhythm.rhythm(rules)
     event = DeploymentEventTrigger(
         name=f"{model}: new data",
         expect={trigger.CHANGED},
@@ -119,6 +108,7 @@ class Scheduler:
         for model in settings.models():
             try:
                 rules = model_file.check(model).schedule
+                rhythm.check(model, rules)
             except RatchetError as error:
                 self.words[model] = f"not scheduled: {error}"
                 continue

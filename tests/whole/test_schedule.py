@@ -24,7 +24,7 @@ from flows.project.environment import Project
 from flows.records import attempts, ledger
 from flows.records.attempts import Tick
 from flows.records.champion_state import stand
-from flows.schedule.serve import ANCHOR, rhythm
+from flows.run.rhythm import ANCHOR, rhythm
 from pipelines.model_file import Schedule
 from pipelines.readers import sources
 from tests.support.clone import answer, clone, edit, git, prefect, ratchet
