@@ -3,7 +3,6 @@
 Its record is data/<model>/source.dvc, frozen: `dvc repro` never takes what lies there for granted.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from flows.graph import pins
 from flows.graph.pipeline import Graph
+from flows.project import whole_files
 from pipelines.errors import DataError, RatchetError, UnreachableError
 
 
@@ -62,10 +62,10 @@ def put_back(graph: Graph, pin: str, source: str) -> None:
     if not source:
         (folder / "source.dvc").unlink(missing_ok=True)
     else:
-        write(folder / "source.dvc", source)
+        whole_files.write(folder / "source.dvc", source)
         graph.repo._reset()
         graph.bring([str(folder / "source.dvc")])
-    write(folder / "pin.json", pin)
+    whole_files.write(folder / "pin.json", pin)
     pins.note(graph.project, graph.model)
     graph.reload()
 
@@ -97,10 +97,3 @@ def _asked(address: str) -> Iterator[None]:
         raise UnreachableError(
             f"The source {address} cannot be read now: {told}.", "The pinned version stays; run again later."
         ) from error
-
-
-def write(path: Path, text: str) -> None:
-    """A record appears whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

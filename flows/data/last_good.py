@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.data import dvc_import
+from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.config.settings import FORMAT
 from pipelines.table import profile as profiles
@@ -30,7 +30,7 @@ def note(project: Project, model: str, pin: str, data_hash: str) -> None:
         return
     found = json.loads(made.read_text(encoding="utf-8"))
     about = {"pin": pin, "data_hash": data_hash, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    dvc_import.write(_path(project, model), profiles.text(about | found) + "\n")
+    whole_files.write(_path(project, model), profiles.text(about | found) + "\n")
 
 
 def of(project: Project, model: str) -> Good | None:

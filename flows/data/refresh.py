@@ -20,7 +20,7 @@ from flows.data import dvc_import, last_good, mnist_http, scan
 from flows.data.scan import Arrival
 from flows.graph import pins
 from flows.graph.pipeline import Graph
-from flows.project import scratch
+from flows.project import scratch, whole_files
 from flows.project.environment import Project
 from pipelines.config import settings
 from pipelines.config.settings import FORMAT
@@ -364,5 +364,5 @@ def _write_pin(project: Project, model: str, pin: Pin) -> None:
         inner = profile.text(before).replace("\n", "\n  ")
         text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'
     path.parent.mkdir(parents=True, exist_ok=True)
-    dvc_import.write(path, text + "\n")
+    whole_files.write(path, text + "\n")
     pins.note(project, model)

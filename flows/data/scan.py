@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.errors import DataError
 from pipelines.model_file import Declaration
@@ -240,6 +241,4 @@ def _load(memo: Path) -> dict[str, Any]:
 
 
 def _save(memo: Path, files: dict[str, Any]) -> None:
-    partial = memo.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps({"format": 1, "files": files}), encoding="utf-8")
-    os.replace(partial, memo)
+    whole_files.write(memo, json.dumps({"format": 1, "files": files}))

@@ -6,7 +6,6 @@ committed ones put back at its end.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from ruamel.yaml import YAML
 
 from flows.graph import pins, provenance
 from flows.graph.pipeline import Graph
+from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.hardware import fingerprint
 
@@ -124,9 +124,7 @@ def _take_back(project: Project, graph: Graph, committed: Entries, found: Entrie
 def _save(project: Project, model: str, committed: Entries, local: Entries, lent: str = "") -> None:
     """lent: the commit on which dvc.lock holds this machine's entries for a run; "" when they are not in it."""
     content = {"format": 1, "committed": committed, "local": local} | ({"lent": lent} if lent else {})
-    partial = _path(project, model).with_suffix(".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(partial, _path(project, model))
+    whole_files.write(_path(project, model), json.dumps(content))
 
 
 def numeric_only(before: Entries, after: Entries) -> bool:

@@ -1,8 +1,8 @@
 """The list of models in dvc.yaml, the one place that says whose stages there are."""
 
-import os
 import re
 
+from flows.project import whole_files
 from flows.project.environment import Project
 
 LIST = re.compile(r"^(  - models: \[)([^\]\n]*)(\])", re.MULTILINE)
@@ -18,8 +18,6 @@ def add(project: Project, model: str) -> bool:
     found = LIST.search(text)
     if found is None or model in (names := [name.strip() for name in found[2].split(",")]):
         return False
-    partial = path.with_name(".dvc.yaml.partial")
     changed = ", ".join([*filter(None, names), model])
-    partial.write_text(f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}", encoding="utf-8")
-    os.replace(partial, path)
+    whole_files.write(path, f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}")
     return True

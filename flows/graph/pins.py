@@ -6,10 +6,10 @@ run has written, is known from a list of hashes in the state folder, and from gi
 
 import hashlib
 import json
-import os
 import subprocess
 from pathlib import Path
 
+from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.errors import IntegrityError
 from pipelines.readers import sources
@@ -68,6 +68,4 @@ def _noted(project: Project, model: str) -> list[str] | None:
 
 
 def _write(project: Project, model: str, digests: list[str]) -> None:
-    partial = _file(project, model).with_suffix(".partial")
-    partial.write_text(json.dumps({"format": 1, "pins": digests}), encoding="utf-8")
-    os.replace(partial, _file(project, model))
+    whole_files.write(_file(project, model), json.dumps({"format": 1, "pins": digests}))

@@ -20,6 +20,7 @@ from flows.new.draft import Draft, edges
 from flows.new.image_files import PictureDraft, Pictures
 from flows.new.target import Target
 from flows.new.time_series import Grid, SeriesDraft
+from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines import model_file
 from pipelines.check import Check
@@ -74,9 +75,9 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
     if not wanted.dry_run:
         _bring(project, wanted)
-        _write(path, text)
+        whole_files.write(path, text)
         if not path.with_suffix(".py").exists():
-            _write(path.with_suffix(".py"), f'"""No code of its own: {path.name} says it all."""\n')
+            whole_files.write(path.with_suffix(".py"), f'"""No code of its own: {path.name} says it all."""\n')
         model_list.add(project, wanted.model)
     return answer
 
@@ -268,11 +269,5 @@ def _bring(project: Project, wanted: Wanted) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{wanted.data.name}.partial"
     digest = regular_files.copy(wanted.data, partial)
-    _write(folder / f"{wanted.data.name}.sha256", f"{digest}  {wanted.data.name}\n")
+    whole_files.write(folder / f"{wanted.data.name}.sha256", f"{digest}  {wanted.data.name}\n")
     os.replace(partial, folder / wanted.data.name)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

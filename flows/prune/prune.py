@@ -6,7 +6,6 @@ all this clone notes the line as done: after a kill in between, the next prune d
 """
 
 import json
-import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import dvc_locks, provenance
-from flows.project import locks
+from flows.project import locks, whole_files
 from flows.project.environment import Project
 from flows.promotion import champion_alias
 from flows.prune import delete, dvc_cache, inventory, references
@@ -251,6 +250,5 @@ def _note(project: Project, model: str, lines: list[Line]) -> None:
     pruned = [line for line in lines if line.action == "pruned"]
     if not pruned or _done(project, model, lines) == pruned[-1].sequence:
         return
-    partial = _path(project, model).with_suffix(".partial")
-    partial.write_text(json.dumps({"format": 1, "line": pruned[-1].sequence, "hash": pruned[-1].hash}))
-    os.replace(partial, _path(project, model))
+    content = {"format": 1, "line": pruned[-1].sequence, "hash": pruned[-1].hash}
+    whole_files.write(_path(project, model), json.dumps(content))

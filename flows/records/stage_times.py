@@ -1,19 +1,16 @@
 """How long each stage of a model took when it last ran, on this machine: for `ratchet plan`."""
 
 import json
-import os
 from pathlib import Path
 
+from flows.project import whole_files
 from flows.project.environment import Project
 
 
 def note(project: Project, model: str, stage: str, seconds: float) -> None:
     """Only the holder of the model's lock may call this."""
-    path = _path(project, model)
-    partial = path.with_suffix(".partial")
     content = {"format": 1, "stages": last(project, model) | {stage: seconds}}
-    partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    os.replace(partial, path)
+    whole_files.write(_path(project, model), json.dumps(content, indent=2))
 
 
 def last(project: Project, model: str) -> dict[str, float]:

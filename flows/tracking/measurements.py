@@ -5,7 +5,6 @@ stages, loses none. Logging is the same however often it is done: what the run h
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from flows.processes.energy import Energy
 from flows.processes.sampler import Point
+from flows.project import whole_files
 from flows.project.environment import Project
 from flows.tracking.mlflow_runs import BATCH, MlflowClient, find
 
@@ -46,10 +46,7 @@ def read(project: Project, model: str, inputs_hash: str) -> Figures:
 
 
 def keep(project: Project, model: str, found: Figures) -> None:
-    path = place(project, model)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"format": 1, **asdict(found)}), encoding="utf-8")
-    os.replace(partial, path)
+    whole_files.write(place(project, model), json.dumps({"format": 1, **asdict(found)}))
 
 
 def log(store: MlflowClient, run_id: str, found: Figures) -> None:
