@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 SEED ?= $(shell date +%s)
 
-.PHONY: run test random alone long check docs lock help faults-root
+.PHONY: run test test-fast random alone long check docs lock help faults-root
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -16,6 +16,10 @@ run: $(READY)  ## retrain the default model: data, checks, training, gate, regis
 
 test: $(READY)  ## the tests, in about ten minutes on two fast cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-fast: $(READY)  ## the tests of functions, which need neither TensorFlow nor a whole run: under a minute
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -p tests.guard.no_tensorflow \
+		-m "not long and not tensorflow" tests/flows tests/pipelines tests/project
 
 long: $(READY)  ## the tests that take a minute or so each
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 7200 -o faulthandler_timeout=7500

@@ -1,16 +1,42 @@
 """Fixtures that several tests share."""
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.support.world import STAGES, World, pets, tiles
+from flows.project import environment
+from tests.support.world import ROOT, STAGES, World, pets, tiles
 
 hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("ratchet")
+
+
+FIRST = (  # of these each takes a minute or so: two workers that began one last would not end together
+    "tests/whole/test_end_to_end.py",
+    "tests/pipelines/hardware/test_half_precision.py",
+    "tests/whole/test_own_data.py",
+    "tests/flows/promotion/test_decide.py",
+    "tests/flows/verify/test_verify.py",
+    "tests/flows/predict/test_predict.py",
+    "tests/whole/test_fresh_clone.py",
+    "tests/faults/test_crash.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The longest files come first, unless the order is drawn. A test with a trained model is marked as such."""
+    places = {str(ROOT / name): place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(str(item.path), len(places)))
+    for item in items:
+        if {"made", "hardware"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.tensorflow)
 
 
 @pytest.fixture
@@ -46,6 +72,16 @@ def made(tmp_path_factory, hardware):
             world.run(*STAGES, model=model)
     SHARED[world.root] = listed(world.root)
     return world
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory) -> Path:
+    """A folder in which git and DVC were begun, to be copied."""
+    folder = tmp_path_factory.mktemp("begun")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=folder, check=True)
+    command = [sys.executable, "-m", "dvc", "init", "-q"]
+    subprocess.run(command, cwd=folder, check=True, env=os.environ | environment.QUIET)
+    return folder
 
 
 SHARED: dict[Path, dict[Path, int]] = {}  # folders that tests share -> what is in them

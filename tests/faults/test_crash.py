@@ -15,6 +15,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.pipelines.process.test_seal import swap
+from tests.support import golden
 from tests.support.clone import answer, clone, command, edit, environment, git
 from tests.support.world import PATIENCE, until
 from tests.whole.test_end_to_end import entries
@@ -112,10 +113,30 @@ def unfinished(project: Path, table: str) -> list[str]:
     return [state for (state,) in rows if state not in FINISHED]
 
 
+def test_a_killed_run_leaves_no_process_and_the_next_one_repeats_no_finished_stage(tmp_path):
+    """The short way; what follows says more about the same, after a longer training."""
+    golden.three(tmp_path)
+    edit(tmp_path / "models" / "diabetes.yaml", "epochs: 25", "epochs: 120")
+    edit(tmp_path / "models" / "diabetes.yaml", "hidden: [64]", "hidden: [384, 384]")
+    running = start(tmp_path, RUN)
+    in_training(tmp_path, running, 3)
+    running.kill()
+    running.communicate()
+    until(lambda: not working_in(tmp_path), lambda: working_in(tmp_path))
+    assert unfinished(tmp_path, "flow_run") == ["RUNNING"]
+    (tmp_path / ".dvc" / "tmp" / "rwlock").write_text("")  # DVC's table of locks, damaged
+    found = answer(tmp_path, "run", "diabetes")
+    assert [stage["name"] for stage in found["stages"] if stage["state"] != "Unchanged"] == ["train", "evaluate"]
+    assert unfinished(tmp_path, "flow_run") == unfinished(tmp_path, "task_run") == []
+    assert statuses(tmp_path) == ["FINISHED"] * 2
+
+
+@pytest.mark.long
 def test_the_children_of_a_killed_run_end_with_it(killed):
     until(lambda: not working_in(killed), lambda: working_in(killed))
 
 
+@pytest.mark.long
 def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_the_same_bytes(killed, reference):
     assert unfinished(killed, "flow_run") == ["RUNNING"]
     assert statuses(killed) == ["RUNNING"]
@@ -128,6 +149,7 @@ def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_t
     assert (found["version"], found["champion"]) == (1, 1)
 
 
+@pytest.mark.long
 def test_figures_of_both_parts_of_the_training_are_in_its_run_once(killed):
     (version,) = store(killed).search_model_versions("name = 'diabetes'")
     lines = (killed / "data" / "diabetes" / "history.csv").read_text().splitlines()
@@ -141,6 +163,7 @@ def test_figures_of_both_parts_of_the_training_are_in_its_run_once(killed):
     assert store(killed).get_run(version.run_id).data.metrics["energy/watt_hours"] > 0
 
 
+@pytest.mark.long
 def test_nothing_is_left_running_in_prefect_or_mlflow(killed):
     assert unfinished(killed, "flow_run") == unfinished(killed, "task_run") == []
     assert statuses(killed) == ["FINISHED"]
@@ -151,13 +174,8 @@ def test_nothing_is_left_running_in_prefect_or_mlflow(killed):
     assert not (killed / "data" / "diabetes" / "checkpoint.npz").exists()
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "",
-        pytest.param('{"write": {"data/diabetes/raw.parquet": {"pid": %d, "cmd": "another"}}}', marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("table", ["", '{"write": {"data/diabetes/raw.parquet": {"pid": %d, "cmd": "another"}}}'])
 def test_a_damaged_or_foreign_table_of_dvcs_locks_does_not_block(killed, table):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     path = killed / ".dvc" / "tmp" / "rwlock"

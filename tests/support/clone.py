@@ -1,5 +1,6 @@
 """A copy of this repository in a temporary folder, and the commands a person would type there."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = ("PREFECT_", "MLFLOW_", "RATCHET_", "DVC_", "GIT_")
@@ -21,15 +23,19 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PATH": path, "PYTHONPATH": "", "COLUMNS": "120"} | more
 
 
-def clone(target: Path) -> Path:
-    """The files that git would take, committed in a repository of their own."""
+def files() -> list[str]:
+    """Those of this repository that git would take."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def clone(target: Path) -> Path:
+    """The files that git would take, committed in a repository of their own."""
+    for name in files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "a copy"]):
         git(target, *command)
     return target
@@ -50,6 +56,22 @@ def command(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedP
 
 def ratchet(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return command(folder, "flows.cli", *arguments, **more)
+
+
+def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `ratchet` says in a clone, called in this process: for a command that only looks, or that is refused."""
+    from flows.cli.app import app
+
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(environment())
+        with contextlib.chdir(folder):
+            done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return subprocess.CompletedProcess(list(arguments), done.exit_code, done.stdout, done.stderr)
 
 
 def answer(folder: Path, *arguments: str, **more: str) -> dict[str, Any]:

@@ -20,26 +20,31 @@ from ruamel.yaml import YAML
 
 from flows.graph.lockfile import numeric_only
 from pipelines.hardware import fingerprint
-from tests.support.clone import ROOT, answer, clone, command, edit, environment, git, ratchet
+from tests.support import golden
+from tests.support.clone import ROOT, answer, command, edit, environment, git, ratchet
 from tests.support.clone import prefect as ask_prefect
+from tests.support.golden import MODELS
 
 STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]
-MODELS = ["digits", "breast_cancer", "diabetes"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A fresh clone with both servers up."""
-    folder = clone(tmp_path_factory.mktemp("project"))
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def first(folder) -> dict[str, dict[str, Any]]:
+    """Each model's first run."""
+    return golden.three(folder)
+
+
+@pytest.fixture(scope="module")
+def project(folder, first):
+    """The clone after these runs, with both servers up."""
     assert ratchet(folder, "up", "--no-schedule").returncode == 0
     yield folder
     assert ratchet(folder, "down").returncode == 0
-
-
-@pytest.fixture(scope="module")
-def first(project) -> dict[str, dict[str, Any]]:
-    """Each model's first run."""
-    return {model: answer(project, "run", model) for model in MODELS}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,7 @@ def test_lock_is_the_committed_one_on_this_machine_or_differs_only_in_numbers(pr
     assert git(project, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(m, marks=pytest.mark.long) for m in MODELS[1:])])
 def test_running_again_changes_nothing(project, first, store, model):
     experiment = store.get_experiment_by_name(model).experiment_id
 

@@ -1,4 +1,4 @@
-"""A clone that nobody has used: three runs at once, no word to the outside, and a tracking store that goes away."""
+"""No word to the outside; three runs at once in a clone that nobody has used; a tracking store that goes away."""
 
 import json
 import sqlite3
@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from flows.project import locks
 from flows.project.environment import Project
+from tests.support import golden
 from tests.support.clone import ROOT, answer, clone, edit, environment, ratchet
 
 GUARD = str(ROOT / "tests" / "guard")
@@ -27,14 +28,30 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def three(project) -> list[subprocess.CompletedProcess[str]]:
-    """Three `ratchet run digits --json`, started together, each process with the guard in it."""
-    variables = environment(PYTHONPATH=GUARD, GUARD_LOG=str(project / ".guard"))
+def guarded(folder: Path, count: int = 1) -> list[subprocess.CompletedProcess[str]]:
+    """`ratchet run digits --json`, started so many times together, each process with the guard in it."""
+    variables = environment(PYTHONPATH=GUARD, GUARD_LOG=str(folder / ".guard"))
     command = [sys.executable, "-m", "flows.cli", "run", "digits", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, cwd=project, env=variables, **pipes) for _ in range(3)]
+    started = [subprocess.Popen(command, cwd=folder, env=variables, **pipes) for _ in range(count)]
     return [subprocess.CompletedProcess(command, p.wait(), *p.communicate()) for p in started]
+
+
+@pytest.fixture(scope="module")
+def three(project) -> list[subprocess.CompletedProcess[str]]:
+    return guarded(project, 3)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Path:
+    """A clone in which a parameter was changed after the first runs, and digits trained again with the guard."""
+    folder = tmp_path_factory.mktemp("watched")
+    golden.three(folder)
+    edit(folder / "models" / "digits.yaml", "epochs: 30", "epochs: 2")
+    (done,) = guarded(folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["version"] == 2
+    return folder
 
 
 def store(project: Path) -> MlflowClient:
@@ -47,6 +64,7 @@ def notes(project: Path, kind: str) -> list[list[str]]:
     return [line.split(" ", 2) for line in lines if line.startswith(f"{kind} ")]
 
 
+@pytest.mark.long
 def test_three_runs_at_once_all_succeed_with_one_run_and_one_version(project, three):
     assert [done.returncode for done in three] == [0] * 3, [done.stderr for done in three]
     answers = [json.loads(done.stdout) for done in three]
@@ -57,21 +75,21 @@ def test_three_runs_at_once_all_succeed_with_one_run_and_one_version(project, th
     assert len(client.search_model_versions("name = 'digits'")) == 1
 
 
-def test_no_process_talks_to_the_outside(project, three):
-    assert notes(project, "outside") == []
-    assert len({process for _, process, _ in notes(project, "loopback")}) >= 3, "the guard saw too few processes"
+def test_no_process_talks_to_the_outside(watched):
+    assert notes(watched, "outside") == []
+    assert len({process for _, process, _ in notes(watched, "loopback")}) >= 3, "the guard saw too few processes"
 
 
-def test_only_known_programs_are_started(project, three):
-    started = {program for _, _, program in notes(project, "program")}
+def test_only_known_programs_are_started(watched):
+    started = {program for _, _, program in notes(watched, "program")}
     asked = {"lscpu", "nvidia-smi", "rocm-smi"}  # by codecarbon, what there is to be measured
     known = {"sh", "git", "uname", "file", "ldconfig"} | asked
     assert {name for name in started if not name.startswith("python")} <= known
 
 
-def test_energy_was_measured_while_nothing_talked_to_the_outside(project, three):
-    client = store(project)
-    (run,) = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+def test_energy_was_measured_while_nothing_talked_to_the_outside(watched):
+    client = store(watched)
+    run, _ = client.search_runs([client.get_experiment_by_name("digits").experiment_id])  # the newest first
     assert run.data.metrics["energy/watt_hours"] > 0
 
 
@@ -84,9 +102,9 @@ def test_the_guard_catches_a_grandchild_that_dials_out(tmp_path):
     assert [what for _, _, what in notes(tmp_path, "outside")] == ["192.0.2.1"]
 
 
-def test_nothing_is_left_running_or_locked(project, three):
-    assert list((project / ".ratchet").glob("*.pipe")) == []
-    assert locks.held(Project(project, project / ".ratchet", "", "")) == []
+def test_nothing_is_left_running_or_locked(watched):
+    assert list((watched / ".ratchet").glob("*.pipe")) == []
+    assert locks.held(Project(watched, watched / ".ratchet", "", "")) == []
 
 
 @pytest.mark.long
@@ -113,6 +131,7 @@ def test_a_tracking_store_that_is_locked_costs_no_training(project, three):
     assert sorted(metric.step for metric in steps) == [1, 2, 3]
 
 
+@pytest.mark.long
 def test_an_interrupted_first_start_leaves_no_broken_store(tmp_path):
     folder = clone(tmp_path)
     for seconds in (1.5, 3.0):

@@ -3,69 +3,31 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.clone import ROOT, answer, clone, command, edit, git, ratchet
-
-DECLARED = """
-format: 1
-data: {kind: table, task: classification, target: bought, columns: {age: number, city: category}}
-ingest: {source: data/incoming/shop/sales.csv}
-validate: {rules: [{rule: expect_column_values_to_be_between, column: age, min_value: 0, max_value: 120}]}
-clean: {split: {by: hash, seed: 1}}
-check: {overlap: 1.0}
-train: {hidden: [8], epochs: 3, batch_size: 16, learning_rate: 0.01}
-evaluate: {metrics: [accuracy]}
-promote: {metric: accuracy, at_least: 0.5}
-schedule: {}
-"""
-
-
-def sales(rows: int = 300) -> pd.DataFrame:
-    """Whoever is over forty buys, mostly; a few ages and cities are missing."""
-    random = np.random.default_rng(0)
-    age = random.integers(18, 90, rows).astype(float)
-    bought = np.where(age + random.normal(0, 5, rows) > 40, "yes", "no")
-    city = random.choice(["Oslo", "Bergen", ""], rows)
-    age[::50] = np.nan
-    return pd.DataFrame({"age": age, "city": city, "bought": bought})
-
-
-def declare_shop(folder: Path) -> None:
-    """The model `shop`, and its file of rows, in a clone."""
-    edit(folder / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[digits, breast_cancer, diabetes, shop]")
-    (folder / "models" / "shop.yaml").write_text(DECLARED)
-    (folder / "models" / "shop.py").write_text('"""No code of its own."""\n')
-    incoming(folder).parent.mkdir(parents=True)
-    sales().to_csv(incoming(folder), index=False)
+from tests.support import golden
+from tests.support.clone import ROOT, answer, called, command, edit, git, ratchet
+from tests.support.golden import DECLARED, incoming, sales
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Path:
-    """A clone with the model `shop` in it, and the servers up."""
-    folder = clone(tmp_path_factory.mktemp("own"))
-    declare_shop(folder)
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture(scope="module")
+def first(folder) -> dict:
+    """What the first run says."""
+    return golden.shop(folder)
+
+
+@pytest.fixture(scope="module")
+def project(folder, first) -> Path:
+    """The clone after its first run, with the servers up."""
     answer(folder, "up", "--no-schedule")
     yield folder
     answer(folder, "down")
-
-
-@pytest.fixture(scope="module")
-def first(served) -> dict:
-    """What the first run says."""
-    return answer(served, "run", "shop")
-
-
-@pytest.fixture(scope="module")
-def project(served, first) -> Path:
-    """The clone after its first run: the long tests and the others can do without each other."""
-    return served
-
-
-def incoming(folder: Path) -> Path:
-    return folder / "data" / "incoming" / "shop" / "sales.csv"
 
 
 def pinned(folder: Path) -> Path:
@@ -192,7 +154,7 @@ def test_a_wrong_setting_is_refused_before_anything_runs(project, old, new, told
     path = project / "models" / "shop.yaml"
     edit(path, old, new)
     try:
-        done = ratchet(project, "run", "shop", "--json")
+        done = called(project, "run", "shop", "--json")
     finally:
         path.write_text(DECLARED)
     assert done.returncode == 2
@@ -211,7 +173,7 @@ def test_a_wrong_setting_is_refused_before_anything_runs(project, old, new, told
     ],
 )
 def test_a_wrong_request_is_told_in_one_line(project, arguments, told):
-    done = ratchet(project, *arguments)
+    done = called(project, *arguments)
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stderr.count("\n") == 1

@@ -64,9 +64,9 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def shop(world, monkeypatch, server):
+def shop(world, begun, monkeypatch, server):
     """A project whose model `pets` reads what is below the server's address."""
-    found = Shop(world, monkeypatch)
+    found = Shop(world, begun, monkeypatch)
     world.declare(data_=DATA, ingest={"source": server}, clean_={"split": {"by": "given", "column": "split"}})
     edit(world.root / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[pets]")
     return found

@@ -31,12 +31,11 @@ from tests.support.world import ROOT, pets
 class Shop:
     """A project with DVC and the model `pets`, whose source may be any."""
 
-    def __init__(self, world, monkeypatch):
+    def __init__(self, world, begun, monkeypatch):
         self.world, self.root = world, world.root
         monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(world.root / ".ratchet" / "dvc"))
         (world.root / ".ratchet" / "locks").mkdir(parents=True)
-        subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
-        subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True, env=os.environ | environment.QUIET)
+        shutil.copytree(begun, world.root, dirs_exist_ok=True)
         (world.root / ".gitignore").write_text("/.ratchet/\n")
         (world.root / "data").mkdir(exist_ok=True)
         shutil.copyfile(ROOT / "data" / ".gitignore", world.root / "data" / ".gitignore")
@@ -68,8 +67,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(world, monkeypatch):
-    return Shop(world, monkeypatch)
+def shop(world, begun, monkeypatch):
+    return Shop(world, begun, monkeypatch)
 
 
 def put(path: Path, rows: int = 40, seed: int = 0) -> Path:

@@ -26,7 +26,7 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import model_file
 from pipelines.errors import RequestError
 from pipelines.table import id_sets, row_groups
-from tests.support.clone import answer, command, environment, git, ratchet
+from tests.support.clone import answer, called, command, environment, git, ratchet
 from tests.support.world import World, pets
 
 STAGES = """
@@ -429,6 +429,6 @@ def test_the_command_answers_and_refuses_in_one_paragraph(shop):
     done = ratchet(root, "data", "pets", "--diff", "latest", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --diff takes two data versions, and '--json' is none. Write --diff A B.\n"
-    done = ratchet(root, "data", "pets", "--diff", "latest")
+    done = called(root, "data", "pets", "--diff", "latest")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Option '--diff' requires 2 arguments." in done.stderr

@@ -1,7 +1,6 @@
 """A stage whose process was killed or broke off is told with what may have ended it; another failure is not."""
 
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,6 @@ from flows.graph import crash_report
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
 from pipelines.errors import StageError
-from tests.support.clone import git
 
 STAGES = """
 stages:
@@ -25,11 +23,10 @@ TRAIN, OTHER = "Lower train.batch_size, or declare train.micro_batch: rows at on
 
 
 @pytest.fixture
-def failing(tmp_path, monkeypatch) -> Callable[[str, str], str]:
+def failing(tmp_path, begun, monkeypatch) -> Callable[[str, str], str]:
     """What is told of a stage with this command, in a DVC project."""
     monkeypatch.chdir(tmp_path)
-    git(tmp_path, "init", "-q")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
 
     def run(stage: str, command: str) -> str:
         (tmp_path / "dvc.yaml").write_text(STAGES.format(stage=stage, command=command))

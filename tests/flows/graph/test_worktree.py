@@ -1,9 +1,6 @@
 """The worktree of scheduled runs: a real git repository, a person who edits beside it, and interruptions."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -24,14 +21,12 @@ def commit(root, message="work"):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, begun, monkeypatch):
     """A clone with one commit on main, and its worktree."""
     root = tmp_path / "clone"
-    root.mkdir()
+    shutil.copytree(begun, root)
     monkeypatch.chdir(root)
     World(root).declare()
-    subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True, env=os.environ | environment.QUIET)
     (root / ".gitignore").write_text("/.ratchet/\n")
     (root / "data" / "pets").mkdir(parents=True)
     (root / PIN).write_text("pin 1")

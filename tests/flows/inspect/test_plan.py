@@ -1,20 +1,22 @@
 """Plan: reuse, run or blocked, and the reason in words that name a parameter or a file."""
 
+import json
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 
 from flows.inspect import plan
 from pipelines.__main__ import STAGES
-from tests.support.clone import answer, clone, command, edit, git, ratchet
+from tests.support import golden
+from tests.support.clone import called, edit, git
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A clone in which diabetes has been made by hand, and that nobody edits."""
-    folder = clone(tmp_path_factory.mktemp("plan"))
-    done = command(folder, "dvc", "repro", "evaluate@diabetes")
-    assert done.returncode == 0, done.stderr
+    """A clone in which diabetes has been run, and that nobody edits."""
+    folder = tmp_path_factory.mktemp("plan")
+    golden.three(folder)
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "--allow-empty", "-m", "made")
     return folder
@@ -22,7 +24,9 @@ def project(tmp_path_factory):
 
 def planned(project) -> dict[str, dict[str, Any]]:
     before = git(project, "status", "--porcelain")
-    found = answer(project, "plan", "diabetes")
+    done = called(project, "plan", "diabetes", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     assert git(project, "status", "--porcelain") == before
     assert [stage["name"] for stage in found["stages"]] == list(STAGES)
     return {stage["name"]: stage for stage in found["stages"]}
@@ -39,7 +43,8 @@ def as_it_was(request):
         folder = request.getfixturevalue("project")
         git(folder, "checkout", "-q", "--", ".")
         targets = [f"{stage}@diabetes" for stage in STAGES]
-        assert command(folder, "dvc", "checkout", "--force", *targets).returncode == 0
+        with Repo(folder) as repo:
+            repo.checkout(targets, force=True)
 
 
 def test_with_nothing_changed_everything_is_reused(project):
@@ -111,7 +116,7 @@ def test_a_source_that_cannot_be_had_blocks_the_stages_and_says_why(project):
 
 
 def test_an_unknown_model_is_refused(project):
-    done = ratchet(project, "plan", "diabets")
+    done = called(project, "plan", "diabets")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Did you mean 'diabetes'" in done.stderr
 

@@ -18,7 +18,7 @@ quick = settings(max_examples=25, deadline=None)
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch):
     """What is tested here holds for any number of them, and scikit-learn takes a millisecond for each."""
-    monkeypatch.setattr(module, "RESAMPLES", 150)
+    monkeypatch.setattr(module, "RESAMPLES", 50)
 
 
 def test_there_are_enough_resamples():

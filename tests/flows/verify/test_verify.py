@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.support.clone import answer, clone, edit, environment, git, ratchet
+from tests.support import golden
+from tests.support.clone import answer, called, edit, environment, git, ratchet
+from tests.support.golden import incoming, sales
 from tests.support.world import until
-from tests.whole.test_own_data import declare_shop, incoming, sales
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A clone with a champion of `shop`, made from files and from a tree with an untracked file in it; then all of it
     is edited: code, settings, data."""
-    folder = clone(tmp_path_factory.mktemp("verify"))
-    declare_shop(folder)
-    assert answer(folder, "run", "shop")["decision"] == "accepted"
+    folder = tmp_path_factory.mktemp("verify")
+    assert golden.shop(folder)["decision"] == "accepted"
     code = folder / "pipelines" / "clean.py"
     code.write_text(code.read_text() + "\n\ndef run(model):\n    raise RuntimeError('the tree of today')\n")
     edit(folder / "models" / "shop.yaml", "epochs: 3", "epochs: 4")
@@ -217,7 +217,7 @@ def test_a_registered_file_that_was_changed_is_refused_before_anything_is_rebuil
     weights = next((project / "mlflow").rglob(f"{version.source.removeprefix('models:/')}/**/model.weights.h5"))
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    done = ratchet(project, "verify", "shop")
+    done = called(project, "verify", "shop")
     weights.write_bytes(content)
     assert done.returncode == 1
     assert "is not what was registered" in done.stderr
@@ -234,7 +234,7 @@ def test_a_registered_file_that_was_changed_is_refused_before_anything_is_rebuil
     ],
 )
 def test_what_cannot_be_verified_is_told_in_one_line(project, arguments, told):
-    done = ratchet(project, "verify", *arguments)
+    done = called(project, "verify", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
@@ -244,7 +244,7 @@ def test_a_commit_that_is_gone_is_told_with_the_command_that_fetches_it(project)
     git(project, "update-ref", "-d", "refs/ratchet/shop/1")
     git(project, "reflog", "expire", "--expire=now", "--all")
     git(project, "gc", "--prune=now", "-q")
-    done = ratchet(project, "verify", "shop")
+    done = called(project, "verify", "shop")
     assert done.returncode == 2
     assert "git fetch origin 'refs/ratchet/*:refs/ratchet/*'" in done.stderr
 

@@ -1,13 +1,14 @@
 """A model's own code: its network and its choice of rows, and what is wrong with them in one paragraph."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import DataError, SettingsError
 from pipelines.model.predictor import Predictor
-from tests.support.world import STAGES, pets
+from tests.support.world import pets
 
 BUILD = """
 import keras
@@ -111,9 +112,10 @@ def test_without_such_functions_the_file_is_not_even_run(own):
         ("train", BUILD.replace('settings.values["width"]', 'settings.values["wide"]'), "line 7: KeyError"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_line(own, stage, code, problem):
-    world = own("")
-    world.run(*STAGES[: STAGES.index(stage)])
+def test_what_is_wrong_is_told_with_file_and_line(made, own, world, stage, code, problem):
+    made.copy(world.root)
+    shutil.rmtree(world.root / "data" / "pets" / "model")
+    world.declare(train={"own": {"width": 5}})
     own(code)
     with pytest.raises(SettingsError, match=problem):
         world.run(stage)

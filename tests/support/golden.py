@@ -1,0 +1,125 @@
+"""Finished projects: clones in which models have been run, made once per source tree, to be copied by tests.
+
+They lie in the temporary folder of the system under a hash of all that they are made from: a change of one line makes
+them anew. RATCHET_TEST_ANEW=1 makes them anew once per call of pytest, as a measure of time or of coverage wants.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+
+from flows.inspect import doctor
+from flows.project.environment import Project
+from pipelines.hardware import fingerprint
+from tests.support.clone import ROOT, answer, clone, edit, files, git
+
+MODELS = ["digits", "breast_cancer", "diabetes"]
+NOT_USED = ("docs/", "benchmarks/", "tests/")  # by a run, but for tests/support/
+
+DECLARED = """
+format: 1
+data: {kind: table, task: classification, target: bought, columns: {age: number, city: category}}
+ingest: {source: data/incoming/shop/sales.csv}
+validate: {rules: [{rule: expect_column_values_to_be_between, column: age, min_value: 0, max_value: 120}]}
+clean: {split: {by: hash, seed: 1}}
+check: {overlap: 1.0}
+train: {hidden: [8], epochs: 3, batch_size: 16, learning_rate: 0.01}
+evaluate: {metrics: [accuracy]}
+promote: {metric: accuracy, at_least: 0.5}
+schedule: {}
+"""
+
+
+def sales(rows: int = 300) -> pd.DataFrame:
+    """Whoever is over forty buys, mostly; a few ages and cities are missing."""
+    random = np.random.default_rng(0)
+    age = random.integers(18, 90, rows).astype(float)
+    bought = np.where(age + random.normal(0, 5, rows) > 40, "yes", "no")
+    city = random.choice(["Oslo", "Bergen", ""], rows)
+    age[::50] = np.nan
+    return pd.DataFrame({"age": age, "city": city, "bought": bought})
+
+
+def declare_shop(folder: Path) -> None:
+    """The model `shop`, and its file of rows, in a clone."""
+    edit(folder / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[digits, breast_cancer, diabetes, shop]")
+    (folder / "models" / "shop.yaml").write_text(DECLARED)
+    (folder / "models" / "shop.py").write_text('"""No code of its own."""\n')
+    incoming(folder).parent.mkdir(parents=True)
+    sales().to_csv(incoming(folder), index=False)
+
+
+def incoming(folder: Path) -> Path:
+    return folder / "data" / "incoming" / "shop" / "sales.csv"
+
+
+def _three(folder: Path) -> dict[str, Any]:
+    """The first run of each model that comes with the repository. Nothing of git's is changed."""
+    answer(folder, "up", "--no-schedule")
+    found = {model: answer(folder, "run", model) for model in MODELS}
+    answer(folder, "down")
+    return found
+
+
+def _shop(folder: Path) -> dict[str, Any]:
+    """The first run of `shop`, a table of one's own, which git does not know yet."""
+    declare_shop(folder)
+    return {"shop": answer(folder, "run", "shop")}
+
+
+RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {"three": _three, "shop": _shop}
+
+
+def three(target: Path) -> dict[str, Any]:
+    """Copy the project of MODELS to `target`; returns what the first run of each has answered."""
+    return _copied("three", target)
+
+
+def shop(target: Path) -> dict[str, Any]:
+    """Copy the project of `shop` to `target`; returns what its first run has answered."""
+    return dict(_copied("shop", target)["shop"])
+
+
+def _copied(name: str, target: Path) -> dict[str, Any]:
+    made = _made(name)
+    shutil.copytree(made / "project", target, symlinks=True, dirs_exist_ok=True)
+    (target / ".ratchet" / "ports.json").unlink(missing_ok=True)  # two copies may be up at a time
+    doctor._move_locations(Project(target, target / ".ratchet", "", ""))
+    git(target, "status", "--porcelain")  # the index knows files by their inodes
+    return dict(json.loads((made / "answers.json").read_text()))
+
+
+def _made(name: str) -> Path:
+    """The folder of a finished project; one worker makes it, and others wait. The answers are written last."""
+    place = Path(tempfile.gettempdir()) / f"ratchet-tests-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
+    folder = place / f"{name}-{_key()}"
+    with filelock.FileLock(place / f"{name}.lock"):
+        if not (folder / "answers.json").exists():
+            for old in place.glob(f"{name}-*"):  # of an earlier state of the tree
+                shutil.rmtree(old)
+            (folder / "project").mkdir(parents=True)
+            found = RECIPES[name](clone(folder / "project"))
+            (folder / "answers.json").write_text(json.dumps(found))
+    return folder
+
+
+def _key() -> str:
+    """A hash of what a run depends on: the files that git would take, the environment, the processor."""
+    names = [name for name in files() if not name.endswith(".md")]
+    used = [name for name in names if name.startswith("tests/support/") or not name.startswith(NOT_USED)]
+    known = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(used)}
+    anew = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())) if os.environ.get("RATCHET_TEST_ANEW") else ""
+    about = [known, str(ROOT), sys.version, sys.prefix, fingerprint.present(), anew]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
