@@ -19,7 +19,7 @@ test: $(READY)  ## the tests, in about ten minutes on two fast cores
 
 test-fast: $(READY)  ## the tests of functions, which need neither TensorFlow nor a whole run: under a minute
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -p tests.guard.no_tensorflow \
-		-m "not long and not tensorflow" tests/flows tests/pipelines tests/project
+		-m "not (long or tensorflow or process)" tests/flows tests/pipelines tests/project
 
 long: $(READY)  ## the tests that take a minute or so each
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 7200 -o faulthandler_timeout=7500

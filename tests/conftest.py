@@ -27,16 +27,19 @@ FIRST = (  # of these each takes a minute or so: two workers that began one last
     "tests/whole/test_fresh_clone.py",
     "tests/faults/test_crash.py",
 )
+PROCESSES = {"subprocess", "git", "command", "ratchet", "answer", "golden", "registered", "prefect_test_harness"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest files come first, unless the order is drawn. A test with a trained model is marked as such."""
+    """The longest files come first, unless the order is drawn. What a test needs is marked, as far as that is seen."""
     places = {str(ROOT / name): place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(str(item.path), len(places)))
     for item in items:
         if {"made", "hardware"} & set(item.fixturenames):
             item.add_marker(pytest.mark.tensorflow)
+        if PROCESSES & vars(item.module).keys():
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture

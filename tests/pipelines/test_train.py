@@ -120,7 +120,7 @@ CHANGES: list[tuple[dict, dict]] = [
 ]
 
 
-STEPWISE = {"xla": "off"}  # to compile takes most of the time of a training as small as these
+STEPWISE = {"xla": "off", "epochs": 1}  # to compile takes most of the time of a training as small as these
 
 
 @pytest.fixture(scope="module")

@@ -62,10 +62,10 @@ def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What `ratchet` says in a clone, called in this process: for a command that only looks, or that is refused."""
     from flows.cli.app import app
 
-    before = dict(os.environ)
+    before, clean = dict(os.environ), environment()
     try:
         os.environ.clear()
-        os.environ.update(environment())
+        os.environ.update(clean)
         with contextlib.chdir(folder):
             done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     finally:

@@ -10,7 +10,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import pandas as pd
 
 from flows.inspect import doctor
 from flows.project.environment import Project
+from flows.tracking import mlflow_runs
 from pipelines.hardware import fingerprint
 from tests.support.clone import ROOT, answer, clone, edit, files, git
 
@@ -65,6 +68,7 @@ def incoming(folder: Path) -> Path:
 
 def _three(folder: Path) -> dict[str, Any]:
     """The first run of each model that comes with the repository. Nothing of git's is changed."""
+    clone(folder)
     answer(folder, "up", "--no-schedule")
     found = {model: answer(folder, "run", model) for model in MODELS}
     answer(folder, "down")
@@ -73,11 +77,19 @@ def _three(folder: Path) -> dict[str, Any]:
 
 def _shop(folder: Path) -> dict[str, Any]:
     """The first run of `shop`, a table of one's own, which git does not know yet."""
-    declare_shop(folder)
+    declare_shop(clone(folder))
     return {"shop": answer(folder, "run", "shop")}
 
 
-RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {"three": _three, "shop": _shop}
+def _store(folder: Path) -> dict[str, Any]:
+    """MLflow's database before anything is in it."""
+    for name in ("mlflow", ".ratchet/locks"):
+        (folder / name).mkdir(parents=True)
+    mlflow_runs.client(Project(folder, folder / ".ratchet", "", ""))
+    return {}
+
+
+RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {"three": _three, "shop": _shop, "store": _store}
 
 
 def three(target: Path) -> dict[str, Any]:
@@ -90,17 +102,27 @@ def shop(target: Path) -> dict[str, Any]:
     return dict(_copied("shop", target)["shop"])
 
 
+def store(project: Project) -> None:
+    """Give a project MLflow's database: to make one takes seconds."""
+    with _made("store") as made:
+        shutil.copyfile(made / "project" / "mlflow" / "mlflow.db", project.mlflow_database)
+    doctor._move_locations(project)
+
+
 def _copied(name: str, target: Path) -> dict[str, Any]:
-    made = _made(name)
-    shutil.copytree(made / "project", target, symlinks=True, dirs_exist_ok=True)
+    with _made(name) as made:
+        shutil.copytree(made / "project", target, symlinks=True, dirs_exist_ok=True)
+        answers = json.loads((made / "answers.json").read_text())
     (target / ".ratchet" / "ports.json").unlink(missing_ok=True)  # two copies may be up at a time
     doctor._move_locations(Project(target, target / ".ratchet", "", ""))
     git(target, "status", "--porcelain")  # the index knows files by their inodes
-    return dict(json.loads((made / "answers.json").read_text()))
+    return dict(answers)
 
 
-def _made(name: str) -> Path:
-    """The folder of a finished project; one worker makes it, and others wait. The answers are written last."""
+@contextmanager
+def _made(name: str) -> Iterator[Path]:
+    """The folder of a finished project, while it is held: one worker makes it, and others wait. The answers are written
+    last."""
     place = Path(tempfile.gettempdir()) / f"ratchet-tests-{os.getuid()}"
     place.mkdir(mode=0o700, exist_ok=True)
     assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
@@ -110,11 +132,12 @@ def _made(name: str) -> Path:
             for old in place.glob(f"{name}-*"):  # of an earlier state of the tree
                 shutil.rmtree(old)
             (folder / "project").mkdir(parents=True)
-            found = RECIPES[name](clone(folder / "project"))
+            found = RECIPES[name](folder / "project")
             (folder / "answers.json").write_text(json.dumps(found))
-    return folder
+        yield folder
 
 
+@cache
 def _key() -> str:
     """A hash of what a run depends on: the files that git would take, the environment, the processor."""
     names = [name for name in files() if not name.endswith(".md")]

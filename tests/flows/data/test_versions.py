@@ -26,6 +26,7 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import model_file
 from pipelines.errors import RequestError
 from pipelines.table import id_sets, row_groups
+from tests.support import golden
 from tests.support.clone import answer, called, command, environment, git, ratchet
 from tests.support.world import World, pets
 
@@ -66,6 +67,7 @@ class Shop:
         git(root, "init", "-q", "-b", "main")
         self.dvc("init", "-q")
         self.dvc("remote", "add", "-q", "-d", "there", str(root / "remote"))
+        golden.store(self.project)
         self.store = mlflow_runs.client(self.project)
         self.store.create_registered_model("pets")
 

@@ -99,6 +99,7 @@ def test_a_run_without_the_gpu_that_it_wants_fails_before_any_data_is_read(proje
     assert not list((project / ".ratchet").rglob("*.db"))
 
 
+@pytest.mark.tensorflow
 def test_a_scheduled_run_too(project, monkeypatch):
     from flows.run import context
 

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from flows.new.new import Wanted, new
 from flows.project import environment
 from pipelines import model_file
+from pipelines.config import settings
 from pipelines.errors import DataError, RatchetError, RequestError
 from tests.support.clone import ROOT, clone, git, ratchet
 
@@ -151,11 +152,12 @@ def test_many_rows_without_a_target_are_set_aside_in_the_first_run_too(inside, t
     assert "quarantine_limit" not in made(inside, "lacking", file(tmp_path, table), force=True).raw["validate"]
 
 
-def test_long_words_get_no_rule_and_too_long_a_yaml_is_refused(inside, tmp_path):
+def test_long_words_get_no_rule_and_too_long_a_yaml_is_refused(inside, tmp_path, monkeypatch):
     table = orders().assign(long=np.where(np.arange(600) % 3, "short", "x" * 5000))
     assert "xxx" not in new(inside, Wanted("words", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
-    wide = pd.concat([table, pd.DataFrame({"n" * 9000 + str(i): np.arange(600) % 7 for i in range(120)})], axis=1)
-    with pytest.raises(DataError, match="would be larger than 1,000,000 bytes"):
+    wide = pd.concat([table, pd.DataFrame({"n" * 900 + str(i): np.arange(600) % 7 for i in range(120)})], axis=1)
+    monkeypatch.setattr(settings, "MOST_BYTES", 100_000)
+    with pytest.raises(DataError, match="would be larger than 100,000 bytes"):
         new(inside, Wanted("words", file(tmp_path, wide), "ordered", [], [], dry_run=True))
 
 

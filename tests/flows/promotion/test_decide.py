@@ -23,6 +23,7 @@ from pipelines.model.predictor import Predictor, model_hash, write_manifest
 from pipelines.model_file import Slice
 from pipelines.process import seal
 from tests.flows.promotion.test_trial import trial_here
+from tests.support import golden
 
 METRICS = {"pets": {"accuracy": 0.9}, "weights": {"mean_absolute_error": 2.0}}
 
@@ -32,7 +33,9 @@ class Shop:
 
     def __init__(self, root: Path, model: str):
         self.project = Project(root=root, state=root / ".ratchet", tracking="", prefect="")
-        (self.project.state / "locks").mkdir(parents=True)
+        for path in (self.project.state / "locks", root / "mlflow"):
+            path.mkdir(parents=True)
+        golden.store(self.project)
         self.model, self.store, self.book = model, mlflow_runs.client(self.project), ledger.of(self.project)
         self.folder = self.project.data(model)
         self.declared = model_file.check(model)
@@ -90,19 +93,8 @@ def spoil(table: pd.DataFrame, wrong: int) -> None:
     table.loc[right, "prediction"] = table.loc[right, "actual"].map({"cat": "dog", "dog": "cat"})
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory) -> Path:
-    """MLflow's database before anything is in it: to make one takes seconds."""
-    root = tmp_path_factory.mktemp("store")
-    (root / "mlflow").mkdir()
-    project = Project(root=root, state=root / ".ratchet", tracking="", prefect="")
-    (project.state / "locks").mkdir(parents=True)
-    mlflow_runs.client(project)
-    return project.mlflow_database
-
-
 @pytest.fixture
-def shop(made, empty_store, tmp_path, monkeypatch):
+def shop(made, tmp_path, monkeypatch):
     """model -> a fresh project; the trial runs in this process; golden rows are believed, where answers are made up."""
 
     def believed(request: trial.Request, folder: Path) -> dict:
@@ -115,8 +107,6 @@ def shop(made, empty_store, tmp_path, monkeypatch):
             shutil.copytree(made.root / name, tmp_path / name)
         shutil.copyfile(made.root / "dvc.yaml", tmp_path / "dvc.yaml")
         monkeypatch.chdir(tmp_path)
-        (tmp_path / "mlflow").mkdir()
-        shutil.copyfile(empty_store, tmp_path / "mlflow" / "mlflow.db")
         path = tmp_path / "data" / model / "predictions.parquet"
         table = pd.read_parquet(path)
         table["prediction"] = table["actual"]  # a champion that is always right

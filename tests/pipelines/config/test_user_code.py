@@ -44,6 +44,7 @@ def own(world):
     return give
 
 
+@pytest.mark.tensorflow
 def test_the_network_is_the_one_that_build_gives_and_travels_without_its_code(own):
     world = own(BUILD)
     folder = world.run("ingest", "validate", "clean", "check", "train", "evaluate")

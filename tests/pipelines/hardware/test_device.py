@@ -76,6 +76,7 @@ def test_auto_takes_the_precision_that_the_least_of_several_gpus_has():
     assert choose(Hardware(devices=1, precision="auto"), [H200, V100]).precision == "mixed_bfloat16"
 
 
+@pytest.mark.tensorflow
 def test_a_gpu_that_is_asked_for_and_absent_is_told():
     with pytest.raises(
         TrainingError,

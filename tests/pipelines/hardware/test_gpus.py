@@ -160,6 +160,7 @@ def test_this_machine_is_looked_at_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+@pytest.mark.tensorflow
 def test_what_is_seen_here_is_of_one_piece():
     seen = gpus.look({"CUDA_VISIBLE_DEVICES": "-1"})
     assert seen.shown == "-1"

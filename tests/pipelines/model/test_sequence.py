@@ -99,6 +99,7 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
         np.testing.assert_allclose(answers, np.where(np.isnan(naive), found.past[0][-1], naive), rtol=1e-6)
 
 
+@pytest.mark.tensorflow
 def test_what_is_measured_is_of_the_training_windows_alone(world):
     folder = prepared(world, shops())
     data, rows = settings.load("shops", "data", Data), table(folder, "train")

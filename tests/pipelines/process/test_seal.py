@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from pipelines.__main__ import STAGES
+from pipelines.errors import IntegrityError
 from pipelines.process import seal
-from tests.support.world import PATIENCE, ROOT, World, pets, until
+from tests.support.world import PATIENCE, ROOT, World, until
 
 
 @pytest.fixture
-def project(world) -> World:
+def project(made, world) -> World:
     """Pets up to `check`, with a copy of the code that may be edited, and a training that takes a while."""
     shutil.copytree(ROOT / "pipelines", world.root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    made.copy(world.root)
+    shutil.rmtree(world.root / "data/pets/model")
+    (world.root / "data/pets/history.csv").unlink()
     world.declare(train={"epochs": 100_000})
-    world.pin(pets())
-    world.run("ingest", "validate", "clean", "check")
     return world
 
 
@@ -83,6 +85,16 @@ def test_a_file_that_was_changed_and_changed_back_fails_the_stage_and_is_named(p
     assert done.stderr.count("\n") == 1
 
 
+def test_the_sections_of_the_stage_are_sealed_and_others_are_not(world):
+    sealed = seal.Seal("train", "pets")
+    world.declare(promote={"at_least": 0.6})
+    sealed.check()
+    world.declare(train={"epochs": 4}, promote={"at_least": 0.6})
+    with pytest.raises(IntegrityError, match=r"^models/pets.yaml \(train\) changed while the stage train was running"):
+        sealed.check()
+
+
+@pytest.mark.long
 def test_an_edited_section_of_the_stage_fails_it_and_another_one_does_not(project):
     done = during_training(project, lambda: project.declare(train={"epochs": 99_999}))
     assert done.stderr.startswith("error: models/pets.yaml (train) changed")

@@ -203,6 +203,7 @@ def test_a_checkpoint_that_was_changed_is_not_trained_on_from(tmp_path, change):
         ]
 
 
+@pytest.mark.tensorflow
 def test_the_state_of_every_callback_is_named_and_comes_back():
     import keras
 
