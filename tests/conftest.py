@@ -1,6 +1,5 @@
 """Fixtures that several tests share."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,21 +10,25 @@ import hypothesis
 import pytest
 
 from flows.project import environment
-from tests.support.world import ROOT, STAGES, World, pets, tiles
+from tests.support import golden
+from tests.support.world import ROOT, World
 
 hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("ratchet")
 
 
-FIRST = (  # of these each takes a minute or so: two workers that began one last would not end together
+FIRST = (  # the longest: of two workers the first makes a finished project, which the second has no need of meanwhile
     "tests/whole/test_end_to_end.py",
-    "tests/pipelines/hardware/test_half_precision.py",
-    "tests/whole/test_own_data.py",
+    "tests/pipelines/test_train.py",
+    "tests/pipelines/training/test_compiled_fit.py",
     "tests/flows/promotion/test_decide.py",
+    "tests/whole/test_own_data.py",
+    "tests/pipelines/process/test_fork_server.py",
     "tests/flows/verify/test_verify.py",
-    "tests/flows/predict/test_predict.py",
-    "tests/whole/test_fresh_clone.py",
     "tests/faults/test_crash.py",
+    "tests/flows/predict/test_predict.py",
+    "tests/flows/inspect/test_plan.py",
+    "tests/whole/test_fresh_clone.py",
 )
 PROCESSES = {"subprocess", "git", "command", "ratchet", "answer", "golden", "registered", "prefect_test_harness"}
 
@@ -64,15 +67,7 @@ def made(tmp_path_factory, hardware):
     """A project folder in which all stages have run: for `pets` (two classes, text), `weights` (a regression on the
     same table) and `tiles` (images, three classes, whole numbers). It is only read: who writes takes a copy."""
     world = World(tmp_path_factory.mktemp("made"))
-    world.declare()
-    world.declare_weights()
-    world.declare_tiles()
-    with contextlib.chdir(world.root):
-        world.pin(pets())
-        world.pin(pets(), model="weights")
-        world.pin(tiles(), "rows.parquet", model="tiles")
-        for model in ("pets", "weights", "tiles"):
-            world.run(*STAGES, model=model)
+    golden.stages(world.root)
     SHARED[world.root] = listed(world.root)
     return world
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from flows.inspect import doctor
 from flows.project.environment import Project
-from flows.tracking import mlflow_runs
 from pipelines.hardware import fingerprint
 from tests.support.clone import ROOT, answer, clone, edit, files, git
+from tests.support.world import STAGES, World, pets, tiles
 
 MODELS = ["digits", "breast_cancer", "diabetes"]
 NOT_USED = ("docs/", "benchmarks/", "tests/")  # by a run, but for tests/support/
@@ -81,15 +80,37 @@ def _shop(folder: Path) -> dict[str, Any]:
     return {"shop": answer(folder, "run", "shop")}
 
 
+def _stages(folder: Path) -> dict[str, Any]:
+    """All stages of three small models, in this process, which has set up TensorFlow for them."""
+    world = World(folder)
+    world.declare()
+    world.declare_weights()
+    world.declare_tiles()
+    with chdir(folder):
+        world.pin(pets())
+        world.pin(pets(), model="weights")
+        world.pin(tiles(), "rows.parquet", model="tiles")
+        for model in ("pets", "weights", "tiles"):
+            world.run(*STAGES, model=model)
+    return {}
+
+
 def _store(folder: Path) -> dict[str, Any]:
     """MLflow's database before anything is in it."""
     for name in ("mlflow", ".ratchet/locks"):
         (folder / name).mkdir(parents=True)
+    from flows.tracking import mlflow_runs
+
     mlflow_runs.client(Project(folder, folder / ".ratchet", "", ""))
     return {}
 
 
-RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {"three": _three, "shop": _shop, "store": _store}
+RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "three": _three,
+    "shop": _shop,
+    "stages": _stages,
+    "store": _store,
+}
 
 
 def three(target: Path) -> dict[str, Any]:
@@ -102,10 +123,23 @@ def shop(target: Path) -> dict[str, Any]:
     return dict(_copied("shop", target)["shop"])
 
 
+def stages(target: Path) -> None:
+    """Copy a folder in which all stages have run for `pets`, `weights` and `tiles`. TensorFlow has to be set up."""
+    with _made("stages") as made:
+        shutil.copytree(made / "project", target, dirs_exist_ok=True)
+
+
 def store(project: Project) -> None:
     """Give a project MLflow's database: to make one takes seconds."""
     with _made("store") as made:
         shutil.copyfile(made / "project" / "mlflow" / "mlflow.db", project.mlflow_database)
+    _move(project)
+
+
+def _move(project: Project) -> None:
+    """As `ratchet doctor --fix` does it after a folder was copied."""
+    from flows.inspect import doctor
+
     doctor._move_locations(project)
 
 
@@ -114,7 +148,7 @@ def _copied(name: str, target: Path) -> dict[str, Any]:
         shutil.copytree(made / "project", target, symlinks=True, dirs_exist_ok=True)
         answers = json.loads((made / "answers.json").read_text())
     (target / ".ratchet" / "ports.json").unlink(missing_ok=True)  # two copies may be up at a time
-    doctor._move_locations(Project(target, target / ".ratchet", "", ""))
+    _move(Project(target, target / ".ratchet", "", ""))
     git(target, "status", "--porcelain")  # the index knows files by their inodes
     return dict(answers)
 
@@ -123,7 +157,8 @@ def _copied(name: str, target: Path) -> dict[str, Any]:
 def _made(name: str) -> Iterator[Path]:
     """The folder of a finished project, while it is held: one worker makes it, and others wait. The answers are written
     last."""
-    place = Path(tempfile.gettempdir()) / f"ratchet-tests-{os.getuid()}"
+    tree = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    place = Path(tempfile.gettempdir()) / f"ratchet-tests-{os.getuid()}-{tree}"
     place.mkdir(mode=0o700, exist_ok=True)
     assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
     folder = place / f"{name}-{_key()}"

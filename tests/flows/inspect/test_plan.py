@@ -40,11 +40,15 @@ def states(found: dict[str, dict[str, Any]]) -> list[str]:
 def as_it_was(request):
     yield
     if "project" in request.fixturenames:
-        folder = request.getfixturevalue("project")
-        git(folder, "checkout", "-q", "--", ".")
-        targets = [f"{stage}@diabetes" for stage in STAGES]
-        with Repo(folder) as repo:
-            repo.checkout(targets, force=True)
+        git(request.getfixturevalue("project"), "checkout", "-q", "--", ".")
+
+
+@pytest.fixture
+def outputs(project):
+    """What the stages have written, which is brought back afterwards."""
+    yield project / "data/diabetes"
+    with Repo(project) as repo:
+        repo.checkout([f"{stage}@diabetes" for stage in STAGES], force=True)
 
 
 def test_with_nothing_changed_everything_is_reused(project):
@@ -96,12 +100,12 @@ def test_the_gate_the_schedule_and_what_is_said_reuse_everything(project, path, 
     assert states(planned(project)) == ["reuse"] * 6
 
 
-def test_a_lost_output_comes_from_the_cache_and_an_edited_one_is_made_again(project):
-    (project / "data/diabetes/train.parquet").unlink()
+def test_a_lost_output_comes_from_the_cache_and_an_edited_one_is_made_again(project, outputs):
+    (outputs / "train.parquet").unlink()
     found = planned(project)
     assert states(found) == ["reuse"] * 6
     assert found["clean"]["reasons"] == ["data/diabetes/train.parquet is gone", "the result is in DVC's cache"]
-    raw = project / "data/diabetes/raw.parquet"
+    raw = outputs / "raw.parquet"
     raw.chmod(0o644)
     raw.write_bytes(b"nonsense")
     assert planned(project)["ingest"]["reasons"][0] == "data/diabetes/raw.parquet changed"

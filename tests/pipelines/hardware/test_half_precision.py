@@ -19,12 +19,12 @@ from tests.support.world import ROOT, World, pets
 pytestmark = pytest.mark.usefixtures("hardware")
 
 
-@pytest.mark.parametrize("which", ["network", pytest.param("evaluated", marks=pytest.mark.long)])
-def test_in_a_process_of_its_own_it_is_trained_evaluated_and_loaded(which):
+@pytest.mark.long
+def test_in_a_process_of_its_own_it_is_trained_evaluated_and_loaded():
     """tests/support/half_precision.py, whatever this process has told oneDNN, and whoever set what for it."""
     hostile = {"ONEDNN_MAX_CPU_ISA": "AVX2", "TF_ENABLE_ONEDNN_OPTS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/support/half_precision.py"]
-    done = subprocess.run([*command, "-k", which], cwd=ROOT, env=os.environ | hostile, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | hostile, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
