@@ -116,7 +116,7 @@ def unfinished(project: Path, table: str) -> list[str]:
 def test_a_killed_run_leaves_no_process_and_the_next_one_repeats_no_finished_stage(tmp_path):
     """The short way; what follows says more about the same, after a longer training."""
     golden.three(tmp_path)
-    edit(tmp_path / "models" / "diabetes.yaml", "epochs: 25", "epochs: 60")
+    edit(tmp_path / "models" / "diabetes.yaml", "epochs: 25", "epochs: 120")
     edit(tmp_path / "models" / "diabetes.yaml", "hidden: [64]", "hidden: [384, 384]")
     running = start(tmp_path, RUN)
     in_training(tmp_path, running, 3)
