@@ -5,7 +5,6 @@ python -m docs.model_yaml docs/reference/model-yaml.md
 What stands above the mark in that page is written by hand, and stays.
 """
 
-import inspect
 import json
 import re
 import sys
@@ -15,7 +14,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipelines import model_file
-from pipelines.config.settings import Section
 from pipelines.model.metrics import METRICS
 
 MARK = "<!-- `make docs` writes what follows. -->"
@@ -58,8 +56,7 @@ def table(place: str, schema: dict[str, Any], inner: dict[str, Any]) -> str:
         if "const" in value:  # the heading says it
             continue
         default = shown(value["default"]) if "default" in value else "needed"
-        text = value.get("description") or comment(schema["title"], key)
-        cells = [f"`{key}`", kind(value, f"{place}.{key}", inner), default, " ".join(text.split())]
+        cells = [f"`{key}`", kind(value, f"{place}.{key}", inner), default, " ".join(value["description"].split())]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         for title, name in forms(value, f"{place}.{key}").items():
             below.append(f"### {title}\n\n" + table(f"{place}.{key}", inner[name], inner))
@@ -110,23 +107,6 @@ def shown(default: Any) -> str:
     if isinstance(default, list | dict):
         return f"`{json.dumps(default)}`"
     return f"{default:g}" if isinstance(default, int | float) else f"`{default}`" if default else '`""`'
-
-
-def comment(title: str, key: str) -> str:
-    """The comment behind a key, for one that has no text below it."""
-    for base in next(one for one in subclasses(Section) if one.__name__ == title).__mro__:
-        if key in inspect.get_annotations(base):
-            try:
-                source = inspect.getsource(base)
-            except OSError:  # a class that was put together by a call
-                return ""
-            found = re.search(rf"^    {key}: .*?  # (.+)$", source, re.MULTILINE)
-            return f"{found[1][0].upper()}{found[1][1:]}." if found else ""
-    return ""
-
-
-def subclasses(kind: type) -> list[type]:
-    return [kind, *(one for sub in kind.__subclasses__() for one in subclasses(sub))]
 
 
 if __name__ == "__main__":

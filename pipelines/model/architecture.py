@@ -12,9 +12,12 @@ from pipelines.config.settings import Section
 class Layers(Section):
     """The keys of `train:` that every network has."""
 
-    hidden: list[int] = [64]  # units of each dense layer
+    hidden: list[int] = [64]
+    """Units of each dense layer."""
     activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
+    """The activation of the layers."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """The share of units that dropout switches off while the network trains."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,12 @@ from pipelines.model.architecture import Architecture, Layers
 class Augment(Section):
     """Keras' random layers in front of the network, while it trains and never afterwards."""
 
-    rotation: float = Field(0.0, ge=0, le=0.5)  # at most, in whole turns, either way
-    translation: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of height and of width, either way
-    zoom: float = Field(0.0, ge=0, lt=1)  # at most, as a share of the size, in or out
+    rotation: float = Field(0.0, ge=0, le=0.5)
+    """The largest turn in either direction, in whole turns."""
+    translation: float = Field(0.0, ge=0, le=0.5)
+    """The largest move in either direction, as a share of height and width."""
+    zoom: float = Field(0.0, ge=0, lt=1)
+    """The largest zoom in or out, as a share of the size."""
 
 
 ARCHITECTURES = plugins.found(architectures, Architecture)
@@ -33,18 +36,24 @@ else:
     Keys = create_model(
         "Keys",
         __base__=tuple(one.keys for one in ARCHITECTURES.values()),
-        network=(Literal[tuple(ARCHITECTURES)], "mlp"),
+        network=(Literal[tuple(ARCHITECTURES)], Field("mlp", description="The kind of network.")),
     )
 
 
 class Network(Keys):
     """The keys of `train:` that define the network: those of every architecture, side by side."""
 
-    numbers: Literal["scaled", "quantiles"] = "scaled"  # of a table: mean 0 and variance 1, or shares of bins
-    bins: int = Field(32, ge=1, le=1000)  # of each number, at most; quantiles only
-    min_count: int = Field(1, ge=1)  # a word of a category in fewer rows counts as unknown
-    augment: Augment | None = None  # images only
-    predict: Literal["change", "value"] | None = None  # of a sequence; change, from the last known value, if not said
+    numbers: Literal["scaled", "quantiles"] = "scaled"
+    """How numbers are given to the network: scaled to mean 0 and variance 1, or as shares of bins. See
+    [Networks](#networks)."""
+    bins: int = Field(32, ge=1, le=1000)
+    """The largest number of bins for each number. Only with `numbers: quantiles`."""
+    min_count: int = Field(1, ge=1)
+    """A word of a category that occurs in fewer rows counts as unknown."""
+    augment: Augment | None = None
+    """Random changes of the images while the network trains. Only for images."""
+    predict: Literal["change", "value"] | None = None
+    """Whether a sequence forecasts the change from the last known value (the default) or the value itself."""
 
     @property
     def architecture(self) -> Architecture:

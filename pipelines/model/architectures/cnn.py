@@ -6,7 +6,8 @@ from pipelines.model.architecture import Architecture, Layers, dense
 
 
 class Cnn(Layers):
-    filters: list[int] = []  # of each convolution; cnn only
+    filters: list[int] = []
+    """Filters of each convolution. Only for `cnn`."""
 
 
 def build(config: Cnn, start: Any, seed: int) -> Any:

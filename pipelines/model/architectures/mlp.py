@@ -6,7 +6,8 @@ from pipelines.model.architecture import Architecture, Layers, dense
 
 
 class Mlp(Layers):
-    wide: bool = False  # the output sees the features too: a linear model beside the hidden layers; mlp only
+    wide: bool = False
+    """Whether the output layer sees the features too: a linear model beside the hidden layers. Only for `mlp`."""
 
 
 def build(config: Mlp, start: Any, seed: int) -> Any:

@@ -6,8 +6,10 @@ from pipelines.model.architecture import Architecture, Layers, dense
 
 
 class Rnn(Layers):
-    recurrent: list[int] = []  # units of each recurrent layer, which reads an image row by row; rnn only
-    cell: Literal["lstm", "gru", "simple"] = "lstm"  # of a recurrent layer
+    recurrent: list[int] = []
+    """Units of each recurrent layer. It reads an image row by row, a window step by step. Only for `rnn`."""
+    cell: Literal["lstm", "gru", "simple"] = "lstm"
+    """The kind of recurrent layer."""
 
 
 def build(config: Rnn, start: Any, seed: int) -> Any:
