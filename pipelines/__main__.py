@@ -6,7 +6,8 @@ stage, and tells a failure in one paragraph on standard error (a traceback too, 
 
 Under `ratchet run` three variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal; the kind of
 an error and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run
-dies; the stage then ends too. RATCHET_WARM: where a process waits that has imported what the stage needs (warm.py).
+dies; the stage then ends too. RATCHET_WARM: where a process waits that has imported what the stage needs
+(process/fork_server.py).
 
 The stage is sealed: should a file that it depends on change before it has ended, it fails. So nothing that it depends
 on is imported here at the top.
@@ -23,7 +24,6 @@ from pathlib import Path
 from pipelines.process import fork_server, lifeline, seal
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
-STAGES = ("ingest", "validate", "clean", "check", "train", "evaluate")
 SECRETS = (  # variables that a run needs, and no stage: a model's own code, and what that starts, never sees them
     *("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY", "RATCHET_HOOK", "RATCHET_LEDGER_URL", "RATCHET_WEBHOOK"),
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME"),
@@ -54,16 +54,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> tuple[str, str]:
-    if len(arguments) == 2 and arguments[0] in STAGES and re.fullmatch(r"\w+", arguments[1]):
+    stages = seal.stages()
+    if len(arguments) == 2 and arguments[0] in stages and re.fullmatch(r"\w+", arguments[1]):
         return arguments[0], arguments[1]
     from pipelines.config.settings import check_name, nearest
     from pipelines.errors import RequestError
 
     if len(arguments) != 2:
         raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
-    if arguments[0] in STAGES:
+    if arguments[0] in stages:
         check_name(arguments[1])  # refuses it: no path is made of such a name, not even to look
-    raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], list(STAGES))}.")
+    raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], stages)}.")
 
 
 def _tell(error: Exception, log: str) -> int:
@@ -92,8 +93,8 @@ def _unforeseen(error: Exception) -> str:
 
 def anywhere(arguments: list[str]) -> int:
     """The stage in a child of a warm process, or in this one."""
-    kind = fork_server.KINDS.get(arguments[0] if arguments else "", "")
-    status = fork_server.ask(kind, "pipelines.__main__", arguments) if kind else None
+    known = bool(arguments) and arguments[0] in seal.stages()
+    status = fork_server.ask(arguments[0], "pipelines.__main__", arguments) if known else None
     return main(arguments) if status is None else status
 
 

@@ -26,6 +26,7 @@ from pipelines.config import settings, user_code
 from pipelines.config.rules import Rules
 from pipelines.config.settings import FORMAT, Data
 from pipelines.errors import ExpectationError
+from pipelines.stage import Stage
 from pipelines.table import expectations, id_sets, row_groups, rows
 from pipelines.table.expectations import Suite
 
@@ -51,6 +52,9 @@ class Check(Rules):
         if any(rule.level == "quarantine" for rule in self.rules):
             raise ValueError("a rule of level quarantine belongs to `validate`: here the splits are already made")
         return self
+
+
+STAGE = Stage("check", Check, after="clean", preload="rules", refuses_data=True, report="check.json")
 
 
 def run(model: str) -> None:

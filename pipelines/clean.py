@@ -28,6 +28,7 @@ from pydantic import Field, model_validator
 from pipelines.config import settings, user_code
 from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.errors import DataError
+from pipelines.stage import Stage
 from pipelines.table import id_sets, row_groups, rows, shuffled, windows
 
 SPLITS = ("train", "validation", "test")
@@ -93,6 +94,9 @@ class Clean(Section):
     """Whether rows that lack a feature are dropped. If they are kept, the model fills the gap."""
     split: Annotated[HashSplit | TimeSplit | GivenSplit, Field(discriminator="by")]
     """How the rows are divided into training, validation and test. A sequence is split by time."""
+
+
+STAGE = Stage("clean", Clean, after="validate", refuses_data=True)
 
 
 def run(model: str) -> None:

@@ -25,6 +25,7 @@ from pipelines.hardware import device
 from pipelines.hardware.device import Choice, Hardware
 from pipelines.model.metrics import Answers
 from pipelines.model.predictor import Predictor, check_manifest
+from pipelines.stage import Stage
 from pipelines.table import row_groups, rows
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
@@ -42,6 +43,9 @@ class Evaluate(Section):
     """The metrics of the test split. For a sequence `skill` is added."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where the predictions are computed."""
+
+
+STAGE = Stage("evaluate", Evaluate, after="train", preload="networks", numeric=True)
 
 
 def run(model: str) -> None:

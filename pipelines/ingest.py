@@ -20,6 +20,7 @@ from pipelines.config.settings import Data
 from pipelines.errors import DataError, IntegrityError
 from pipelines.readers import dates, images, sources, text_errors
 from pipelines.readers.dates import Dates
+from pipelines.stage import Stage
 from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]
@@ -62,6 +63,9 @@ class Ingest(Dates):
         except (LookupError, ValueError) as error:
             raise ValueError(f"{name!r} is not an encoding: write one such as utf-8 or latin-1") from error
         return name
+
+
+STAGE = Stage("ingest", Ingest, refuses_data=True)
 
 
 def run(model: str) -> None:

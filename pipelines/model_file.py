@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.check import Check
 from pipelines.clean import Clean, HashSplit
 from pipelines.config import settings, user_code
 from pipelines.config.rules import Rules
@@ -22,8 +21,8 @@ from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
 from pipelines.safety import regular_files
+from pipelines.stages import STAGES
 from pipelines.train import Train
-from pipelines.validate import Validate
 
 
 class Slice(Section):
@@ -121,12 +120,7 @@ class Schedule(Section):
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
-    "ingest": Ingest,
-    "validate": Validate,
-    "clean": Clean,
-    "check": Check,
-    "train": Train,
-    "evaluate": Evaluate,
+    **{name: stage.section for name, stage in STAGES.items() if stage.section},
     "promote": Promote,
     "schedule": Schedule,
 }

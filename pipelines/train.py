@@ -33,6 +33,7 @@ from pipelines.model import features, networks, objective, predictor, statistics
 from pipelines.model.networks import Network
 from pipelines.model.objective import Objective
 from pipelines.model.statistics import Fitted
+from pipelines.stage import Stage
 from pipelines.training import (
     accumulation,
     checkpoints,
@@ -73,6 +74,9 @@ class Train(Network, Objective, Hardware, Spread):
         if self.micro_batch and self.batch_size % self.micro_batch:
             raise ValueError(f"`micro_batch` {self.micro_batch} does not divide batch_size {self.batch_size}")
         return self
+
+
+STAGE = Stage("train", Train, after="check", preload="networks", numeric=True)
 
 
 def run(model: str) -> None:

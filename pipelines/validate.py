@@ -22,6 +22,7 @@ from pipelines.config import settings, user_code
 from pipelines.config.rules import Rule, Rules
 from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.errors import ExpectationError
+from pipelines.stage import Stage
 from pipelines.table import expectations, id_sets, profile, row_groups
 from pipelines.table.expectations import Suite
 from pipelines.table.profile import Profile
@@ -47,6 +48,9 @@ class Validate(Rules):
     """How far the data may move from the last good version. Without it drift is not checked."""
     quarantine_limit: float = Field(0.05, ge=0, le=1)
     """The largest share of rows that may be set aside."""
+
+
+STAGE = Stage("validate", Validate, after="ingest", preload="rules", refuses_data=True, report="validation.json")
 
 
 def run(model: str) -> None:

@@ -19,9 +19,9 @@ from flows.graph.pipeline import Graph
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.hardware import fingerprint
+from pipelines.stages import STAGES
 
 Entries = dict[str, Any]
-NUMERIC = ("train", "evaluate")  # the stages whose bytes depend on the machine
 
 
 def entries(project: Project, model: str) -> Entries:
@@ -133,7 +133,7 @@ def numeric_only(before: Entries, after: Entries) -> bool:
 
 
 def _comparable(found: Entries) -> Entries:
-    numeric = {out["path"] for name in found if _stage(name) in NUMERIC for out in found[name].get("outs", [])}
+    numeric = {out["path"] for name in found if is_numeric(_stage(name)) for out in found[name].get("outs", [])}
     return {
         name: {
             "cmd": entry["cmd"],
@@ -143,6 +143,11 @@ def _comparable(found: Entries) -> Entries:
         }
         for name, entry in found.items()
     }
+
+
+def is_numeric(stage: str) -> bool:
+    """Whether the bytes of what a stage makes depend on the machine. One that there was once may be gone."""
+    return stage in STAGES and STAGES[stage].numeric
 
 
 def _stage(name: str) -> str:

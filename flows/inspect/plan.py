@@ -9,6 +9,7 @@ from flows.graph import lockfile
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
 from flows.records import stage_times
+from flows.run import rhythm
 from pipelines import model_file
 from pipelines.errors import RatchetError
 
@@ -29,6 +30,7 @@ class Step:
 def plan(project: Project, model: str) -> dict[str, Any]:
     """What would happen to each stage. Raises RequestError for a model that there is not."""
     declared = model_file.check(model)
+    rhythm.check(model, declared.schedule)
     with Graph(project, model) as graph:
         try:
             news, failure = refresh.news(project, graph, declared), ""

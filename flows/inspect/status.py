@@ -14,6 +14,7 @@ from flows.records.champion_state import JUDGED, stand
 from flows.records.ledger import Ledger
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
+from flows.run import rhythm
 from flows.schedule import control
 from flows.servers import lifecycle, prefect_login
 from flows.tracking import mlflow_runs
@@ -72,7 +73,9 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
 def _declared(model: str) -> str:
     """The schedule of a model's YAML, in words; a file that cannot be read is said, and hides no other model."""
     try:
-        return settings.parse(model, "schedule", settings.read(model).get("schedule"), Schedule).words
+        rules = settings.parse(model, "schedule", settings.read(model).get("schedule"), Schedule)
+        rhythm.check(model, rules)
+        return rules.words
     except SettingsError as error:
         return f"not scheduled: {error}"
 

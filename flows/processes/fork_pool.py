@@ -13,21 +13,24 @@ from typing import IO
 
 from flows.project import environment, lifeline, scratch
 from flows.project.environment import Project
-from pipelines.__main__ import STAGES
 from pipelines.hardware import device
 from pipelines.hardware.device import Hardware
 from pipelines.model_file import Declaration
-from pipelines.process.fork_server import KINDS, VARIABLE
+from pipelines.process.fork_server import VARIABLE
+from pipelines.stages import STAGES
 
 
 class ForkPool:
     """Those of one run.
 
-    folder: of their sockets, each named after its kind.
+    folder: of their sockets, each named after its kind. A stage finds its own by a link with the stage's name.
     """
 
     def __init__(self, project: Project, folder: Path):
         self._project, self._folder = project, folder
+        for name, stage in STAGES.items():
+            if stage.preload:
+                (folder / name).symlink_to(stage.preload)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by kind
 
     def begin(self, stage: str, hardware: Hardware) -> None:
@@ -36,12 +39,12 @@ class ForkPool:
         On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
         to import too.
         """
-        kinds = dict.fromkeys(KINDS[name] for name in STAGES[STAGES.index(stage) :] if name in KINDS)
+        names = list(STAGES)
         with ExitStack() as stack:
             turn: IO[bytes] = stack.enter_context(open(os.devnull, "rb"))
-            for kind in kinds:
-                if kind not in self._processes:
-                    imported = stack.enter_context(self._start(kind, hardware, turn))
+            for one in (STAGES[name] for name in names[names.index(stage) :]):
+                if one.preload and one.preload not in self._processes:
+                    imported = stack.enter_context(self._start(one.preload, hardware, turn))
                     turn = imported if _cores() <= 2 else turn
 
     def _start(self, kind: str, hardware: Hardware, turn: IO[bytes]) -> IO[bytes]:
@@ -74,7 +77,7 @@ def first_stage(project: Project, declared: Declaration) -> str:
     """
     made, source = project.data(declared.model) / "metrics.json", project.root / declared.ingest.source
     if _any_younger([source, *source.glob("*"), *(project.root / "pipelines").rglob("*.py")], made):
-        return STAGES[0]
+        return next(iter(STAGES))
     return "train" if _any_younger([project.root / "models" / f"{declared.model}.yaml"], made) else ""
 
 

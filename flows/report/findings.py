@@ -8,11 +8,12 @@ from typing import Any, cast
 from flows.report import suggestions
 from pipelines.check import Check
 from pipelines.model_file import Declaration
+from pipelines.stages import STAGES
 from pipelines.table import expectations
 from pipelines.table.profile import Profile
 from pipelines.validate import Validate
 
-REPORTS = {"validate": "validation.json", "check": "check.json"}
+REPORTS = {name: stage.report for name, stage in STAGES.items() if stage.report}
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ from flows.run import due, remote_calls
 from flows.run.context import RunContext, RunRecord
 from flows.run.due import Case
 from pipelines import visible_text
-from pipelines.__main__ import STAGES
 from pipelines.errors import RatchetError, StageError, UnreachableError
+from pipelines.stages import STAGES
 
 DELAYS = [5.0, 20.0, 60.0, 180.0]  # seconds before a task is tried again because something was away
-OF_DATA = ("ingest", "validate", "clean", "check")  # the stages that refuse data
 REFUSALS = ("RequestError", "SettingsError", "DataError", "ExpectationError", "TrainingError")  # the same would happen
 
 step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was made; Prefect keeps times and states
@@ -153,7 +152,7 @@ def reproduce(
 def warm_up(run: RunContext, stage: str, inputs: str) -> None:
     """Let the libraries of this stage and the later ones be imported meanwhile, and MLflow, which begins to measure."""
     run.pool.begin(stage, run.declared.train)
-    if stage != STAGES[0]:  # until then nobody knows whether MLflow will be needed
+    if STAGES[stage].after:  # until then nobody knows whether MLflow will be needed
         run.meter.begin(run.project, run.model, inputs)
         if stage == "train":
             run.meter.train()

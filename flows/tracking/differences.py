@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from flows.graph.lockfile import NUMERIC, Entries
+from flows.graph.lockfile import Entries, is_numeric
 from pipelines.model.predictor import file_hash
 
 HARDWARE = ("processor", "machine", "instructions", "device", "cores")
@@ -49,7 +49,7 @@ def outputs(recorded: Entries, rebuilt: Entries) -> list[Output]:
 
 def only_numeric(found: list[Output]) -> bool:
     """Whether nothing differs but what depends on the last bits of arithmetic."""
-    return all(output.equal for output in found if output.stage not in NUMERIC)
+    return all(output.equal for output in found if not is_numeric(output.stage))
 
 
 def files(registered: Path, rebuilt: Path) -> list[str]:

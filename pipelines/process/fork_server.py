@@ -50,7 +50,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
     ),
 }
 LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
-KINDS = {"validate": "rules", "check": "rules", "train": "networks", "evaluate": "networks"}  # the others are quick
 BEGUN = b"+"  # a child's first word
 KILLED = 137  # the exit status of a child that could not give one
 AT_IMPORT = (
@@ -65,7 +64,9 @@ SIGNALS = (signal.SIGHUP, signal.SIGTERM)  # Ctrl-C reaches the whole process gr
 
 
 def ask(kind: str, module: str, arguments: list[str]) -> int | None:
-    """Run `python -m module arguments` in a child of the warm process of a kind; returns its exit status.
+    """Run `python -m module arguments` in a child of a warm process; returns its exit status.
+
+    kind: of that process, or the stage for which it is there.
 
     None if there is no such process.
     """

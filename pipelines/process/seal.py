@@ -13,6 +13,11 @@ PACKAGE = Path(__file__).parents[1]
 Signature = tuple[int, ...]
 
 
+def stages() -> list[str]:
+    """The modules that declare a stage, as their text says: none of them is imported."""
+    return sorted(path.stem for path in PACKAGE.glob("*.py") if "\nSTAGE = " in path.read_text(encoding="utf-8"))
+
+
 def modules(stage: str) -> list[Path]:
     """The stage's module, every module of the project that it imports, directly or not, inside functions too, and the
     packages that these lie in. Of a package that is imported by its own name, such as a folder of plug-ins, every

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from flows.project import environment
-from pipelines.__main__ import SECRETS, STAGES
+from pipelines.__main__ import SECRETS
+from pipelines.stages import STAGES
 from tests.support.world import PATIENCE, ROOT, pets
 
 

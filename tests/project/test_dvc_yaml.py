@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.__main__ import STAGES
 from pipelines.model_file import SECTIONS
 from pipelines.process import seal
+from pipelines.stages import STAGES
 from tests.support.world import ROOT
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
@@ -30,7 +30,7 @@ def paths(stage: str, key: str) -> list[str]:
 
 
 def test_the_stages_are_those_that_can_be_run():
-    assert tuple(DEFINITIONS) == STAGES
+    assert list(DEFINITIONS) == list(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -51,7 +51,7 @@ def test_a_stage_reads_what_it_names_and_what_an_earlier_stage_writes(stage):
     data = {path.removeprefix("data/${item}/") for path in paths(stage, "deps") if path.startswith("data/")}
     assert data == READS[stage]
     text = (ROOT / "pipelines" / f"{stage}.py").read_text()
-    earlier = STAGES[: STAGES.index(stage)]
+    earlier = list(STAGES)[: list(STAGES).index(stage)]
     written = {path for name in earlier for key in ("outs", "metrics", "plots") for path in paths(name, key)}
     assert {f"data/${{item}}/{name}" for name in data} <= written | {"data/${item}/pin.json"}
     for name in data - {"pin.json"}:

@@ -1,11 +1,14 @@
-"""A thing is added in one file: in a copy of the project a reader, a network and a metric are, and then used.
+"""A thing is added in one file: in a copy of the project one of each kind is, and then used.
 
-No file that was there is edited but the model's YAML.
+No file that was there is edited, but for the block of a stage in dvc.yaml.
 """
+
+import json
 
 import pytest
 
-from tests.support.clone import ROOT, clone, command
+from tests.support import golden
+from tests.support.clone import ROOT, answer, clone, command, git, ratchet
 
 ADDED = {
     "pipelines/readers/formats/pairs.py": '''
@@ -91,3 +94,73 @@ def test_a_reader_a_network_and_a_metric_are_used_once_their_files_are_there(ext
 def test_what_is_added_is_no_dependency_of_a_model_that_does_not_use_it(extended):
     assert not [name for name in ADDED if name in (extended / "dvc.yaml").read_text()]
     assert (extended / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+
+
+STAGE = '''
+"""Count: how many rows are there to train on?
+
+    python -m pipelines count diabetes
+"""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.stage import Stage
+
+STAGE = Stage("count", after="clean")
+
+
+def run(model):
+    folder = Path("data") / model
+    rows = pq.ParquetFile(folder / "train.parquet").metadata.num_rows
+    (folder / "count.json").write_text(json.dumps({"rows": rows}))
+'''
+BLOCK = """
+  count:
+    foreach: ${models}
+    do:
+      cmd: python -m pipelines count ${item}
+      deps:
+        - pipelines/count.py
+        - data/${item}/train.parquet
+      outs:
+        - data/${item}/count.json
+"""
+COMMAND = '''
+"""ratchet count: how many rows a model was trained on."""
+
+import json
+
+from flows.cli.answer import Debug, Json, Model, answer, command
+
+
+@command(900)
+def count(model: Model, as_json: Json = False, debug: Debug = False) -> None:
+    """Say how many rows a model was trained on."""
+    answer(lambda project: do_count(project, model), lambda found: f"{found['rows']} rows", as_json, debug)
+
+
+def do_count(project, model):
+    return json.loads((project.data(model) / "count.json").read_text())
+'''
+
+
+def test_a_stage_and_a_command_are_used_once_their_files_and_the_block_in_dvc_yaml_are_there(tmp_path):
+    """In a project in which everything else is done, and stays so."""
+    golden.three(tmp_path)
+    (tmp_path / "pipelines/count.py").write_text(STAGE.lstrip())
+    (tmp_path / "flows/cli/commands/count.py").write_text(COMMAND.lstrip())
+    with (tmp_path / "dvc.yaml").open("a") as file:
+        file.write(BLOCK)
+    git(tmp_path, "add", "pipelines", "flows", "dvc.yaml")
+    git(tmp_path, "commit", "-qm", "a stage and a command")
+    found = answer(tmp_path, "run", "diabetes")
+    states = {stage["name"]: stage["state"] for stage in found["stages"]}
+    assert list(states) == ["ingest", "validate", "clean", "check", "count", "train", "evaluate"]
+    assert states.pop("count") == "Ran"
+    assert set(states.values()) == {"Unchanged"}
+    assert found["decision"] == "unchanged"
+    rows = json.loads((tmp_path / "data/diabetes/count.json").read_text())["rows"]
+    assert ratchet(tmp_path, "count", "diabetes").stdout == f"{rows} rows\n"

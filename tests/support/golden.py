@@ -158,7 +158,9 @@ def _made(name: str) -> Iterator[Path]:
     """The folder of a finished project, while it is held: one worker makes it, and others wait. The answers are written
     last."""
     tree = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
-    place = Path(tempfile.gettempdir()) / f"ratchet-tests-{os.getuid()}-{tree}"
+    place = (
+        Path(tempfile.gettempdir()) / f"tests-of-ratchet-{os.getuid()}-{tree}"
+    )  # no scratch folder, which a run removes
     place.mkdir(mode=0o700, exist_ok=True)
     assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
     folder = place / f"{name}-{_key()}"

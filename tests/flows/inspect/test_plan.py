@@ -7,7 +7,7 @@ import pytest
 from dvc.repo import Repo
 
 from flows.inspect import plan
-from pipelines.__main__ import STAGES
+from pipelines.stages import STAGES
 from tests.support import golden
 from tests.support.clone import called, edit, git
 
@@ -82,7 +82,7 @@ def test_a_changed_parameter_is_told_with_both_values(project):
 def test_a_changed_module_is_named_by_the_first_stage_that_imports_it(project, path, first):
     (project / path).write_text((project / path).read_text() + "# a comment\n")
     found = planned(project)
-    assert states(found) == ["reuse"] * STAGES.index(first) + ["run"] * (6 - STAGES.index(first))
+    assert states(found) == ["reuse"] * list(STAGES).index(first) + ["run"] * (6 - list(STAGES).index(first))
     assert found[first]["reasons"] == [f"{path} changed"]
 
 

@@ -65,6 +65,7 @@ def serving(kind: str, path: str = str(ROOT)) -> Iterator[Server]:
     """path: where the server looks for modules. The folder is the system's own: a socket's address is short."""
     with tempfile.TemporaryDirectory(prefix="warm-") as name:
         pipe = Path(name) / "lifeline"
+        (Path(name) / "train").symlink_to(kind)  # as `ratchet run` leaves one for each stage
         os.mkfifo(pipe)
         lifeline = [os.open(pipe, os.O_RDWR)]
         environment = os.environ | device.variables(device.Hardware()) | {"TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -1,0 +1,23 @@
+"""Every stage, in the order in which they run. A new module with a STAGE is one more."""
+
+import importlib
+
+from pipelines.process import seal
+from pipelines.stage import Stage
+
+
+def found() -> dict[str, Stage]:
+    """Those that modules of `pipelines/` declare, by name. Raises ValueError if one comes after a stage that is not
+    there."""
+    waiting: dict[str, Stage] = {name: importlib.import_module(f"pipelines.{name}").STAGE for name in seal.stages()}
+    ordered: dict[str, Stage] = {}
+    while waiting:
+        ready = {name: one for name, one in waiting.items() if not one.after or one.after in ordered}
+        if not ready:
+            raise ValueError(f"there is no stage for {', '.join(waiting)} to come after")
+        ordered |= ready
+        waiting = {name: one for name, one in waiting.items() if name not in ready}
+    return ordered
+
+
+STAGES = found()

@@ -1,0 +1,39 @@
+"""Stages: their order is that of `after`, and none imports another."""
+
+import sys
+
+import pytest
+
+from pipelines import stages
+from pipelines.process import seal
+from pipelines.stage import Stage
+
+
+def test_each_runs_after_the_one_that_it_names():
+    names = list(stages.STAGES)
+    assert [one.after for one in stages.STAGES.values()] == ["", *names[:-1]]
+    assert all(name == one.name for name, one in stages.STAGES.items())
+
+
+@pytest.mark.parametrize("stage", stages.STAGES)
+def test_no_stage_imports_another_or_what_puts_them_together(stage):
+    imported = {path.stem for path in seal.modules(stage) if path.parent == seal.PACKAGE}
+    assert imported & {*stages.STAGES, "stages", "model_file"} == {stage}
+
+
+@pytest.mark.parametrize(("after", "order"), [("b", ["a", "b", "c"]), ("", ["a", "c", "b"])])
+def test_a_module_that_declares_one_is_one_more(after, order, tmp_path, monkeypatch):
+    declared = {"a": Stage("a"), "b": Stage("b", after="a"), "c": Stage("c", after=after)}
+    monkeypatch.setattr(seal, "PACKAGE", tmp_path)
+    for name, one in declared.items():
+        (tmp_path / f"{name}.py").write_text("\nSTAGE = here\n")
+        monkeypatch.setitem(sys.modules, f"pipelines.{name}", type("module", (), {"STAGE": one}))
+    assert list(stages.found()) == order
+
+
+def test_one_that_comes_after_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(seal, "PACKAGE", tmp_path)
+    (tmp_path / "x.py").write_text("\nSTAGE = here\n")
+    monkeypatch.setitem(sys.modules, "pipelines.x", type("module", (), {"STAGE": Stage("x", after="y")}))
+    with pytest.raises(ValueError, match="no stage for x to come after"):
+        stages.found()
