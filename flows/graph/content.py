@@ -9,7 +9,6 @@ So a run believes neither: it reads each file once, and again only if what the k
 import hashlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -28,6 +27,7 @@ from dvc_data.hashfile.state import StateBase
 from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.local import LocalFileSystem
 
+from flows.project import git
 from pipelines.process import seal
 from pipelines.process.seal import Signature
 
@@ -243,7 +243,6 @@ def _contradicted(repo: Any, stage: Any) -> bool:
 
 def _committed(root: str, stage: Any) -> Any:
     """The stage's entry in the dvc.lock of the commit that git is at, or None."""
-    done = subprocess.run(["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, text=True)
-    content = loads_yaml(done.stdout) if done.returncode == 0 else {}
-    entry = ((content or {}).get("stages") or {}).get(stage.addressing)
+    content = loads_yaml(git.ask(Path(root), "show", "HEAD:./dvc.lock")) or {}
+    entry = (content.get("stages") or {}).get(stage.addressing)
     return json.loads(json.dumps(entry))

@@ -6,10 +6,9 @@ run has written, is known from a list of hashes in the state folder, and from gi
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 
-from flows.project import whole_files
+from flows.project import git, whole_files
 from flows.project.environment import Project
 from pipelines.errors import IntegrityError
 from pipelines.readers import sources
@@ -42,13 +41,8 @@ def check(project: Project, model: str) -> None:
 
 def _in_git(project: Project, path: Path) -> bool:
     """Whether git's store has this very content."""
-    script = ["git", "hash-object", "--", str(path)]
-    try:
-        done = subprocess.run(script, cwd=project.root, capture_output=True, text=True)
-        there = ["git", "cat-file", "-e", done.stdout.strip()]
-        return done.returncode == 0 and subprocess.run(there, cwd=project.root, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
+    name = git.ask(project.root, "hash-object", "--", str(path))
+    return bool(name) and git.run(project.root, "cat-file", "-e", name).returncode == 0
 
 
 def _hash(path: Path) -> str:

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import untracked
-from flows.project import scratch
+from flows.project import git, scratch
 from flows.project.environment import Project
 from pipelines.errors import RatchetError
 from pipelines.hardware import fingerprint
@@ -36,20 +35,20 @@ def commit(project: Project) -> dict[str, str]:
     return {
         "mlflow.source.name": "ratchet run",
         "mlflow.source.git.commit": found,
-        "mlflow.source.git.branch": _git(project, "rev-parse", "--abbrev-ref", "HEAD"),
+        "mlflow.source.git.branch": git.ask(project.root, "rev-parse", "--abbrev-ref", "HEAD"),
         "mlflow.user": getpass.getuser(),
-        "ratchet.dirty": "true" if _git(project, "status", "--porcelain", "--", *DEFINING) else "false",
+        "ratchet.dirty": "true" if git.ask(project.root, "status", "--porcelain", "--", *DEFINING) else "false",
     }
 
 
 def head(project: Project) -> str:
     """The commit that the user's branch is at, or "" if there is none."""
-    return _git(project, "rev-parse", "-q", "--verify", "HEAD")
+    return git.ask(project.root, "rev-parse", "-q", "--verify", "HEAD")
 
 
 def tree(project: Project) -> str:
     """Write the files as they are now to git's store; returns the tree's hash, or "" outside of git."""
-    index = _git(project, "rev-parse", "--git-path", "index")
+    index = git.ask(project.root, "rev-parse", "--git-path", "index")
     if not index:
         return ""
     with _index() as variables:
@@ -67,7 +66,7 @@ def added(project: Project, tree: str) -> list[str]:
     parent = head(project)
     if not tree or not parent:
         return []
-    listed = _git(project, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", parent, tree)
+    listed = git.ask(project.root, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", parent, tree)
     return sorted(filter(None, listed.split("\0")))
 
 
@@ -85,10 +84,10 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
         _write(project, variables, "add", "--force", "--", *made)
         final = _write(project, variables, "write-tree")
     parent = head(project)
-    if parent and _git(project, "rev-parse", f"{parent}^{{tree}}") == final:
+    if parent and git.ask(project.root, "rev-parse", f"{parent}^{{tree}}") == final:
         made_by = parent
     else:
-        date = _git(project, "show", "-s", "--format=%cI", parent) if parent else "1970-01-01T00:00:00+00:00"
+        date = git.ask(project.root, "show", "-s", "--format=%cI", parent) if parent else "1970-01-01T00:00:00+00:00"
         dated = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
         parents = ["-p", parent] if parent else []
         message = f"The tree of a run of {model}"
@@ -105,7 +104,7 @@ def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
 
 def trees(project: Project, model: str) -> dict[str, str]:
     """The refs of the trees that are kept for a model, and the commit of each."""
-    listed = _git(project, "for-each-ref", "--format=%(refname) %(objectname)", f"refs/ratchet/{model}/")
+    listed = git.ask(project.root, "for-each-ref", "--format=%(refname) %(objectname)", f"refs/ratchet/{model}/")
     return dict(line.split() for line in listed.splitlines())
 
 
@@ -113,8 +112,8 @@ def forget(project: Project, ref: str, commit: str) -> None:
     """Delete a ref, if it still names this commit; git may then remove the tree. Raises RatchetError."""
     if trees(project, ref.split("/")[2]).get(ref) != commit:
         return
-    _git(project, "update-ref", "-d", ref, commit)
-    if _git(project, "rev-parse", "-q", "--verify", ref) == commit:
+    git.ask(project.root, "update-ref", "-d", ref, commit)
+    if git.ask(project.root, "rev-parse", "-q", "--verify", ref) == commit:
         raise RatchetError(f"git could not delete {ref}.", "Look at the repository with `git status`, and prune again.")
 
 
@@ -148,7 +147,7 @@ def _number(ref: str) -> int:
 
 def _refs(project: Project, model: str) -> dict[str, str]:
     """Commits kept for a model, and the ref of each."""
-    listed = _git(project, "for-each-ref", "--format=%(objectname) %(refname)", f"refs/ratchet/{model}/")
+    listed = git.ask(project.root, "for-each-ref", "--format=%(objectname) %(refname)", f"refs/ratchet/{model}/")
     return dict(reversed([line.split() for line in listed.splitlines()]))  # of two refs to one commit, the first
 
 
@@ -158,22 +157,10 @@ def _index() -> Iterator[dict[str, str]]:
         yield {"GIT_INDEX_FILE": str(folder / "index")}
 
 
-def _git(project: Project, *arguments: str) -> str:
-    """What git answers, or "" if it has no answer."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True, text=True)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
 def _write(project: Project, variables: dict[str, str], *arguments: str) -> str:
     """A command that must succeed. Raises RatchetError."""
-    environment = os.environ | variables
-    done = subprocess.run(["git", *arguments], cwd=project.root, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RatchetError(
-            f"git could not record the tree of this run: git {arguments[0]}: {done.stderr.strip()[:300]}.",
-            "Look at the repository with `git status`, and run again.",
-        )
-    return done.stdout.strip()
+    failed, advice = (
+        "git could not record the tree of this run",
+        "Look at the repository with `git status`, and run again.",
+    )
+    return git.do(project.root, *arguments, failed=failed, advice=advice, variables=variables)

@@ -5,10 +5,10 @@ runs. What git tracks a person has decided about, and goes in whatever it is.
 """
 
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from flows.project import git
 from flows.project.environment import Project
 from pipelines.config import settings
 from pipelines.errors import RequestError
@@ -64,9 +64,4 @@ def _defines(root: Path, name: str) -> bool:
 
 def _listed(project: Project) -> list[str]:
     """All that git neither tracks nor ignores; [] outside of git."""
-    command = ["git", "ls-files", "--others", "--exclude-standard", "-z"]
-    try:
-        done = subprocess.run(command, cwd=project.root, capture_output=True)
-    except FileNotFoundError:
-        return []
-    return list(filter(None, done.stdout.decode(errors="surrogateescape").split("\0"))) if not done.returncode else []
+    return list(filter(None, git.ask(project.root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")))

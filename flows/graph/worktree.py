@@ -6,16 +6,14 @@ of the data. A new commit of the declared branch becomes its second parent, and 
 the pins to whoever wants them.
 """
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 from flows.graph import pipeline
 from flows.graph.provenance import IDENTITY
-from flows.project import environment, locks, scratch
+from flows.project import environment, git, locks, scratch
 from flows.project.environment import Project
-from pipelines.errors import RatchetError, RequestError
+from pipelines.errors import RequestError
 
 BRANCH = "ratchet/schedule"
 OWN = ("dvc.lock", "data/*/pin.json", "data/*/source.dvc", "data/*/fingerprint.json")  # what runs write
@@ -28,7 +26,7 @@ def ensure(project: Project) -> Path:
     tree, tip = project.worktree, head(project)
     if not (tree / ".git").exists():
         _git(project.home, "worktree", "prune")
-        if not _try(project.home, "rev-parse", "-q", "--verify", f"refs/heads/{BRANCH}"):
+        if not git.ask(project.home, "rev-parse", "-q", "--verify", f"refs/heads/{BRANCH}"):
             _git(project.home, "branch", "--no-track", BRANCH, tip)
         _git(project.home, "worktree", "add", "--quiet", "--force", str(tree), BRANCH)
     pipeline.share(project, tree)
@@ -44,7 +42,7 @@ def declared(project: Project) -> str:
             f"RATCHET_BRANCH is {wanted[:80]!r}, which is no name of a branch.", "Name one that `git branch` lists."
         )
     for name in (wanted,) if wanted else USUAL:
-        if _try(project.home, "rev-parse", "-q", "--verify", f"{name}^{{commit}}"):
+        if git.ask(project.home, "rev-parse", "-q", "--verify", f"{name}^{{commit}}"):
             return name
     found = f"no branch {wanted!r}" if wanted else "neither a branch main nor master"
     raise RequestError(
@@ -60,7 +58,7 @@ def head(project: Project) -> str:
 
 def behind(project: Project) -> bool:
     """Whether the declared branch has commits that the worktree has not."""
-    return bool(_try(project.worktree, "rev-list", "-1", head(project), f"^{BRANCH}"))
+    return bool(git.ask(project.worktree, "rev-list", "-1", head(project), f"^{BRANCH}"))
 
 
 def update(project: Project) -> bool:
@@ -84,7 +82,7 @@ def commit(project: Project, model: str, what: str) -> str:
     with locks.hold(project, "worktree", "committing the data of a scheduled run"):
         paths = _own(project.root)
         _git(project.root, "add", "--force", "--", *paths)
-        if not _try(project.root, "status", "--porcelain", "--untracked-files=no", "--", *paths):
+        if not git.ask(project.root, "status", "--porcelain", "--untracked-files=no", "--", *paths):
             return ""
         unsigned = ("-c", "commit.gpgsign=false")
         _git(project.root, *unsigned, "commit", "--quiet", "--no-verify", "-m", f"{model}: {what}", "--", *paths)
@@ -116,20 +114,5 @@ def _own(tree: Path) -> list[str]:
 
 def _git(folder: Path, *arguments: str, variables: dict[str, str] | None = None) -> str:
     """A command that must succeed. Raises RatchetError."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=os.environ | IDENTITY | (variables or {}), capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RatchetError(
-            f"git {' '.join(arguments[:3])} failed in {folder}: {' '.join(done.stderr.split())[:300]}.",
-            "Look at it with `git status` and `git worktree list`, and try again.",
-        )
-    return done.stdout.strip()
-
-
-def _try(folder: Path, *arguments: str) -> str:
-    """What git answers, or "" if it has no answer."""
-    try:
-        return _git(folder, *arguments)
-    except (RatchetError, FileNotFoundError):
-        return ""
+    failed, advice = f"git failed in {folder}", "Look at it with `git status` and `git worktree list`, and try again."
+    return git.do(folder, *arguments, failed=failed, advice=advice, variables=IDENTITY | (variables or {}))

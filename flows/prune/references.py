@@ -6,10 +6,10 @@ wherever in it they stand, and what cannot be read is an error.
 
 import os
 import re
-import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from flows.project import git
 from flows.project.environment import Project
 from pipelines.errors import RatchetError
 
@@ -88,11 +88,7 @@ def _git(project: Project, *arguments: str) -> str:
     """What git answers; "" outside of a repository. Raises RatchetError if a repository cannot be read."""
     if not any((folder / ".git").exists() for folder in (project.root, *project.root.parents)):
         return ""
-    done = subprocess.run(["git", *arguments], cwd=project.root, capture_output=True)
-    if done.returncode:
-        told = " ".join(done.stderr.decode(errors="replace").split())[:300]
-        raise RatchetError(
-            f"git cannot tell which data are still needed: git {arguments[0]}: {told}.",
-            "No data were deleted. Look at the repository with `git fsck`, and prune again.",
-        )
-    return done.stdout.decode(errors="replace")
+    failed = "git cannot tell which data are still needed"
+    advice = "No data were deleted. Look at the repository with `git fsck`, and prune again."
+    found = git.do(project.root, *arguments, failed=failed, advice=advice)
+    return found.encode(errors="surrogateescape").decode(errors="replace")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from flows.graph import pipeline
-from flows.project import lifeline
+from flows.project import git, lifeline
 from flows.project.environment import Project
 from flows.report.progress import Progress
 from pipelines.errors import IntegrityError, RequestError
@@ -79,24 +79,23 @@ def clone(project: Project, commit: str, folder: Path) -> None:
     if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", commit):  # an argument of git's, read from a tag in MLflow
         raise RequestError(f"The version's tag ratchet.commit is {commit[:80]!r}, which is no commit.", "Restore it.")
     quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]
-    if _git("-C", str(project.root), "cat-file", "-e", f"{commit}^{{commit}}"):
+    if git.run(project.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode:
         raise RequestError(
             f"The recorded commit {commit[:12]} is not in this clone.", f"Fetch it and verify again: {FETCH}"
         )
-    _git("init", "--quiet", str(folder))
     source = ["-c", "uploadpack.allowAnySHA1InWant=true", "fetch", "--quiet", "--depth=1", f"file://{project.root}"]
-    wrong = _git("-C", str(folder), *quiet, *source, commit)
-    if wrong := wrong or _git("-C", str(folder), *quiet, "checkout", "--quiet", "--detach", commit):
-        raise IntegrityError(
-            f"The recorded commit {commit[:12]} cannot be read from git: {' '.join(wrong.split())[:300]}.",
-            "Its objects may have been changed: `git fsck` names them. Bring them back from a remote or a backup.",
-        )
-
-
-def _git(*arguments: str) -> str:
-    """Run it; returns why it failed, or "" if it has not."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    return "" if done.returncode == 0 else done.stderr or f"git {arguments[-1]} failed"
+    folder.mkdir(parents=True, exist_ok=True)
+    for command in (
+        ["init", "--quiet"],
+        [*quiet, *source, commit],
+        [*quiet, "checkout", "--quiet", "--detach", commit],
+    ):
+        done = git.run(folder, *command)
+        if done.returncode:
+            raise IntegrityError(
+                f"The recorded commit {commit[:12]} cannot be read from git: {git.reason(done)}.",
+                "Its objects may have been changed: `git fsck` names them. Bring them back from a remote or a backup.",
+            )
 
 
 def interpreter(folder: Path, recreate: bool, shown: Progress) -> Path:
