@@ -25,8 +25,8 @@ from pipelines import visible_text
 from pipelines.config import settings, user_code
 from pipelines.config.rules import Rules
 from pipelines.config.settings import FORMAT, Data
+from pipelines.config.stage import Stage
 from pipelines.errors import ExpectationError
-from pipelines.stage import Stage
 from pipelines.table import expectations, id_sets, row_groups, rows
 from pipelines.table.expectations import Suite
 

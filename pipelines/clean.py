@@ -27,8 +27,8 @@ from pydantic import Field, model_validator
 
 from pipelines.config import settings, user_code
 from pipelines.config.settings import FORMAT, Data, Section
+from pipelines.config.stage import Stage
 from pipelines.errors import DataError
-from pipelines.stage import Stage
 from pipelines.table import id_sets, row_groups, rows, shuffled, windows
 
 SPLITS = ("train", "validation", "test")

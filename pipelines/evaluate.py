@@ -20,12 +20,12 @@ from pydantic import Field
 from pipelines import visible_text
 from pipelines.config import settings
 from pipelines.config.settings import FORMAT, Data, Section
+from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.hardware import device
 from pipelines.hardware.device import Choice, Hardware
 from pipelines.model.metrics import Answers
 from pipelines.model.predictor import Predictor, check_manifest
-from pipelines.stage import Stage
 from pipelines.table import row_groups, rows
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand

@@ -17,10 +17,10 @@ from pydantic import Field, field_validator
 from pipelines import visible_text
 from pipelines.config import settings
 from pipelines.config.settings import Data
+from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
 from pipelines.readers import dates, images, sources, text_errors
 from pipelines.readers.dates import Dates
-from pipelines.stage import Stage
 from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]

@@ -2,8 +2,8 @@
 
 import importlib
 
+from pipelines.config.stage import Stage
 from pipelines.process import seal
-from pipelines.stage import Stage
 
 
 def found() -> dict[str, Stage]:

@@ -25,6 +25,7 @@ from pydantic import Field, model_validator
 from pipelines import visible_text
 from pipelines.config import settings, user_code
 from pipelines.config.settings import FORMAT, Data
+from pipelines.config.stage import Stage
 from pipelines.distributed import ray_launch
 from pipelines.errors import TrainingError
 from pipelines.hardware import device
@@ -33,7 +34,6 @@ from pipelines.model import features, networks, objective, predictor, statistics
 from pipelines.model.networks import Network
 from pipelines.model.objective import Objective
 from pipelines.model.statistics import Fitted
-from pipelines.stage import Stage
 from pipelines.training import (
     accumulation,
     checkpoints,

@@ -21,8 +21,8 @@ from pipelines import visible_text
 from pipelines.config import settings, user_code
 from pipelines.config.rules import Rule, Rules
 from pipelines.config.settings import FORMAT, Data, Section
+from pipelines.config.stage import Stage
 from pipelines.errors import ExpectationError
-from pipelines.stage import Stage
 from pipelines.table import expectations, id_sets, profile, row_groups
 from pipelines.table.expectations import Suite
 from pipelines.table.profile import Profile

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from pipelines import stages
+from pipelines.config.stage import Stage
 from pipelines.process import seal
-from pipelines.stage import Stage
 
 
 def test_each_runs_after_the_one_that_it_names():

@@ -107,7 +107,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.stage import Stage
+from pipelines.config.stage import Stage
 
 STAGE = Stage("count", after="clean")
 
