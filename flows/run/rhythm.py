@@ -3,10 +3,9 @@
 Prefect is imported inside the functions, since it takes a second: a model without a schedule needs none of it.
 """
 
-import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)  # of intervals: the same from one start of the scheduler to the next
 
 
-def rhythm(rules: Schedule) -> "SCHEDULE_TYPES | None":
+def of(rules: Schedule) -> "SCHEDULE_TYPES | None":
     """When ticks come, as Prefect has it; None for never. Raises ValueError or TypeError if Prefect refuses it."""
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
@@ -37,11 +36,11 @@ def check(model: str, rules: Schedule) -> None:
     if not rules.has_rhythm:
         return
     try:
-        rhythm(rules)
+        found = of(rules)
         if rules.cron is not None:
             _check_cron(rules)
         elif rules.rrule is not None:
-            _check_rule(rules)
+            _check_rule(rules.rrule, found)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{settings.FOLDER / model}.yaml: schedule: {_reason(error)}.", "Correct the file and run again."
@@ -51,26 +50,24 @@ def check(model: str, rules: Schedule) -> None:
 def _check_cron(rules: Schedule) -> None:
     """Raises ValueError if no tick ever comes, as on February 31."""
     from prefect.server.schemas.schedules import CronSchedule
+    from prefect.utilities.asyncutils import run_coro_as_sync  # also inside a loop: the scheduler's
 
     found = CronSchedule(cron=str(rules.cron), timezone=rules.timezone)
     try:
-        asyncio.run(found.get_dates(n=1))
+        run_coro_as_sync(found.get_dates(n=1))
     except ValueError as error:
         raise ValueError(f"cron: {rules.cron!r} never comes") from error
 
 
-def _check_rule(rules: Schedule) -> None:
+def _check_rule(text: str, found: Any) -> None:
     """Raises ValueError for a rule with which the search for its next tick would fail or never end.
 
-    No tick is computed: a rule by the second would be counted from 2020 on.
+    found: the same as Prefect's schedule. No tick is computed: a rule by the second would be counted from 2020 on.
     """
-    from prefect.client.schemas.schedules import RRuleSchedule
-
-    text = str(rules.rrule)
     if any(int(number) < 1 for number in re.findall(r"INTERVAL=([^;\s]+)", text, re.IGNORECASE)):
         raise ValueError(f"rrule: {text!r}: INTERVAL is at least 1")
     try:
-        RRuleSchedule(rrule=text, timezone=rules.timezone).to_rrule()
+        found.to_rrule()
     except ValueError as error:
         raise ValueError(f"rrule: {text!r}: write UNTIL in the schedule's own timezone, without Z: {error}") from error
 

@@ -47,7 +47,7 @@ COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick stands
 
 async def deployment(project: Project, model: str, rules: model_file.Schedule) -> RunnerDeployment:
     """One model's: its schedule, its form, and the event that starts it."""
-    found = rhythm.rhythm(rules)
+    found = rhythm.of(rules)
     event = DeploymentEventTrigger(
         name=f"{model}: new data",
         expect={trigger.CHANGED},

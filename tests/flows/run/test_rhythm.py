@@ -1,5 +1,6 @@
 """A model's schedule: what Prefect can follow is taken, everything else is refused in one paragraph."""
 
+import asyncio
 import re
 
 import pytest
@@ -24,6 +25,15 @@ from pipelines.model_file import Schedule
 )
 def test_a_schedule_that_prefect_follows_is_taken(rules):
     rhythm.check("pets", Schedule.model_validate(rules))
+
+
+def test_the_scheduler_checks_inside_its_loop():
+    async def checks(cron: str) -> None:
+        rhythm.check("pets", Schedule(cron=cron))
+
+    asyncio.run(checks("0 5 * * 1"))
+    with pytest.raises(SettingsError, match="never comes"):
+        asyncio.run(checks("0 0 31 2 *"))
 
 
 @pytest.mark.parametrize(
