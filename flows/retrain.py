@@ -38,7 +38,6 @@ from pipelines import visible_text
 from pipelines.config import settings
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError, UnreachableError
 from pipelines.process import seal
-from pipelines.stages import STAGES
 
 KEPT_LOGS = 200  # of runs
 STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
@@ -205,11 +204,7 @@ def _make(
             prefect_artifacts.data(project, model, refreshed.message or "")
             if record.live:
                 run.mlflow.call(remote_calls.end, project, model, "FAILED")
-        if (
-            isinstance(error, StageError)
-            and STAGES[error.stage.partition("@")[0]].refuses_data
-            and tasks.refusal(error)
-        ):
+        if isinstance(error, StageError) and tasks.refuses_data(error):
             data_report.refused(run, record, tags, error)
             refresh.restore(graph, saved)
         raise

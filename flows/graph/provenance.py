@@ -159,8 +159,6 @@ def _index() -> Iterator[dict[str, str]]:
 
 def _write(project: Project, variables: dict[str, str], *arguments: str) -> str:
     """A command that must succeed. Raises RatchetError."""
-    failed, advice = (
-        "git could not record the tree of this run",
-        "Look at the repository with `git status`, and run again.",
-    )
+    failed = "git could not record the tree of this run"
+    advice = "Look at the repository with `git status`, and run again."
     return git.do(project.root, *arguments, failed=failed, advice=advice, variables=variables)

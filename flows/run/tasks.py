@@ -51,6 +51,12 @@ def refusal(error: BaseException) -> bool:
     return isinstance(error, RatchetError) and kind in REFUSALS
 
 
+def refuses_data(error: BaseException) -> bool:
+    """Whether a stage has refused the data. A stage of dvc.yaml that is none of `pipelines/` refuses none."""
+    stage = STAGES.get(error.stage.partition("@")[0]) if isinstance(error, StageError) else None
+    return stage is not None and stage.refuses_data and refusal(error)
+
+
 def persistent(work: Task[Any, Any], run: RunContext) -> Task[Any, Any]:
     """The task, tried again with growing delays while something is away. A person at a terminal is told at once."""
     if run.request.by_hand:

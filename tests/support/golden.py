@@ -158,9 +158,8 @@ def _made(name: str) -> Iterator[Path]:
     """The folder of a finished project, while it is held: one worker makes it, and others wait. The answers are written
     last."""
     tree = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
-    place = (
-        Path(tempfile.gettempdir()) / f"tests-of-ratchet-{os.getuid()}-{tree}"
-    )  # no scratch folder, which a run removes
+    # not named as a scratch folder: a run removes those whose process is gone
+    place = Path(tempfile.gettempdir()) / f"tests-of-ratchet-{os.getuid()}-{tree}"
     place.mkdir(mode=0o700, exist_ok=True)
     assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
     folder = place / f"{name}-{_key()}"

@@ -1,6 +1,9 @@
 """Warm processes of a run: begun for what may have to run, in turn where cores are few."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +11,9 @@ from flows.processes import fork_pool
 from flows.project.environment import Project
 from pipelines import model_file
 from pipelines.hardware.device import Hardware
-from tests.support.world import PATIENCE, ROOT, pets, until
+from pipelines.process.fork_server import VARIABLE
+from pipelines.stages import STAGES
+from tests.support.world import PATIENCE, ROOT, nothings, pets, until
 
 FAKE = """
 import os, time
@@ -85,3 +90,16 @@ def test_a_later_stage_begins_only_what_is_asked_for_from_there_on(project, monk
         assert list(shared._processes) == ["networks"]
         process = shared._processes["networks"]
     assert process.poll() is not None
+
+
+@pytest.mark.parametrize("stage", ["check", "evaluate"])
+def test_a_stage_is_a_child_of_the_process_that_has_imported_for_it(project, tmp_path, monkeypatch, stage):
+    nothings(tmp_path / "fakes")
+    (tmp_path / "fakes/asked.py").write_text("import os; print(os.getppid())")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fakes'}:{ROOT}")
+    command = [sys.executable, "-m", "pipelines.process.fork_server", "run", stage, "asked"]
+    with fork_pool.opened(project) as shared:
+        shared.begin(stage, Hardware())
+        process = shared._processes[STAGES[stage].preload]
+        until(lambda: process.poll() is None and list(Path(os.environ[VARIABLE]).glob(STAGES[stage].preload)))
+        assert int(subprocess.run(command, capture_output=True, text=True).stdout) == process.pid

@@ -19,3 +19,4 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         whole_files.write(path, "\udce9")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
