@@ -29,7 +29,7 @@ from flows.records.outputs import Published, StageOutputs
 from flows.report import failure_page, prefect_artifacts
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
-from flows.run import context, data_report, notify, remote_calls, tasks, trigger
+from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
 from flows.run.context import RunContext, RunRecord
 from flows.run.tasks import StageResult
 from flows.run.trigger import RunRequest
@@ -64,6 +64,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         try:
             stack.enter_context(locks.hold(project, f"model-{model}", f"retraining of {model}", wait=False))
             declared = context.checked(project, model)
+            rhythm.check(model, declared.schedule)
         except BusyError as error:
             return _busy(project, model, request, error)
         except RatchetError as error:

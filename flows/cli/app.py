@@ -5,6 +5,8 @@ status: 0 it did what was asked (a rejected candidate included), 1 it failed, 2 
 one paragraph on standard error; a traceback only with --debug.
 """
 
+import atexit
+import gc
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -36,4 +38,5 @@ for _one in found():
 
 def main() -> None:
     """Run the command that the command line names."""
+    atexit.register(gc.freeze)  # or else the collector goes through all objects at the end: half a second after a run
     app()

@@ -11,7 +11,7 @@ from flows.project import lifeline, preflight
 from flows.project.environment import Project
 from flows.records.attempts import Tick
 from flows.report.progress import Progress
-from flows.run import remote_calls, rhythm
+from flows.run import remote_calls
 from flows.run.meter import Meter
 from flows.run.trigger import RunRequest
 from flows.tracking import mlflow_process
@@ -77,7 +77,6 @@ def checked(project: Project, model: str) -> Declaration:
     Raises SettingsError, RequestError or ShortageError, before any lock, server or stage.
     """
     declared = model_file.check(model)
-    rhythm.check(model, declared.schedule)
     gpus.require(declared.train.device)
     gpus.require(declared.evaluate.device, key="evaluate.device")
     preflight.check(project, model)

@@ -42,7 +42,7 @@ def do_run(
     from flows.cli import flow_session
     from flows.graph import model_list
     from flows.processes import fork_pool
-    from flows.run import context
+    from flows.run import context, rhythm
 
     declared = context.checked(project, model)
     shown = flow_session.watched(quiet)
@@ -58,6 +58,7 @@ def do_run(
             opened.pool.begin(stage, declared.train)
         else:
             opened.mlflow.begin()
+        rhythm.check(model, declared.schedule)  # it imports Prefect, while those import what they need
         stack.enter_context(flow_session.server(project, shown))
         return _retrain(opened) | {"next": _next(project)}
 
