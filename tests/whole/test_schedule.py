@@ -24,7 +24,8 @@ from flows.project.environment import Project
 from flows.records import attempts, ledger
 from flows.records.attempts import Tick
 from flows.records.champion_state import stand
-from flows.run.rhythm import ANCHOR, rhythm
+from flows.run import rhythm
+from flows.run.rhythm import ANCHOR
 from pipelines.model_file import Schedule
 from pipelines.readers import sources
 from tests.support.clone import answer, clone, edit, git, prefect, ratchet
@@ -44,19 +45,19 @@ EVERY = 6  # seconds
     ],
 )
 def test_each_kind_of_schedule_is_prefects(rules, expected):
-    found = rhythm(Schedule.model_validate(rules))
+    found = rhythm.of(Schedule.model_validate(rules))
     assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_a_model_without_a_schedule_has_none():
-    assert rhythm(Schedule.model_validate({})) is None
+    assert rhythm.of(Schedule.model_validate({})) is None
 
 
 @pytest.mark.parametrize("cron", ["30 2 * * *", "0 2 * * *", "0 3 * * *", "0 0 * * *"])
 @pytest.mark.parametrize("first", [datetime(2027, 3, 26, tzinfo=BERLIN), datetime(2027, 10, 29, tzinfo=BERLIN)])
 def test_a_day_of_23_or_25_hours_has_one_run(cron, first):
     """In March the clock leaves out the hour from 2 to 3, in October it shows it twice."""
-    found = rhythm(Schedule.model_validate({"cron": cron, "timezone": "Europe/Berlin"}))
+    found = rhythm.of(Schedule.model_validate({"cron": cron, "timezone": "Europe/Berlin"}))
     dates = asyncio.run(CronSchedule(cron=found.cron, timezone=found.timezone).get_dates(n=6, start=first))
     days = [(first + timedelta(days=day)).date() for day in range(6)]
     assert [date.astimezone(BERLIN).date() for date in dates] == days
