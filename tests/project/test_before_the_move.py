@@ -30,7 +30,7 @@ def test_a_champion_of_before_is_verified_asked_compared_and_rolled_back_to_and_
     git(folder, "commit", "-qam", "a longer training")
     answer(folder, "run", "diabetes")
     answer(folder, "promote", "diabetes", "2", "--reason", "to have two")
-    git(folder, "checkout", "-q", "main")
+    git(folder, "checkout", "-q", "-f", "main")  # dvc.lock too is as main has it
 
     assert answer(folder, "history", "diabetes")["decisions"]
     assert answer(folder, "verify", "diabetes", "--version", "1")["identical"]
