@@ -32,8 +32,8 @@ def test_a_champion_of_before_is_verified_asked_compared_and_rolled_back_to_and_
     answer(folder, "promote", "diabetes", "2", "--reason", "to have two")
     git(folder, "checkout", "-q", "-f", "main")  # dvc.lock too is as main has it
 
-    assert answer(folder, "history", "diabetes")["decisions"]
-    assert answer(folder, "verify", "diabetes", "--version", "1")["identical"]
+    assert answer(folder, "history", "diabetes")["lines"]
+    assert answer(folder, "verify", "diabetes", "--version", "1")["verdict"] == "identical"
     rows = "data/diabetes/test.parquet"
     assert answer(folder, "predict", "diabetes", rows, str(tmp_path / "answers.csv"))["version"] == 2
     assert answer(folder, "compare", "diabetes", "1", "2")["metrics"]
