@@ -20,6 +20,7 @@ from flows.report import findings, prefect_artifacts, progress
 from flows.run import due, remote_calls
 from flows.run.context import RunContext, RunRecord
 from flows.run.due import Case
+from flows.run.live_epochs import LiveEpochs
 from pipelines import visible_text
 from pipelines.errors import RatchetError, StageError, UnreachableError
 from pipelines.stages import STAGES
@@ -212,8 +213,12 @@ def timed(
 def _watcher(
     run: RunContext, inputs: str, tags: dict[str, str], record: RunRecord
 ) -> Callable[[list[epochs.Epoch]], None]:
-    """Shows each epoch, and forwards it to MLflow while the stage trains."""
+    """Shows each epoch, and sends it to MLflow while the stage trains."""
     total = run.declared.train.epochs
+    declared = run.declared.raw
+    live = LiveEpochs(
+        lambda found: run.mlflow.send(remote_calls.forward, run.project, declared, run.model, inputs, tags, found)
+    )
     bar = prefect_artifacts.Bar(run.model)
     here = contextvars.copy_context()  # by which Prefect knows the task, in the thread that watches
 
@@ -221,7 +226,7 @@ def _watcher(
         record.live = True
         found = throughput.beside(seen, run.project.data(run.model) / "pace.csv")
         run.shown.detail(", ".join(filter(None, [progress.told(found[-1], total), throughput.words(found[-1])])))
-        run.mlflow.send(remote_calls.forward, run.project, run.declared.raw, run.model, inputs, tags, found)
+        live.add(found)
         here.run(bar.move, found[-1], total)
 
     return report

@@ -75,8 +75,8 @@ def causes(
     moved = sorted(path for path in before if path in after and before[path] != after[path])
     asked = [name for name in recorded if name in rebuilt and _asked(recorded[name]) != _asked(rebuilt[name])]
     found = {
-        "code": [path for path in moved if path.endswith(".py")],
-        "data": [path for path in moved if not path.endswith(".py")],
+        "code": [path for path in moved if _is_code(path)],
+        "data": [path for path in moved if not _is_code(path)],
         "settings": [f"those of {name}" for name in asked],
         "hardware": [_told(key, machine, present) for key in HARDWARE if machine.get(key) != present.get(key)],
         "threads": [_told("hardware", machine, present)] if machine["hardware"] != present["hardware"] else [],
@@ -89,6 +89,11 @@ def causes(
 def _read(entries: Entries, made: set[str]) -> dict[str, str]:
     deps = [dep for entry in entries.values() for dep in entry.get("deps", [])]
     return {dep["path"]: dep["md5"] for dep in deps if dep["path"] not in made}
+
+
+def _is_code(path: str) -> bool:
+    """Whether a dependency is a module or, since dvc.yaml lists whole packages too, a folder of them."""
+    return path.endswith(".py") or path.startswith("pipelines/")
 
 
 def _asked(entry: dict[str, Any]) -> Any:

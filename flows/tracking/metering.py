@@ -1,7 +1,7 @@
 """The energy of a run's stages and the machine while it trains, in the process that has MLflow.
 
-That process serves one run and does one thing after the other, and nothing is handed from call to call there: so what
-is measured now is a variable of this module, the only one of its kind.
+That process serves one run, does one thing after the other, and its pool hands nothing from call to call: so what is
+measured now is a variable of this module, the only one of its kind (tests/project/test_imports.py).
 All of it is in threads that end with the process. Whatever fails here costs a figure and never a run.
 """
 

@@ -74,10 +74,11 @@ class MlflowProcess:
             raise UnreachableError(DIED, "Run again: the stages are done and kept.") from error
         return answer
 
-    def send(self, work: Callable[P, Any], *arguments: P.args, **named: P.kwargs) -> None:
-        """Run it without waiting; nobody learns of its failure."""
-        with suppress(BrokenProcessPool):  # the next call tells
-            self._submit(_call, self._project, work, arguments, named)
+    def send(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> "Future[R] | None":
+        """Run it without waiting. Its failure is in what this returns; None if the process has died."""
+        with suppress(BrokenProcessPool):  # the next call raises it
+            return self._submit(_call, self._project, work, arguments, named)
+        return None
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import hashlib
 import json
 import posixpath
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,11 +39,7 @@ from pipelines.safety import shortage
 MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
 KEY, LONGEST_KEY = r"\w.\- :/", 250  # of a parameter: the characters that MLflow takes, and how many of them
-SILENCE = 120.0  # seconds after a failed `forward` in which nothing is sent
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
-
-
-_silent_until = 0.0  # by time.monotonic: of this process, after a failure of `forward`
 
 
 def client(project: Project) -> MlflowClient:
@@ -229,23 +224,14 @@ def forward(
     tags: dict[str, str],
     found: list[epochs.Epoch],
 ) -> None:
-    """Log epochs while a stage trains. What cannot be sent now is sent by publishing: training never waits or fails.
-
-    After a failure nothing is sent for a while: what waits for a store that hangs, publishing would have to wait for.
-    """
-    global _silent_until
-    if time.monotonic() < _silent_until:
+    """Log epochs while a stage trains. What is not logged now, publishing logs (flows/run/live_epochs.py)."""
+    store = client(project)
+    place = experiment(project, store, model)
+    if find(store, place, inputs_hash=inputs_hash, published="true"):
         return
-    try:
-        store = client(project)
-        place = experiment(project, store, model)
-        if find(store, place, inputs_hash=inputs_hash, published="true"):
-            return
-        run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash), project.clone).info.run_id
-        store.log_batch(run_id, tags=[RunTag(key, visible_text.line(value)) for key, value in tags.items()])
-        log_epochs(store, run_id, found)
-    except Exception:
-        _silent_until = time.monotonic() + SILENCE
+    run_id = take_up(store, place, inputs_hash, title(declared, inputs_hash), project.clone).info.run_id
+    store.log_batch(run_id, tags=[RunTag(key, visible_text.line(value)) for key, value in tags.items()])
+    log_epochs(store, run_id, found)
 
 
 @contextmanager

@@ -6,10 +6,12 @@ of the project at its top: it is the first to be loaded, and signs the modules b
 """
 
 import ast
+import zlib
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
+BYTE_CODE = "__pycache__"
 Signature = tuple[int, ...]
 
 
@@ -31,21 +33,42 @@ def modules(stage: str) -> list[Path]:
     return sorted(found)
 
 
-def _imported(path: Path) -> set[Path]:
+def dependencies(stage: str) -> list[Path]:
+    """What dvc.yaml lists of a stage's code: its modules, and one folder in place of a package that it imports whole.
+
+    Plug-ins are listed file by file: a new one must not run the stages of models that do not use it.
+    """
+    found = set(modules(stage))
+    plugged = {folder for path in found for folder in _plugged(_names(path))}
+    for package in {path.parent for path in found} - {PACKAGE}:
+        files = {*package.rglob("*.py")}
+        if files <= found and not any(folder.is_relative_to(package) for folder in plugged):
+            found = {package} | (found - files)
+    return sorted(found)
+
+
+def _names(path: Path) -> set[str]:
+    """Whatever a module imports, by its dotted name; of `from a import b` both a and a.b."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {file for name in names for file in _files_of(name)} | _whole(names)
+    return names
 
 
-def _whole(names: set[str]) -> set[Path]:
-    """Every file of the packages that are imported by their own names, and not only for a module in them."""
+def _imported(path: Path) -> set[Path]:
+    names = _names(path)
+    plugins = {file for folder in _plugged(names) for file in folder.rglob("*.py")}
+    return {file for name in names for file in _files_of(name)} | plugins
+
+
+def _plugged(names: set[str]) -> list[Path]:
+    """The folders of plug-ins: packages that are imported by their own names, and not only for a module in them."""
     inside = {name.rpartition(".")[0] for name in names}
     folders = [PACKAGE.joinpath(*name.split(".")[1:]) for name in names - inside if name.startswith(f"{PACKAGE.name}.")]
-    return {file for folder in folders if (folder / "__init__.py").is_file() for file in folder.rglob("*.py")}
+    return [folder for folder in folders if (folder / "__init__.py").is_file()]
 
 
 def _files_of(name: str) -> set[Path]:
@@ -66,9 +89,12 @@ def files(stage: str, model: str) -> dict[str, Path]:
 
 
 def signature(path: Path) -> Signature | None:
-    """None if there is no such file."""
+    """None if there is no such file. Of a folder of code the names in it, since Python writes byte code there."""
     try:
         about = path.stat()
+        if path.is_relative_to(PACKAGE) and path.is_dir():
+            names = sorted(entry.name for entry in path.iterdir() if entry.name != BYTE_CODE)
+            return about.st_dev, about.st_ino, zlib.crc32("/".join(names).encode())
     except (FileNotFoundError, NotADirectoryError):
         return None
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
@@ -80,7 +106,8 @@ def sign(paths: list[Path]) -> dict[Path, Signature | None]:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    """A folder and what is below it, but for byte code."""
+    return [path, *sorted(file for file in path.rglob("*") if BYTE_CODE not in file.parts)] if path.is_dir() else [path]
 
 
 def changed(before: dict[Path, Signature | None]) -> list[Path]:

@@ -40,10 +40,26 @@ def test_the_command_of_a_stage_names_it_and_the_model(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_the_modules_that_it_imports_and_on_no_other(stage):
-    """A plug-in is listed by its own file, so that one more leaves the models without it as they are."""
-    modules = [path for path in paths(stage, "deps") if path.startswith("pipelines/")]
-    assert modules == [str(path.relative_to(ROOT)) for path in seal.modules(stage)]
+def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage):
+    code = [path for path in paths(stage, "deps") if path.startswith("pipelines/")]
+    assert code == [str(path.relative_to(ROOT)) for path in seal.dependencies(stage)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_package_is_listed_as_a_folder_only_where_the_stage_imports_every_file_of_it(stage):
+    """And a plug-in by its own file, so that one more leaves the models without it as they are."""
+    modules = set(seal.modules(stage))
+    folders = [ROOT / path for path in paths(stage, "deps") if (ROOT / path).is_dir() and path.startswith("pipelines/")]
+    listed = {file for folder in folders for file in folder.rglob("*.py")}
+    assert listed <= modules
+    assert not [file for file in listed if file.parent.name in {"architectures", "scores", "formats"}]
+    assert listed or stage != "train"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_data_that_a_stage_reads_are_listed_before_its_code(stage):
+    kinds = [path.startswith("data/") for path in paths(stage, "deps")]
+    assert kinds == sorted(kinds, reverse=True)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -33,6 +33,17 @@ def test_a_stage_imports_a_heavy_library_inside_functions(path):
     assert [package for package, inside in imports(path) if package in HEAVY and not inside] == []
 
 
+def test_state_is_passed_and_never_in_the_air():
+    """No module holds a variable that a function changes, and no context variable is made."""
+    found = []
+    for path in sorted([*MODULES, *(ROOT / "flows").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = node.names if isinstance(node, ast.Global) else []
+            names += ["ContextVar"] * (isinstance(node, ast.Name) and node.id == "ContextVar")
+            found += [(path.name, name) for name in names]
+    assert set(found) == {("metering.py", "_now")}
+
+
 def test_every_heavy_library_is_imported_somewhere():
     assert {package for path in MODULES for package, _ in imports(path)} >= HEAVY
 
