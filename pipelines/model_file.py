@@ -264,7 +264,7 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
             if name not in data.dates
         ]
     if config.instants and config.timezone is None:
-        problems.append(("ingest.timezone", "say by which clock the parts of `instants` are written, such as UTC"))
+        problems.append(("ingest.timezone", "declare the time zone of the `instants`, such as UTC"))
     if data.kind == "sequence":
         split = cast(Clean, found.sections["clean"]).split
         if split.by != "time" or split.column != data.time:

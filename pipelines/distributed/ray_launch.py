@@ -1,8 +1,8 @@
 """Launch: the workers of one training, started by Ray where `launcher: ray` says so (pip install -e '.[ray]').
 
-Ray holds a process on each host, which sets TF_CONFIG and runs the same command as a person would, in the same folder,
-which all hosts have to see. With RAY_ADDRESS the workers run on that cluster, without it on this machine, where Ray
-listens on loopback. It reports nothing, shows nothing, and has ended when the training has, however that ends.
+Ray runs one process on each host. It sets TF_CONFIG and runs the command that a person would type, in the same folder:
+all hosts must see it. With RAY_ADDRESS the workers run on that cluster. Without it they run on this machine, and Ray
+listens on loopback. Ray reports and shows nothing, and ends with the training, however that ends.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 from pipelines.distributed import reap
 from pipelines.errors import RequestError, TrainingError, UnreachableError
 
-PATIENCE = 10  # seconds until a person is told that Ray has no room
+PATIENCE = 10  # seconds before a message says that Ray has no room
 STORE = 80 * 2**20  # bytes that Ray shares between processes: next to nothing passes through it
 OUTWARD = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # whether Ray takes the machine's outward address for the one it is given
 OF_THE_RUN = ("RATCHET_STAGE_LOG", "RATCHET_WARM")  # variables of `ratchet run` that are not for the workers
@@ -29,7 +29,7 @@ OF_THE_RUN = ("RATCHET_STAGE_LOG", "RATCHET_WARM")  # variables of `ratchet run`
 def with_ray(model: str, workers: int, device: str, gpus: int, say: Callable[[str], None]) -> None:
     """Train in so many workers, and print what the first one prints.
 
-    device: as declared; gpus: of each worker, where it may use them. say: is told if Ray lets the training wait. Raises
+    device: as declared; gpus: how many each worker may use. say: called if Ray lets the training wait. Raises
     RequestError without Ray, TrainingError if a worker fails, UnreachableError if one is gone.
     """
     local = not os.environ.get("RAY_ADDRESS")
@@ -51,7 +51,7 @@ def with_ray(model: str, workers: int, device: str, gpus: int, say: Callable[[st
 
 @contextmanager
 def _started(ray: Any, here: int) -> Iterator[None]:
-    """While the block runs, Ray does: on this machine with room for so many workers, or for 0 on a cluster."""
+    """Run Ray while the block runs. here: workers that need room on this machine; 0 uses a cluster."""
     with reap.folder("ray") if here else nullcontext() as place:
         own = {"_node_ip_address": "127.0.0.1", "_temp_dir": str(place), "num_cpus": here, "object_store_memory": STORE}
         more = own | {"include_dashboard": False} if here else {}
@@ -78,13 +78,13 @@ def _hosts(ray: Any, workers: int, device: str, gpus: int, say: Callable[[str], 
     if device == "gpu" and not enough and not os.environ.get("RAY_ADDRESS"):
         raise TrainingError(
             f"train.device is gpu, train.workers is {workers}, and Ray finds {there.get('GPU', 0):g} GPUs here.",
-            "Set RAY_ADDRESS to a cluster that has them, or look with `ratchet doctor` for those that are missing.",
+            "Set RAY_ADDRESS to a cluster with enough GPUs, or find out with `ratchet doctor` why some are missing.",
         )
     gpus = gpus if device == "gpu" or (device == "auto" and enough) else 0
     group = placement_group([{"CPU": 1} | ({"GPU": gpus} if gpus else {})] * workers)
     if not group.wait(PATIENCE):
-        has = f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g} in all"
-        say(f"Ray has no room for {workers} workers with a CPU and {gpus} GPUs each, it has {has}: waiting")
+        has = f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
+        say(f"Ray has no room for {workers} workers with a CPU and {gpus} GPUs each. It has {has} in all: waiting")
         ray.get(group.ready())
     strategy = PlacementGroupSchedulingStrategy(group)
     kind = ray.remote(Host).options(num_cpus=1, num_gpus=gpus, scheduling_strategy=strategy)
@@ -92,7 +92,7 @@ def _hosts(ray: Any, workers: int, device: str, gpus: int, say: Callable[[str], 
 
 
 def _watch(ray: Any, streams: list[Any]) -> None:
-    """Print the lines of the first worker as they come, until all have ended. Raises if one has not ended well."""
+    """Print the lines of the first worker as they come, until all workers have ended. Raises if one failed."""
     left = list(streams)
     while left:
         (ready,), left = ray.wait(left)
@@ -103,7 +103,7 @@ def _watch(ray: Any, streams: list[Any]) -> None:
         except StopIteration:
             continue
         except ray.exceptions.RayActorError as error:
-            raise _gone(f"the process that held {who} has ended") from error
+            raise _gone(f"Ray's process for {who} has ended") from error
         except ray.exceptions.RayTaskError as error:
             raise TrainingError(f"Ray could not run {who}: {error.cause!r}.") from error
         if isinstance(line, str):
@@ -119,12 +119,12 @@ def _watch(ray: Any, streams: list[Any]) -> None:
 def _gone(what: str) -> UnreachableError:
     return UnreachableError(
         f"A worker of this training cannot be reached any more: {what}.",
-        "Start the training again: it goes on after the last epoch that was finished.",
+        "Start the training again: it continues after the last finished epoch.",
     )
 
 
 class Host:
-    """A process of Ray's on the host of a worker. Should it end, the worker does."""
+    """A process of Ray on the host of a worker. If it ends, the worker ends."""
 
     def place(self) -> str:
         """The address of this host, with a port that is free."""
@@ -135,13 +135,13 @@ class Host:
             return f"{ray.util.get_node_ip_address()}:{door.getsockname()[1]}"
 
     def work(self, model: str, folder: str, places: list[str], rank: int) -> Iterator[str | tuple[int, str]]:
-        """Every line that the worker prints as it comes; at the end its exit status, and what went wrong."""
+        """Each line of the worker as it comes; at the end its exit status and its error text."""
         task = {"cluster": {"worker": places}, "task": {"type": "worker", "index": rank}}
         environment = {key: value for key, value in os.environ.items() if key not in OF_THE_RUN}
         with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile("w+") as wrong:
             pipe = Path(place) / "lifeline"
             os.mkfifo(pipe)
-            held = os.open(pipe, os.O_RDWR)  # closed by the kernel at the latest
+            held = os.open(pipe, os.O_RDWR)  # if this process is killed, the kernel closes it
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines", "train", model],
                 cwd=folder,

@@ -1,9 +1,9 @@
-"""Sweep: what a process has started ends with it, and its folder is removed, however it ended.
+"""Sweep: when a process ends, in whatever way, end all that it started and remove its folder.
 
     python -m pipelines.distributed.reap FOLDER OWNER      waits for the end of standard input, then sweeps
 
-For programs that start others, some of which outlive a kill (Ray's, by a minute). They are known by a variable that
-they inherit, or by the files that they have open in the folder: who changes its own title loses its variables.
+For programs whose children outlive a kill (those of Ray, by a minute). The sweep knows them by a variable that they
+inherit, or by files that they hold open in the folder: a process that changes its title loses its variables.
 """
 
 import os
@@ -19,19 +19,19 @@ from pathlib import Path
 import psutil
 
 MARK = "RATCHET_SWEEP"
-SECONDS = 5.0  # for which it looks for those that were just being started
+SECONDS = 5.0  # how long it looks for processes that were just starting
 
 
 @contextmanager
 def folder(what: str) -> Iterator[Path]:
-    """A folder with a short path. What is started while the block runs ends with it, or with this process.
+    """A folder with a short path. Processes started while the block runs end with it, or with this process.
 
-    what: a word that says what it is for.
+    what: a word for its purpose.
     """
     # in /tmp: the address of a socket has room for about a hundred letters
     place = tempfile.mkdtemp(prefix=f"ratchet-{what}-{os.getpid()}-", dir="/tmp")
     command = [sys.executable, "-m", "pipelines.distributed.reap", place, str(os.getpid())]
-    # in a session of its own: what kills this process and its group leaves it alone
+    # in a session of its own: a signal to this process and its group does not reach it
     sweeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     os.environ[MARK] = place
     try:
@@ -42,7 +42,7 @@ def folder(what: str) -> Iterator[Path]:
 
 
 def sweep(place: str, owner: int) -> None:
-    """End every process of this user that belongs to the folder, but its owner, and remove it."""
+    """End every process of this user that belongs to the folder, except its owner, and remove the folder."""
     end = time.monotonic() + SECONDS
     while found := [process for process in psutil.process_iter() if process.pid != owner and _belongs(process, place)]:
         for process in found:

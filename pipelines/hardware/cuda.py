@@ -1,7 +1,7 @@
-"""CUDA: what the installed TensorFlow needs of it, and what of that is here. TensorFlow is not imported for it.
+"""CUDA: which libraries the installed TensorFlow needs, and which are missing. This never imports TensorFlow.
 
-Importing takes seconds and settles for the whole process which devices are seen. What TensorFlow was built for stands
-in a file of its own, and which libraries it opens is known: without one of them it uses no GPU.
+An import takes seconds and settles which devices the whole process sees. A file in TensorFlow says what it was built
+for, and the libraries that it opens are known: if one is missing, TensorFlow uses no GPU.
 """
 
 import ast
@@ -35,7 +35,7 @@ class Build:
 
 
 def build(package: Path | None = None) -> Build | None:
-    """Of the TensorFlow in the folder `package`, or of the one that would be imported; None if it does not say."""
+    """The build of the TensorFlow in the folder `package`, or of the installed one; None if it does not say."""
     folder = package or _tensorflow()
     try:
         text = (folder / "python" / "platform" / "build_info.py").read_text(encoding="utf-8") if folder else ""
@@ -98,10 +98,10 @@ def _shipped(package: Path | None) -> dict[str, Path]:
 
 
 def preload(package: Path | None = None) -> None:
-    """Open those libraries, before TensorFlow does; whoever opens one by its name again is given the same.
+    """Open those libraries before TensorFlow does. A later open by name gets the same library.
 
-    TensorFlow 2.21 does not look into the folder of libcusolver (the part of it that opens libraries has no such
-    RUNPATH), and without it takes no GPU. What cannot be opened, TensorFlow will tell.
+    TensorFlow 2.21 does not look into the folder of libcusolver (its part that opens libraries has no such RUNPATH),
+    and without it uses no GPU. If a library cannot be opened, TensorFlow reports it.
     """
     built, there = build(package), _shipped(package)
     for name in libraries(built) if built and built.cuda else []:

@@ -1,7 +1,7 @@
 """The device and the arithmetic: chosen once per process, before TensorFlow does anything.
 
-Threads, instructions, precision and compiler are declared, because each changes the last bits of a result. What is
-declared as `auto` is resolved here; the resolved values are recorded with the model, and a verification replays them.
+Threads, instructions, precision and compiler are declared, because each changes the last bits of a result. This module
+resolves `auto`. The resolved values are recorded with the model, and a verification replays them.
 `prepare` must be the first to import TensorFlow in its process.
 """
 
@@ -54,7 +54,7 @@ class Hardware(Section):
         return self
 
 
-XLA = {"AVX2": "AVX2", "AVX512_CORE": "AVX512"}  # what XLA calls them
+XLA = {"AVX2": "AVX2", "AVX512_CORE": "AVX512"}  # XLA's names for them
 H = TypeVar("H", bound=Hardware)
 
 
@@ -83,7 +83,7 @@ class Choice:
 
 
 def variables(config: Hardware) -> dict[str, str]:
-    """The environment that TensorFlow has to find when it is imported."""
+    """The environment variables that TensorFlow reads at its import."""
     flags = [f"--xla_cpu_max_isa={XLA[config.instructions]}"] if config.instructions in XLA else []
     if config.deterministic:
         flags.append("--xla_gpu_deterministic_ops=true")
@@ -99,7 +99,7 @@ def variables(config: Hardware) -> dict[str, str]:
 
 
 def replayed(config: H) -> H:
-    """The declared values, or under a verification those that were recorded."""
+    """The declared values, or in a verification the recorded ones."""
     recorded = json.loads(os.environ.get(REPLAY, "{}"))
     return config.model_copy(update={key: recorded[key] for key in type(config).model_fields if key in recorded})
 
@@ -121,21 +121,21 @@ def of_model(folder: Path, wanted: str) -> Hardware:
 def refuse_half(architecture: Any) -> None:
     """Raises TrainingError if a layer of Keras' JSON of a network computes in half precision.
 
-    For a process that computes in float32, where oneDNN may use the declared `instructions` alone: on a processor that
-    has others for half precision TensorFlow asks oneDNN for them nevertheless, and the process crashes.
+    For a process in float32, where oneDNN may use only the declared `instructions`. On a processor with newer ones for
+    half precision TensorFlow asks oneDNN for them nevertheless, and the process crashes.
     """
     for layer in _in_half(architecture):
         raise TrainingError(
             f"The layer {layer!r} computes in half precision, and train.precision is float32: on some processors such "
             "a process crashes.",
-            "Declare `precision: mixed_float16` or mixed_bfloat16, or give the layer no dtype of its own, and train.",
+            "Declare `precision: mixed_float16` or mixed_bfloat16, or remove the layer's own dtype. Then train again.",
         )
 
 
 def _in_half(content: Any) -> Iterator[str]:
     """The names of layers and operations in a network's JSON that have half precision, or give it to others."""
     if isinstance(content, dict):
-        if content.get("class_name") == "InputLayer":  # takes what it is given, and computes nothing
+        if content.get("class_name") == "InputLayer":  # it computes nothing
             return
         if "float16" in json.dumps(content.get("dtype")):  # also in bfloat16 and in the names of Keras' policies
             yield str(content.get("name") or content.get("keras_history", ["?"])[0])
@@ -153,16 +153,16 @@ def waits(text: str) -> None:
 def _refuse(text: str) -> None:
     raise BusyError(
         f"A worker of this training lacks a GPU: {text.removesuffix(': waiting')}.",
-        "Start all workers again when it is free; on one host give each its own by CUDA_VISIBLE_DEVICES.",
+        "Start all workers again when the GPU is free. On one host set CUDA_VISIBLE_DEVICES to another GPU for each.",
     )
 
 
 @contextmanager
 def turn(config: Hardware, label: str) -> Iterator[None]:
-    """While the block runs, the GPUs that it will see are its own; it may have to wait for them.
+    """Hold the GPUs of this training while the block runs; wait for them if they are in use.
 
-    label: what wants them, for those who wait. Without a GPU, or for `device: cpu`, nothing happens. Workers that train
-    together do not wait, since others wait for them already: raises BusyError then.
+    label: names this training to others that wait. Without a GPU, or for `device: cpu`, nothing happens. A worker of
+    several does not wait, because the others wait for it already: raises BusyError instead.
     """
     there = [] if config.device == "cpu" else gpus.usable(gpus.look())
     if not there:
@@ -178,12 +178,12 @@ def turn(config: Hardware, label: str) -> Iterator[None]:
 def prepare(config: Hardware, seed: int) -> Choice:
     """Settle device, threads, instructions, seed and determinism.
 
-    Raises TrainingError if a GPU is asked for and absent, or more of them than there are.
+    Raises TrainingError if the declared GPUs are not there.
     """
     if "tensorflow" in sys.modules and any(os.environ.get(key) != value for key, value in variables(config).items()):
         raise TrainingError(
-            "TensorFlow was imported in this process for another device or other instructions, and looks only once.",
-            "Run again: every run imports it for what models/<model>.yaml says.",
+            "This process imported TensorFlow for another device or other instructions, and these cannot change later.",
+            "Run again: a new process imports it as models/<model>.yaml declares.",
         )
     os.environ.update(variables(config))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -215,7 +215,7 @@ def prepare(config: Hardware, seed: int) -> Choice:
 
 
 def _seen(found: list[Any]) -> list[Seen]:
-    """TensorFlow's devices, with what the driver says of them."""
+    """TensorFlow's devices, with the driver's data about them."""
     import tensorflow as tf
 
     there = gpus.visible(gpus.listed(), os.environ.get(gpus.VISIBLE))
@@ -228,7 +228,7 @@ def _seen(found: list[Any]) -> list[Seen]:
 
 
 def _settle(found: list[Any], choice: Choice) -> None:
-    """Memory as it is needed, no device but the chosen ones, and of float32 all its digits."""
+    """Let TensorFlow take memory as it needs it, see only the chosen devices, and compute float32 in full precision."""
     import tensorflow as tf
 
     for device in found:
@@ -240,7 +240,7 @@ def _settle(found: list[Any], choice: Choice) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """TensorFlow writes to descriptor 2 while it is imported, before it can be told not to."""
+    """Discard what TensorFlow writes to descriptor 2 during its import, before its log can be configured."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
@@ -252,7 +252,7 @@ def _silence() -> Iterator[None]:
 
 
 def choose(config: Hardware, seen: list[Seen], usable: bool = False) -> Choice:
-    """seen: what TensorFlow sees; usable: whether the driver lists a GPU that nothing speaks against.
+    """seen: TensorFlow's GPUs; usable: whether the driver lists a GPU that TensorFlow should be able to use.
 
     Raises TrainingError if the declared devices are not there.
     """
@@ -262,7 +262,7 @@ def choose(config: Hardware, seen: list[Seen], usable: bool = False) -> Choice:
         if devices > len(seen):
             raise TrainingError(
                 f"train.devices is {devices}, and TensorFlow sees {len(seen)} GPU.",
-                "Declare `devices: all`, or look with `ratchet doctor` for those that are missing.",
+                "Declare `devices: all`, or find out with `ratchet doctor` why some are missing.",
             )
         names = "; ".join(f"GPU {index}: {gpu}" for index, gpu in enumerate(seen[:devices]))
     else:
@@ -279,7 +279,7 @@ def choose(config: Hardware, seen: list[Seen], usable: bool = False) -> Choice:
 
 
 def _precision(config: Hardware, seen: list[Seen]) -> tuple[str, str]:
-    """The precision, and why if it is no matter of course."""
+    """The precision, and the reason for it if there is one."""
     if config.precision != "auto":
         slower = config.precision != "float32" and not seen
         return config.precision, ", which a CPU computes more slowly than float32" if slower else ""
@@ -294,6 +294,6 @@ def _precision(config: Hardware, seen: list[Seen]) -> tuple[str, str]:
 
 
 def resolved(config: H, choice: Choice) -> H:
-    """The declaration with what was chosen: these values are recorded with the model."""
+    """The declaration with the chosen values, as they are recorded with the model."""
     found = {key: getattr(choice, key) for key in ("device", "devices", "precision")}
     return config.model_copy(update=found)

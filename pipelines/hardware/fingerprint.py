@@ -1,7 +1,7 @@
-"""What the last bits of a trained model depend on besides its inputs: the processor, the packages, the GPUs.
+"""The fingerprint of a machine: processor, packages and GPUs. With the inputs they decide a model's last bits.
 
-data/<model>/fingerprint.json (committed beside the pin) says on what the hashes in dvc.lock were made. Where it is
-the same, a run gives the same bytes; elsewhere train and evaluate may differ in the last bits.
+data/<model>/fingerprint.json (committed beside the pin) records the machine that made the hashes in dvc.lock. Where
+the fingerprint is the same, a run gives the same bytes. Elsewhere train and evaluate may differ in the last bits.
 """
 
 import json
@@ -17,7 +17,7 @@ INSTRUCTIONS = ("avx", "fma", "sse4", "amx", "f16c", "asimd", "sve")  # the kind
 
 
 def present() -> dict[str, Any]:
-    """The fingerprint of this machine and environment; `gpus` only where there are some that can be used."""
+    """The fingerprint of this machine and environment; `gpus` only where some can be used."""
     names = [gpu.name for gpu in gpus.usable(gpus.look())]
     found = {
         "format": 1,

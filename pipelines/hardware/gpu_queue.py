@@ -1,8 +1,8 @@
-"""Turns: trainings on one GPU wait for each other, whichever user and project they are of.
+"""The GPU queue: trainings on one GPU take turns, whichever user and project they belong to.
 
-A training takes all its devices in one step or none, so no two wait for each other, and those that wait stand in a
-queue. Both are locks of the whole machine (machinewide.py): a file for each device, and one for each training that
-waits. A process that was killed is out of both at once.
+A training takes all its devices in one step or none, so no two block each other. Trainings that wait form a queue.
+Devices and places in the queue are locks of the whole machine (host_locks.py), one file each. The kernel frees them at
+once when a process is killed.
 """
 
 import os
@@ -20,9 +20,9 @@ from pipelines.hardware import host_locks
 from pipelines.hardware.host_locks import Locks
 
 FOLDER = Path("/tmp/ratchet-gpus")  # noqa: S108  # fixed: TMPDIR may be a user's own
-LOOK = 0.2  # seconds between two looks whether it is one's turn
-TODAY = 12 * 3600  # seconds for which the time of day is enough
-Names = Mapping[str, str]  # what a device is called in words
+LOOK = 0.2  # seconds between two looks at the queue
+TODAY = 12 * 3600  # seconds: a time within them is shown without its day
+Names = Mapping[str, str]  # a device's name for people
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,18 @@ def turn(
     folder: Path | None = None,
     names: Names | None = None,
 ) -> Iterator[list[str]]:
-    """Hold the first `count` of the devices (UUIDs) that are free; gives them in the order of `devices`.
+    """Hold the first `count` free devices (UUIDs); yields them in the order of `devices`.
 
-    If too few are free, says once what is waited for, and waits. Who came first is served first: a later one passes
-    only with devices that no earlier one could use, so everybody's turn comes when those before have had theirs. The
-    price: what is free is kept for an earlier one that waits for more. A process that holds a turn must not ask for
-    another one, nor may processes that need each other, such as the workers of one training, each ask for a turn: two
-    such trainings can block each other. Raises RequestError if there are not `count` devices, RatchetError if the
-    folder cannot be used.
+    If too few are free, says once why, and waits. First come, first served: a later training passes an earlier one
+    only with devices that the earlier one cannot use, so every turn comes. The price: a free device stays reserved for
+    an earlier training that waits for more. A process that holds a turn must not ask for another, and processes that
+    need each other, such as the workers of one training, must not each ask for one: two such trainings can block each
+    other. Raises RequestError if there are not `count` devices, RatchetError if the folder cannot be used.
     """
     called = {device: (names or {}).get(device, device) for device in devices}
     if not 0 < count <= len(called):
         there = ", ".join(called.values()) or "none"
-        raise RequestError(f"{count} GPUs are asked for, and those that can be used are: {there}.", "Ask for fewer.")
+        raise RequestError(f"{count} GPUs are declared, and only these can be used: {there}.", "Declare fewer.")
     with ExitStack() as held:
         yield _wait(folder or FOLDER, Wish(list(called), count, label), say, called, held)
 
@@ -74,8 +73,8 @@ def holders(devices: list[str], folder: Path | None = None) -> dict[str, str]:
 
 
 def _wait(place: Path, wish: Wish, say: Callable[[str], None], called: Names, held: ExitStack) -> list[str]:
-    """What was taken, when it is this wish's turn. `held` then holds it."""
-    number = 0  # in the queue; 0 for not in it
+    """Wait for the turn of this wish; returns the devices. `held` then holds them."""
+    number = 0  # its place in the queue; 0 outside it
     with ExitStack() as standing:
         while True:
             with host_locks.gate(place) as locks:
@@ -98,9 +97,9 @@ def _wait(place: Path, wish: Wish, say: Callable[[str], None], called: Names, he
 
 
 def served(wishes: list[Wish], free: list[str]) -> list[str]:
-    """What the last of the wishes may take of the devices that are free; nothing if it has to wait.
+    """The free devices that the last wish may take; none if it must wait.
 
-    Those before it take first; where they have to wait, what they could use is kept for them.
+    Earlier wishes take first. If one of them must wait, the devices that it could use are reserved for it.
     """
     left, taken = set(free), list[str]()
     for wish in wishes:
@@ -111,19 +110,19 @@ def served(wishes: list[Wish], free: list[str]) -> list[str]:
 
 
 def _reasons(locks: Locks, wish: Wish, earlier: list[Wish], free: list[str], called: Names) -> str:
-    """What is waited for."""
+    """Why this wish waits."""
     found = []
     for device in wish.devices:
         before = [other.label for other in earlier if device in other.devices]
         if device not in free:
             found.append(f"{called[device]} is used by {_told(locks.note(device))}")
         elif before:
-            found.append(f"{called[device]} is kept for {before[0]}, which waits too")
+            found.append(f"{called[device]} is reserved for {before[0]}, which waits too")
     return f"{', '.join(found)}: waiting"
 
 
 def _told(note: dict[str, Any]) -> str:
-    """Who signed it, and when; the note may be anybody's."""
+    """Who took the lock, and when. Any user can write such a note, so it is not trusted."""
     try:
         since = datetime.fromtimestamp(float(note["since"]), UTC)
         form = "%H:%M UTC" if time.time() - since.timestamp() < TODAY else "%Y-%m-%d %H:%M UTC"
@@ -152,7 +151,7 @@ def _last(locks: Locks) -> int:
 
 
 def _queue(locks: Locks) -> dict[int, Wish]:
-    """Those that wait, by number. The files of those that have died are swept away."""
+    """The waiting trainings, by number. Removes the files of dead ones."""
     found = {}
     for number in _numbers(locks):
         if not locks.held(_name(number)):

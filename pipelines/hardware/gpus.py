@@ -1,7 +1,7 @@
-"""The NVIDIA GPUs of this machine, which of them can be used, and if none can: why, and what to do.
+"""The NVIDIA GPUs of this machine, and those that can be used. If none can: why, and what to do.
 
-The driver is asked by NVML: that takes milliseconds, needs no TensorFlow, and leaves no context on a GPU. Everything
-is a function of what was seen (`Sight`), so that it can be tried without a GPU.
+NVML asks the driver: that takes milliseconds, needs no TensorFlow, and leaves no context on a GPU. The answers are
+functions of one record (`Sight`), so tests need no GPU.
 """
 
 import os
@@ -15,7 +15,7 @@ from pipelines.hardware import cuda
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 OR_AUTO = "or declare `device: auto`."
-ASK = (  # as device.prepare does it, but not in silence
+ASK = (  # as device.prepare does it, but with TensorFlow's messages
     """python -c "from pipelines.hardware import cuda; cuda.preload(); import tensorflow; """
     """tensorflow.config.list_physical_devices('GPU')\""""
 )
@@ -47,7 +47,7 @@ class Machine:
     driver: str = ""  # its version
     cuda: tuple[int, int] = (0, 0)  # the newest CUDA that it supports
     problem: str = ""  # NVML's words
-    broken: bool = False  # there is a driver, and something is wrong with it or a GPU
+    broken: bool = False  # there is a driver, and it or a GPU fails
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def driver() -> str:
 
 
 def look(environ: Mapping[str, str] = os.environ) -> Sight:
-    """What decides, on this machine. Libraries are looked for only where there is a GPU to use them."""
+    """The record of this machine. It looks for libraries only if there is a GPU."""
     here, built = machine(), cuda.build()
     missing = cuda.missing(built) if here.gpus and built and built.cuda else []
     return Sight(here, environ.get(VISIBLE), built, missing)
@@ -127,8 +127,8 @@ def look(environ: Mapping[str, str] = os.environ) -> Sight:
 def visible(gpus: list[Gpu], value: str | None) -> list[Gpu]:
     """Those that CUDA shows a process whose CUDA_VISIBLE_DEVICES is `value` (None: not set), in its order.
 
-    Entries are indices or beginnings of a UUID. The first that names no GPU hides all behind it; one that comes twice,
-    or that several GPUs begin with, hides all. Raises RequestError for a part of a GPU (MIG).
+    Entries are indices or beginnings of a UUID. The first entry without a GPU hides all GPUs after it. An entry that is
+    repeated, or fits several GPUs, hides all. Raises RequestError for a part of a GPU (MIG).
     """
     if value is None:
         return list(gpus)
@@ -164,7 +164,7 @@ def usable(sight: Sight) -> list[Gpu]:
 
 
 def why_none(sight: Sight | None = None) -> tuple[str, str]:
-    """Why TensorFlow has no GPU here, as a sentence that begins small, and what to do."""
+    """Why TensorFlow has no GPU here (a sentence without a capital), and what to do."""
     seen = sight or look()
     here, built, gpus = seen.machine, seen.built, visible(seen.machine.gpus, seen.shown)
     if built and not built.cuda:
@@ -179,20 +179,20 @@ def why_none(sight: Sight | None = None) -> tuple[str, str]:
         return f"no NVIDIA driver answers ({here.problem}).", fix
     if not here.gpus:
         return (
-            f"the NVIDIA driver {here.driver} lists no GPU that may be used.",
+            f"the NVIDIA driver {here.driver} lists no GPU that this process may use.",
             f"Give this machine or container one, {OR_AUTO}",
         )
     if not gpus:
         names = " and ".join(gpu.called for gpu in here.gpus)
         return f"{VISIBLE}={seen.shown!r} hides {names}.", f"Unset it, or name one of them there, {OR_AUTO}"
-    if not built or usable(seen):  # nothing that was looked at is wrong: only TensorFlow can tell
+    if not built or usable(seen):  # everything looks right: only TensorFlow can say what is wrong
         names = " and ".join(gpu.called for gpu in gpus)
         return f"TensorFlow finds none, though the driver lists {names}.", f"`{ASK}` shows why, {OR_AUTO}"
     return _unfit(here, built, seen.missing, gpus)
 
 
 def _unfit(here: Machine, built: cuda.Build, missing: list[str], gpus: list[Gpu]) -> tuple[str, str]:
-    """There are GPUs, and TensorFlow wants something else."""
+    """Why TensorFlow cannot use the GPUs that are there, and what to do."""
     if here.cuda[0] < built.major:
         supports = f"the NVIDIA driver {here.driver} supports CUDA {dotted(here.cuda)} at most"
         return f"{supports}, and this TensorFlow needs {built.cuda}.", f"Install a newer driver, {OR_AUTO}"
@@ -209,7 +209,7 @@ def dotted(version: tuple[int, int]) -> str:
 
 
 def require(wanted: str, sight: Sight | None = None, key: str = "train.device") -> None:
-    """wanted: the value of `key`. Raises RequestError if that is a GPU, and this machine has none that can be used."""
+    """Raises RequestError if `wanted`, the value of `key`, is a GPU and this machine has no usable one."""
     if wanted != "gpu":
         return
     seen = sight or look()

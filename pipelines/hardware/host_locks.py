@@ -1,11 +1,10 @@
 """Locks of the whole machine: files in a folder that every user may write to.
 
-They are the kernel's (flock): with its process a lock is gone, however that ended. Beside the locks there is a gate,
-which one process passes at a time and for a moment only, so that to look and to lock are one step. In each file stands
-a note of who has locked it. A child that was forked while a lock is held keeps it too.
+They are the kernel's (flock): a lock ends with its process, however that ends. Beside the locks there is a gate. One
+process passes it at a time, for a moment, so that looking and locking are one step. Each file holds a note of the
+owner of its lock. A child that is forked while a lock is held keeps it too.
 
-Anybody may put anything into such a folder: no link is followed, and what is no plain file, or has a second name, is
-not written to.
+Any user may put anything into such a folder. So no link is followed, and only a plain file with one name is written.
 """
 
 import fcntl
@@ -51,7 +50,7 @@ class Locks:
         return False
 
     def take(self, name: str, note: dict[str, Any]) -> int:
-        """Lock what is not held, and sign it. Returns a descriptor: to close it frees the lock."""
+        """Lock a free name and sign it. Returns a descriptor: closing it frees the lock."""
         descriptor = _opened(self._folder, name)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +63,7 @@ class Locks:
         return descriptor
 
     def note(self, name: str) -> dict[str, Any]:
-        """Of the one who has locked it; {} if it cannot be read."""
+        """The note of its owner; {} if it cannot be read."""
         try:
             descriptor = os.open(name, os.O_RDONLY | CAREFUL, dir_fd=self._folder)
             with open(descriptor, "rb") as file:
@@ -87,8 +86,8 @@ def gate(place: Path) -> Iterator[Locks]:
             yield Locks(_through(place, stack))
         except OSError as error:
             raise RatchetError(
-                f"{place}, where locks of the whole machine lie, cannot be used: {error.strerror or error}.",
-                "It has to be a folder of plain files that every user may write to: remove it, and run again.",
+                f"{place}, the folder of this machine's locks, cannot be used: {error.strerror or error}.",
+                "It must be a folder of plain files that every user may write to: remove it, and run again.",
             ) from error
 
 
@@ -118,7 +117,7 @@ def _entered(place: Path) -> int:
 
 
 def _opened(folder: int, name: str) -> int:
-    """A file of the folder, made if it is not there. Raises OSError if it is not a plain one of one name."""
+    """A file of the folder, made if it is missing. Raises OSError unless it is a plain file with one name."""
     try:
         descriptor = os.open(name, os.O_RDWR | CAREFUL, dir_fd=folder)  # with O_CREAT the kernel refuses others' files
     except FileNotFoundError:
@@ -126,20 +125,20 @@ def _opened(folder: int, name: str) -> int:
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         os.close(descriptor)
-        raise OSError(f"{name} is not a plain file of one name")
+        raise OSError(f"{name} is not a plain file with one name")
     _open_to_all(descriptor, 0o666)
     return descriptor
 
 
 def _open_to_all(descriptor: int, mode: int) -> None:
-    """Whatever the umask; also what a process that was killed has made and not opened yet."""
+    """Set the rights, whatever the umask. Also of a file whose maker was killed before it set them."""
     about = os.fstat(descriptor)
     if about.st_uid == os.geteuid() and stat.S_IMODE(about.st_mode) != mode:
         os.fchmod(descriptor, mode)
 
 
 def _is_current(folder: int, name: str, descriptor: int) -> bool:
-    """Whether the file still has its name: something that clears temporary files may have taken it away."""
+    """Whether the file still has its name: a cleaner of temporary files may have removed it."""
     try:
         return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor))
     except FileNotFoundError:

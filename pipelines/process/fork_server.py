@@ -1,15 +1,15 @@
-"""Warm processes: what takes seconds to import is imported once for a run, while its first stages work.
+"""Warm processes import slow libraries once for a run, while its first stages work.
 
     python -m pipelines.process.fork_server serve KIND FILE
         imports, then forks a child for every request
     python -m pipelines.process.fork_server run KIND MODULE ARGUMENT...
-        `python -m MODULE ARGUMENT...`, in such a child if it can be
+        `python -m MODULE ARGUMENT...`, in such a child if possible
 
-A warm process has imported and run nothing: a child of it computes the same bits as a fresh process (a test). The one
-who asks stays, stands for the child in the eyes of its own parent, and takes the child with it when it dies. The child
-has the environment, folder and process group of the one who asks. Without RATCHET_WARM, the folder of the sockets, or
-where nobody answers there, the module runs in the process that asks. A child finds no module of the project imported,
-so that stages are sealed before Python reads theirs.
+A warm process imports, and runs nothing: its child computes the same bits as a fresh process (a test). The client that
+asks for a child stays, represents the child to its own parent, and when it dies the child ends too. The child takes
+over the client's environment, folder and process group. Without RATCHET_WARM (the folder of the sockets), or if no
+process answers there, the module runs in the client. A child starts without any module of the project, so stages are
+sealed before Python reads their modules.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from pipelines.process import lifeline
 
 VARIABLE = "RATCHET_WARM"
-LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imported
+LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: the imports of a warm process
     "rules": (
         "great_expectations",
         "pandas",
@@ -49,8 +49,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: what its children find imp
         "matplotlib.figure",
     ),
 }
-LATER = {"networks": ("mlflow.pyfunc",)}  # imported when nobody waits: only the last one needs it
-BEGUN = b"+"  # a child's first word
+LATER = {"networks": ("mlflow.pyfunc",)}  # imported when no client waits: only the last one needs it
+BEGUN = b"+"  # the first byte that a child sends
 KILLED = 137  # the exit status of a child that could not give one
 AT_IMPORT = (
     "CUDA_DEVICE_ORDER",
@@ -66,9 +66,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGTERM)  # Ctrl-C reaches the whole process gr
 def ask(kind: str, module: str, arguments: list[str]) -> int | None:
     """Run `python -m module arguments` in a child of a warm process; returns its exit status.
 
-    kind: of that process, or the stage for which it is there.
-
-    None if there is no such process.
+    kind: of that process, or the stage that it serves. None if there is no such process.
     """
     folder = os.environ.get(VARIABLE, "")
     if not folder:
@@ -78,7 +76,7 @@ def ask(kind: str, module: str, arguments: list[str]) -> int | None:
             line.connect(str(Path(folder) / kind))
             socket.send_fds(line, [b"."], [0, 1, 2])
             line.sendall(json.dumps(_own(module, arguments)).encode() + b"\n")
-            begun = line.recv(1)  # when its libraries are there; one that could not import them closes the line
+            begun = line.recv(1)  # sent after its imports; a process whose imports fail closes the line
         except OSError:
             return None
         if not begun:
@@ -90,7 +88,7 @@ def ask(kind: str, module: str, arguments: list[str]) -> int | None:
 
 @contextlib.contextmanager
 def _forwarded(line: socket.socket) -> Iterator[None]:
-    """Signals that end a process are the child's while the block runs."""
+    """Forward signals that end a process to the child while the block runs."""
 
     def forward(number: int, _: Any) -> None:
         line.sendall(bytes([number]))
@@ -104,7 +102,7 @@ def _forwarded(line: socket.socket) -> Iterator[None]:
 
 
 def _own(module: str, arguments: list[str]) -> dict[str, Any]:
-    """What the child is to take over."""
+    """What the child takes over from this process."""
     return {
         "module": module,
         "arguments": arguments,
@@ -116,14 +114,14 @@ def _own(module: str, arguments: list[str]) -> dict[str, Any]:
 
 
 def serve(kind: str, held: int) -> NoReturn:
-    """Import when standard input has ended, close the file of number `held`, then fork for whoever asks."""
+    """Import when standard input ends, close the descriptor `held`, then fork a child for each client."""
     lifeline.follow(os.environ.get("RATCHET_LIFELINE"))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes ended children
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         with contextlib.chdir(os.environ[VARIABLE]):  # the address of a socket has room for about a hundred letters
             door.bind(kind)
-        door.listen()  # who comes before the libraries are there waits
+        door.listen()  # a client that comes before the imports are done waits
         sys.stdin.buffer.read()
         _import(LIBRARIES[kind])
         os.close(held)  # whoever has its other end takes its turn

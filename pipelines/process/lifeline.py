@@ -1,7 +1,7 @@
-"""Children that end with their parent, however it ends, and write where they are told.
+"""Children that end with their parent, however it ends, and write into its log file.
 
 The parent holds a named pipe open for writing and never writes to it. The kernel closes it when the parent
-dies, even by SIGKILL, and whoever follows the pipe then leaves.
+dies, even by SIGKILL. Then every process that follows the pipe ends.
 """
 
 import os
@@ -12,7 +12,7 @@ CHECK_SECONDS = 5.0
 
 
 def _held(pipe: int) -> bool:
-    """Whether someone holds the other end. `select` alone misses a parent that died before the pipe was opened."""
+    """Whether a process holds the other end. `select` alone misses a parent that died before the pipe was opened."""
     try:
         return os.read(pipe, 1) != b""
     except BlockingIOError:
@@ -34,7 +34,7 @@ def follow(path: str | None) -> None:
 
 
 def redirect(path: str) -> None:
-    """From now on this process, and what it starts, writes to the end of a file instead of the terminal."""
+    """From now on this process and its children append to a file instead of writing to the terminal."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -1,8 +1,8 @@
-"""Sealed stages: nothing that a stage reads may change while it runs, not even for a moment.
+"""Sealed stages: no file that a stage reads may change while it runs, not even for a moment.
 
-A file is known by what the kernel keeps about it. Its change time moves with every write and rename and cannot be set
-by hand, so a file that was changed and changed back is found too, and none has to be read. This page imports nothing
-of the project at its top: it is the first to be loaded, and signs the modules before Python reads them.
+The signature of a file is what the kernel records about it. The change time moves with every write and rename, and
+nobody can set it. So a file that changed and changed back is found too, and no file has to be read. This module
+imports nothing of the project at its top: it is loaded first, and signs the modules before Python reads them.
 """
 
 import ast
@@ -16,14 +16,13 @@ Signature = tuple[int, ...]
 
 
 def stages() -> list[str]:
-    """The modules that declare a stage, as their text says: none of them is imported."""
+    """The modules that declare a stage. It reads their text and imports none of them."""
     return sorted(path.stem for path in PACKAGE.glob("*.py") if "\nSTAGE = " in path.read_text(encoding="utf-8"))
 
 
 def modules(stage: str) -> list[Path]:
-    """The stage's module, every module of the project that it imports, directly or not, inside functions too, and the
-    packages that these lie in. Of a package that is imported by its own name, such as a folder of plug-ins, every
-    module."""
+    """The stage's module, every module of the project that it imports (directly or not, inside functions too), and
+    their packages. If it imports a package itself, such as a folder of plug-ins: every module of that package."""
     found: set[Path] = set()
     waiting = {PACKAGE / f"{stage}.py"}
     while waiting:
@@ -65,15 +64,14 @@ def _imported(path: Path) -> set[Path]:
 
 
 def _plugged(names: set[str]) -> list[Path]:
-    """The folders of plug-ins: packages that are imported by their own names, and not only for a module in them."""
+    """The folders of plug-ins: packages that are imported themselves, and not only for a module in them."""
     inside = {name.rpartition(".")[0] for name in names}
     folders = [PACKAGE.joinpath(*name.split(".")[1:]) for name in names - inside if name.startswith(f"{PACKAGE.name}.")]
     return [folder for folder in folders if (folder / "__init__.py").is_file()]
 
 
 def _files_of(name: str) -> set[Path]:
-    """The file of a module of this package and those of the packages around it; none of another package's, or of a
-    name that is not a module."""
+    """The file of a module of this package, and those of the packages around it; none for any other name."""
     top, *parts = name.split(".")
     if top != PACKAGE.name:
         return set()
@@ -82,7 +80,7 @@ def _files_of(name: str) -> set[Path]:
 
 
 def files(stage: str, model: str) -> dict[str, Path]:
-    """Every file that a stage depends on, by the name that a person knows it by; not the model's YAML."""
+    """Every file that a stage depends on, by its name for people; not the model's YAML."""
     data = [file for path in _declaration(stage, model)["deps"] for file in _data(Path(path))]
     found = [*modules(stage), *(file for path in data for file in _files(path))]
     return {_named(path): path for path in found if path.is_file()}
@@ -101,7 +99,7 @@ def signature(path: Path) -> Signature | None:
 
 
 def sign(paths: list[Path]) -> dict[Path, Signature | None]:
-    """Every file among the paths and below those that are folders."""
+    """The signature of every file among the paths, and of every file below their folders."""
     return {file: signature(file) for path in paths for file in _files(path)}
 
 
@@ -111,7 +109,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def changed(before: dict[Path, Signature | None]) -> list[Path]:
-    """Those that are no longer what they were, in order. A folder that gained or lost a file is one of them."""
+    """The paths that have changed, in order; among them folders that gained or lost a file."""
     return [path for path, old in before.items() if signature(path) != old]
 
 
@@ -132,21 +130,21 @@ class Seal:
         found = [*(_named(path) for path in changed(self._files)), *filter(None, (s.changed() for s in self._settings))]
         if found:
             raise IntegrityError(
-                f"{found[0]} changed while the stage {self.stage} was running, so it is not known what its outputs "
-                "were made of: they are not recorded.",
+                f"{found[0]} changed while the stage {self.stage} was running. So nobody knows which content made its "
+                "outputs, and they are not recorded.",
                 "Run again when nothing edits the project's files.",
             )
 
 
 class _Sections:
-    """The sections of a YAML file that a stage reads. Others may change meanwhile: no stage sees them."""
+    """The sections of a YAML file that a stage reads. Other sections may change: the stage does not see them."""
 
     def __init__(self, path: Path, keys: list[str]):
         self._path, self._keys = path, keys
         self._before, self._text = sign([path]), path.read_bytes() if path.is_file() else b""
 
     def changed(self) -> str:
-        """What to name, or nothing."""
+        """The file and what changed in it; "" if nothing did."""
         if not changed(self._before):
             return ""
         now = self._path.read_bytes() if self._path.is_file() else b""
@@ -161,7 +159,7 @@ class _Sections:
 
 
 def _declaration(stage: str, model: str) -> dict[str, Any]:
-    """What dvc.yaml says of a stage: deps, and params by file. Raises RequestError if it says nothing."""
+    """The stage in dvc.yaml: deps, and params by file. Raises RequestError if there is none."""
     from pipelines.errors import RequestError
 
     path = Path("dvc.yaml")
@@ -177,7 +175,7 @@ def _declaration(stage: str, model: str) -> dict[str, Any]:
 
 
 def _data(path: Path) -> list[Path]:
-    """A dependency that is no module; with a pin, what is pinned."""
+    """A dependency that is no module; with a pin also the pinned files."""
     if path.parts[0] == PACKAGE.name:
         return []
     return [path, path.parent / "source"] if path.name == "pin.json" else [path]

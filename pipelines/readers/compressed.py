@@ -1,7 +1,7 @@
-"""Packed files: how large they are once they are unpacked, and a refusal of those made to fill memory or disk.
+"""Packed files: their unpacked size, and a refusal of files made to fill memory or disk (zip bombs).
 
-A few kilobytes can be packed so that gigabytes come out of them (a zip bomb). Texts and images as people send them
-shrink to a third or a thirtieth; the most that gzip can do is a thousandth.
+A few kilobytes can unpack to gigabytes. Real texts and images shrink to a third or a thirtieth; gzip can reach a
+thousandth.
 """
 
 import gzip
@@ -13,8 +13,8 @@ from typing import IO
 from pipelines.errors import DataError
 from pipelines.safety import regular_files
 
-SMALL = 1 << 30  # bytes: what unpacks to no more is never refused
-MOST = 300  # times its packed size, beyond that
+SMALL = 1 << 30  # bytes: up to this unpacked size no file is refused
+MOST = 300  # times the packed size: the limit for larger files
 
 
 def is_packed(path: Path) -> bool:
@@ -22,12 +22,12 @@ def is_packed(path: Path) -> bool:
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked if its name ends in .gz. Reading raises DataError where that grows too large."""
+    """The bytes of a file, unpacked if its name ends in .gz. Reading raises DataError if they become too many."""
     return io.BufferedReader(_Unpacked(path)) if path.suffix.lower() == ".gz" else regular_files.opened(path)
 
 
 def size(path: Path) -> int:
-    """The bytes of a packed file once it is unpacked. Raises DataError if they are too many."""
+    """The unpacked size of a packed file in bytes. Raises DataError if it is too large."""
     if path.suffix.lower() == ".npz":
         with regular_files.opened(path) as file, zipfile.ZipFile(file) as archive:
             return check_archive(path, archive)
@@ -39,14 +39,14 @@ def size(path: Path) -> int:
 
 
 def check_archive(path: Path, archive: zipfile.ZipFile) -> int:
-    """The bytes of all its members, of which zipfile reads no more than it says here. Raises DataError."""
+    """The bytes of all its members; zipfile never reads more than it declares here. Raises DataError."""
     total = sum(member.file_size for member in archive.infolist())
     check(path, total, path.stat().st_size)
     return total
 
 
 class _Unpacked(io.RawIOBase):
-    """A gzipped file that looks at how much it has become of how little."""
+    """A gzipped file that compares its unpacked size with its packed size while it is read."""
 
     def __init__(self, path: Path):
         self._path, self._count = path, 0
@@ -70,10 +70,10 @@ class _Unpacked(io.RawIOBase):
 
 
 def check(path: Path, unpacked: int, packed: int) -> None:
-    """Raises DataError if so many bytes are too many to come out of a file of so few."""
+    """Raises DataError if the unpacked size is too large for the packed size. Both in bytes."""
     if unpacked > SMALL and unpacked > MOST * packed:
         raise DataError(
-            f"{path} is packed so that more than {SMALL / 1e9:.1f} GB come out of {packed / 1e6:.1f} MB, over {MOST} "
-            "times as much: data do not look like this, and it could fill memory or disk.",
-            "If they are meant, unpack them and send what comes out.",
+            f"{path} unpacks from {packed / 1e6:.1f} MB to more than {SMALL / 1e9:.1f} GB, over {MOST} times as much. "
+            "Real data do not, and this could fill memory or disk.",
+            "If the file is right, unpack it and send the unpacked file.",
         )

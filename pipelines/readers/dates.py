@@ -1,6 +1,6 @@
 """Dates: text in a declared form, or parts in several columns -> instants in UTC, as the ISO text of raw.parquet.
 
-What an instant is depends on the text and the declared zone alone, never on this machine's.
+An instant depends only on the text and the declared time zone, never on the zone of this machine.
 """
 
 import re
@@ -20,9 +20,7 @@ if TYPE_CHECKING:  # half a second to import, and needed only where there are da
 ISO = "ISO"
 PARTS = ("year", "month", "day", "hour", "minute", "second")
 OFFSET = re.compile(r"\d[Tt ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$")  # at the end of an ISO instant
-WHOLE = (
-    "%Y-%m-%dT%H:%M:%S+00:00"  # of a timestamp in whole seconds; one in microseconds is written with six digits more
-)
+WHOLE = "%Y-%m-%dT%H:%M:%S+00:00"  # for a timestamp in whole seconds; Arrow adds six digits to one in microseconds
 
 
 class Dates(Section):
@@ -57,8 +55,8 @@ class Dates(Section):
 def read(batch: pa.RecordBatch, names: list[str], config: Any, first: int, kept: list[str]) -> pa.RecordBatch:
     """The batch with its date columns `names` as ISO text in UTC; a missing one is null.
 
-    config: of ingest, with `missing`. first: the number of the first row, for messages. The parts of an instant are
-    left out unless they are among `kept`. Raises DataError naming the row, the column and the value that is no date.
+    config: of ingest, with `missing`. first: the number of the first row, for messages. Parts of an instant are left
+    out unless `kept` lists them. Raises DataError naming the row, the column and the wrong value.
     """
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name in names:
@@ -86,10 +84,10 @@ def _read(name: str, column: pa.Array, config: Any, first: int) -> pa.Array:
         found = pd.to_datetime(text, format=known, utc=True, errors="coerce")
     except ValueError as error:
         raise DataError(
-            f"{form!r}, the form of the date {name!r}, is none: {error}.",
+            f"{form!r}, declared for the dates in {name!r}, is not a date format: {error}.",
             "Correct `ingest: dates:` in the model's YAML.",
         ) from error
-    _check(name, text, found, first, f"no date of the form {form}")
+    _check(name, text, found, first, f"not a date of the form {form}")
     with_offset = text.str.contains(OFFSET).fillna(False).astype(bool) if form == ISO else "%z" in form
     naive = found.notna() & ~pd.Series(with_offset, found.index)
     if naive.any():
@@ -109,7 +107,7 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
         )
     if name in columns:
         raise DataError(
-            f"The data have a column {name!r} already, which is to be made of {', '.join(wanted)}.",
+            f"The data have a column {name!r} already, but `ingest: instants:` makes it from {', '.join(wanted)}.",
             "Choose another name under `ingest: instants:`.",
         )
     cells = pd.DataFrame({part: columns[column].to_pandas() for part, column in zip(PARTS, wanted, strict=False)})
@@ -119,7 +117,7 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
     numbers = numbers.where(numbers.eq(numbers.round()))
     found = pd.to_datetime(numbers, errors="coerce").mask(missing)
     shown = text.iloc[:, 0].str.cat(text.iloc[:, 1:], sep="-", na_rep="").mask(missing)
-    _check(name, shown, found, first, f"no instant of {', '.join(wanted)}")
+    _check(name, shown, found, first, f"not a date made of {', '.join(wanted)}")
     return _text(_local(name, found, shown, config, first))
 
 
@@ -130,17 +128,17 @@ def _local(name: str, found: "pd.Series", shown: "pd.Series", config: Any, first
             return found.dt.tz_localize("UTC")
         row = int(found.notna().to_numpy().argmax())
         raise DataError(
-            f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} has no offset, so it is no instant.",
-            "Say under `ingest: timezone:` by which clock the dates are written, such as UTC or Europe/Berlin.",
+            f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} has no offset, so its time zone is unknown.",
+            "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin.",
         )
     there = found.dt.tz_localize(config.timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
-    why = f"there is no such hour, or there are two, in {config.timezone} where clocks are changed"
+    why = f"when clocks change in {config.timezone}, this hour does not exist, or exists twice"
     _check(name, shown.mask(found.isna()), there, first, why)
     return there
 
 
 def _check(name: str, text: "pd.Series", found: "pd.Series", first: int, why: str) -> None:
-    """Raises DataError for the first text that became no date."""
+    """Raises DataError for the first text that did not become a date."""
     wrong = (text.notna() & found.isna()).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
@@ -151,7 +149,7 @@ def _check(name: str, text: "pd.Series", found: "pd.Series", first: int, why: st
 
 
 def _text(found: "pd.Series") -> pa.Array:
-    """ISO text in UTC, with a fraction only where there is one, so that an instant is written in one way."""
+    """ISO text in UTC, with a fraction only if there is one, so that an instant has one spelling."""
     exact = pa.array(found.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True, safe=False)
     seconds = exact.cast(pa.timestamp("s"), safe=False)
     whole = pc.equal(seconds.cast(pa.timestamp("us")), exact)

@@ -4,8 +4,9 @@
     train/cat/001.png, test/cat/002.png        ->  image, label, split (train, validation or test)
     001.png, to be predicted                   ->  image
 
-An image is decoded by Pillow to the declared shape, as its EXIF data turn it: grey, RGB or RGBA, transparency laid
-over white where there is no channel for it. One of another size is refused unless `ingest: resize:` names a filter.
+Pillow decodes an image to the declared shape (grey, RGB or RGBA), and turns it as its EXIF data say. If there is no
+channel for transparency, the image is laid over white. An image of another size is refused unless `ingest: resize:`
+names a filter.
 """
 
 import os
@@ -35,9 +36,9 @@ def is_image(path: Path) -> bool:
 
 
 def listed(folder: Path) -> list[Path]:
-    """The images in folders below this one, sorted; none if none of those holds an image.
+    """The images in the folders below this one, sorted; [] if there are none.
 
-    Raises DataError if a folder among them is a link, or holds something else too: half a set is not the set.
+    Raises DataError if one of the folders is a link or holds other files too: half a set is not the set.
     """
     images, others = [], []
     for place, folders, names in os.walk(folder):
@@ -50,10 +51,10 @@ def listed(folder: Path) -> list[Path]:
             elif not name.startswith(".") and path.suffix not in BESIDE and name not in CLUTTER:
                 others.append(path)
     if images and others:
-        kind = "a link to a folder" if others[0].is_symlink() else "no image that is read"
+        kind = "a link to a folder" if others[0].is_symlink() else "not an image of a known kind"
         raise DataError(
             f"{others[0]} is {kind}, in a folder of images ({', '.join(SUFFIXES)}).",
-            "Put the files themselves there, converted if need be, or take it away.",
+            "Remove it, convert it to such an image, or put the files themselves in place of a link.",
         )
     return sorted(images)
 
@@ -64,8 +65,8 @@ def place(name: str) -> tuple[str, ...]:
     if len(parts) == 1 or (len(parts) == 2 and parts[0] in SPLITS):
         return parts
     raise DataError(
-        f"The image {name} lies in {'no folder of a class' if not parts else 'folders ' + '/'.join(parts)}.",
-        f"An image lies in <class>/, or in <split>/<class>/ with a split of {', '.join(SPLITS)}.",
+        f"The image {name} lies in {'no class folder' if not parts else 'the folders ' + '/'.join(parts)}.",
+        f"Put each image into <class>/, or into <split>/<class>/; a split is {', '.join(SPLITS)}.",
     )
 
 
@@ -76,14 +77,14 @@ def check_places(names: Iterable[str]) -> None:
         depths.setdefault(len(place(name)), name)
     if len(depths) > 1:
         raise DataError(
-            f"{depths[2]} lies in a split, and {depths[1]} in none.", "Put all classes into splits, or none of them."
+            f"{depths[2]} lies in a split, but {depths[1]} does not.", "Put all classes into splits, or none."
         )
 
 
 def read(folder: Path, names: Sequence[str], shape: list[int], resize: str) -> Iterator[pa.RecordBatch]:
     """The rows of images, a few at a time. Raises DataError naming a file.
 
-    names: their paths below the folder, all as deep; those in no folder of a class have no label.
+    names: their paths below the folder, all equally deep; images outside a class folder have no label.
     """
     _check_shape(shape)
     size = shape[0] * shape[1] * shape[2]
@@ -109,8 +110,8 @@ def _check_shape(shape: list[int]) -> None:
 def pixels(path: Path, shape: list[int], resize: str) -> bytes:
     """The values of an image, row by row, a byte for each channel.
 
-    shape: [height, width, channels]. resize: a filter of Pillow's, or none. Raises DataError if it cannot be decoded
-    whole, or is of another size and is not to be resized.
+    shape: [height, width, channels]. resize: a filter of Pillow, or none. Raises DataError if the image cannot be
+    decoded to its end, or has another size and `resize` is none.
     """
     from PIL import Image
 
@@ -144,13 +145,13 @@ def _decoded(path: Path) -> Any:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels.", "Make it smaller.")
             if (frames := getattr(image, "n_frames", 1)) > 1:
-                raise DataError(f"{path} holds {frames} images.", "Save the one that is meant.")
+                raise DataError(f"{path} holds {frames} images.", "Save one of them alone.")
             image.load()
             return ImageOps.exif_transpose(image)
     except DataError:
         raise
-    except Exception as error:  # decoders raise whatever comes to them of a damaged file
+    except Exception as error:  # a damaged file can make decoders raise anything
         raise DataError(
-            f"{path} is no image that can be read whole: {' '.join(str(error).split())[:200]}.",
-            "Send it again, or take it out of the source.",
+            f"{path} is not a complete, readable image: {' '.join(str(error).split())[:200]}.",
+            "Send it again, or remove it from the source.",
         ) from error

@@ -1,4 +1,4 @@
-"""A reader: what is known of one kind of file, and how such a file becomes rows. formats/ has one module for each."""
+"""A reader turns one kind of file into rows. formats/ has one module for each kind."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Where rows come from, and the pin that says exactly which.
 
-A pin (data/<model>/pin.json, committed) names what is to be read: a built-in set with the hash of its
-rows, or files under data/<model>/source/ with their sizes and hashes. Only `ratchet run` writes it;
-`ingest` reads what it names and refuses anything else.
+A pin (data/<model>/pin.json, committed) names the data of a model: a built-in set with the hash of its rows, or files
+under data/<model>/source/ with their sizes and hashes. Only `ratchet run` writes it. `ingest` reads the pinned data
+and refuses anything else.
 """
 
 import gzip
@@ -31,19 +31,19 @@ BY_SUFFIX = {
     for suffix in reader.suffixes
 }
 KNOWN = (
-    f"{', '.join(BY_SUFFIX)}, texts also with .gz after it, IDX files named as MNIST's are, and folders of classes "
-    f"with images ({', '.join(images.SUFFIXES)})"
+    f"{', '.join(BY_SUFFIX)}, text files also with .gz after it, IDX files named like those of MNIST, and class "
+    f"folders with images ({', '.join(images.SUFFIXES)})"
 )
 OTHERS = {  # what to do with a file that is not read, by its ending
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "Save the sheet as CSV (UTF-8), and give that file's name."),
-    ".txt": "If it is a table, give it the ending .csv and declare `ingest: delimiter:`.",
-    ".json": "Write one object in each line, and give it the ending .jsonl.",
+    ".txt": "If it is a table, rename it to .csv and declare `ingest: delimiter:`.",
+    ".json": "Write one object in each line, and rename it to .jsonl.",
     ".zip": "Unpack it.",
 }
 
 
 def followed(source: str) -> bool:
-    """Whether it is a path or URL outside of the project, which DVC's import follows."""
+    """Whether it is a path or URL outside the project, which DVC's import follows."""
     return "://" in source or (Path(source).is_absolute() and not Path(source).is_relative_to(Path.cwd()))
 
 
@@ -62,7 +62,7 @@ def read_pin(model: str) -> dict[str, Any]:
         pin = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(
-            f"{path} is missing: nothing is pinned yet.", f"Run `ratchet run {model}`, which pins the source."
+            f"{path} is missing: the data are not pinned yet.", f"Pin them: `ratchet run {model}`."
         ) from error
     except ValueError as error:
         raise IntegrityError(f"{path} is not valid JSON: {error}.", f"Restore it: git checkout -- {path}") from error
@@ -72,7 +72,7 @@ def read_pin(model: str) -> dict[str, Any]:
 
 
 def _is_pin(pin: Any) -> bool:
-    """Whether it says what `ingest` needs; a pinned file is named by its path below the folder of pinned files."""
+    """Whether it holds what `ingest` needs. The name of a pinned file is its path below the folder of pinned files."""
     if not isinstance(pin, dict) or pin.get("format") != FORMAT or not isinstance(pin.get("source"), str):
         return False
     if pin.get("kind") == "builtin":
@@ -98,7 +98,7 @@ def file_hash(path: Path) -> str:
 
 
 def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
-    """The pinned files, in order. Raises IntegrityError naming the first that is not what was pinned."""
+    """The pinned files, in order. Raises IntegrityError naming the first that differs from the pin."""
     folder = source_folder(model)
     names = [entry["name"] for entry in pin["files"]]
     known = {*names, ".gitignore"}
@@ -107,22 +107,22 @@ def check_files(model: str, pin: dict[str, Any]) -> list[Path]:
     if extra:
         raise IntegrityError(
             f"{folder / extra[0]} is not pinned: only `ratchet run` puts files there.",
-            f"Remove it, and let the `source:` of models/{model}.yaml name the data.",
+            f"Remove it, and name the data under `data: source:` in models/{model}.yaml.",
         )
     for entry in pin["files"]:
         path = folder / entry["name"]
         if not path.is_file():
-            raise IntegrityError(f"{path} is pinned and missing.", f"Bring it back: dvc checkout {folder}.dvc")
+            raise IntegrityError(f"The pinned file {path} is missing.", f"Bring it back: dvc checkout {folder}.dvc")
         if path.stat().st_size != entry["bytes"] or file_hash(path) != entry["sha256"]:
             raise IntegrityError(
-                f"{path} is not what was pinned: its content has changed.",
+                f"{path} differs from the pin: its content has changed.",
                 f"Bring the pinned version back: dvc checkout --force {folder}.dvc",
             )
     return [folder / name for name in names]
 
 
 def reader_of(path: Path) -> Reader | None:
-    """The reader of a file, by its name; None for one that is no table, such as a single image (images.py)."""
+    """The reader of a file, by its name; None for a file that is no table, such as a single image (images.py)."""
     if claiming := [reader for reader in READERS.values() if reader.claims(path)]:
         return claiming[0]
     name = Path(path.name.lower())
@@ -131,7 +131,7 @@ def reader_of(path: Path) -> Reader | None:
 
 
 def format_of(path: Path) -> str:
-    """How a file is read, by its name: a reader's name, "image", or "" for one that is not."""
+    """The format of a file, by its name: a reader's name, "image", or "" for a file that cannot be read."""
     reader = reader_of(path)
     return reader.name if reader else "image" if images.is_image(path) else ""
 
@@ -142,23 +142,23 @@ def read(
     """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX
     and NumPy's archives. (A single image is no table: images.py.)
 
-    names: of the columns of a CSV file without a header. labelled: whether images need labels, as those that are to be
-    predicted do not. Raises DataError if it cannot be read to its end.
+    names: of the columns of a CSV file without a header. labelled: whether images need labels; False for rows to
+    predict. Raises DataError if the file cannot be read to its end.
     """
     if (reader := reader_of(path)) is None:
         raise DataError(
             f"{path}: a {path.suffix or 'nameless'} file cannot be read; known: {KNOWN}.",
-            OTHERS.get(path.suffix.lower(), "Convert it, or take it out of the source."),
+            OTHERS.get(path.suffix.lower(), "Convert it, or remove it from the source."),
         )
     if names and not reader.named:
         raise DataError(
-            f"{path} has names of its own, and `ingest: names:` lists some.",
-            "Take `names:` out of the model's YAML: it is for CSV files without a header.",
+            f"{path} names its columns itself, and `ingest: names:` lists names too.",
+            "Remove `names:` from the model's YAML: it is for CSV files without a header.",
         )
     try:
         yield from reader.read(path, Options(delimiter, encoding, names, labelled))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is no whole gzip file: {error}.", "Send it again.") from error
+        raise DataError(f"{path} is not a complete gzip file: {error}.", "Send it again.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
             f"{path} cannot be read: {' '.join(str(error).split())[:300].rstrip('.')}.", reader.repair
@@ -210,5 +210,5 @@ def builtin(name: str) -> pa.Table:
 
 
 def builtin_hash(table: pa.Table) -> str:
-    """The content of a built-in set, whatever the version of the library that ships it."""
+    """The hash of a built-in set's content. It does not depend on the version of the library that ships it."""
     return rows.content_hash(np.concatenate([rows.identify(b, table.column_names) for b in table.to_batches()]))

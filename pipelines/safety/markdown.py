@@ -1,4 +1,4 @@
-"""Markdown: texts from outside, so that they are read as they are: no line, table, tag or link is made of them."""
+"""Markdown: shows texts from outside as they are. They cannot become a line, table, tag or link."""
 
 import re
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pipelines import visible_text
 
 MOST_LETTERS = 1200  # of one text
-ACTIVE = re.compile(r"[\\`*_{}<|#~&]|\](?=[(\[:])")  # what Markdown or HTML would take for more than a letter
-START = re.compile(r"^(\s*\d*)([-+=.)>])")  # and what makes a list or a heading of a line
+ACTIVE = re.compile(r"[\\`*_{}<|#~&]|\](?=[(\[:])")  # characters with a meaning in Markdown or HTML
+START = re.compile(r"^(\s*\d*)([-+=.)>])")  # beginnings that turn a line into a list or a heading
 ADDRESS = re.compile(r":(?=//)|(?<=www)\.|(?<=mailto):", re.IGNORECASE)  # by which pages find links in plain text
 
 
 def plain(text: str) -> str:
-    """Text that Markdown leaves as it is, in one line, wherever that line begins."""
+    """The text in one line, escaped so that Markdown shows it as it is, also at the beginning of a line."""
     return START.sub(r"\g<1>\\\g<2>", _inside(text))
 
 
 def _inside(text: str) -> str:
-    """The same for a place where no line begins."""
+    """The same within a line."""
     text = visible_text.line(text)
     text = text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
     return ADDRESS.sub(r"\\\g<0>", ACTIVE.sub(r"\\\g<0>", text))
@@ -39,7 +39,7 @@ def code(text: str) -> str:
 
 
 def table(rows: Sequence[dict[str, str]], marks: Sequence[str] = ()) -> str:
-    """A table; the first row names the columns. marks: what stands around the cells of a row, such as * for italics."""
+    """A table; the first row names the columns. marks: put around the cells of a row, such as * for italics."""
     head = list(rows[0])
     lines = [_row([_inside(name) or " " for name in head]), f"|{'---|' * len(head)}"]
     for number, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Regular files: what comes from outside is opened only if it is one, and at once.
+"""Regular files: a path from outside is opened only if it is a regular file, and without waiting.
 
-A pipe would be waited for without end, a device read without end, and a link may lead to what its sender cannot read
-and the run can. A second name of the same file (a hard link) cannot be told from its first.
+A pipe would make the run wait for ever, a device has no end, and a link may lead to a file that its sender may not read
+but the run may. A second name of the same file (a hard link) cannot be told from its first.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def is_one(path: Path) -> bool:
-    """Whether there is a regular file of this name, and no link."""
+    """Whether this path is a regular file, and not a link."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -33,7 +33,7 @@ def is_one(path: Path) -> bool:
 
 
 def check(path: Path, within: Sequence[Path] = ()) -> None:
-    """Raises DataError if the path is no regular file that can be opened. within: see `opened`."""
+    """Raises DataError unless the path is a regular file that can be opened. within: see `opened`."""
     if within or not is_one(path):
         opened(path, within).close()
 
@@ -41,8 +41,8 @@ def check(path: Path, within: Sequence[Path] = ()) -> None:
 def opened(path: Path, within: Sequence[Path] = ()) -> io.BufferedReader:
     """The bytes of a regular file.
 
-    within: folders; if there are any, the file lies in one of them, wherever links lead. Raises DataError for anything
-    else, for a file that is gone, and for one that cannot be opened.
+    within: folders; if there are any, the file must lie in one of them after links are followed. Raises DataError for
+    anything else, for a missing file, and for one that cannot be opened.
     """
     try:
         real = _real(path, within)
@@ -51,13 +51,13 @@ def opened(path: Path, within: Sequence[Path] = ()) -> io.BufferedReader:
     except FileNotFoundError as error:
         if path.is_symlink():
             raise DataError(f"{path} is a link that leads nowhere.", "Put the file itself there.") from error
-        raise DataError(f"{path} is gone.", "Run again when nothing is taken away or renamed there.") from error
+        raise DataError(f"{path} is gone.", "Run again when nobody removes or renames files there.") from error
     except (OSError, ValueError) as error:  # a loop of links, a part that is no folder, a name with a zero byte
         told = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path} cannot be opened: {told}.", "Put a file there that can be read.") from error
+        raise DataError(f"{path} cannot be opened: {told}.", "Put a readable file there.") from error
     try:
         _check_kind(path, os.fstat(file))
-    except DataError:  # it was put there between the two looks
+    except DataError:  # another file took its place between the two looks
         os.close(file)
         raise
     return open(file, "rb")
@@ -69,18 +69,18 @@ def _real(path: Path, within: Sequence[Path]) -> str:
         return str(path)
     real = Path(os.path.realpath(path, strict=True))
     if within and not any(real.is_relative_to(os.path.realpath(folder)) for folder in within):
-        raise DataError(f"{path} is a link to a file outside of its folder.", "Put the file itself there.")
+        raise DataError(f"{path} is a link to a file outside its folder.", "Put the file itself there.")
     return str(real)
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "no file")
-        raise DataError(f"{path} is {kind}, and only files are read.", "Put a file there, or take it away.")
+        raise DataError(f"{path} is {kind}, but must be a file.", "Put a file there, or remove it.")
 
 
 def copy(path: Path, target: Path, within: Sequence[Path] = ()) -> str:
-    """Copy the bytes; returns their SHA-256: of what was written, whatever becomes of the file meanwhile."""
+    """Copy the bytes; returns the SHA-256 of the copy, even if the file changes meanwhile."""
     digest = hashlib.sha256()
     with opened(path, within) as file, target.open("wb") as out:
         while block := file.read(BLOCK):
@@ -92,7 +92,7 @@ def copy(path: Path, target: Path, within: Sequence[Path] = ()) -> str:
 def check_tree(path: Path) -> None:
     """Raises DataError if a file, or anything below a folder, is no regular file or is a link that leaves the folder.
 
-    The path itself may be a link: whoever declared it may mean what it leads to.
+    The path itself may be a link, since the user declared it.
     """
     if not path.is_dir():
         check(path)

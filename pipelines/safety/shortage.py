@@ -1,7 +1,7 @@
-"""Shortage: no room on a disk, no right to write, no memory. Recognised whoever says so, and told in one paragraph.
+"""Shortage: a full disk, a missing right, too little memory. Recognises it in any error, and says it in one paragraph.
 
-A full disk reaches a person in many words: errno 28 of the system, "database or disk is full" of SQLite, the same
-inside an error of SQLAlchemy, DVC, Arrow or HDF5, or as the last line of a process that has died.
+A full disk has many error texts: errno 28 of the system, "database or disk is full" of SQLite, the same inside an
+error of SQLAlchemy, DVC, Arrow or HDF5, or the last line of a process that died.
 """
 
 import errno
@@ -19,7 +19,7 @@ from pipelines.errors import ShortageError
 
 @dataclass(frozen=True)
 class Kind:
-    """numbers: of the system. words: how it is said where the number has got lost."""
+    """numbers: errno of the system. words: the text of errors that lost the number."""
 
     numbers: tuple[int, ...]
     words: str
@@ -39,16 +39,16 @@ KINDS = (FULL, READ_ONLY, TOO_LARGE, DAMAGED, MEMORY, FORBIDDEN)
 NOTHING = 64 << 10  # bytes: a disk with less than this left is as good as full
 UNOPENED = "unable to open database file"  # of SQLite, for one of several reasons
 IN_WORDS = re.compile(r"'(/[^'\n]+)'|\"(/[^\"\n]+)\"")  # a path in a message
-NO_MEMORY = "Out of memory: this needs more than is free here, or than this process may have (`ulimit -v`)."
-LESS = "Give it fewer rows, or a machine with more memory."
-GO_ON = "and run again: what was finished is kept."
+NO_MEMORY = "Out of memory: this needs more than is free here, or more than this process may use (`ulimit -v`)."
+LESS = "Use fewer rows, or a machine with more memory."
+GO_ON = "and run again: finished work is kept."
 
 
 def of(error: BaseException, places: Sequence[Path] = (), words: bool = True) -> ShortageError | None:
-    """The shortage that is the cause of an error, or behind it; None if there is none.
+    """The shortage that caused an error, directly or not; None if there is none.
 
-    places: where the failed work writes, the likeliest first: where the error itself names no file. words: False where
-    messages hold other texts, such as a command: then numbers of the system and SQLite's own words count.
+    places: where the failed work writes, the likeliest first; used if the error names no file. words: False if messages
+    may quote other texts, such as a command: then only numbers of the system and SQLite's own words count.
     """
     for one in _behind(error):
         if isinstance(one, ShortageError):
@@ -63,13 +63,13 @@ def of(error: BaseException, places: Sequence[Path] = (), words: bool = True) ->
         for kind in KINDS:
             if number in kind.numbers or (read and re.search(kind.words, text)):
                 if kind in (DAMAGED, READ_ONLY) and read and (short := full(places, NOTHING)):
-                    return short  # SQLite says either where a full disk has no room for a file beside the database
+                    return short  # SQLite says this too if a full disk has no room for a file beside the database
                 return _told(kind, _named(one, text), places)
     return None
 
 
 def of_text(text: str, places: Sequence[Path]) -> ShortageError | None:
-    """The shortage that a process has told before it died."""
+    """The shortage that a process reported before it died."""
     for kind in KINDS:
         if re.search(kind.words, text):
             return _told(kind, _named(None, text), places)
@@ -77,7 +77,7 @@ def of_text(text: str, places: Sequence[Path]) -> ShortageError | None:
 
 
 def full(places: Sequence[Path], least: int) -> ShortageError | None:
-    """What to say of the first of these places whose disk has fewer free bytes than `least`."""
+    """The shortage of the first of these places whose disk has fewer free bytes than `least`."""
     for place in places:
         if shutil.disk_usage(existing(place)).free < least:
             return _told(FULL, str(place), [])
@@ -85,7 +85,7 @@ def full(places: Sequence[Path], least: int) -> ShortageError | None:
 
 
 def unwritable(path: Path) -> ShortageError | None:
-    """Why a file, or one in a folder, could not be written, as far as the system says so; None if it could."""
+    """Why a file, or a file in a folder, cannot be written, as far as the system knows; None if it can."""
     there = existing(path)
     if there != path.absolute() and there != path.absolute().parent:
         return None
@@ -98,7 +98,7 @@ def unwritable(path: Path) -> ShortageError | None:
 
 
 def existing(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that is there."""
+    """The path itself, or the nearest existing folder above it."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
 
@@ -110,7 +110,7 @@ def mount(path: Path) -> Path:
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
-    """The error, and all that led to it."""
+    """The error, and all errors that led to it."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -144,7 +144,7 @@ def _told(kind: Kind, name: str, places: Sequence[Path]) -> ShortageError:
 
 
 def _words(kind: Kind, name: str, folder: Path) -> tuple[str, str]:
-    """What happened, and what to do. folder: the one of the file, which is there."""
+    """What happened, and what to do. folder: the existing folder of the file."""
     disk = mount(folder)
     if kind is FULL:
         usage = shutil.disk_usage(folder)
@@ -152,16 +152,16 @@ def _words(kind: Kind, name: str, folder: Path) -> tuple[str, str]:
         what = f"The disk at {disk} is full, or a quota on it is used up ({free}): {name} could not be written."
         return what, f"Make room there (`ratchet prune` deletes versions that nothing needs), {GO_ON}"
     if kind is READ_ONLY:
-        mounted = f"{name} cannot be written: it is read-only, or its disk, mounted at {disk}, is."
+        mounted = f"{name} cannot be written: it or its disk (mounted at {disk}) is read-only."
         return mounted, f"Make it writable, {GO_ON}"
     if kind is FORBIDDEN:
-        refused = f"{name} may not be read or written by {getpass.getuser()}."
+        refused = f"The user {getpass.getuser()} may not read or write {name}."
         return refused, f"Give this user the right to it and to its folder {folder} (chown, chmod), {GO_ON}"
     if kind is TOO_LARGE:
-        most = f"{name} would become larger than a file may be here (`ulimit -f`, or the disk at {disk})."
+        most = f"{name} would exceed the largest size of a file here (`ulimit -f`, or the disk at {disk})."
         return most, f"Raise that limit, {GO_ON}"
     broken = f"The disk at {disk} failed to read or to write {name}: an input/output error."
-    return broken, "Look at the system's log (`dmesg`) and at the disk before anything else is written to it."
+    return broken, "Check the system's log (`dmesg`) and the disk before you write anything else to it."
 
 
 def _size(number: int) -> str:

@@ -116,7 +116,7 @@ def _typed(values: pa.Array, field: pa.Field, missing: list[str], first: int) ->
         return _finite(result, field, first)
     if pa.types.is_fixed_size_binary(field.type) and result.null_count:
         row = first + pc.index(pc.is_null(result), True).as_py()
-        raise DataError(f"Row {row}, column {field.name!r} holds no image.", "Take the row out of the source.")
+        raise DataError(f"Row {row}, column {field.name!r} holds no image.", "Remove the row from the source.")
     return result
 
 

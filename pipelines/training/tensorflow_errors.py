@@ -21,6 +21,6 @@ def told() -> Iterator[None]:
         if kind in ("UnavailableError", "AbortedError", "DeadlineExceededError"):
             raise UnreachableError(
                 f"A worker of this training cannot be reached any more: {text[:300]}.",
-                "Start all workers again: they go on after the last epoch that was finished.",
+                "Start all workers again: they continue after the last finished epoch.",
             ) from error
         raise

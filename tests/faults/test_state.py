@@ -63,7 +63,7 @@ def test_a_folder_that_may_not_be_written_is_named_before_any_work(project):
         finally:
             (project / name).chmod(0o755)
         assert done.returncode == 1
-        assert f"{project / name} may not be read or written" in json.loads(done.stdout)["error"]
+        assert f"may not read or write {project / name}" in json.loads(done.stdout)["error"]
         assert done.stderr.count("\n") == 1
 
 
@@ -75,7 +75,7 @@ def test_a_damaged_store_is_named_and_left_as_it_is(project):
         for command in (["run", MODEL], ["history", MODEL], ["doctor"]):
             done = ratchet(project, *command)
             assert done.returncode == (0 if command == ["doctor"] else 1), done.stderr
-            assert f"{path} is no whole database" in " ".join((done.stderr + done.stdout).split()), command
+            assert f"{path} is a damaged database" in " ".join((done.stderr + done.stdout).split()), command
             assert "Traceback" not in done.stderr
         assert path.read_bytes() == damaged
     path.write_bytes(content)

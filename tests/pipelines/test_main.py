@@ -27,7 +27,7 @@ def test_a_stage_that_works_says_nothing_and_exits_zero(world):
         (["ingest"], 2, "A stage is run as: python -m pipelines STAGE MODEL"),
         (["ingest", "pest"], 2, "There is no model 'pest': models/pest.yaml does not exist. Did you mean 'pets'?"),
         (["ingest", "../pets"], 2, "'../pets' cannot be a model's name"),
-        (["ingest", "pets"], 1, "data/pets/pin.json is missing: nothing is pinned yet"),
+        (["ingest", "pets"], 1, "data/pets/pin.json is missing: the data are not pinned yet"),
         (["clean", "pets"], 1, "data/pets/raw.parquet is missing. Run `ratchet run` or `dvc repro` to make it"),
     ],
 )

@@ -124,18 +124,18 @@ def laughs() -> str:
 
 
 BOMBS = {  # name -> (how it is written, what is said)
-    "once.parquet": (once, r"once\.parquet is packed so that more than 1\.1 GB come out of 0\.0 MB"),
-    "once_as_text.parquet": (once_as_text, r"once_as_text\.parquet is packed so that"),
+    "once.parquet": (once, r"once\.parquet unpacks from 0\.0 MB to more than 1\.1 GB"),
+    "once_as_text.parquet": (once_as_text, r"once_as_text\.parquet unpacks from"),
     "deep.parquet": (deep, r"deep\.parquet (is nested more than 50 deep|cannot be read)"),
     "shape.npz": (
         archive(
             member("x.npy", head("|u1", 10**12, 8, 8), bytes(640)), member("y.npy", head("<i8", 10**12), bytes(80))
         ),
-        r"shape\.npz is no whole NumPy archive: .* bytes of x are missing",
+        r"shape\.npz is not a complete NumPy archive: .* bytes of x are missing",
     ),
     "wide_labels.npz": (
         archive(member("x.npy", head("|u1", 9, 1, 1), bytes(9)), member("y.npy", head("<U99999999", 9), bytes(80))),
-        r"wide_labels\.npz is no whole NumPy archive: .* bytes of y are missing",
+        r"wide_labels\.npz is not a complete NumPy archive: .* bytes of y are missing",
     ),
     "objects.npz": (
         archive(member("x.npy", head("|O", 2), b"\x80"), member("y.npy", head("<i8", 2), bytes(16))),
@@ -198,11 +198,11 @@ def test_rows_and_lists_that_repeat_one_value_are_counted_by_the_head_of_the_fil
     monkeypatch.setattr(compressed, "SMALL", 1 << 20)
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"a": pa.array(np.zeros(1_000_000))}), path)
-    with pytest.raises(DataError, match=r"rows\.parquet is packed so that"):
+    with pytest.raises(DataError, match=r"rows\.parquet unpacks from"):
         parquet.rows(path)
     values = pa.array(np.zeros(1_000_000, np.int8))
     pq.write_table(pa.table({"l": pa.ListArray.from_arrays(pa.array([0, 1_000_000], pa.int32()), values)}), path)
-    with pytest.raises(DataError, match=r"rows\.parquet is packed so that"):
+    with pytest.raises(DataError, match=r"rows\.parquet unpacks from"):
         parquet.rows(path)
 
 

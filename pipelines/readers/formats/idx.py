@@ -1,9 +1,9 @@
-"""IDX, the format in which MNIST and its relatives are published: images in one file, their labels in another.
+"""IDX, the format of MNIST and its relatives: images in one file, their labels in another.
 
     train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz
 
-Such files become rows with the columns `image`, `label` and `split`, which is test for a file that is named so (or
-t10k) and train for any other. The format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, the type, the number of
+Such files become rows with the columns `image`, `label` and `split`. The split is test for a file with test or t10k in
+its name, else train. The format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, the type, the number of
 dimensions, each dimension as a big-endian 32 bit number, then the values).
 """
 
@@ -32,14 +32,14 @@ def is_idx(path: Path) -> bool:
 
 
 def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
-    """The rows of a file of images, a few at a time; none for a file of labels, which come with their images.
+    """The rows of a file of images, a few at a time; none for a file of labels, which is read with its images.
 
-    labelled: whether it needs labels; if not, images without any are a column alone. Raises DataError if it cannot be
-    read to its end, or is not of one length with its labels.
+    labelled: whether it needs labels; if not, a file without them gives the images alone. Raises DataError if it cannot
+    be read to its end, or has not as many images as labels.
     """
     if "labels-idx1" in path.name:
         if not list(path.parent.glob(path.name.replace("labels-idx1", "images-idx?"))):
-            raise DataError(f"{path} has no images beside it.", "Put them there, or take the labels away.")
+            raise DataError(f"{path} has no images beside it.", "Put them there, or remove the labels.")
         return
     labels_path = path.with_name(re.sub(r"images-idx\d", "labels-idx1", path.name))
     if labelled and not labels_path.exists():
@@ -77,24 +77,24 @@ def _labels(path: Path) -> np.ndarray:
 
 
 def _check_end(file: IO[bytes], path: Path) -> None:
-    """Raises DataError if there is more. To look for it has gzip compare its checksum too."""
+    """Raises DataError if there are more bytes. Reading to the end also makes gzip compare its checksum."""
     if file.read(1):
-        raise DataError(f"{path} is longer than its own head says.", "Get it anew.")
+        raise DataError(f"{path} is longer than its header says.", "Get it anew.")
 
 
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> list[int]:
-    """The size of each dimension. Raises DataError if there are not so many, or one is 0 or beyond all reason."""
+    """The size of each dimension. Raises DataError for another number of them, or a size that is 0 or too large."""
     head = file.read(4 + 4 * dimensions)
     sizes = np.frombuffer(head[4 : len(head) // 4 * 4], ">u4").astype(int).tolist()
     if head[:4] != bytes([0, 0, UNSIGNED_BYTES, dimensions]) or len(sizes) < dimensions:
-        raise DataError(f"{path} is no IDX file of bytes in {dimensions} dimensions.", "Get it anew.")
+        raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions.", "Get it anew.")
     if not all(sizes) or math.prod(sizes[1:]) > MOST_PIXELS:
-        raise DataError(f"{path} is of the shape {sizes}, and holds no images.", "Get it anew.")
+        raise DataError(f"{path} has the shape {sizes}, which is not that of images.", "Get it anew.")
     return sizes
 
 
 def _values(file: IO[bytes], count: int, path: Path) -> np.ndarray:
-    content = bytearray()  # grown by what is there: a head may promise what would fill memory
+    content = bytearray()  # grows with the bytes that are there: a false header may claim more than the memory
     while len(content) < count and (block := file.read(min(BATCH_BYTES, count - len(content)))):
         content += block
     if len(content) < count:

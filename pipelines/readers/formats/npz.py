@@ -28,7 +28,7 @@ from pipelines.safety import regular_files
 BATCH_BYTES = 8 << 20
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "valid": "validation", "test": "test"}
 PAIRS = {"x": "y", "images": "labels"}
-LABELS = ("y.", "y_", "labels.")  # how the names of members begin that hold them
+LABELS = ("y.", "y_", "labels.")  # the beginnings of the names of members with labels
 LAYOUT = "Save x_train, y_train, x_test and y_test, or x and y: numpy.savez(path, x=images, y=labels)."
 
 
@@ -51,9 +51,9 @@ class Member:
 
 
 def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
-    """The rows of an archive, a few at a time. Raises DataError if it is none, or not one of images and labels.
+    """The rows of an archive, a few at a time. Raises DataError if it is no archive of images and labels.
 
-    labelled: whether it needs labels; if not, an archive without any holds nothing but images.
+    labelled: whether it needs labels; if not, an archive without labels may hold images alone.
     """
     with _archive(path) as archive:
         if not labelled and not any(member.startswith(LABELS) for member in archive.namelist()):
@@ -66,13 +66,13 @@ def read(path: Path, labelled: bool = True) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive, opened. Raises DataError for whatever zipfile and NumPy say of a damaged or foreign one."""
+    """The open archive. Raises DataError for any error of zipfile and NumPy in a damaged or foreign file."""
     try:
         with regular_files.opened(path) as file, zipfile.ZipFile(file) as archive:
             compressed.check_archive(path, archive)
             yield archive
     except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, KeyError) as error:
-        raise DataError(f"{path} is no whole NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error
+        raise DataError(f"{path} is not a complete NumPy archive: {error}.", f"Write it again. {LAYOUT}") from error
 
 
 def _pairs(path: Path, members: list[str]) -> list[tuple[str, str, str]]:
@@ -85,7 +85,7 @@ def _pairs(path: Path, members: list[str]) -> list[tuple[str, str, str]]:
         if found and sorted(names) == sorted(name for pair in found for name in pair[:2]):
             return found
     shown = ", ".join(names[:10]) or "nothing"
-    raise DataError(f"{path} holds {shown}: these are not pairs of images and labels.", LAYOUT)
+    raise DataError(f"{path} holds {shown}, which are not pairs of images and labels.", LAYOUT)
 
 
 def _rows(path: Path, archive: zipfile.ZipFile, x: str, y: str, split: str) -> Iterator[pa.RecordBatch]:
@@ -105,7 +105,7 @@ def _rows(path: Path, archive: zipfile.ZipFile, x: str, y: str, split: str) -> I
             yield pa.RecordBatch.from_arrays(columns, ["image", "label", "split"][: len(columns)])
         for member in (images, *labels):
             if member.file.read(1):  # at the end the archive's checksum is compared too
-                raise DataError(f"{path}: {member.name} is longer than its own head says.", "Write it again.")
+                raise DataError(f"{path}: {member.name} is longer than its header says.", "Write it again.")
 
 
 def _texts(labels: np.ndarray) -> pa.Array:
@@ -114,11 +114,11 @@ def _texts(labels: np.ndarray) -> pa.Array:
 
 
 def _opened(path: Path, file: IO[bytes], name: str) -> Member:
-    """An array's head. Raises DataError for Python objects, or columns before rows."""
+    """The header of an array. Raises DataError for Python objects, or columns before rows."""
     version = np.lib.format.read_magic(file)
     head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if head is None:
-        raise ValueError(f"{name} is of the version {version} of the format")
+        raise ValueError(f"{name} has version {version} of the format, which is not known")
     shape, by_columns, kind = head(file)
     if kind.hasobject:
         raise DataError(
@@ -130,19 +130,19 @@ def _opened(path: Path, file: IO[bytes], name: str) -> Member:
 
 
 def _check(path: Path, images: Member, labels: Member | None = None) -> None:
-    """Raises DataError if these are not bytes, and as many labels if there are any."""
+    """Raises DataError unless the images are bytes, with one label for each if there are labels."""
     what = f"{path}: {images.name} is {images.kind} of the shape {list(images.shape)}"
     if images.kind != np.uint8:
-        raise DataError(f"{what}; images are bytes.", "Save values from 0 to 255 with astype('uint8').")
+        raise DataError(f"{what}; images must be bytes.", "Save values from 0 to 255 with astype('uint8').")
     if len(images.shape) not in (3, 4) or not 0 < math.prod(images.shape[1:]) <= MOST_PIXELS:
-        raise DataError(f"{what}; images are [rows, height, width] or [rows, height, width, channels].", LAYOUT)
+        raise DataError(f"{what}; images must be [rows, height, width] or [rows, height, width, channels].", LAYOUT)
     if labels is None:
         return
     told = f"{path}: {labels.name} is {labels.kind} of the shape {list(labels.shape)}"
     if labels.kind.kind not in "iuU":
-        raise DataError(f"{told}; labels are whole numbers or text.", "Save them with astype(int) or astype(str).")
+        raise DataError(f"{told}; labels must be whole numbers or text.", "Save them with astype(int) or astype(str).")
     if labels.shape not in ((images.shape[0],), (images.shape[0], 1)):
-        raise DataError(f"{told}; {images.name} has {images.shape[0]:,} images.", "Save one label for each image.")
+        raise DataError(f"{told}, but {images.name} has {images.shape[0]:,} images.", "Save one label for each image.")
 
 
 def shape(path: Path) -> list[int]:

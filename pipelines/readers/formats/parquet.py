@@ -1,8 +1,8 @@
-"""Parquet files as they arrive: read some rows at a time, and refused where little becomes far too much.
+"""Parquet files as they arrive: read some rows at a time, and refused if a small file becomes far too large.
 
-A column that repeats one value is a few bytes for any number of rows, and so is a list of a billion zeros in one row.
-So what its head says is looked at first; and a text that stands once in the file and in every row is counted in every
-row before it is written out.
+A column that repeats one value needs a few bytes for any number of rows, and so does a list of a billion zeros in one
+row. So the footer is checked first. A text that the file stores once and uses in every row counts in every row, before
+it is expanded.
 """
 
 from collections.abc import Iterator
@@ -33,18 +33,17 @@ WIDTHS = {
 
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """The file, whose head is in order. Raises DataError, and what pyarrow raises for one that is damaged."""
+    """The open file, after a check of its footer. Raises DataError, and pyarrow's errors for a damaged file."""
     with (
         regular_files.opened(path) as content,
         pq.ParquetFile(content, pre_buffer=False) as file,
-    ):  # which would keep it all
+    ):  # pre_buffer would keep the whole file in memory
         _check_head(path, file.metadata, path.stat().st_size)
         yield file
 
 
 def rows(path: Path) -> int:
-    """How many rows it has. A Parquet file says so at its end, which one that was cut off has lost. Raises as `opened`
-    does."""
+    """The number of rows, from the footer; a file that was cut off has none. Raises as `opened` does."""
     with opened(path) as file:
         return int(file.metadata.num_rows)
 
@@ -66,10 +65,10 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _check_head(path: Path, head: pq.FileMetaData, size: int) -> None:
-    """Raises DataError if its rows are not those of its parts, or take too much memory for so small a file."""
+    """Raises DataError if the row counts disagree, or the rows need too much memory for so small a file."""
     groups = [head.row_group(index) for index in range(head.num_row_groups)]
     if head.num_rows != sum(group.num_rows for group in groups) or any(group.num_rows < 0 for group in groups):
-        raise DataError(f"{path} is not a whole Parquet file: its parts have other numbers of rows.", "Send it again.")
+        raise DataError(f"{path} is a damaged Parquet file: its row counts disagree.", "Send it again.")
     columns, widths = [head.schema.column(index) for index in range(head.num_columns)], _widths(head)
     total = sum(width * head.num_rows for column, width in zip(columns, widths, strict=True) if not _is_list(column))
     for index in (index for index, column in enumerate(columns) if _is_list(column)):
@@ -82,13 +81,13 @@ def _is_list(column: Any) -> bool:
 
 
 def _widths(head: pq.FileMetaData) -> list[int]:
-    """The least bytes of one value of each column, in memory."""
+    """The smallest size of one value of each column in memory, in bytes."""
     columns = (head.schema.column(index) for index in range(head.num_columns))
     return [max(1, WIDTHS.get(column.physical_type) or column.length) for column in columns]
 
 
 def _written_once(head: pq.FileMetaData) -> list[str]:
-    """The columns of text whose values stand once in the file, if all of them together could be too much."""
+    """The text columns whose values the file stores only once, if together they could become too large."""
     found: dict[str, int] = {}
     for index in range(head.num_columns):
         column = head.schema.column(index)
@@ -100,7 +99,7 @@ def _written_once(head: pq.FileMetaData) -> list[str]:
 
 
 def _bytes(column: pa.Array) -> int:
-    """Of a column once it is written out."""
+    """The bytes of a column once it is expanded."""
     if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
@@ -117,9 +116,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _written_out(batch: pa.RecordBatch, names: list[str], schema: pa.Schema) -> pa.RecordBatch:
-    """The same rows in the types that the file has. names: of the columns that were read in another one."""
+    """The same rows in the types of the file. names: of the columns that were read in another type."""
     for name in names:
-        place = batch.schema.get_field_index(name)  # -1 for a name that stands there twice: refused later
+        place = batch.schema.get_field_index(name)  # -1 for a name that is there twice: refused later
         if place >= 0 and batch.column(place).type != schema.field(place).type:
             batch = batch.set_column(place, schema.field(place), batch.column(place).cast(schema.field(place).type))
     return batch

@@ -1,7 +1,7 @@
-"""CSV and JSON lines, gzipped or not: every cell as the text that stands there.
+"""CSV and JSON lines, gzipped or not: every cell as the text that is written there.
 
-A file is read a block at a time. What a reader cannot make sense of, `misread` explains with its line; what it would
-take for something else than was meant (a quote that never closes swallows the rows after it) is looked for here.
+A file is read a block at a time. If a reader fails, `text_errors` explains it with the line. This module looks for an
+error that readers do not see: a quote that never closes swallows the rows after it.
 """
 
 import io
@@ -20,13 +20,13 @@ from pipelines.readers.reader import Options, Reader
 
 BATCH_ROWS = 16_384  # of JSON lines
 BLOCK_BYTES = 4 << 20  # of a CSV file; characters, to be exact
-WIDE = 1000  # columns, from which blocks are larger
+WIDE = 1000  # columns: tables with more use larger blocks
 
 
 def read_csv(path: Path, delimiter: str, encoding: str, names: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """The rows of a CSV file. No guess depends on the rows of a block. names: of a file without a header.
 
-    Raises DataError if it is not one, or not one throughout.
+    Raises DataError if the file, or a part of it, is not CSV.
     """
     try:
         yield from _read_csv(path, delimiter, encoding, list(names))
@@ -43,7 +43,7 @@ def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str]) -> It
     read = pyarrow.csv.ReadOptions(block_size=4 * BLOCK_BYTES, use_threads=False, column_names=names or None)
     with _Watched(path, encoding) as file, pyarrow.csv.open_csv(pa.PythonFile(file, mode="r"), read, parse) as reader:
         header = reader.schema.names
-    read.block_size *= 1 + len(header) // WIDE  # the work on a column of a block is mostly its beginning
+    read.block_size *= 1 + len(header) // WIDE  # each column of a block costs a fixed time
     text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
     rows, last = 0, pa.array([], pa.string())
     with _Watched(path, encoding) as file:
@@ -61,7 +61,7 @@ def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str]) -> It
 
 
 class _Watched:
-    """A text as UTF-8 bytes for pyarrow, with a count of what tells of a stray quote."""
+    """A text as UTF-8 bytes for pyarrow. It counts quotes and line ends, to find a stray quote."""
 
     closed = False
 
@@ -80,7 +80,7 @@ class _Watched:
         """pyarrow closes what it has read, and the block closes it again."""
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; a character has four at most."""
+        """At most `size` bytes; a character has up to four."""
         text = self._file.read(max(1, size // 4))
         self._quotes += text.count('"')
         self._feeds += text.count("\n")
@@ -89,9 +89,9 @@ class _Watched:
         return text.encode()
 
     def doubtful(self, rows: int, last: str) -> bool:
-        """Whether a quote may be open that should be closed: then a look at every line is worth its time.
+        """Whether a quote may be unclosed. Then every line is checked, which takes time.
 
-        rows: that were made of the text, its header among them; last: the last cell.
+        rows: read from the text, with its header; last: the last cell.
         """
         lines = self._feeds or self._returns
         swallowed = "\n" in last or "\r" in last or self._end not in "\r\n"
@@ -99,7 +99,7 @@ class _Watched:
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
-    """JSON lines, every value as the text that stands there, so that a row is the same row as in a CSV.
+    """JSON lines, every value as the text that is written there, so that a row equals the same row in a CSV.
 
     A key that a line lacks is a missing value. Two passes: the columns are all keys of all lines.
     """
@@ -126,12 +126,12 @@ def _lines(path: Path, encoding: str) -> Iterator[dict[str, str | None]]:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number} is not JSON: {error}.", "Correct the file.") from error
             if not isinstance(found, dict):
-                raise DataError(f"{path}: line {number} is no JSON object.", "Write one object in each line.")
+                raise DataError(f"{path}: line {number} is not a JSON object.", "Write one object in each line.")
             yield {name: _cell(path, number, name, value) for name, value in found.items()}
 
 
 class _Twice(Exception):
-    """A key that an object has more than once: Python would keep the last of its values, and say nothing."""
+    """A key that an object has more than once. Python would silently keep its last value."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,13 +149,13 @@ def _cell(path: Path, number: int, name: str, value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     raise DataError(
-        f"{path}: line {number}, key {name!r} holds a {type(value).__name__}, and a cell is one value.",
-        "Flatten it before it arrives.",
+        f"{path}: line {number}, key {name!r} holds a {type(value).__name__}, but a cell must be one value.",
+        "Flatten it before you send the file.",
     )
 
 
 def _decoded(path: Path, encoding: str, newline: str | None, errors: str = "strict") -> IO[str]:
-    """The text of a file, without a byte order mark. Raises DataError if its first bytes say that it is none."""
+    """The text of a file, without a byte order mark. Raises DataError if its first bytes show that it is no text."""
     with compressed.opened(path) as file:
         text_errors.check_head(path, file.read(text_errors.HEAD_BYTES), encoding)
     return io.TextIOWrapper(compressed.opened(path), text_errors.codec(encoding), errors, newline)

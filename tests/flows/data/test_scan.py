@@ -112,7 +112,7 @@ def test_a_file_with_a_sum_beside_it_is_picked_up_when_it_agrees(world, folder):
     path.write_text(TEXT)
     (folder / "rows.csv.sha256").write_text(f"{'0' * 64}  rows.csv\n")
     settle(folder)
-    assert look(world) == ([], ["rows.csv is not what rows.csv.sha256 promises"])
+    assert look(world) == ([], ["rows.csv does not match rows.csv.sha256"])
     (folder / "rows.csv.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  rows.csv\n")
     assert names(world) == ["rows.csv"]
 
@@ -158,13 +158,13 @@ def test_an_image_that_is_not_what_was_declared_is_refused_and_another_declarati
 def test_an_image_that_leads_out_of_its_folder_or_lies_in_no_class_is_refused(world, folder, tmp_path_factory):
     world.declare(data_=IMAGES)
     stray = picture(folder / "1.png")
-    with pytest.raises(DataError, match=r"The image 1\.png lies in no folder of a class"):
+    with pytest.raises(DataError, match=r"The image 1\.png lies in no class folder"):
         look(world)
     stray.unlink()
     elsewhere = picture(tmp_path_factory.mktemp("elsewhere") / "1.png")
     (folder / "cat").mkdir()
     (folder / "cat" / "1.png").symlink_to(elsewhere)
-    with pytest.raises(DataError, match=r"cat/1\.png is a link to a file outside of its folder"):
+    with pytest.raises(DataError, match=r"cat/1\.png is a link to a file outside its folder"):
         look(world)
 
 

@@ -93,8 +93,8 @@ REFUSED = {  # a file, and what is said of it
     "few.csv": (TABLE.head(30).to_csv(index=False).encode(), "30 rows"),
     "zeros.csv": (csv().replace(b"x", b"\0", 4), "zero bytes"),
     "broken.jsonl": (lines() + b"{broken\n", "line 301 is not JSON"),
-    "array.json": (str(TABLE.to_json(orient="records")).encode(), "ending .jsonl"),
-    "wrong.npz": (b"no archive", "no whole NumPy archive"),
+    "array.json": (str(TABLE.to_json(orient="records")).encode(), "rename it to .jsonl"),
+    "wrong.npz": (b"no archive", "not a complete NumPy archive"),
     "picture.png": (b"\x89PNG", "cannot be read"),
     "long line.csv": (b"a,b,c,t\n" + b"x" * (5 << 20), "line 2 is longer"),
 }

@@ -196,7 +196,7 @@ def test_labels_that_are_there_are_part_of_the_identity(tmp_path):
 def test_an_image_that_is_none_is_named(tmp_path):
     pictures(tmp_path)
     (tmp_path / "flat" / "03.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"03\.png is no image that can be read whole"):
+    with pytest.raises(DataError, match=r"03\.png is not a complete, readable image"):
         table(unseen(tmp_path / "flat", TILES))
     packed = tmp_path / "bare" / "new-images-idx3-ubyte.gz"
     packed.write_bytes(gzip.compress(gzip.decompress(packed.read_bytes())[:-1]))

@@ -56,7 +56,7 @@ def test_what_may_not_be_written_is_named_with_what_to_do(tmp_path):
     said = json.loads(done.stdout)
     assert list(said) == [*FOLDERS, *FILES]
     for name, words in said.items():
-        assert words.startswith(f"{(tmp_path / name).resolve()} may not be read or written by")
+        assert f" may not read or write {(tmp_path / name).resolve()}." in words
         assert "Give this user the right" in words
 
 
@@ -107,7 +107,7 @@ def mounted(options: str, where, code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("ro", "{0} cannot be written: it is read-only, or its disk, mounted at {0}, is. Make it writable"),
+        ("ro", "{0} cannot be written: it or its disk (mounted at {0}) is read-only. Make it writable"),
         ("size=1m", "The disk at {0} is full, or a quota on it is used up (1.0 MB of 1.0 MB free): {0}"),
     ],
 )

@@ -122,7 +122,7 @@ def test_two_workers_train_what_one_device_does_and_only_the_first_ones_lines_ar
 
 
 LOST = "error: A worker of this training cannot be reached any more: "
-AGAIN = ". Start the training again: it goes on after the last epoch that was finished.\n"
+AGAIN = ". Start the training again: it continues after the last finished epoch.\n"
 
 
 @needs_ray
@@ -131,8 +131,8 @@ AGAIN = ". Start the training again: it goes on after the last epoch that was fi
     ("killed", "told"),
     [
         ("a worker", r"worker [12] of 2 was ended by SIGKILL"),
-        ("a process of Ray's", r"the process that held worker [12] of 2 has ended"),
-        ("Ray's own", r"(the process that held worker [12] of 2 has ended|Ray says: .+)"),
+        ("a process of Ray's", r"Ray's process for worker [12] of 2 has ended"),
+        ("Ray's own", r"(Ray's process for worker [12] of 2 has ended|Ray says: .+)"),
         ("the one who began it", None),
     ],
 )
@@ -207,7 +207,8 @@ def test_on_a_cluster_it_waits_for_room_and_says_so(digits, monkeypatch):
         assert driver.stdout
         assert driver.stdout.readline() == "note: Ray starts 2 workers\n"
         assert driver.stdout.readline() == (
-            "waits: Ray has no room for 2 workers with a CPU and 0 GPUs each, it has 2 and 0 in all: waiting\n"
+            "waits: Ray has no room for 2 workers with a CPU and 0 GPUs each. "
+            "It has 2 CPUs and 0 GPUs in all: waiting\n"
         )
         other.communicate("\n")
         said, error = driver.communicate(timeout=PATIENCE)
@@ -223,8 +224,8 @@ def test_gpus_that_are_asked_for_and_absent_are_told_at_once(digits):
     done = digits.command("train", "digits", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1
     assert done.stderr == (
-        "error: train.device is gpu, train.workers is 2, and Ray finds 0 GPUs here. Set RAY_ADDRESS to a cluster that "
-        "has them, or look with `ratchet doctor` for those that are missing.\n"
+        "error: train.device is gpu, train.workers is 2, and Ray finds 0 GPUs here. Set RAY_ADDRESS to a cluster "
+        "with enough GPUs, or find out with `ratchet doctor` why some are missing.\n"
     )
 
 

@@ -134,7 +134,7 @@ def test_a_waiter_that_is_killed_keeps_nobody_waiting_and_leaves_nothing(start, 
     assert line(both).startswith("says GPU 0 is used by one")
     third = start("three", "a,b")
     assert line(third) == f"says GPU 0 is used by {holders(['a'], tmp_path / 'locks')['a']}, " + (
-        "GPU 1 is kept for both, which waits too: waiting"
+        "GPU 1 is reserved for both, which waits too: waiting"
     )
     os.kill(both.pid, signal.SIGKILL)
     assert line(third) == "has b"
@@ -247,7 +247,7 @@ def test_an_error_of_the_training_frees_its_devices(tmp_path):
     ("devices", "count", "there"), [(["a"], 2, "GPU 0"), (["a"], 0, "GPU 0"), ([], 1, "none"), (["a", "a"], 2, "GPU 0")]
 )
 def test_more_than_there_are_is_a_wrong_request(devices, count, there, tmp_path):
-    what = f"{count} GPUs are asked for, and those that can be used are: {there}. Ask for fewer."
+    what = f"{count} GPUs are declared, and only these can be used: {there}. Declare fewer."
     with pytest.raises(RequestError) as caught, turn(devices, count, "one", pytest.fail, tmp_path, {"a": "GPU 0"}):
         pass
     assert str(caught.value) == what
@@ -276,7 +276,7 @@ def test_a_trap_in_the_folder_is_refused_and_nothing_is_written_to(trap, tmp_pat
     locks.mkdir()
     make = {"link": os.symlink, "second name": os.link, "pipe": lambda _, path: os.mkfifo(path)}
     make.get(trap, lambda _, path: path.mkdir())(precious, locks / "a")
-    with pytest.raises(RatchetError, match=r"locks of the whole machine lie, cannot be used: .* remove it, and run"):
+    with pytest.raises(RatchetError, match=r"this machine's locks, cannot be used: .* remove it, and run"):
         turn(["a"], 1, "one", pytest.fail, locks).__enter__()
     assert precious.read_text() == "mine"
 

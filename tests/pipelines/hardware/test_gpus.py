@@ -72,7 +72,7 @@ def test_the_gpus_that_tensorflow_can_use(changes, indices):
         (BROKEN, "the NVIDIA driver fails (Driver/library version mismatch).", "restart"),
         (
             Sight(Machine([], "550.54", (12, 4)), None, BUILD),
-            "the NVIDIA driver 550.54 lists no GPU that may be used.",
+            "the NVIDIA driver 550.54 lists no GPU that this process may use.",
             "container",
         ),
         (

@@ -76,7 +76,7 @@ def test_a_process_for_half_precision_leaves_onednn_out_whatever_it_may_use(prec
 
 
 def test_this_process_which_computes_in_float32_refuses_to_be_settled_for_half_precision():
-    with pytest.raises(TrainingError, match="TensorFlow was imported in this process for another device"):
+    with pytest.raises(TrainingError, match="This process imported TensorFlow for another device"):
         device.prepare(device.Hardware(precision="mixed_bfloat16", device="cpu"), seed=0)
 
 

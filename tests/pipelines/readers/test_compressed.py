@@ -25,9 +25,9 @@ def bomb(path, parts: int):
 def test_a_small_file_of_which_gigabytes_come_out_is_refused(tmp_path):
     path = bomb(tmp_path / "rows.csv.gz", 80)
     assert path.stat().st_size < 5_000_000
-    with pytest.raises(DataError, match=r"more than 1\.1 GB come out of \d\.\d MB, over 300 times") as caught:
+    with pytest.raises(DataError, match=r"unpacks from \d\.\d MB to more than 1\.1 GB, over 300 times") as caught:
         compressed.size(path)
-    assert caught.value.do == "If they are meant, unpack them and send what comes out."
+    assert caught.value.do == "If the file is right, unpack it and send the unpacked file."
 
 
 def test_what_is_small_or_shrinks_as_data_do_is_not(tmp_path, monkeypatch):
@@ -50,7 +50,7 @@ def test_every_reader_stops_there(tmp_path, monkeypatch, name):
     (tmp_path / name).write_bytes(gzip.compress(content))
     images = tmp_path / "train-images-idx3-ubyte.gz"
     images.write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + (1 << 22).to_bytes(4) + (1).to_bytes(4) * 2))
-    with pytest.raises(DataError, match="it could fill memory or disk"):
+    with pytest.raises(DataError, match="this could fill memory or disk"):
         list(sources.read(images if "idx" in name else tmp_path / name, ",", "utf-8"))
 
 
@@ -58,13 +58,13 @@ def test_an_archive_is_refused_by_what_it_says_of_its_members(tmp_path, monkeypa
     monkeypatch.setattr(compressed, "SMALL", 1 << 20)
     path = tmp_path / "images.npz"
     np.savez_compressed(path, x=np.zeros((50_000, 8, 8), np.uint8), y=np.zeros(50_000, np.uint8))
-    with pytest.raises(DataError, match=r"images\.npz is packed so that"):
+    with pytest.raises(DataError, match=r"images\.npz unpacks from"):
         list(sources.read(path, ",", "utf-8"))
 
 
 def test_ratchet_new_refuses_it_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compressed, "SMALL", 1 << 20)
-    with pytest.raises(DataError, match="it could fill memory or disk"):
+    with pytest.raises(DataError, match="this could fill memory or disk"):
         dialect.sniff(bomb(tmp_path / "rows.csv.gz", 1), [])
 
 

@@ -46,11 +46,11 @@ def test_parts_in_several_columns_make_one_instant_and_are_left_out_unless_decla
 
 WRONG = [
     (["2026-01-01T00:00Z", "2026-01-01 12:00"], {}, "Row 2, column 'at': '2026-01-01 12:00' has no offset"),
-    (["2026-02-30T00:00Z"], {}, "Row 1, column 'at': '2026-02-30T00:00Z': no date of the form ISO"),
-    (["soon"], {"dates": {"at": "%d.%m.%Y"}}, "'soon': no date of the form %d.%m.%Y"),
-    (["2026-03-29T02:30"], {"timezone": "Europe/Berlin"}, "there is no such hour, or there are two, in Europe/Berlin"),
-    (["2026-10-25T02:30"], {"timezone": "Europe/Berlin"}, "there is no such hour, or there are two, in Europe/Berlin"),
-    (pa.array([0], pa.timestamp("us")), {}, "has no offset, so it is no instant"),
+    (["2026-02-30T00:00Z"], {}, "Row 1, column 'at': '2026-02-30T00:00Z': not a date of the form ISO"),
+    (["soon"], {"dates": {"at": "%d.%m.%Y"}}, "'soon': not a date of the form %d.%m.%Y"),
+    (["2026-03-29T02:30"], {"timezone": "Europe/Berlin"}, "when clocks change in Europe/Berlin, this hour"),
+    (["2026-10-25T02:30"], {"timezone": "Europe/Berlin"}, "when clocks change in Europe/Berlin, this hour"),
+    (pa.array([0], pa.timestamp("us")), {}, "has no offset, so its time zone is unknown"),
 ]
 
 
@@ -64,7 +64,7 @@ def test_what_is_no_instant_is_named(column, keys, message):
 def test_a_part_that_is_no_whole_number_is_named():
     config = ingest.Ingest.model_validate({"source": "x", "instants": {"at": ["y", "m", "d"]}, "timezone": "UTC"})
     batch = pa.record_batch({"y": [2026.0], "m": [1.5], "d": [2.0]})
-    with pytest.raises(DataError, match=r"'2026.0-1.5-2.0': no instant of y, m, d"):
+    with pytest.raises(DataError, match=r"'2026.0-1.5-2.0': not a date made of y, m, d"):
         dates.read(batch, ["at"], config, 1, ["at"])
     with pytest.raises(DataError, match="no column 'y', a part of 'at'"):
         dates.read(batch.select(["m", "d"]), ["at"], config, 1, ["at"])
@@ -76,7 +76,7 @@ def test_a_part_that_is_no_whole_number_is_named():
         ({"dates": {"ag": "ISO"}}, "ingest.dates: 'ag' is no column of role date"),
         ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
         ({"instants": {"born": ["y", "m"]}}, "'born' needs from three to six columns: year, month, day"),
-        ({"instants": {"born": ["y", "m", "d"]}}, "ingest.timezone: say by which clock"),
+        ({"instants": {"born": ["y", "m", "d"]}}, "ingest.timezone: declare the time zone"),
     ],
 )
 def test_what_cannot_be_declared_of_dates_is_told(world, ingested, message):

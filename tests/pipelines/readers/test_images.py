@@ -110,10 +110,10 @@ def test_an_image_in_no_folder_of_a_class_has_no_label(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["x.png"], "lies in no folder of a class"),
-        (["a/b/x.png"], "lies in folders a/b"),
-        (["train/a/b/x.png"], "lies in folders train/a/b"),
-        (["test/a/x.png", "b/x.png"], "test/a/x.png lies in a split, and b/x.png in none"),
+        (["x.png"], "lies in no class folder"),
+        (["a/b/x.png"], "lies in the folders a/b"),
+        (["train/a/b/x.png"], "lies in the folders train/a/b"),
+        (["test/a/x.png", "b/x.png"], "test/a/x.png lies in a split, but b/x.png does not"),
     ],
 )
 def test_folders_that_mean_nothing_are_refused(names, message):
@@ -129,11 +129,11 @@ def encoded(kind: str, values: np.ndarray, **about) -> bytes:
 
 
 BAD = {
-    "empty": (b"", "is no image that can be read whole"),
-    "text": (b"a,b\n1,2\n", "is no image that can be read whole"),
-    "cut": (encoded("PNG", picture())[:-40], "is no image that can be read whole"),
-    "cut jpeg": (encoded("JPEG", picture(shape=(64, 64)))[:-400], "is no image that can be read whole"),
-    "another kind": (encoded("TIFF", picture()), "is no image that can be read whole"),
+    "empty": (b"", "is not a complete, readable image"),
+    "text": (b"a,b\n1,2\n", "is not a complete, readable image"),
+    "cut": (encoded("PNG", picture())[:-40], "is not a complete, readable image"),
+    "cut jpeg": (encoded("JPEG", picture(shape=(64, 64)))[:-400], "is not a complete, readable image"),
+    "another kind": (encoded("TIFF", picture()), "is not a complete, readable image"),
     "16 bits": (encoded("PNG", picture().astype(np.uint16)[..., 0] * 257), "has more than 8 bits in a channel"),
     "animated": (
         encoded("GIF", picture(), save_all=True, append_images=[Image.fromarray(picture(1))]),
@@ -156,7 +156,7 @@ def test_an_image_beyond_all_reason_is_refused_before_it_is_decoded(tmp_path):
     head = encoded("BMP", picture())
     size = (60_000).to_bytes(4, "little")
     (tmp_path / "x.bmp").write_bytes(head[:18] + size + size + head[26:])
-    with pytest.raises(DataError, match=r"x\.bmp (is no image|has more than)"):
+    with pytest.raises(DataError, match=r"x\.bmp (is not a complete|has more than)"):
         pixels(tmp_path / "x.bmp")
 
 
@@ -185,7 +185,7 @@ def test_a_folder_of_images_holds_nothing_else(tmp_path):
         (tmp_path / name).touch()
     assert images.listed(tmp_path) == [tmp_path / "a" / "1.png"]
     (tmp_path / "a" / "2.webp").touch()
-    with pytest.raises(DataError, match=r"a/2\.webp is no image that is read"):
+    with pytest.raises(DataError, match=r"a/2\.webp is not an image of a known kind"):
         images.listed(tmp_path)
     (tmp_path / "a" / "2.webp").unlink()
     os.symlink(tmp_path.parent, tmp_path / "b")

@@ -98,9 +98,9 @@ def test_many_json_lines_arrive_in_batches(tmp_path):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('{"a": [1]}', r"line 2, key 'a' holds a list, and a cell is one value"),
+        ('{"a": [1]}', r"line 2, key 'a' holds a list, but a cell must be one value"),
         ('{"a": {"b": 1}}', r"line 2, key 'a' holds a dict"),
-        ("[1]", "line 2 is no JSON object"),
+        ("[1]", "line 2 is not a JSON object"),
         ('{"a": 1', "line 2 is not JSON"),
     ],
 )
@@ -117,7 +117,7 @@ def test_pinned_files_are_checked_by_content(world):
     assert sources.check_files("pets", pin) == [path.relative_to(world.root)]
     before = path.read_bytes()
     path.write_bytes(before.replace(b"dog", b"cat", 1))  # the same size
-    with pytest.raises(IntegrityError, match=r"rows\.csv is not what was pinned.*dvc checkout --force"):
+    with pytest.raises(IntegrityError, match=r"rows\.csv differs from the pin.*dvc checkout --force"):
         sources.check_files("pets", pin)
     path.write_bytes(before)
     (path.parent / "more.csv").write_text("x")
@@ -125,14 +125,14 @@ def test_pinned_files_are_checked_by_content(world):
         sources.check_files("pets", pin)
     (path.parent / "more.csv").unlink()
     path.unlink()
-    with pytest.raises(IntegrityError, match=r"rows\.csv is pinned and missing\. Bring it back: dvc checkout"):
+    with pytest.raises(IntegrityError, match=r"The pinned file .*rows\.csv is missing\. Bring it back: dvc checkout"):
         sources.check_files("pets", pin)
 
 
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (None, DataError, "nothing is pinned yet. Run `ratchet run pets`"),
+        (None, DataError, "the data are not pinned yet. Pin them: `ratchet run pets`"),
         ("{", IntegrityError, "is not valid JSON"),
         ("[]", IntegrityError, "is not a pin of format 1"),
         ({"format": 2}, IntegrityError, "is not a pin of format 1"),

@@ -34,9 +34,9 @@ def around(cause: BaseException) -> BaseException:
     [
         (errno.ENOSPC, r"^The disk at /\S* is full, or a quota .* free\): {} could not be written. Make room there"),
         (errno.EDQUOT, r"is full, or a quota on it is used up"),
-        (errno.EROFS, r"^{} cannot be written: it is read-only, or its disk, mounted at /"),
-        (errno.EACCES, r"^{} may not be read or written by \w+. Give this user the right"),
-        (errno.EFBIG, r"^{} would become larger than a file may be here"),
+        (errno.EROFS, r"^{} cannot be written: it or its disk \(mounted at /"),
+        (errno.EACCES, r"^The user \w+ may not read or write {}\. Give this user the right"),
+        (errno.EFBIG, r"^{} would exceed the largest size of a file here"),
         (errno.EIO, r"failed to read or to write {}: an input/output error"),
         (errno.ENOMEM, r"^Out of memory"),
     ],
@@ -66,7 +66,7 @@ def test_sqlites_words_are_understood_inside_an_error_of_sqlalchemy(tmp_path):
     assert "is full, or a quota on it is used up" in str(shortage.of(full.value, [path]))
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as closed, pytest.raises(sqlite3.Error) as only:
         closed.execute("CREATE TABLE c (d)")
-    assert f"{path} cannot be written: it is read-only" in str(shortage.of(only.value, [path]))
+    assert f"{path} cannot be written: it or its disk" in str(shortage.of(only.value, [path]))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def limited(code: str, kind: int, most: int, where: Path) -> subprocess.Complete
     ("code", "kind", "most", "words"),
     [
         ("bytearray(8 << 30)", resource.RLIMIT_AS, 4 << 30, "error: Out of memory: this needs more than is free here"),
-        ("open('big', 'wb').write(bytes(1 << 20))", resource.RLIMIT_FSIZE, 1 << 16, "larger than a file may be here"),
+        ("open('big', 'wb').write(bytes(1 << 20))", resource.RLIMIT_FSIZE, 1 << 16, "largest size of a file here"),
         ("open('/dev/full', 'wb', 0).write(b'x')", resource.RLIMIT_CORE, 0, "error: The disk at /"),
     ],
     ids=["memory", "size of a file", "full disk"],

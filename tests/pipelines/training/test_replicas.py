@@ -111,7 +111,7 @@ def test_a_killed_worker_ends_the_training_clearly_and_another_start_goes_on(pre
     second.communicate()
     assert first.returncode == 1
     assert error.startswith("error: A worker of this training cannot be reached any more: ")
-    assert error.endswith("Start all workers again: they go on after the last epoch that was finished.\n")
+    assert error.endswith("Start all workers again: they continue after the last finished epoch.\n")
     done = len(history(prepared))
     kept = history(prepared)[:2]
     first, second = start(prepared, 2)

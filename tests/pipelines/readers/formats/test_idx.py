@@ -121,18 +121,18 @@ def test_a_gzip_whose_content_was_changed_is_refused(tmp_path):
 def test_a_file_that_says_less_than_it_holds_is_refused(tmp_path, ending):
     images, _ = pair(tmp_path, ending=ending)
     write(images, encoded(pictures(7)) + b"\0")
-    assert "is longer than its own head says" in refused(images)
+    assert "is longer than its header says" in refused(images)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no IDX file of bytes"),
-        (b"row,label\n1,2\n", "is no IDX file of bytes"),
-        (encoded(pictures(7), kind=9), "is no IDX file of bytes"),  # signed bytes
-        (b"\1" + encoded(pictures(7))[1:], "is no IDX file of bytes"),
-        (b"\0\0\x08\0", "is no IDX file of bytes"),  # no dimension
-        (encoded(pictures(7))[:9], "is no IDX file of bytes"),
+        (b"", "is not an IDX file of bytes"),
+        (b"row,label\n1,2\n", "is not an IDX file of bytes"),
+        (encoded(pictures(7), kind=9), "is not an IDX file of bytes"),  # signed bytes
+        (b"\1" + encoded(pictures(7))[1:], "is not an IDX file of bytes"),
+        (b"\0\0\x08\0", "is not an IDX file of bytes"),  # no dimension
+        (encoded(pictures(7))[:9], "is not an IDX file of bytes"),
         (encoded(pictures(7))[:-5], "is cut off: 5 bytes are missing"),
         (encoded(pictures(6)), "has 6 images, and train-labels-idx1-ubyte 7 labels"),
     ],
@@ -145,10 +145,10 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, content, mes
 def test_labels_are_read_as_strictly_as_images_and_are_the_file_that_is_named(tmp_path):
     images, labels = pair(tmp_path)
     for content, message in (
-        (encoded(np.arange(7), kind=9), "is no IDX file of bytes"),
-        (encoded(np.arange(7))[:6], "is no IDX file of bytes"),
+        (encoded(np.arange(7), kind=9), "is not an IDX file of bytes"),
+        (encoded(np.arange(7))[:6], "is not an IDX file of bytes"),
         (encoded(np.arange(7))[:-2], "is cut off: 2 bytes are missing"),
-        (encoded(np.arange(7)) + b"\0", "is longer than its own head says"),
+        (encoded(np.arange(7)) + b"\0", "is longer than its header says"),
     ):
         write(labels, content)
         with pytest.raises(DataError) as caught:
@@ -174,7 +174,7 @@ def test_images_that_are_to_be_predicted_need_none(tmp_path):
 def test_what_is_no_gzip_under_its_name_is_refused(tmp_path):
     images, _ = pair(tmp_path, ending=".gz")
     images.write_bytes(encoded(pictures(7)))
-    assert "is no whole gzip file: Not a gzipped file" in refused(images)
+    assert "is not a complete gzip file: Not a gzipped file" in refused(images)
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not beside this repository (shared/data/mnist)")

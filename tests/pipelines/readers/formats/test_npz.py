@@ -64,15 +64,15 @@ def test_rows_come_a_few_at_a_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({}, "holds nothing: these are not pairs"),
-        ({"x": IMAGES}, "holds x: these are not pairs"),
-        ({"x": IMAGES, "y": LABELS, "z": LABELS}, "holds x, y, z: these are not pairs"),
-        ({"x": IMAGES / 255, "y": LABELS}, r"x is float64 of the shape \[7, 3, 2\]; images are bytes"),
-        ({"x": IMAGES.reshape(7, 6), "y": LABELS}, r"x is uint8 of the shape \[7, 6\]; images are \[rows, height"),
-        ({"x": IMAGES[:, :0], "y": LABELS}, r"of the shape \[7, 0, 2\]; images are"),
-        ({"x": IMAGES, "y": np.eye(7)}, r"y is float64 of the shape \[7, 7\]; labels are whole numbers"),
-        ({"x": IMAGES, "y": np.eye(7, dtype=int)}, r"y is int64 of the shape \[7, 7\]; x has 7 images"),
-        ({"x": IMAGES, "y": LABELS[1:]}, r"y is int64 of the shape \[6\]; x has 7 images"),
+        ({}, "holds nothing, which are not pairs"),
+        ({"x": IMAGES}, "holds x, which are not pairs"),
+        ({"x": IMAGES, "y": LABELS, "z": LABELS}, "holds x, y, z, which are not pairs"),
+        ({"x": IMAGES / 255, "y": LABELS}, r"x is float64 of the shape \[7, 3, 2\]; images must be bytes"),
+        ({"x": IMAGES.reshape(7, 6), "y": LABELS}, r"x is uint8 of the shape \[7, 6\]; images must be \[rows, height"),
+        ({"x": IMAGES[:, :0], "y": LABELS}, r"of the shape \[7, 0, 2\]; images must be"),
+        ({"x": IMAGES, "y": np.eye(7)}, r"y is float64 of the shape \[7, 7\]; labels must be whole numbers"),
+        ({"x": IMAGES, "y": np.eye(7, dtype=int)}, r"y is int64 of the shape \[7, 7\], but x has 7 images"),
+        ({"x": IMAGES, "y": LABELS[1:]}, r"y is int64 of the shape \[6\], but x has 7 images"),
         ({"x": np.asfortranarray(IMAGES), "y": LABELS}, "x is stored by columns"),
     ],
 )
@@ -92,7 +92,7 @@ def test_images_that_are_to_be_predicted_need_no_labels(tmp_path, members):
 def test_labels_that_are_there_are_read_even_where_none_are_needed(tmp_path):
     path = saved(tmp_path / "x.npz", x=IMAGES, y=LABELS)
     assert [row for batch in npz.read(path, labelled=False) for row in batch.to_pylist()] == read(path)
-    with pytest.raises(DataError, match="images are bytes"):
+    with pytest.raises(DataError, match="images must be bytes"):
         list(npz.read(saved(tmp_path / "y.npz", x=IMAGES / 255), labelled=False))
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_unpickled(tmp_path):
 def test_a_head_that_promises_other_rows_than_there_are_is_refused(tmp_path):
     path = saved(tmp_path / "x.npz", x=IMAGES, y=LABELS)
     heads = (({b"(7, 3, 2)": b"(8, 3, 2)"}, "x has 8 images"), ({b"(7, 3, 2)": b"(7, 3, 9)"}, "bytes of x are missing"))
-    for changes, message in (*heads, ({b"(7, 3, 2)": b"(6, 3, 2)", b"(7,)": b"(6,)"}, "x is longer than its own head")):
+    for changes, message in (*heads, ({b"(7, 3, 2)": b"(6, 3, 2)", b"(7,)": b"(6,)"}, "x is longer than its header")):
         other = tmp_path / "other.npz"
         with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w") as after:
             for name in before.namelist():

@@ -139,7 +139,7 @@ def test_a_file_without_a_header_gets_declared_names(tmp_path):
     assert "line 1 holds the names of the columns" in refused(path, ",", "utf-8", ["1", " x"])
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": 1}\n')
-    assert "has names of its own" in refused(path, ",", "utf-8", ["a"])
+    assert "names its columns itself" in refused(path, ",", "utf-8", ["a"])
 
 
 def test_tabs_need_no_declaration(tmp_path):
@@ -161,14 +161,14 @@ LONG = "a,b\n1,2\n" + "x" * (text_errors.LONGEST + 9) + "\n"
 BAD = {  # name, content, what is said of it
     "empty": ("x.csv", b"", "is empty"),
     "blank": ("x.csv", b"\xef\xbb\xbf\n\n", "is empty"),
-    "workbook": ("x.csv", WORKBOOK, "an Excel workbook or another zip archive, not the text .* Save the sheet as CSV"),
+    "workbook": ("x.csv", WORKBOOK, "an Excel workbook or another zip archive, but its name .* Save the sheet as CSV"),
     "workbook, named so": ("x.xlsx", WORKBOOK, r"a \.xlsx file cannot be read; .* Save the sheet as CSV"),
     "old workbook": ("x.csv", OLD, r"an Excel workbook \(\.xls\)"),
     "page": ("x.csv", b"\xef\xbb\xbf\n <!DOCTYPE html><p>Log in, please</p>", "a web page or XML, .* login page"),
     "page of lines": ("x.jsonl", b"<html>", "a web page or XML"),
-    "gzip without its ending": ("x.csv", gzip.compress(ROWS.encode()), r"a gzip file.* Give it the ending \.gz"),
-    "no gzip": ("x.csv.gz", ROWS.encode(), "is no whole gzip file: Not a gzipped file"),
-    "parquet": ("x.csv", b"PAR1....PAR1", r"a Parquet file.* Give it the ending \.parquet"),
+    "gzip without its ending": ("x.csv", gzip.compress(ROWS.encode()), r"a gzip file.* Add \.gz to its name"),
+    "no gzip": ("x.csv.gz", ROWS.encode(), "is not a complete gzip file: Not a gzipped file"),
+    "parquet": ("x.csv", b"PAR1....PAR1", r"a Parquet file.* Rename it to \.parquet"),
     "other encoding": ("x.csv", b"a,b\n1,x\n2,caf\xe9\n", "line 3 is not utf-8: it holds the byte 0xe9 after '2,caf'"),
     "in the header": ("x.csv", b"caf\xe9,b\n1,x\n", "line 1 is not utf-8"),
     "utf-16": ("x.csv", ROWS.encode("utf-16"), "is not utf-8: it looks like UTF-16. Write `ingest: encoding: utf-16`"),
