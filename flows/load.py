@@ -28,9 +28,9 @@ from pipelines.errors import RequestError
 
 
 def load_model(model: str, version: int | None = None) -> PyFuncModel:
-    """The champion, or a version by its number, as a pyfunc model. To be called inside the project's folder.
+    """The champion, or a version by its number, as a pyfunc model. Call it inside the project's folder.
 
-    Raises RequestError if there is none, IntegrityError if it is not what was registered: then nothing of it was run.
+    Raises RequestError if there is none, IntegrityError if its files have changed: then none of its code was run.
     """
     settings.check_name(model)
     project = environment.find()

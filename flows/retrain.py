@@ -40,7 +40,7 @@ from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError
 from pipelines.process import seal
 
 KEPT_LOGS = 200  # of runs
-STATES = {"accepted": "Promoted"}  # the name of the state in which a run ends; of the others it is the decision's
+STATES = {"accepted": "Promoted"}  # the name of a run's last state; for other decisions it is the decision's name
 
 
 # ------------------------------------------------------------------ two ways to begin
@@ -76,7 +76,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
 
 
 def by_hand(run: RunContext) -> dict[str, Any]:
-    """The same for a command, which has checked the model, holds its lock, and has a server to talk to.
+    """The same for a command, which has checked the model, holds its lock, and has a server.
 
     Returns what `ratchet run --json` prints.
     """
@@ -96,7 +96,7 @@ def _flow_run() -> str:
 
 
 def _conclude(run: RunContext) -> State:
-    """Do it; what came of it is written down, committed and told, however it ends."""
+    """Do the run; its result is recorded, committed and reported, however it ends."""
     record = RunRecord()
     # the flow run has the clone's tag; of every task that has one Prefect asks the server whether it may begin
     with TagsContext(current_tags=set()):
@@ -159,9 +159,9 @@ def _look_for_data(run: RunContext, graph: Graph) -> State:
 
 
 def _is_due(run: RunContext, record: RunRecord, graph: Graph, refreshed: State) -> State:
-    """Whether there is reason to train: a state named Skipped, or one whose message says why there is.
+    """Whether there is a reason to train: a state named Skipped, or a state whose message is the reason.
 
-    For a person who has asked there is; then it is the state of `refresh`.
+    A person's command is always a reason; then it is the state of `refresh`.
     """
     if run.request.by_hand:
         state, case = refreshed, tasks.look(run, graph)
@@ -176,7 +176,7 @@ def _is_due(run: RunContext, record: RunRecord, graph: Graph, refreshed: State) 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What the stages of a run came to."""
+    """The result of a run's stages."""
 
     outputs: StageOutputs
     stages: list[StageResult]
@@ -188,7 +188,7 @@ class Reproduced:
 def _make(
     run: RunContext, record: RunRecord, graph: Graph, due: State, refreshed: State, saved: Any, died: bool
 ) -> Reproduced:
-    """Every stage. Should one fail, MLflow and Prefect say so, and data that were refused are unpinned: see `saved`."""
+    """Run every stage. If one fails, MLflow and Prefect show it, and refused data are unpinned: see `saved`."""
     project, model = run.project, run.model
     attempts.write(project, record.tick(run, "began", due.message or ""))
     _make_room(run.logs)
@@ -201,7 +201,7 @@ def _make(
     try:
         return _stages(run, record, graph, due, tags)
     except BaseException as error:
-        with suppress(Exception):  # whatever it is, it does not hide what has failed
+        with suppress(Exception):  # an error here must not hide the failure
             prefect_artifacts.data(project, model, refreshed.message or "")
             if record.live:
                 run.mlflow.call(remote_calls.end, project, model, "FAILED")
@@ -233,7 +233,7 @@ def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tag
 
 @contextmanager
 def _measured(run: RunContext) -> Iterator[None]:
-    """What the first stages that run have begun to measure ends with the last one, or with one that fails."""
+    """End the measurements of the stages after the last stage, or after one that fails."""
     try:
         yield
     finally:
@@ -242,7 +242,7 @@ def _measured(run: RunContext) -> Iterator[None]:
 
 @dataclass
 class Tree:
-    """What the stages run from. inputs: the hash that names the run; hash: the tree in git's store, "" if none ran."""
+    """The files of the stages. inputs: the hash that names the run; hash: the tree in git's store, "" if none ran."""
 
     inputs: str
     hash: str = ""
@@ -252,8 +252,8 @@ class Tree:
 def _of_one_tree(run: RunContext, opened: Graph, done: list[StageResult]) -> Iterator[Tree]:
     """Around the stages. Raises IntegrityError if their inputs changed from first to last.
 
-    Each stage is sealed while it runs (pipelines/process/seal.py). This is about the time between stages, and about
-    files that a stage has made: without it a run could be of two trees, and be named after one.
+    Each stage is sealed while it runs (pipelines/process/seal.py). This check covers the time between stages, and the
+    outputs of stages: without it a run could mix two trees under the name of one.
     """
     untracked.check(run.project, [*opened.sources(), run.project.root / "models" / f"{run.model}.yaml"])
     inputs, signed = opened.inputs(), seal.sign(opened.sources())
@@ -266,14 +266,14 @@ def _of_one_tree(run: RunContext, opened: Graph, done: list[StageResult]) -> Ite
         moved.append(f"models/{run.model}.yaml")
     if found := [*moved, *lockfile.torn(lockfile.effective(run.project, run.model))]:
         raise IntegrityError(
-            f"{found[0]} changed while {run.model} was being made, so it is not known what it was made of: nothing is "
+            f"{found[0]} changed while {run.model} was being made. So nobody knows which content made it: nothing is "
             "published.",
             "Run again when nothing edits the project's files.",
         )
 
 
 def _publish(run: RunContext, made: Reproduced) -> Published:
-    """Should it fail, MLflow does not go on to say "running"; the next run takes it up again."""
+    """Publish. After a failure MLflow does not keep showing "running", and the next run continues."""
     publish = tasks.persistent(tasks.publish_version, run)
     arguments = ("publish", run, made.outputs, made.tags, made.tree)
     try:
@@ -302,25 +302,25 @@ def _show(
 
 
 def _busy(project: Project, model: str, request: RunRequest, error: BusyError) -> State:
-    """One run per model: a tick during another run is skipped, since that one began by looking for new data too."""
+    """One run per model: a tick during another run is skipped, because that run looked for new data too."""
     reason = f"another run has not ended: {error.what}"
     attempts.write(project, Tick(model, "skipped", reason, request.trigger, _flow_run(), str(project.root)))
     return _ended(model, "skipped", reason)
 
 
 def _ended(model: str, decision: str, reason: str, answer: dict[str, Any] | None = None) -> State:
-    """The state in which Prefect shows the run, with what `ratchet run --json` prints."""
+    """The state that Prefect shows for the run, with the answer of `ratchet run --json`."""
     data = answer or {"format": 1, "model": model, "decision": decision, "reason": reason}
     return Completed(name=STATES.get(decision, decision.capitalize()), message=visible_text.line(reason), data=data)
 
 
 def _note_failure(project: Project, tick: Tick, shown: Progress) -> None:
-    """Write it down; those who wait for news are told once, not at every tick until somebody has time for it."""
+    """Record a failure, and notify once, not at every tick until somebody repairs it."""
     before = attempts.last(attempts.read(project, tick.model), lambda line: line.outcome != "began")
-    with suppress(OSError):  # a full disk: what has failed is told; the line that is missing says that the run died
+    with suppress(OSError):  # a full disk: the failure is reported; the missing line says that the run died
         attempts.write(project, tick)
     known = before is not None and (before.outcome, before.reason) == (tick.outcome, tick.reason)
-    if tick.trigger != "command" and not known:  # a person at a terminal has been told already
+    if tick.trigger != "command" and not known:  # at a terminal the person has seen it already
         told = {"model": tick.model, "outcome": tick.outcome, "reason": tick.reason}
         notify.tell(project, told, shown.notice)
 
@@ -333,7 +333,7 @@ def _make_room(logs: Path) -> None:
 
 
 def _tags(run: RunContext, record: RunRecord) -> dict[str, str]:
-    """Where a run comes from: git, Prefect, what started it, and on which data."""
+    """Tags for the origin of a run: git, Prefect, its trigger and its data."""
     page = f"{lifecycle.address(run.project, 'prefect')}/runs/flow-run/{run.flow_run}"
     rhythm = {"ratchet.schedule": run.declared.schedule.words} if run.request.trigger == "schedule" else {}
     return (

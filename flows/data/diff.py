@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from pipelines.table import id_sets, row_groups
 
-FREQUENT = 5  # of a column's values, those that are told
+FREQUENT = 5  # the most frequent values of a column that are shown
 
 
 def rows(one: Path, other: Path, held: int = id_sets.HELD) -> dict[str, int]:
-    """How many rows are `only_a`, `only_b` and in `both`. A row that is twice in one table and once in the other is
-    once in both. held: how many identities of a table may be in memory.
+    """How many rows are `only_a`, `only_b` and in `both`. A row that one table has twice and the other once counts once
+    in both. held: how many identities of a table may be in memory.
     """
     counts, shared = (row_groups.rows(one), row_groups.rows(other)), 0
     for parts in id_sets.together((id_sets.of(one), id_sets.of(other)), counts, held):
@@ -28,8 +28,8 @@ def rows(one: Path, other: Path, held: int = id_sets.HELD) -> dict[str, int]:
 
 
 def columns(one: Path, other: Path) -> list[dict[str, Any]]:
-    """Of each column but row_id, those of the first table first: `column`, `a` and `b` (its statistics in either
-    table, None where that has no such column), `differs`."""
+    """An entry for each column except row_id, first those of the first table: `column`, `a` and `b` (its statistics in
+    each table, None if the table lacks it), `differs`."""
     both = [(path, _fields(path)) for path in (one, other)]
     result = []
     for name in both[0][1] | both[1][1]:
@@ -59,7 +59,7 @@ def statistics(path: Path, field: pa.Field) -> dict[str, Any]:
 
 
 def _brightness(path: Path, name: str) -> np.ndarray:
-    """Of each image [rows]."""
+    """The brightness of each image [rows]."""
     batches = row_groups.batches(path, [name])
     pixels = (np.frombuffer(b"".join(batch[name].to_pylist()), np.uint8).reshape(len(batch), -1) for batch in batches)
     return np.concatenate([of_batch.mean(axis=1) for of_batch in pixels])

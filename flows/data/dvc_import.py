@@ -1,6 +1,6 @@
-"""What DVC knows of a model's pinned files: a folder that was added, or an import of a path or URL that it follows.
+"""DVC's record of a model's pinned files: an added folder, or an import that follows a path or URL.
 
-Its record is data/<model>/source.dvc, frozen: `dvc repro` never takes what lies there for granted.
+The record is data/<model>/source.dvc. It is frozen, so `dvc repro` never changes the pinned files.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pipelines.errors import DataError, RatchetError, UnreachableError
 
 
 def add(graph: Graph, folder: Path) -> None:
-    """Put a folder under DVC's care, and freeze it: `dvc repro` then never takes what lies there for granted."""
+    """Add a folder to DVC, and freeze its record, so that `dvc repro` never changes the folder."""
     path = str(folder.relative_to(graph.project.root))
     if _imported(graph) is not None:
         Path(f"{path}.dvc").unlink()
@@ -26,9 +26,9 @@ def add(graph: Graph, folder: Path) -> None:
 
 
 def moved(graph: Graph, address: str) -> bool:
-    """Whether a path or URL outside of the project holds anything else than what was imported from it last.
+    """Whether a path or URL outside the project has changed since its last import.
 
-    Nothing is fetched. Raises DataError if it holds nothing, UnreachableError if it cannot be asked.
+    Nothing is fetched. Raises DataError if nothing is there, UnreachableError if it does not answer.
     """
     stage = _imported(graph)
     if stage is None or _address(stage) != address:
@@ -38,9 +38,9 @@ def moved(graph: Graph, address: str) -> bool:
 
 
 def follow(graph: Graph, address: str, out: Path) -> None:
-    """Import what a path or URL outside of the project holds now to `out`, as `dvc import-url` and `dvc update` do.
+    """Import the current content of a path or URL outside the project to `out`, like `dvc import-url` or `dvc update`.
 
-    Raises DataError if it holds nothing, UnreachableError if it cannot be fetched.
+    Raises DataError if nothing is there, UnreachableError if it cannot be fetched.
     """
     folder = graph.project.data(graph.model)
     with _asked(address):
@@ -57,7 +57,7 @@ def follow(graph: Graph, address: str, out: Path) -> None:
 
 
 def put_back(graph: Graph, pin: str, source: str) -> None:
-    """Bring pin.json and source.dvc ("" for none) back to these texts, and the pinned files with them."""
+    """Restore pin.json and source.dvc ("" for none) to these texts, and the pinned files with them."""
     folder = graph.project.data(graph.model)
     if not source:
         (folder / "source.dvc").unlink(missing_ok=True)
@@ -71,27 +71,27 @@ def put_back(graph: Graph, pin: str, source: str) -> None:
 
 
 def _imported(graph: Graph) -> Any:
-    """DVC's record of what was imported for this model, or None if nothing was."""
+    """DVC's record of this model's import, or None."""
     path = str(graph.project.data(graph.model) / "source.dvc")
     return next((s for s in graph.repo.index.stages if s.is_import and str(s.path) == path), None)
 
 
 def _address(imported: Any) -> str:
-    """The path or URL that an import follows, as a model's YAML has it."""
+    """The path or URL of an import, as it is written in a model's YAML."""
     found = str(imported.deps[0].def_path)
     return found if "://" in found else str(imported.deps[0].fs_path)
 
 
 @contextmanager
 def _asked(address: str) -> Iterator[None]:
-    """Around a question to a place outside of the project: what goes wrong there, in words."""
+    """Turn the errors of a request to a place outside the project into messages."""
     try:
         yield
     except RatchetError:
         raise
     except Exception as error:
         gone = "DoesNotExist" in type(error).__name__ or isinstance(error, FileNotFoundError)
-        if gone and "://" not in address:  # of a server that is away DVC says the same as of a file that is gone
+        if gone and "://" not in address:  # DVC gives the same error for a missing file and for a server that is away
             raise DataError(f"The source {address} does not exist.", "Correct `ingest: source:`.") from error
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UnreachableError(

@@ -1,5 +1,5 @@
-"""The last good version of a model's data: the one that passed every stage last. Its profile is what the next version
-is compared with; `refresh` pins it together with that version.
+"""The last good version of a model's data: the newest one that passed every stage. The next version is compared with
+its profile, and `refresh` pins the profile together with that version.
 """
 
 import json
@@ -16,7 +16,7 @@ from pipelines.table.profile import Profile
 
 @dataclass(frozen=True)
 class Good:
-    """pin: the tag `ratchet.pin`; data_hash: by which `ratchet run --data` finds it; at: UTC."""
+    """pin: the tag `ratchet.pin`; data_hash: the name of the version for `ratchet run --data`; at: UTC."""
 
     pin: str
     data_hash: str
@@ -24,7 +24,7 @@ class Good:
 
 
 def note(project: Project, model: str, pin: str, data_hash: str) -> None:
-    """A run on these data was published: keep their profile, unless it is the one that is kept."""
+    """Keep the profile of these data, because a run on them was published."""
     made = project.data(model) / "profile.json"
     if not made.exists() or ((known := of(project, model)) and (known.pin, known.data_hash) == (pin, data_hash)):
         return
@@ -40,7 +40,7 @@ def of(project: Project, model: str) -> Good | None:
 
 
 def profile(project: Project, model: str) -> Profile | None:
-    """Its profile, with `pin` and `data_hash`: what a pin takes along as its `reference`."""
+    """Its profile, with `pin` and `data_hash`: the `reference` of a pin."""
     found = _read(project, model)
     return {key: value for key, value in found.items() if key != "at"} if found else None
 

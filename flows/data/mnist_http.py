@@ -1,8 +1,7 @@
 """MNIST's four files below an https:// address that ends in a slash.
 
-The web lists no folder, and DVC's import follows one file. So they are asked for by the names under which MNIST and
-its relatives are published; what a server calls the version of each (ETag, or when it was last modified) is kept in the
-pin.
+The web cannot list a folder, and DVC's import follows only one file. So this module requests the files by the names
+that MNIST and its relatives use. The pin keeps the server's version of each (ETag, or the time of the last change).
 """
 
 import http.client
@@ -24,7 +23,7 @@ FILES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-SECONDS = 60  # without a byte, after which a server counts as away
+SECONDS = 60  # a server that sends no byte for so long counts as away
 
 
 def is_folder(source: str) -> bool:
@@ -36,9 +35,9 @@ def is_folder(source: str) -> bool:
 
 
 def versions(address: str) -> dict[str, str]:
-    """What the server calls the version of each file now; "" where it does not say. Nothing is fetched.
+    """The server's version of each file now; "" if it gives none. Nothing is fetched.
 
-    Raises DataError if one is not there, UnreachableError if the server cannot be asked.
+    Raises DataError if a file is missing, UnreachableError if the server does not answer.
     """
     found = {}
     for name in FILES:
@@ -48,12 +47,12 @@ def versions(address: str) -> dict[str, str]:
 
 
 def moved(address: str, before: dict[str, str]) -> bool:
-    """Whether anything may be another version than before, by what the server says."""
+    """Whether any file may have another version than before, as the server reports it."""
     return (now := versions(address)) != before or not all(now.values())
 
 
 def fetch(address: str, folder: Path) -> dict[str, str]:
-    """Bring the files to a folder; returns the version of each. Raises as `versions` does."""
+    """Download the files to a folder; returns the version of each. Raises as `versions` does."""
     found = {}
     for name in FILES:
         with _answer(address + name, "GET") as answer:
@@ -72,7 +71,7 @@ def _version(answer: Any) -> str:
 
 @contextmanager
 def _answer(address: str, method: str) -> Iterator[Any]:
-    """A server's answer. What goes wrong until the end of the block becomes one of the project's errors."""
+    """A server's answer. An error before the end of the block becomes one of the project's errors."""
     try:
         request = Request(address, method=method, headers={"Accept-Encoding": "identity"})  # noqa: S310 (declared)
         with urlopen(request, timeout=SECONDS) as found:  # noqa: S310 (declared)
@@ -82,8 +81,8 @@ def _answer(address: str, method: str) -> Iterator[Any]:
     except HTTPError as error:
         if error.code in (404, 410):
             raise DataError(
-                f"There is no {address}.",
-                f"Below an address that ends in a slash lie MNIST's files: {', '.join(FILES)}.",
+                f"{address} does not exist.",
+                f"An address that ends in a slash must hold MNIST's files: {', '.join(FILES)}.",
             ) from error
         raise _away(address, error) from error
     except (OSError, http.client.HTTPException) as error:

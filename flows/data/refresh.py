@@ -1,9 +1,8 @@
 """Refresh: look at the source, and pin what is there now.
 
-The only writer of data/<model>/pin.json and data/<model>/source/. Stages read what is pinned; `dvc repro` never
-comes here. What lies inside the project is copied and added to DVC; a path or URL outside is followed with DVC's
-import, but for the four files of MNIST below an address (web.py). Whatever goes wrong, the version that was pinned
-stays.
+The only writer of data/<model>/pin.json and data/<model>/source/. Stages read the pinned files; `dvc repro` never calls
+this module. Files inside the project are copied and added to DVC. A path or URL outside is followed with DVC's import,
+except the four files of MNIST below an address (mnist_http.py). After any failure the pinned version stays.
 """
 
 import hashlib
@@ -37,9 +36,9 @@ MOST_NAMES = 20  # of files, in one message
 def refresh(project: Project, graph: Graph, declared: Declaration, refused: str = "") -> tuple[str, str]:
     """Bring the pin up to date; returns "Ran" or "Unchanged", and what happened, in words.
 
-    refused: the version that a run has refused, and would refuse again: it is not pinned.
+    refused: a version that a run refused and would refuse again; it is not pinned.
     Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away,
-    IntegrityError if the pin was edited, or what is pinned has changed and nobody can bring it back.
+    IntegrityError if the pin was edited, or pinned files have changed and cannot be restored.
     """
     pins.check(project, declared.model)
     damaged = _mend(project, graph, declared)
@@ -50,15 +49,15 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
             raise
         raise IntegrityError(
             f"{damaged} DVC's cache does not have it either. {error.what}",
-            f"Bring that file again to {declared.ingest.source}, or `dvc fetch data/{declared.model}/source.dvc` if a "
-            "remote of DVC's has it, or .dvc/cache from a backup.",
+            f"Put that file into {declared.ingest.source} again. Or, if a DVC remote has it, run `dvc fetch "
+            f"data/{declared.model}/source.dvc`. Or restore .dvc/cache from a backup.",
         ) from error
 
 
 def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
-    """What is pinned and lies no longer there as it was is brought back from DVC's cache, and that is told.
+    """Restore missing or changed pinned files from DVC's cache, and say so.
 
-    Returns what is wrong, in words, if the cache has not got it.
+    Returns the problem, in words, if the cache does not have them.
     """
     old, (pin, source) = pinned(declared.model), records(graph).values()
     if old is None or old["kind"] != "files" or not source or _in_place(project, declared, old):
@@ -74,7 +73,7 @@ def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
         sources.check_files(declared.model, old)
     except RatchetError:
         return wrong
-    graph.notices.append(f"{wrong} It was brought back from DVC's cache")
+    graph.notices.append(f"{wrong} It was restored from DVC's cache")
     return ""
 
 
@@ -121,7 +120,7 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
     words += [f"{name} is gone" for name in before if name not in now]
     words = [*words[:MOST_NAMES], *([f"{len(words) - MOST_NAMES:,} more"] if len(words) > MOST_NAMES else []), *waiting]
-    return f"{source}: {', '.join(words) or 'the pinned copy is not whole'}"
+    return f"{source}: {', '.join(words) or 'the pinned copy is incomplete'}"
 
 
 def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tuple[str, str]:
@@ -129,9 +128,9 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
     wanted = json.loads(pin)
     if wanted["source"] != declared.ingest.source:
         raise RequestError(
-            f"That version was read from {wanted['source']}, and models/{declared.model}.yaml reads "
+            f"That version was read from {wanted['source']}, but models/{declared.model}.yaml reads "
             f"{declared.ingest.source}.",
-            "Bring the YAML of then back first, or choose another version.",
+            "Restore the YAML of that version first, or choose another version.",
         )
     with unless_it_fails(graph):
         dvc_import.put_back(graph, pin, source)
@@ -139,14 +138,14 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
 
 
 def pinned(model: str) -> Pin | None:
-    """What is pinned, without the profile that came with it: that says nothing about what is read."""
+    """The pin, without the profile in it: stages do not read data by the profile."""
     if not sources.pin_path(model).exists():
         return None
     return {key: value for key, value in sources.read_pin(model).items() if key != "reference"}
 
 
 def version(pin: Pin) -> str:
-    """The hash of what a pin names: of a built-in set's rows, or of the names and hashes of its files."""
+    """The hash of a pin's content: of a built-in set's rows, or of the names and hashes of its files."""
     if pin["kind"] == "builtin":
         return str(pin["sha256"])
     return hashlib.sha256(json.dumps([[f["name"], f["sha256"]] for f in pin["files"]]).encode()).hexdigest()
@@ -171,7 +170,7 @@ def told(old: Pin | None, pin: Pin) -> str:
 
 @contextmanager
 def unless_it_fails(graph: Graph) -> Iterator[None]:
-    """Should the block fail, the version that was pinned before it is pinned again."""
+    """If the block fails, pin the version again that was pinned before it."""
     saved = records(graph)
     try:
         yield
@@ -181,7 +180,7 @@ def unless_it_fails(graph: Graph) -> Iterator[None]:
 
 
 def records(graph: Graph) -> dict[Path, str]:
-    """What says which version is pinned, pin.json and source.dvc: their texts, "" for none."""
+    """The texts of pin.json and source.dvc, which name the pinned version; "" for none."""
     return {path: path.read_text(encoding="utf-8") if path.exists() else "" for path in _paths(graph)}
 
 
@@ -201,11 +200,11 @@ def _paths(graph: Graph) -> list[Path]:
 
 
 class _Refused(Exception):
-    """What was fetched is the version that a run has refused."""
+    """The fetched version is one that a run refused."""
 
 
 def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
-    """Import what is at a path or URL outside of the project, if it is not what was imported last."""
+    """Import a path or URL outside the project, if it has changed since the last import."""
     model, source = declared.model, declared.ingest.source
     _check_followed(source)
     here = old is not None and old["source"] == source and _in_place(project, declared, old)
@@ -230,13 +229,13 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
 
 
 def _check_followed(source: str) -> None:
-    """Raises DataError for what DVC would wait for, or follow to where nobody has declared."""
+    """Raises DataError for files that DVC would wait for, and for links that leave the declared place."""
     if "://" not in source and os.path.exists(source):
         regular_files.check_tree(Path(source))
 
 
 def _moved(graph: Graph, source: str, old: Pin) -> bool:
-    """Whether a path or URL may hold anything else than what is pinned. Nothing is fetched."""
+    """Whether a path or URL may differ from the pin. Nothing is fetched."""
     return (
         mnist_http.moved(source, old.get("versions", {}))
         if mnist_http.is_folder(source)
@@ -245,7 +244,7 @@ def _moved(graph: Graph, source: str, old: Pin) -> bool:
 
 
 def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | None, refused: str) -> tuple[str, str]:
-    """Bring the files below an address, which DVC's import does not follow, and pin them like those of a folder."""
+    """Download the files below an address, which DVC's import cannot follow, and pin them like those of a folder."""
     source = declared.ingest.source
     with scratch.folder("web") as fetched:
         versions = mnist_http.fetch(source, fetched)
@@ -262,7 +261,7 @@ def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | Non
 
 
 def _stays(source: str, refused: str) -> str:
-    return f"{source}: pin {refused[:8]} was refused, the one before it stays"
+    return f"{source}: pin {refused[:8]} was refused, so the pin before it stays"
 
 
 def _files(folder: Path, source: str) -> list[Path]:
@@ -271,7 +270,7 @@ def _files(folder: Path, source: str) -> list[Path]:
     if nested and not pictures:
         raise DataError(
             f"The source {source} holds a folder, {nested[0]}.",
-            "Follow one folder of files, or of classes with images.",
+            "Follow a folder that holds only files, or only class folders with images.",
         )
     found = [path for path in there if not path.is_dir()] + pictures
     if not found:
@@ -280,7 +279,7 @@ def _files(folder: Path, source: str) -> list[Path]:
 
 
 def _check_growth(project: Project, declared: Declaration, old: Pin, found: list[Arrival]) -> None:
-    """Raises DataError if a file that was pinned is gone and was not withdrawn, or no longer begins as it was."""
+    """Raises DataError if a pinned file is gone without being withdrawn, or its beginning has changed."""
     source = declared.ingest.source
     now = {arrival.name: arrival for arrival in found}
     for entry in old["files"]:
@@ -290,15 +289,15 @@ def _check_growth(project: Project, declared: Declaration, old: Pin, found: list
         if not there and scan.withdrawn(scan.place(project, source) / name):
             continue
         raise DataError(
-            f"{source} only grows, and {name}, which is pinned, {'has changed' if there else 'is gone'}. The pinned "
+            f"{source} may only grow, but the pinned file {name} {'has changed' if there else 'is gone'}. The pinned "
             "version stays.",
-            f"Put it back (a copy lies in {sources.source_folder(declared.model)}), or withdraw it: put an empty file "
-            f"{name}.withdrawn beside it, and send what is right under another name.",
+            f"Put the file back (a copy is in {sources.source_folder(declared.model)}). Or withdraw it: put an empty "
+            f"file {name}.withdrawn beside it, and send the right data under another name.",
         )
 
 
 def _begins(path: Path, entry: dict[str, Any]) -> bool:
-    """Whether a file begins with what was pinned of it."""
+    """Whether a file still begins with its pinned content."""
     digest, left = hashlib.sha256(), int(entry["bytes"])
     with regular_files.opened(path) as file:
         while left and (block := file.read(min(left, 1 << 20))):
@@ -334,7 +333,7 @@ def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
 
 
 def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> None:
-    """Copy into a fresh folder, check what was copied, and swap it in. Raises DataError if a file changed meanwhile.
+    """Copy into a fresh folder, check the copies, and swap it in. Raises DataError if a file changed meanwhile.
 
     within: where links may lead.
     """
@@ -345,13 +344,13 @@ def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> No
         (partial / arrival.name).parent.mkdir(parents=True, exist_ok=True)
         copied = regular_files.copy(arrival.path, partial / arrival.name, within)
         if copied != arrival.sha256 or (partial / arrival.name).stat().st_size != arrival.bytes:
-            raise DataError(f"{arrival.path} changed while it was being read.", "Run again when it has been written.")
+            raise DataError(f"{arrival.path} changed while it was being read.", "Run again when nothing writes it.")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
 
 def _write_pin(project: Project, model: str, pin: Pin) -> None:
-    """With the profile of the last good version of the data: the same one for as long as the same data are pinned."""
+    """Write a pin with the profile of the last good version. The profile stays while the same data are pinned."""
     path, old = sources.pin_path(model), pinned(model)
     if old is not None and version(old) == version(pin):
         before = profile.reference(path)

@@ -1,7 +1,7 @@
-"""The files of a source as they lie there now, each one whole, hashed and counted.
+"""The current files of a source, each complete, hashed and counted.
 
-A file that is still being written is left for the next look. One that cannot be read to its end is refused, and the
-whole arrival with it: half of what was sent is not what was sent.
+A file that is still being written waits for the next look. If any file cannot be read to its end, nothing of this
+delivery is used.
 """
 
 import json
@@ -42,7 +42,7 @@ class Arrival:
 
 
 def only_grows(source: str) -> bool:
-    """Whether it is a folder of data/incoming/: what once was pinned there must stay."""
+    """Whether it is a folder of data/incoming/: a pinned file there must stay."""
     return Path(source).is_relative_to(INCOMING) and Path(source) != INCOMING and not Path(source).suffix
 
 
@@ -53,7 +53,7 @@ def place(project: Project, source: str) -> Path:
 
 
 def within(project: Project, source: str) -> list[Path]:
-    """The folders in which the files of a source inside of the project lie, wherever links lead.
+    """The folders that may hold the files of a source inside the project, after links are followed.
 
     Raises DataError if the source itself is a link that leads out of the project.
     """
@@ -61,13 +61,13 @@ def within(project: Project, source: str) -> list[Path]:
     if not any(path.resolve().is_relative_to(home.resolve()) for home in homes):
         raise DataError(
             f"The source {source} is a link that leads out of the project, to {path.resolve()}.",
-            "Write the whole path under `ingest: source:` if that is meant, or put the files themselves there.",
+            "If you want this, write the whole path under `ingest: source:`. Else put the files themselves there.",
         )
     return [path, *(home / "data" for home in homes)]
 
 
 def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[str]]:
-    """What has arrived, and in words what is not picked up yet. Raises DataError if nothing is there, or unreadable."""
+    """The arrived files, and in words those that are not picked up yet. Raises DataError if none can be read."""
     source = declared.ingest.source
     path = place(project, source)
     inside = within(project, source)
@@ -85,9 +85,9 @@ def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[s
 
 
 def read(project: Project, declared: Declaration, folder: Path, paths: list[Path]) -> list[Arrival]:
-    """Each file of a folder hashed and counted. Raises DataError for one that cannot be read to its end.
+    """Each file of a folder, hashed and counted. Raises DataError for a file that cannot be read to its end.
 
-    What is known of a file is kept in the state folder, so that a look at a large source costs little.
+    The results are kept in the state folder, so that the next look at a large source costs little.
     """
     memo = project.state / f"seen-{declared.model}.json"
     ingest = declared.ingest
@@ -114,9 +114,9 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
 
 @contextmanager
 def _unchanged(path: Path, signed: seal.Signature | None) -> Iterator[None]:
-    """Around the reading of a file. Raises DataError if it changed meanwhile: also where a reader has stumbled over
-    that, as what it says of the file's content is then beside the point."""
-    said = DataError(f"{path} changed while it was being read.", "Run again when it has been written.")
+    """Read a file in the block. Raises DataError if the file changed meanwhile, also in place of a reader's error,
+    which the change may have caused."""
+    said = DataError(f"{path} changed while it was being read.", "Run again when nothing writes it.")
     try:
         yield
     except DataError as error:
@@ -128,7 +128,7 @@ def _unchanged(path: Path, signed: seal.Signature | None) -> Iterator[None]:
 
 
 def _status(path: Path) -> os.stat_result:
-    """Raises DataError if the file is gone since it was listed."""
+    """The status of a file. Raises DataError if it disappeared after the listing."""
     try:
         return path.stat()
     except OSError:
@@ -141,37 +141,37 @@ def _name(folder: Path, path: Path) -> str:
 
 
 def listed(folder: Path, within: list[Path]) -> list[Path]:
-    """The files of a folder that can be read, and the images in folders of classes below it, always in one order.
+    """The readable files of a folder, and the images in class folders below it, always in the same order.
 
-    Hidden files are those that a copying program has not finished. within: where links may lead. Raises DataError for
-    one that leads elsewhere, and for what is no file.
+    Hidden files are unfinished copies and left out. within: where links may lead. Raises DataError for a link that
+    leads elsewhere, and for anything that is no file.
     """
     tables = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".") and not p.is_dir()]
     pictures = images.listed(folder)
     for path in (*tables, *pictures):
         if not regular_files.is_one(path):
             regular_files.check(path, within)
-    if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is none of the rows
+    if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is not a row
         tables = [path for path in tables if not images.is_image(path)]
     return sorted(tables) + pictures
 
 
 def _left_out(folder: Path) -> dict[str, str]:
-    """Files that look as if they were meant as data, and what to do with them."""
+    """Files that look like data but cannot be read, and what to do with them."""
     ends = ((path.name, path.suffix.lower()) for path in sorted(folder.glob("*")) if not path.name.startswith("."))
     return {name: sources.OTHERS[end] for name, end in ends if end in sources.OTHERS and end != ".txt"}
 
 
 def withdrawn(path: Path) -> bool:
-    """Whether somebody has taken a file out of a folder that only grows, and says so by a file beside it."""
+    """Whether somebody withdrew a file of a folder that only grows, by a file NAME.withdrawn beside it."""
     return regular_files.is_one(path.with_name(f"{path.name}.withdrawn"))
 
 
 def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
     """The files that are not complete yet, and why.
 
-    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Its sum beside it says it
-    for certain.
+    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Only a checksum beside
+    the file shows it for certain.
     """
     before = {path: _status(path) for path in paths}
     if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
@@ -183,14 +183,14 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
             found[path] = f"{path.name} is still being written"
         elif os.path.lexists(sums := path.with_name(f"{path.name}.sha256")):
             if not _agrees(path, sums):
-                found[path] = f"{path.name} is not what {sums.name} promises"
+                found[path] = f"{path.name} does not match {sums.name}"
         elif whole_lines and _is_plain_text(path) and not _ends(path):
             found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
     return found
 
 
 def _agrees(path: Path, sums: Path) -> bool:
-    """Whether a file is the one of which somebody left the sum beside it, as `sha256sum` writes it."""
+    """Whether a file matches the checksum beside it, in the format of `sha256sum`."""
     with regular_files.opened(sums) as file:
         promised = file.read(MOST_OF_A_SUM).decode(errors="replace").split()
     return bool(promised) and promised[0].lower() == sources.file_hash(path)
@@ -211,9 +211,9 @@ def _ends(path: Path) -> bool:
 
 
 def _rows(path: Path, declared: Declaration) -> int:
-    """How many rows it has; an image is one, if it can be decoded.
+    """The number of rows; an image is one row, if it can be decoded.
 
-    Some files say so, as Parquet does at its end, which one that was cut off has lost.
+    Some files store the number, such as Parquet at its end: a file that was cut off has none.
     """
     reader = sources.reader_of(path)
     if reader and reader.rows:

@@ -1,6 +1,6 @@
-"""Data: the versions of a model's data, told from its published runs; or two of them side by side.
+"""Data: the versions of a model's data, as its published runs record them; or two of them side by side.
 
-A data version is named by its `ratchet.data_hash`, or by the beginning of it. Everything is only read.
+The name of a data version is its `ratchet.data_hash`, or the beginning of it. Nothing is written.
 """
 
 import json
@@ -24,7 +24,7 @@ from pipelines.config import settings
 from pipelines.errors import RequestError
 
 LEAST = 4  # digits of a hash that name a data version
-MOST_RUNS = 50_000  # that MLflow gives in one answer
+MOST_RUNS = 50_000  # MLflow's limit for one answer
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Used:
         return self.runs[-1]
 
     def trained(self, version: ModelVersion) -> bool:
-        """Whether a version was made of this data, or a run on this data made the same model again."""
+        """Whether a version was trained on this data, or a run on this data made the same model again."""
         models = {run.data.tags.get("ratchet.model_hash", "") for run in self.runs}
         return (
             version.tags.get("ratchet.data_hash") == self.data_hash or version.tags.get("ratchet.model_hash") in models
@@ -49,16 +49,16 @@ class Used:
 def data(project: Project, model: str, words: tuple[str, str] | None) -> dict[str, Any]:
     """The object that `ratchet data --json` prints: every data version, or two of them compared.
 
-    words: see `find`. Raises RequestError for a model or data version that is not there, or is gone from DVC's cache.
+    words: see `find`. Raises RequestError for an unknown model or data version, or one missing from DVC's cache.
     """
     settings.check_name(model)
     if words and (option := next((word for word in words if word.startswith("-")), None)):
-        raise RequestError(f"--diff takes two data versions, and {option!r} is none.", "Write --diff A B.")
-    with mlflow_runs.reachable(project, "Ask again when it is back."):
+        raise RequestError(f"--diff takes two data versions, but {option!r} is an option.", "Write --diff A B.")
+    with mlflow_runs.reachable(project, "Try again when it is back."):
         store = mlflow_runs.client(project)
         known = used(store, model)
         if not known:
-            settings.read(model)  # says so if there is no such model at all, and which one may be meant
+            settings.read(model)  # its error for an unknown model suggests a similar name
         chosen = [_named(store, model, known, word) for word in words] if words else known
         versions, champion = store.search_model_versions(f"name = '{model}'"), model_registry.champion(store, model)
         told = [_about(store, one, versions, champion) for one in chosen]
@@ -73,7 +73,7 @@ def data(project: Project, model: str, words: tuple[str, str] | None) -> dict[st
 
 
 def _shown(model: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the values of columns that are sensitive now; of a model that is no longer declared as they are."""
+    """Remove the values of columns that are sensitive now; for a model without a YAML, remove nothing."""
     known = (settings.FOLDER / f"{model}.yaml").exists()
     hidden = settings.load(model, "data", settings.Data).sensitive if known else []
     for entry in found:
@@ -83,7 +83,7 @@ def _shown(model: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _counted(statistics: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What is told of a sensitive column."""
+    """The statistics of a sensitive column that may be shown."""
     blank = {"mean", "standard_deviation", "smallest", "largest"}
     if statistics is None:
         return None
@@ -91,16 +91,16 @@ def _counted(statistics: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def find(store: MlflowClient, model: str, word: str) -> Run:
-    """The newest published run on a data version: at least four digits that its hash begins with, `champion` (what
-    the champion was trained on) or `latest` (what was first used last).
+    """The newest published run on a data version. word: the first digits of its hash (at least four), `champion` (the
+    champion's data) or `latest` (the version that came last).
 
-    Raises RequestError if no data version or more than one is meant.
+    Raises RequestError if no data version fits, or more than one.
     """
     return _named(store, model, used(store, model), word).newest
 
 
 def pinned(project: Project, model: str, word: str) -> tuple[str, str]:
-    """What was pinned for the newest run on a data version: the texts of pin.json, and of source.dvc or ""."""
+    """The pin of the newest run on a data version: the texts of pin.json, and of source.dvc or ""."""
     store = mlflow_runs.client(project)
     run = find(store, model, word)
     there = definition.names(store, run)
@@ -126,14 +126,16 @@ def used(store: MlflowClient, model: str) -> list[Used]:
 
 
 def _named(store: MlflowClient, model: str, known: list[Used], word: str) -> Used:
-    listing = f"`ratchet data {model}` lists what there is."
+    listing = f"`ratchet data {model}` lists the data versions."
     if not known:
-        raise RequestError(f"{model} has no data version: no run of it was published yet.", f"`ratchet run {model}`")
+        raise RequestError(
+            f"{model} has no data version, because no run of it was published yet.", f"Run `ratchet run {model}`."
+        )
     if word == "latest":
         return known[-1]
     champion = model_registry.champion(store, model) if word == "champion" else None
     if word == "champion" and champion is None:
-        raise RequestError(f"{model} has no champion, and so no data of one.", listing)
+        raise RequestError(f"{model} has no champion, so `champion` names no data version.", listing)
     digits = champion.tags.get("ratchet.data_hash", "") if champion else word.lower()
     if not re.fullmatch(f"[0-9a-f]{{{LEAST},}}", digits):
         raise RequestError(
@@ -146,14 +148,14 @@ def _named(store: MlflowClient, model: str, known: list[Used], word: str) -> Use
         raise RequestError(f"No published run of {model} has used data whose hash begins with {digits}.", listing)
     if len(found) > 1:
         meant = ", ".join(one.data_hash[:12] for one in found)
-        raise RequestError(f"{word!r} is the beginning of {len(found)} data versions: {meant}.", "Write more of it.")
+        raise RequestError(f"{word!r} fits {len(found)} data versions: {meant}.", "Write more digits.")
     return found[0]
 
 
 def _about(
     store: MlflowClient, one: Used, versions: list[ModelVersion], champion: ModelVersion | None
 ) -> dict[str, Any]:
-    """versions: all of the model; those that were trained on this data are told by number."""
+    """versions: all of the model; the result lists the numbers of those trained on this data."""
     run, trained = one.newest, sorted(int(version.version) for version in versions if one.trained(version))
     first = datetime.fromtimestamp(one.runs[0].info.start_time / 1000, UTC)
     return {
@@ -168,7 +170,7 @@ def _about(
 
 
 def _rows(store: MlflowClient, run: Run) -> int | None:
-    """Of raw.parquet; None if neither tag nor report is there."""
+    """The rows of raw.parquet; None if neither tag nor report is there."""
     if "ratchet.data_rows" in run.data.tags:
         return int(run.data.tags["ratchet.data_rows"])
     return _recorded(store, run, "reports/clean.json").get("rows", {}).get("raw")
@@ -197,11 +199,11 @@ def _recorded(store: MlflowClient, run: Run, path: str) -> dict[str, Any]:
 
 
 def _gone(model: str, run: Run) -> NoReturn:
-    """Raises RequestError: raw.parquet is not in DVC's cache. A tag of git's leads DVC to what the run recorded."""
+    """Raises RequestError, because raw.parquet is not in DVC's cache. A git tag leads DVC to the run's records."""
     data_hash, commit = run.data.tags["ratchet.data_hash"], run.data.tags.get("ratchet.commit", "")[:12]
     name = f"data-{data_hash[:8]}"
     fetch = f"git tag {name} {commit} && dvc fetch --all-tags data/{model}/raw.parquet && git tag -d {name}"
     raise RequestError(
-        f"The data {data_hash[:8]} of {model} are gone from DVC's cache here.",
-        f"If a remote of DVC's has them: `{fetch}`" if commit else "Bring the cache back from a backup.",
+        f"The data {data_hash[:8]} of {model} are not in DVC's cache here.",
+        f"If a DVC remote has them: `{fetch}`" if commit else "Restore the cache from a backup.",
     )

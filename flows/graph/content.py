@@ -1,9 +1,9 @@
-"""What a file holds, found by reading it: in place of DVC's database of hashes, and of its trust in read-only objects.
+"""Hashes files by reading them. Replaces DVC's database of hashes, and its trust in read-only objects.
 
-DVC takes a file for unchanged while its inode, size and time of writing are those of its database, and an object of its
-cache for right while it is read-only. Whoever changes either unseen has a run train on other bytes under the old hash.
-So a run believes neither: it reads each file once, and again only if what the kernel keeps of it has moved
-(pipelines/process/seal.py). Imported by flows/graph/pipeline.py alone, since it imports DVC.
+DVC takes a file as unchanged if its inode, size and modification time equal those in its database, and a cached object
+as right if it is read-only. If such a file changed unseen, a run would train on other bytes under the old hash. So a
+run trusts neither: it reads each file once, and again only if its signature has changed (pipelines/process/seal.py).
+Only flows/graph/pipeline.py imports this module, because it imports DVC.
 """
 
 import hashlib
@@ -32,16 +32,16 @@ from pipelines.process import seal
 from pipelines.process.seal import Signature
 
 NAME = "md5"  # DVC's hash
-YOUNG = 20_000_000  # nanoseconds: two changes that are nearer to each other can have the same time of change
-LARGE = 1 << 20  # bytes of a file for which it is worth to wait that long, instead of reading it twice
+YOUNG = 20_000_000  # nanoseconds: two changes within this time can have the same change time
+LARGE = 1 << 20  # bytes: for larger files waiting that long is cheaper than reading twice
 ATTEMPTS = 3  # at a file that is being written
 Found = tuple[Meta, HashInfo] | tuple[None, None]
 
 
 class Content(StateBase):
-    """In place of DVC's database: one read for each file and run. What DVC says about a file is not taken for it.
+    """Replaces DVC's database: one read for each file and run, without trust in DVC's records.
 
-    dropped: hashes of the objects that were not what their names say, and are no longer in the cache.
+    dropped: hashes of objects whose content was wrong, and which were removed from the cache.
     """
 
     def __init__(self, *_: Any):
@@ -64,7 +64,7 @@ class Content(StateBase):
         return value
 
     def believe(self, path: str, digest: str) -> None:
-        """Of an object that was copied a moment ago from a file that was read: a large one is not read once more."""
+        """Note the hash of an object that was just copied from a hashed file, so that a large one is not read again."""
         signature = seal.signature(Path(path))
         if signature is not None and signature[2] > LARGE:
             _old_enough(signature)
@@ -116,11 +116,11 @@ def _old_enough(signature: Signature | None) -> int:
 
 
 def install() -> None:
-    """For every repository of DVC's that this process opens from now on.
+    """Make DVC use it in every repository that this process opens from now on.
 
-    Four private parts of DVC 3.67 and dvc-data 3.18 are replaced, since no setting turns the trust off: the database is
-    read unconditionally, and a read-only object is never hashed. It can go once DVC verifies both on demand.
-    tests/flows/graph/test_content.py fails if a newer DVC no longer calls what is replaced.
+    This replaces four private parts of DVC 3.67 and dvc-data 3.18, because no setting turns the trust off: DVC always
+    reads the database and never hashes a read-only object. Remove it once DVC can verify both.
+    tests/flows/graph/test_content.py fails if a newer DVC no longer calls the replaced parts.
     """
     from dvc_data.hashfile import state
 
@@ -134,16 +134,16 @@ _DVC_CHECK, _DVC_ADD, _DVC_COMMIT = LocalHashFileDB.check, LocalHashFileDB.add, 
 
 
 def _commit(self: Any, filter_info: str | None = None, relink: bool = True) -> None:
-    """In place of DVC's own, with the same result: where files are copied into the cache, it copies each back as well.
+    """Replaces DVC's own, with the same result. DVC's copies each file into the cache and back again.
 
-    That would have to be read again, since it is another file.
+    The copy would be a new file, which must be read again.
     """
     copies = self.use_cache and set(self.cache.cache_types) <= {"reflink", "copy"}
     _DVC_COMMIT(self, filter_info, relink=relink and not copies)
 
 
 def _add(self: Any, path: Any, fs: Any, oid: Any, *more: Any, **options: Any) -> int:
-    """In place of DVC's own, which this is, and noted is what was not there before."""
+    """DVC's own, which also notes the objects that are new."""
     fresh = [one for one in ([oid] if isinstance(oid, str) else oid) if not os.path.lexists(self.oid_to_path(one))]
     count = _DVC_ADD(self, path, fs, oid, *more, **options)
     if self.hash_name == NAME and isinstance(self.state, Content):
@@ -153,9 +153,9 @@ def _add(self: Any, path: Any, fs: Any, oid: Any, *more: Any, **options: Any) ->
 
 
 def _check(self: Any, oid: str, check_hash: bool = True, _info: dict[str, Any] | None = None) -> Meta:
-    """In place of DVC's own check of an object, which believes those that are read-only; with the same result.
+    """Replaces DVC's check of an object, which trusts read-only ones; with the same result.
 
-    Raises ObjectFormatError for one that is not what its name says, after it has removed it.
+    Raises ObjectFormatError for an object whose content does not fit its name, after removing it.
     """
     if not (check_hash and self.hash_name == NAME and isinstance(self.state, Content)):
         return _DVC_CHECK(self, oid, check_hash, _info)
@@ -165,7 +165,7 @@ def _check(self: Any, oid: str, check_hash: bool = True, _info: dict[str, Any] |
         with suppress(FileNotFoundError):
             os.remove(path)
         self.state.dropped.append(oid)
-        raise ObjectFormatError(f"{path} is not what its name says")
+        raise ObjectFormatError(f"the content of {path} does not fit its name")
     return meta
 
 
@@ -174,7 +174,7 @@ def _md5() -> Any:
 
 
 def put_back(outs: Iterable[Any]) -> list[Any]:
-    """Into the cache, what it has lost and the workspace still has as it was recorded: then nothing is made again.
+    """Copy outputs that the cache lost from the workspace, if they are there as recorded: then no stage runs again.
 
     Returns the outputs that neither of the two has.
     """
@@ -191,7 +191,7 @@ def put_back(outs: Iterable[Any]) -> list[Any]:
 
 
 def unlike(outs: Iterable[Any]) -> list[str]:
-    """The outputs that do not lie in the workspace as dvc.lock has them."""
+    """The outputs whose content in the workspace differs from dvc.lock."""
     return [str(out) for out in outs if not _as_recorded(out)]
 
 
@@ -203,34 +203,34 @@ def _as_recorded(out: Any) -> bool:
 
 
 def dropped(repo: Any, outs: Iterable[Any]) -> list[str]:
-    """In words, what the cache has held for something else since this was last asked. outs: of which some are named."""
+    """In words, the wrong objects found in the cache since the last call. outs: outputs whose names may be shown."""
     named = {out.hash_info.value: str(out) for out in outs}
     found, repo.state.dropped = repo.state.dropped, []
     return [
-        f"DVC's cache held something else than {named.get(oid, 'a part of a folder')} ({oid[:8]}): it was dropped, and "
-        "is not used"
+        f"DVC's cache held wrong content for {named.get(oid, 'a part of a folder')} ({oid[:8]}): it was removed "
+        "and not used"
         for oid in found
     ]
 
 
 def edited(repo: Any, stage: Any) -> str:
-    """In words, that somebody has written other outputs into dvc.lock than were made; "" if nobody has.
+    """In words, that somebody wrote other outputs into dvc.lock than were made; "" if nobody did.
 
-    What a commit holds is believed: another machine may have made it.
+    A committed entry is trusted, because another machine may have made it.
     """
     entry = json.loads(json.dumps(to_single_stage_lockfile(stage)))
     if not _contradicted(repo, stage) or entry == _committed(repo.root_dir, stage):
         return ""
     return (
-        f"dvc.lock names other outputs of {stage.addressing} than were made here of the same inputs, and no commit has "
-        "that entry: it is not believed, and they are made again"
+        f"dvc.lock names other outputs of {stage.addressing} than this machine made from the same inputs, and no "
+        "commit has that entry. So the stage runs again"
     )
 
 
 def _contradicted(repo: Any, stage: Any) -> bool:
-    """Whether runs here have made other outputs of the same inputs than the stage's entry of dvc.lock names.
+    """Whether runs here made other outputs from the same inputs than the stage's entry in dvc.lock names.
 
-    False if none of them is known, or if one has made those that it names.
+    False if no such run is known, or if one of them made the named outputs.
     """
     if not all(entry.hash_info for entry in (*stage.deps, *stage.outs)):
         return False
@@ -242,7 +242,7 @@ def _contradicted(repo: Any, stage: Any) -> bool:
 
 
 def _committed(root: str, stage: Any) -> Any:
-    """The stage's entry in the dvc.lock of the commit that git is at, or None."""
+    """The stage's entry in the dvc.lock of the current commit, or None."""
     content = loads_yaml(git.ask(Path(root), "show", "HEAD:./dvc.lock")) or {}
     entry = (content.get("stages") or {}).get(stage.addressing)
     return json.loads(json.dumps(entry))

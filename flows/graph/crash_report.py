@@ -1,4 +1,4 @@
-"""What a person reads when the process of a stage was killed or broke off: the likely cause, and what to do."""
+"""The message after a stage was killed or crashed: the likely cause, and what to do."""
 
 import re
 import signal
@@ -10,7 +10,7 @@ INTERRUPTED = 130
 
 
 def told(stage: str, problem: str, log: Path) -> str:
-    """What DVC says of a command that failed; of one that was killed or broke off, what that may mean.
+    """The error of a failed command, as DVC reports it; for a killed or crashed one, the likely cause.
 
     stage: such as train@digits; log: what it printed.
     """
@@ -22,13 +22,13 @@ def told(stage: str, problem: str, log: Path) -> str:
     name = stage.partition("@")[0]
     do = "Lower train.batch_size, or declare train.micro_batch: rows at once" if name == "train" else "Run it again"
     return (
-        f"The process of `{name}` was killed or broke off (exit status {status}), most likely because memory ran out"
+        f"The process of `{name}` was killed or crashed (exit status {status}), most likely because memory ran out"
         f"{_last(log)}. {do}, or give it more memory. Its log is {log}."
     )
 
 
 def interrupted(problem: str) -> bool:
-    """Whether the command ended by Ctrl-C, which DVC keeps from the run while a command of its works."""
+    """Whether Ctrl-C ended the command. DVC hides Ctrl-C from the run while a command works."""
     found = re.search(r"exited with (-?\d+)$", problem)
     return found is not None and int(found[1]) in (-signal.SIGINT, INTERRUPTED)
 

@@ -11,7 +11,7 @@ from flows.project.environment import Project
 
 @contextmanager
 def locked(project: Project) -> Iterator[None]:
-    """DVC's locks: while they are held nothing comes into the cache. A stage whose command runs does not hold one."""
+    """Hold DVC's locks: meanwhile nothing enters the cache. A stage does not hold one while its command runs."""
     from dvc.repo import Repo, lock_repo
 
     trees = [project.home, project.worktree] if (project.worktree / ".dvc").is_dir() else [project.home]
@@ -25,8 +25,8 @@ def locked(project: Project) -> Iterator[None]:
 def mend_rwlock(folder: Path) -> None:
     """Make DVC's table of readers and writers usable again.
 
-    It is not written by rename: a kill leaves it empty or cut short, and then every command fails until it is removed.
-    And it names processes by their number alone, which another process may have by now.
+    DVC does not write it by rename: a kill leaves it empty or cut short, and then every command fails until it is
+    removed. It names processes only by their number, which another process may have by now.
     """
     from dvc.lock import make_lock
 
@@ -41,7 +41,7 @@ def mend_rwlock(folder: Path) -> None:
 
 
 def _held_by_strangers(table: dict[str, Any], written: float) -> bool:
-    """Whether an entry's process began after the table was last written: then it never was DVC."""
+    """Whether an entry's process began after the table was last written: then it was never DVC."""
     import psutil
 
     holders = [*table.get("write", {}).values(), *(one for many in table.get("read", {}).values() for one in many)]

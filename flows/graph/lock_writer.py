@@ -1,4 +1,4 @@
-"""dvc.lock written whole: in place of DVC's own function, which a kill leaves with half a file."""
+"""Writes dvc.lock whole. Replaces DVC's own function: a kill during it leaves half a file."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from typing import Any
 
 @contextmanager
 def modified(path: str, fs: Any = None) -> Iterator[Any]:
-    """In place of DVC's own function for dvc.lock, with the same result.
+    """Replaces DVC's own function for dvc.lock, with the same result.
 
-    DVC 3.67 writes the file where it lies, and a kill leaves half of it. This can go once DVC renames a whole file.
+    DVC 3.67 writes the file in place, and a kill leaves half of it. Remove this once DVC renames a whole file.
     """
     from dvc.utils.serialize import dumps_yaml, loads_yaml
 

@@ -1,8 +1,8 @@
-"""dvc.lock is the user's: a run changes it for a reason that can be committed, or not at all.
+"""dvc.lock belongs to the user: a run changes it only for a reason that can be committed.
 
-On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ with nothing
-having been changed. There this machine's entries are kept in the state folder, lent to DVC for the run, and the
-committed ones put back at its end.
+On another processor, or with other packages, `train` gives other last bits, and dvc.lock would differ although nobody
+changed anything. Then this machine's entries are kept in the state folder. DVC gets them for the run, and the committed
+ones are put back at its end.
 """
 
 import json
@@ -35,7 +35,7 @@ def entries(project: Project, model: str) -> Entries:
 
 @contextmanager
 def kept(project: Project, graph: Graph) -> Iterator[None]:
-    """For the stages of a run: afterwards dvc.lock has changed only if something other than the machine has."""
+    """Run the stages of a run. Afterwards dvc.lock has changed only if something other than the machine has."""
     model, recorded = graph.model, fingerprint.recorded(graph.model)
     if recorded == fingerprint.present():
         yield
@@ -60,7 +60,7 @@ def kept(project: Project, graph: Graph) -> Iterator[None]:
 
 
 def effective(project: Project, model: str) -> Entries:
-    """What this machine really made: its own entries if they are kept apart, else those of dvc.lock."""
+    """The entries that this machine made: its own if they are kept apart, else those of dvc.lock."""
     saved, committed = _saved(project, model), entries(project, model)
     return saved["local"] if saved and saved["committed"] == committed else committed
 
@@ -71,7 +71,7 @@ def digests(found: Entries) -> dict[str, str]:
 
 
 def torn(found: Entries) -> list[str]:
-    """Files that a stage has read in another state than the stage before it had made."""
+    """Files that a stage read with another content than the stage before it had made."""
     made = digests(found)
     read = [dep for entry in found.values() for dep in entry.get("deps", [])]
     return sorted({dep["path"] for dep in read if made.get(dep["path"], dep["md5"]) != dep["md5"]})
@@ -122,13 +122,13 @@ def _take_back(project: Project, graph: Graph, committed: Entries, found: Entrie
 
 
 def _save(project: Project, model: str, committed: Entries, local: Entries, lent: str = "") -> None:
-    """lent: the commit on which dvc.lock holds this machine's entries for a run; "" when they are not in it."""
+    """lent: the commit on which dvc.lock holds this machine's entries during a run; "" if it does not hold them."""
     content = {"format": 1, "committed": committed, "local": local} | ({"lent": lent} if lent else {})
     whole_files.write(_path(project, model), json.dumps(content))
 
 
 def numeric_only(before: Entries, after: Entries) -> bool:
-    """Whether two sets of entries differ in nothing but what train and evaluate made, and what reads that."""
+    """Whether two sets of entries differ only in the outputs of train and evaluate, and in stages that read these."""
     return bool(before) and _comparable(before) == _comparable(after)
 
 
@@ -146,7 +146,7 @@ def _comparable(found: Entries) -> Entries:
 
 
 def is_numeric(stage: str) -> bool:
-    """Whether the bytes of what a stage makes depend on the machine. One that there was once may be gone."""
+    """Whether the bytes of a stage's outputs depend on the machine. False for a stage that no longer exists."""
     return stage in STAGES and STAGES[stage].numeric
 
 
@@ -155,7 +155,7 @@ def _stage(name: str) -> str:
 
 
 def _path(project: Project, model: str) -> Path:
-    """Of each working tree its own: what they hold belongs to their dvc.lock."""
+    """One file for each working tree, since its content belongs to that tree's dvc.lock."""
     tree = "" if project.root == project.home else f"-{project.root.name}"
     return project.state / f"dvc-lock-{model}{tree}.json"
 

@@ -1,4 +1,4 @@
-"""The list of models in dvc.yaml, the one place that says whose stages there are."""
+"""The list of models in dvc.yaml: the one place that names the models with stages."""
 
 import re
 
@@ -11,7 +11,7 @@ LIST = re.compile(r"^(  - models: \[)([^\]\n]*)(\])", re.MULTILINE)
 def add(project: Project, model: str) -> bool:
     """Add a model to the list; returns whether it was missing. Nothing else in the file changes.
 
-    A list that is not written on one line stays as it is: DVC then says that it knows no such model.
+    A list that is not on one line stays as it is. DVC then reports that it knows no such model.
     """
     path = project.root / "dvc.yaml"
     text = path.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Pins that are known: written by us, or in git's store. One that somebody has edited is refused by name.
+"""Known pins: Ratchet wrote them, or git's store has them. An edited pin is refused by name.
 
-A pin decides what is learned from. That a file is what its pin says, `ingest` checks; that the pin is the one which a
-run has written, is known from a list of hashes in the state folder, and from git, which every run gives its whole tree.
+A pin decides which data a model learns from. `ingest` checks that the files fit the pin. This module checks that a run
+wrote the pin: by a list of hashes in the state folder, and by git, where every run stores its whole tree.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ MOST = 1000  # hashes that are kept, the newest
 
 
 def note(project: Project, model: str) -> None:
-    """The pin as it lies there is ours."""
+    """Note the current pin as written by us."""
     path = sources.pin_path(model)
     if path.exists() and (digest := _hash(path)) not in (known := _noted(project, model) or []):
         _write(project, model, [*known, digest][-MOST:])
 
 
 def check(project: Project, model: str) -> None:
-    """Raises IntegrityError if the pin is neither one that was noted nor in git's store."""
+    """Raises IntegrityError if the pin was neither noted nor is in git's store."""
     path, known = sources.pin_path(model), _noted(project, model)
     if not path.exists():
         return
@@ -32,10 +32,10 @@ def check(project: Project, model: str) -> None:
         note(project, model)
         return
     raise IntegrityError(
-        f"{path} was changed after `ratchet run` had written it, and no commit has this content: it may name other "
-        "data than those that were pinned.",
-        f"Bring it back with `git checkout -- {path}` or `ratchet restore {model}`; or delete it: the next run then "
-        "pins what the source holds.",
+        f"{path} was changed after `ratchet run` wrote it, and no commit has this content. It may name other data than "
+        "the pinned ones.",
+        f"Bring it back with `git checkout -- {path}` or `ratchet restore {model}`. Or delete it: then the next run "
+        "pins the current content of the source.",
     )
 
 

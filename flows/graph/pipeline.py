@@ -1,6 +1,6 @@
-"""The pipeline as DVC sees it: which stages there are, what each needs, and running one of them.
+"""The pipeline as DVC sees it: the stages, their inputs, and running one of them.
 
-This package alone imports DVC. Its Python API is not promised to be stable, so everything used of it is here.
+Only this package imports DVC. DVC does not promise a stable Python API, so every use of it is here.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ from pipelines.safety import shortage
 class Graph:
     """The stages of one model in dvc.yaml. Raises RequestError if it has none.
 
-    with Graph(project, model) as graph: holds DVC's lock, and what DVC has read, from one stage to the next. The lock
+    `with Graph(project, model) as graph:` holds DVC's lock, and what DVC has read, from one stage to the next. The lock
     is free while a stage's command runs.
     """
 
     def __init__(self, project: Project, model: str):
         self.project, self.model = project, model
-        self.notices: list[str] = []  # for a person: what was found wrong, and what was done about it
+        self.notices: list[str] = []  # for a person: problems that were found, and their repairs
 
     def __enter__(self) -> "Graph":
         from dvc import dvcfile
@@ -52,7 +52,7 @@ class Graph:
             if "YAML" in type(error).__name__:
                 raise RatchetError(
                     f"DVC cannot read {getattr(error, 'path', 'its files')}: {' '.join(str(error).split())[:300]}.",
-                    "Correct dvc.yaml, or bring dvc.lock back with `git checkout -- dvc.lock`, and run again.",
+                    "Correct dvc.yaml, or restore dvc.lock with `git checkout -- dvc.lock`. Then run again.",
                 ) from error
             raise
         return self
@@ -89,7 +89,7 @@ class Graph:
     def reproduce(self, stage: str, log: Path, before: Callable[[], None] = lambda: None) -> str:
         """Bring one stage up to date: "Unchanged", "Restored" from DVC's run cache, or "Ran".
 
-        log: where the command's output goes; before: called when it may run. Raises StageError with the stage's own
+        log: file for the command's output; before: called before it may run. Raises StageError with the stage's own
         paragraph.
         """
         from dvc.exceptions import DvcException
@@ -123,7 +123,7 @@ class Graph:
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
 
     def _tell_dropped(self) -> int:
-        """Name what the cache held under another content's name, and holds no more; returns how much it was."""
+        """Add a notice for each wrong object that was removed from the cache; returns their number."""
         from flows.graph import content
 
         told = content.dropped(self.repo, [out for stage in self._stages.values() for out in stage.outs])
@@ -131,9 +131,9 @@ class Graph:
         return len(told)
 
     def check_outputs(self) -> dict[Path, seal.Signature | None]:
-        """What the kernel keeps of every output, each of which was read and is what dvc.lock names.
+        """The signature of every output, after reading it and comparing it with dvc.lock.
 
-        Raises IntegrityError naming one that is not.
+        Raises IntegrityError naming an output that differs.
         """
         from flows.graph import content
 
@@ -141,14 +141,13 @@ class Graph:
         signed = seal.sign([Path(out.fs_path) for out in outs])
         if wrong := content.unlike(outs):
             raise IntegrityError(
-                f"{wrong[0]} is not what dvc.lock says of it: it changed after its stage had made it. Nothing is "
-                "published.",
+                f"{wrong[0]} differs from dvc.lock: it changed after its stage made it. Nothing is published.",
                 "Run again when nothing writes into the project's folder.",
             )
         return signed
 
     def sources(self) -> list[Path]:
-        """The files that stages read and no stage makes, without the model's YAML: code, and the pin."""
+        """The files that stages read and no stage makes: code and the pin, without the model's YAML."""
         return [self.project.root / path for path in sorted({p for files in self._sources().values() for p in files})]
 
     def _sources(self) -> dict[str, list[str]]:
@@ -159,7 +158,7 @@ class Graph:
         }
 
     def inputs(self) -> dict[str, Any]:
-        """All that decides the result, known before anything runs: commands, parameters, and what no stage makes."""
+        """All that decides the result, known before a stage runs: commands, parameters, and files no stage makes."""
         declared = settings.read(self.model)
         content, sources = {}, self._sources()
         for name, stage in self._stages.items():
@@ -174,7 +173,7 @@ class Graph:
     def state(self, stage: str) -> dict[str, Any]:
         """A stage as it is now, in the form of an entry of dvc.lock: cmd, params by file, deps and outs by path.
 
-        A path has DVC's hash of what lies there, or "" for nothing; a parameter that is not declared is left out.
+        A path has DVC's hash of its content, or "" if nothing is there. Parameters that are not declared are left out.
         """
         found = self._stages[stage]
         params = {dep.def_path: dep.read_params() for dep in found.deps if hasattr(dep, "params")}
@@ -187,7 +186,7 @@ class Graph:
         }
 
     def in_run_cache(self, stage: str) -> bool:
-        """Whether DVC could bring the outputs of an earlier run of the same stage on the same inputs back."""
+        """Whether DVC could restore the outputs of an earlier run of the same stage on the same inputs."""
         found, runs = self._stages[stage], self.repo.stage_cache
         if not found.changed_stage() and not found.changed_deps():
             return bool(found.outs_cached())
@@ -204,7 +203,7 @@ class Graph:
         self.reload()
 
     def reload(self) -> None:
-        """Read DVC's files again, after something else than DVC's own commands has written them."""
+        """Read DVC's files again, after they were written without DVC's commands."""
         self.repo._reset()
         self._find_stages(self.model)
 
@@ -216,10 +215,10 @@ class Graph:
         self.bring([*files, *sorted(entries)])
 
     def bring(self, targets: list[str]) -> None:
-        """Bring what stages or .dvc files name back from DVC's cache, each object read before.
+        """Restore the files of stages or .dvc files from DVC's cache, after reading each object.
 
-        What stages make and the cache has not is left for them to make. Raises IntegrityError if it has not what nobody
-        can make: then nothing was touched.
+        If the cache lacks an output of a stage, the stage makes it again later. Raises IntegrityError if the cache
+        lacks a file that no stage makes: then nothing was touched.
         """
         from flows.graph import content
 
@@ -228,13 +227,13 @@ class Graph:
         held = self._tell_dropped()
         for out in lost:
             if out.stage.cmd:
-                self.notices.append(f"{out} of then is not in DVC's cache: `ratchet run {self.model}` makes it again")
+                self.notices.append(f"DVC's cache lacks this version of {out}: `ratchet run {self.model}` makes it")
                 continue
-            found = "held something else than was recorded, which was dropped" if held else "does not have it"
+            found = "held wrong content, which was removed" if held else "does not have it"
             raise IntegrityError(
                 f"{out} cannot be brought back: DVC's cache {found}. Nothing was touched.",
-                f"If a remote of DVC's has it, `dvc fetch {out.stage.addressing}` brings it; else bring the files "
-                "again to where they came from, or the cache (.dvc/cache) from a backup.",
+                f"If a DVC remote has it, run `dvc fetch {out.stage.addressing}`. Else put the files back where they "
+                "came from, or restore the cache (.dvc/cache) from a backup.",
             )
         left = {out.stage.addressing for out in lost}
         self.repo.checkout(targets=[target for target in targets if target not in left], force=True)
@@ -253,7 +252,7 @@ def cache_of(repo: Any) -> Path:
 
 
 def lend(project: Project, clone: Path) -> None:
-    """Let DVC in a clone read what the project's cache and remotes hold, and write into a cache of the clone's own."""
+    """Let DVC in a clone read the project's cache and remotes, and write into the clone's own cache."""
     from dvc.config import Config
 
     ours = Config(str(project.root / ".dvc"))
@@ -301,7 +300,7 @@ def _belongs(stage: Any, model: str) -> bool:
 
 
 def _hash(path: Path) -> str:
-    """Of a file, or of every file below a folder but for byte code, with their names."""
+    """The hash of a file, or of every file below a folder (without byte code) with their names."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
         content = {file.relative_to(path).as_posix(): _hash(file) for file in files}
@@ -310,9 +309,9 @@ def _hash(path: Path) -> str:
 
 
 def _reason(problem: Exception, error: Path, places: list[Path]) -> tuple[str, str]:
-    """The kind of error and what the stage itself said, else "" and the innermost cause that DVC gives.
+    """The kind of error and the stage's own message, else "" and the innermost cause that DVC gives.
 
-    places: where stage and DVC write. On a full disk the stage could not say anything.
+    places: where stage and DVC write. On a full disk the stage could not write its message.
     """
     if error.exists() and (said := error.read_text(encoding="utf-8")):
         kind, _, paragraph = said.partition("\n")

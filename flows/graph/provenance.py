@@ -1,8 +1,8 @@
 """Where a run comes from: the exact tree as a git commit, and the machine and packages it ran on.
 
-The tree is recorded through an index of our own: the user's branch, index and files are untouched. It is kept under
-refs/ratchet/<model>/<n>, which no garbage collection removes. Data stay out of it: they are DVC's. Of untracked files
-only those go in that define the run (flows/graph/untracked.py).
+A private index records the tree: the user's branch, index and files are untouched. The ref refs/ratchet/<model>/<n>
+keeps it from garbage collection. Data stay out of it, because DVC has them. Untracked files go in only if they define
+the run (flows/graph/untracked.py).
 """
 
 import getpass
@@ -42,12 +42,12 @@ def commit(project: Project) -> dict[str, str]:
 
 
 def head(project: Project) -> str:
-    """The commit that the user's branch is at, or "" if there is none."""
+    """The commit of the user's branch, or "" if there is none."""
     return git.ask(project.root, "rev-parse", "-q", "--verify", "HEAD")
 
 
 def tree(project: Project) -> str:
-    """Write the files as they are now to git's store; returns the tree's hash, or "" outside of git."""
+    """Write the current files to git's store; returns the tree's hash, or "" outside git."""
     index = git.ask(project.root, "rev-parse", "--git-path", "index")
     if not index:
         return ""
@@ -62,7 +62,7 @@ def tree(project: Project) -> str:
 
 
 def added(project: Project, tree: str) -> list[str]:
-    """The files of a tree that the user's last commit does not have: what went in without being committed."""
+    """The files of a tree that the user's last commit does not have."""
     parent = head(project)
     if not tree or not parent:
         return []
@@ -71,8 +71,8 @@ def added(project: Project, tree: str) -> list[str]:
 
 
 def keep(project: Project, model: str, recorded: str) -> dict[str, str]:
-    """Keep a tree, with dvc.lock and fingerprint as the run has left them; returns tags: the commit, its ref, and what
-    of it was not committed.
+    """Keep a tree, with dvc.lock and fingerprint as the run left them; returns tags: the commit, its ref, and the files
+    that were not committed.
 
     The commit has the date of its parent, so that the same tree gives the same commit and is not kept twice.
     """
@@ -114,7 +114,7 @@ def forget(project: Project, ref: str, commit: str) -> None:
         return
     git.ask(project.root, "update-ref", "-d", ref, commit)
     if git.ask(project.root, "rev-parse", "-q", "--verify", ref) == commit:
-        raise RatchetError(f"git could not delete {ref}.", "Look at the repository with `git status`, and prune again.")
+        raise RatchetError(f"git could not delete {ref}.", "Check the repository with `git status`, and prune again.")
 
 
 def machine(model_folder: Path, packages: dict[str, str]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def packages() -> dict[str, str]:
 
 
 def _number(ref: str) -> int:
-    """Of a tree that is kept; 0 for a ref that somebody else has put there."""
+    """The number of a kept tree; 0 for a ref that is not ours."""
     last = ref.rpartition("/")[2]
     return int(last) if re.fullmatch(r"[0-9]{1,18}", last) else 0
 
@@ -160,5 +160,5 @@ def _index() -> Iterator[dict[str, str]]:
 def _write(project: Project, variables: dict[str, str], *arguments: str) -> str:
     """A command that must succeed. Raises RatchetError."""
     failed = "git could not record the tree of this run"
-    advice = "Look at the repository with `git status`, and run again."
+    advice = "Check the repository with `git status`, and run again."
     return git.do(project.root, *arguments, failed=failed, advice=advice, variables=variables)

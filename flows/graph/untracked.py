@@ -1,7 +1,7 @@
-"""Untracked files: which of those that git neither tracks nor ignores define a run, and so go into its commit.
+"""Untracked files: those that define a run go into its commit, although git neither tracks nor ignores them.
 
-Only what is code or settings by place and kind does: a key that lies about in the folder must not be pushed with the
-runs. What git tracks a person has decided about, and goes in whatever it is.
+Only code and settings do, judged by place and kind: a secret key in the folder must not be pushed with the runs.
+Tracked files always go in, because a person decided about them.
 """
 
 import re
@@ -21,19 +21,19 @@ NAMED = {  # files that are settings, by their whole path
     "mlflow/.gitignore",
 }  # fmt: skip
 OF_DATA = ("pin.json", "source.dvc", "fingerprint.json")  # in data/<model>/
-SECRET = re.compile(  # what a file is called that nobody means to push
+SECRET = re.compile(  # names of files that should not be pushed
     r"(^|[/_.-])(secrets?|credentials?|passwords?|passwd|api_?keys?)([/_.-]|$)|(^|/)(tokens?\.|\.env|id_(rsa|dsa|ecdsa|ed25519))",
     re.IGNORECASE,
 )
 
 
 def defining(project: Project) -> list[str]:
-    """Those that go into the commit, by their path below the project."""
+    """The untracked files that go into the commit, by their path below the project."""
     return [name for name in _listed(project) if _defines(project.root, name)]
 
 
 def check(project: Project, needed: Sequence[Path]) -> None:
-    """Raises RequestError if a file that a stage depends on would be missing in the commit of the run.
+    """Raises RequestError if the commit of the run would lack a file that a stage depends on.
 
     needed: whole paths, in the project.
     """
@@ -42,14 +42,14 @@ def check(project: Project, needed: Sequence[Path]) -> None:
     for name in names:
         if found := sorted(one for one in left if one == name or one.startswith(f"{name}/")):
             raise RequestError(
-                f"{found[0]} is not tracked by git, and a stage depends on it: the commit of this run would lack it, "
+                f"{found[0]} is not tracked by git, but a stage depends on it. The commit of this run would lack it, "
                 "and nobody could make the model again.",
                 f"If it may be pushed with the project: git add {found[0]}. A secret must not be a dependency.",
             )
 
 
 def _defines(root: Path, name: str) -> bool:
-    """Whether it is code or settings, and small, and not called like a secret."""
+    """Whether it is code or settings, small, and not named like a secret."""
     path, place = root / name, PurePosixPath(name)
     if SECRET.search(name) or path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
         return False

@@ -1,9 +1,9 @@
 """The working tree of scheduled runs: a git worktree of its own, never the folder that a person edits.
 
-Code and settings in it are those of the declared branch (RATCHET_BRANCH, else main or master). Pins and dvc.lock are
-its own: they move with every run, and each move is a commit on the branch `ratchet/schedule`, which is so the history
-of the data. A new commit of the declared branch becomes its second parent, and so `git merge ratchet/schedule` brings
-the pins to whoever wants them.
+It has code and settings of the declared branch (RATCHET_BRANCH, else main or master), and its own pins and dvc.lock.
+These change with runs, and each change is a commit on the branch `ratchet/schedule`: the history of the data. A new
+commit of the declared branch becomes the second parent there, so `git merge ratchet/schedule` brings the pins to a
+person's branch.
 """
 
 import re
@@ -39,14 +39,14 @@ def declared(project: Project) -> str:
     wanted = environment.branch()
     if wanted and not NAMED.fullmatch(wanted):
         raise RequestError(
-            f"RATCHET_BRANCH is {wanted[:80]!r}, which is no name of a branch.", "Name one that `git branch` lists."
+            f"RATCHET_BRANCH is {wanted[:80]!r}, which is not a branch name.", "Use a name that `git branch` lists."
         )
     for name in (wanted,) if wanted else USUAL:
         if git.ask(project.home, "rev-parse", "-q", "--verify", f"{name}^{{commit}}"):
             return name
-    found = f"no branch {wanted!r}" if wanted else "neither a branch main nor master"
+    found = f"no branch {wanted!r}" if wanted else "no branch main or master"
     raise RequestError(
-        f"Scheduled runs follow a branch of git, and there is {found} in {project.home}.",
+        f"Scheduled runs follow a git branch, but there is {found} in {project.home}.",
         "Commit your work there, or name the branch in RATCHET_BRANCH.",
     )
 
@@ -57,14 +57,14 @@ def head(project: Project) -> str:
 
 
 def behind(project: Project) -> bool:
-    """Whether the declared branch has commits that the worktree has not."""
+    """Whether the declared branch has commits that the worktree lacks."""
     return bool(git.ask(project.worktree, "rev-list", "-1", head(project), f"^{BRANCH}"))
 
 
 def update(project: Project) -> bool:
     """Take over code and settings of the declared branch; returns whether there was anything to take.
 
-    No run may be active in the worktree. Should this be interrupted, the next call does it again.
+    No run may be active in the worktree. After an interruption the next call does it again.
     """
     tree = project.worktree
     with locks.hold(project, "worktree", "updating the worktree of scheduled runs"):
@@ -76,7 +76,7 @@ def update(project: Project) -> bool:
 
 
 def commit(project: Project, model: str, what: str) -> str:
-    """Commit the pins and dvc.lock as a run has left them; returns the commit, "" elsewhere or if nothing has moved."""
+    """Commit the pins and dvc.lock after a run; returns the commit, "" elsewhere or if nothing changed."""
     if project.root != project.worktree:
         return ""
     with locks.hold(project, "worktree", "committing the data of a scheduled run"):
@@ -90,7 +90,7 @@ def commit(project: Project, model: str, what: str) -> str:
 
 
 def _advance(project: Project, tip: str, message: str) -> None:
-    """A commit with the files of `tip`, but the worktree's own pins and dvc.lock, becomes the head of the branch."""
+    """Move the branch to a new commit: the files of `tip`, with the worktree's own pins and dvc.lock."""
     tree = project.worktree
     with scratch.folder("index") as folder:
         variables = {"GIT_INDEX_FILE": str(folder / "index")}
@@ -103,7 +103,7 @@ def _advance(project: Project, tip: str, message: str) -> None:
 
 
 def _edited(tree: Path) -> bool:
-    """Whether code or settings are not those of the commit: a reset was interrupted, or somebody has edited here."""
+    """Whether code or settings differ from the commit, because a reset was interrupted or somebody edited here."""
     others = [f":(exclude,glob){pattern}" for pattern in OWN]
     return bool(_git(tree, "status", "--porcelain", "--untracked-files=no", "--", ".", *others))
 
@@ -114,5 +114,5 @@ def _own(tree: Path) -> list[str]:
 
 def _git(folder: Path, *arguments: str, variables: dict[str, str] | None = None) -> str:
     """A command that must succeed. Raises RatchetError."""
-    failed, advice = f"git failed in {folder}", "Look at it with `git status` and `git worktree list`, and try again."
+    failed, advice = f"git failed in {folder}", "Check it with `git status` and `git worktree list`, and try again."
     return git.do(folder, *arguments, failed=failed, advice=advice, variables=IDENTITY | (variables or {}))

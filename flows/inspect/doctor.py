@@ -1,4 +1,4 @@
-"""Doctor: what a run depends on, looked at; what is wrong comes with what to do."""
+"""Doctor: checks everything that a run depends on. Each problem comes with its repair."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from pipelines.config import settings
 from pipelines.errors import RatchetError
 from pipelines.hardware import fingerprint
 
-FREE_BYTES = 5 << 30  # under this much free disk, doctor speaks up
+FREE_BYTES = 5 << 30  # doctor reports a disk with less free space
 PACKAGES = ("prefect", "mlflow", "dvc", "great-expectations", "tensorflow", "keras", "pandas", "fastapi", "sqlalchemy")
 LOCATIONS = {  # every column of MLflow's store that holds where artifacts lie
     "experiments": "artifact_location",
@@ -40,7 +40,7 @@ class Check:
 
 
 def doctor(project: Project, fix: bool) -> dict[str, Any]:
-    """Every check; with `fix`, what can be repaired is repaired first."""
+    """Every check; with `fix`, it first repairs what it can."""
     if fix:
         _move_locations(project)
         _clear_byte_code(project)
@@ -103,7 +103,7 @@ def _git(project: Project) -> Iterator[Check]:
 
 def _rights(project: Project) -> Iterator[Check]:
     left = [] if environment.shared() else folder_rights.opened(project)
-    told = "open to others, as RATCHET_SHARED says" if environment.shared() else "open to their owner alone"
+    told = "open to others, as RATCHET_SHARED says" if environment.shared() else "open only to their owner"
     wrong = f"others can open {', '.join(map(str, left))}"
     yield Check("folders", not left, wrong if left else told, "chmod go-rwx, as their owner")
 
@@ -112,7 +112,7 @@ def _names(project: Project) -> Iterator[Check]:
     """Files of models/ that no command can see, by their names."""
     others = [path.name for path in settings.FOLDER.glob("*.yaml") if not settings.is_name(path.stem)]
     fix = "rename them: lower-case letters, digits and underscores"
-    yield Check("names", not others, f"no models by their names: {', '.join(others)}" if others else "named well", fix)
+    yield Check("names", not others, f"not names of models: {', '.join(others)}" if others else "named well", fix)
 
 
 def _dvc(project: Project) -> Iterator[Check]:
@@ -129,18 +129,18 @@ def _store(project: Project) -> Iterator[Check]:
         yield Check("tracking", True, project.tracking or "no store yet; the first run makes it")
         return
     if wrong := databases.damage(path):
-        yield Check("tracking", False, f"{path} is no whole database: {wrong}", "restore the file from a backup")
+        yield Check("tracking", False, f"{path} is a damaged database: {wrong}", "restore the file from a backup")
         return
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         state = database.execute("PRAGMA quick_check").fetchone()[0]
     yield Check("tracking", state == "ok", f"{path}: {state}", "restore the file from a backup")
     elsewhere = databases.elsewhere(project)
-    found = f"artifacts recorded under {elsewhere}" if elsewhere else "artifacts lie where they are recorded"
+    found = f"artifacts recorded under {elsewhere}" if elsewhere else "artifacts are where the store says"
     yield Check("artifacts", not elsewhere, found, "the folder was moved or copied: ratchet doctor --fix")
 
 
 def _ledger(project: Project) -> Iterator[Check]:
-    """The chain of every model holds, and its alias is where the ledger says."""
+    """Every model's chain is unbroken, and its alias agrees with the ledger."""
     from flows.promotion import champion_alias
     from flows.records import ledger
     from flows.tracking import mlflow_runs
@@ -161,11 +161,11 @@ def _ledger(project: Project) -> Iterator[Check]:
         if wrong:
             yield Check("ledger", False, wrong, champion_alias.BY_HAND.format(model))
     if not any(found.values()):
-        yield Check("ledger", True, f"{book.told()}: every line follows the one before, every alias is where it says")
+        yield Check("ledger", True, f"{book.told()}: every line follows the line before it, every alias agrees with it")
 
 
 def _models(project: Project) -> Iterator[Check]:
-    """Every registered file is the one that was registered; nothing of it is loaded."""
+    """Every registered file is unchanged. No file is loaded."""
     from flows.records import ledger
     from flows.registry import version_files
     from flows.tracking import mlflow_runs
@@ -180,16 +180,16 @@ def _models(project: Project) -> Iterator[Check]:
         yield Check("models", False, error.what, error.do)
         return
     for told in found.changed:
-        yield Check("models", False, told, "bring the artifact store back from a backup, or promote another version")
+        yield Check("models", False, told, "restore the artifact store from a backup, or promote another version")
     for told in found.moved:
         what, _, fix = told.rpartition(": ")
         yield Check("commits", False, what, fix)
     if found.byte_code:
         lies = f"beside {len(found.byte_code)} folders of registered code, such as {found.byte_code[0]}"
-        what = f"byte code lies {lies}: plain MLflow runs it unchecked, no command of ours does"
+        what = f"byte code lies {lies}: plain MLflow runs it unchecked, Ratchet never does"
         yield Check("byte code", False, what, "ratchet doctor --fix removes it")
     if not found.changed:
-        yield Check("models", True, f"{found.versions} versions: every file is as it was registered")
+        yield Check("models", True, f"{found.versions} versions: no file has changed since it was registered")
 
 
 def _servers(project: Project) -> Iterator[Check]:
@@ -204,13 +204,13 @@ def _servers(project: Project) -> Iterator[Check]:
 
 
 def _login(project: Project) -> Iterator[Check]:
-    """Whether Prefect's server asks for a login, and nobody else knows it."""
+    """Whether Prefect's server needs a login that only this user knows."""
     path = prefect_login.path(project)
     wrong = private_files.wrong(path) if path.exists() else ""
-    found = f"{path} {wrong or 'is readable by you alone'}" if path.exists() else "none yet; `ratchet up` makes one"
+    found = f"{path} {wrong or 'is readable only by you'}" if path.exists() else "none yet; `ratchet up` makes one"
     yield Check("login", not wrong, found, prefect_login.NEW)
     if lifecycle.open_to_all(lifecycle.recorded(project)):
-        yield Check("login", False, "Prefect's server is up and asks for none", "ratchet down, then ratchet up")
+        yield Check("login", False, "Prefect's server is up without a login", "ratchet down, then ratchet up")
 
 
 def _quiet(project: Project) -> Iterator[Check]:

@@ -1,6 +1,6 @@
-"""The part of doctor about GPUs: what there is, who uses it, what TensorFlow needs, and whether energy counts.
+"""The part of doctor about GPUs: the GPUs, their users, what TensorFlow needs, and whether energy can be measured.
 
-A machine without a GPU is in order. One that has a GPU which cannot be used is not, unless that was asked for.
+A machine without a GPU is in order. A GPU that cannot be used is a problem, unless the user hid it.
 """
 
 import importlib.metadata
@@ -12,11 +12,11 @@ from pipelines.hardware.gpus import Gpu, Sight
 
 Look = tuple[str, bool, str, str]  # name, whether it is in order, what was found, what to do
 Users = Callable[[list[str]], dict[str, str]]
-NOTHING = ("", "-1")  # what people write into CUDA_VISIBLE_DEVICES to hide every GPU
+NOTHING = ("", "-1")  # values of CUDA_VISIBLE_DEVICES that hide every GPU
 
 
 def look(sight: Sight | None = None, users: Users = gpu_queue.holders) -> Iterator[Look]:
-    """Of this machine, or of what was seen of another one."""
+    """The checks of this machine, or of the record of another one."""
     seen = sight or gpus.look()
     try:
         yield from _gpus(seen, users)
@@ -51,7 +51,7 @@ def _described(gpu: Gpu) -> str:
 
 
 def _set_aside(gpu: Gpu, shown: list[Gpu], good: list[Gpu]) -> str:
-    """Why it is not used while others are."""
+    """Why this GPU is not used while others are."""
     if gpu in good or not good:
         return ""
     return ", too old for this TensorFlow" if gpu in shown else f", hidden by {gpus.VISIBLE}"

@@ -14,15 +14,15 @@ from pipelines.errors import IntegrityError, RequestError
 
 
 def history(project: Project, model: str, at: str) -> dict[str, Any]:
-    """All lines, or with `at` (an instant with a zone) the champion of then. Raises RequestError."""
+    """All lines, or with `at` (an instant with a time zone) the champion at that time. Raises RequestError."""
     name = settings.check_name(model)
     instant = _instant(at) if at else None
     lines = ledger.of(project).lines(name)
     if not lines and name not in settings.models():
-        raise RequestError(f"There is no model {name!r}, and the ledger has none of that name.")
+        raise RequestError(f"There is no model {name!r}, neither in models/ nor in the ledger.")
     if instant is not None:
         if where := ledger.broken(lines):
-            raise IntegrityError(f"The ledger of {name} is broken: {where}.", "Who was champion is not known for sure.")
+            raise IntegrityError(f"The ledger of {name} is broken: {where}.", "So it cannot say who was champion.")
         champion = stand(lines, instant).champion
         return {"format": 1, "model": name, "at": instant.isoformat(), "champion": champion}
     with mlflow_runs.reachable(project):
@@ -35,7 +35,7 @@ def _instant(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise RequestError(f"--at {text!r} is not an instant: write it as 2026-11-01T12:00Z.") from error
+        raise RequestError(f"--at {text!r} is not a date and time: write it as 2026-11-01T12:00Z.") from error
     if found.tzinfo is None:
         raise RequestError(f"--at {text!r} has no time zone: write it as {text}Z for UTC.")
     return found.astimezone(UTC)

@@ -23,12 +23,12 @@ class Step:
     name: str
     state: str
     reasons: list[str]
-    seconds: float | None  # what it took when it last ran here
-    anew: list[str] = field(default_factory=list)  # outputs that will, or may, not be what they are now
+    seconds: float | None  # how long its last run here took
+    anew: list[str] = field(default_factory=list)  # outputs that will or may change
 
 
 def plan(project: Project, model: str) -> dict[str, Any]:
-    """What would happen to each stage. Raises RequestError for a model that there is not."""
+    """What would happen to each stage. Raises RequestError for an unknown model."""
     declared = model_file.check(model)
     rhythm.check(model, declared.schedule)
     with Graph(project, model) as graph:
@@ -48,7 +48,7 @@ def _steps(project: Project, graph: Graph, news: str, failure: str) -> list[Step
         stage_times.last(project, graph.model),
     )
     steps: dict[str, Step] = {}
-    settled: set[str] = set()  # outputs that are, or come back, as they are recorded
+    settled: set[str] = set()  # outputs that are as recorded, or will be restored so
     for stage in graph.order():
         before = [steps[needed] for needed in sorted(needs[stage])]
         name, now, entry = stage.partition("@")[0], graph.state(stage), recorded.get(stage)
@@ -73,8 +73,8 @@ def _steps(project: Project, graph: Graph, news: str, failure: str) -> list[Step
 
 
 def changes(recorded: Entry | None, now: Entry, anew: list[str], settled: set[str]) -> list[str]:
-    """Why the result of a stage would be another one, in words. recorded: its entry in dvc.lock; now: Graph.state;
-    anew: dependencies that an earlier stage will make again; settled: those that are as they are recorded."""
+    """Why the result of a stage would change, in words. recorded: its entry in dvc.lock; now: Graph.state; anew:
+    dependencies that an earlier stage will make again; settled: dependencies that are as recorded."""
     if recorded is None:
         return ["it has never run"]
     found = [f"the command {recorded['cmd']!r} -> {now['cmd']!r}"] * (recorded["cmd"] != now["cmd"])

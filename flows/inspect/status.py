@@ -1,4 +1,4 @@
-"""Status: every model, its champion, and what was decided last."""
+"""Status: every model, its champion, and its last decision."""
 
 import json
 import time
@@ -36,7 +36,7 @@ def status(project: Project) -> dict[str, Any]:
 
 
 def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
-    """The champion is the registry's, which is what is served; `problem` says if the ledger has another."""
+    """The champion is that of the registry, because it is served; `problem` says if the ledger disagrees."""
     champion, lines = model_registry.champion(store, model), book.lines(model)
     last = next((line for line in reversed(lines) if line.action in JUDGED), None)
     tags, standing = champion.tags if champion else {}, stand(lines)
@@ -57,7 +57,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
 
 
 def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[str, str]) -> dict[str, Any]:
-    """The schedule, the next run, and the last tick; the schedule is the one that is served, if one is."""
+    """The schedule (the served one, if there is one), the next run, and the last tick."""
     lines = attempts.read(project, model)
     last = attempts.last(lines, lambda tick: tick.outcome != "began")
     return {
@@ -71,7 +71,7 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
 
 
 def _declared(model: str) -> str:
-    """The schedule of a model's YAML, in words; a file that cannot be read is said, and hides no other model."""
+    """The schedule in a model's YAML, in words; for a broken file the error, so that other models are still shown."""
     try:
         rules = settings.parse(model, "schedule", settings.read(model).get("schedule"), Schedule)
         rhythm.check(model, rules)
@@ -81,7 +81,7 @@ def _declared(model: str) -> str:
 
 
 def _coming(project: Project) -> dict[str, str]:
-    """When each model's next run is due, as Prefect has it; {} if its server is not up."""
+    """The time of each model's next run, from Prefect; {} if its server is not up."""
     running = lifecycle.recorded(project)
     if not project.prefect and "prefect" not in running:
         return {}
@@ -93,7 +93,7 @@ def _coming(project: Project) -> dict[str, str]:
         login = prefect_login.of_requests(project)
         for run in requests.post(f"{api}/flow_runs/filter", json=body, auth=login, timeout=10).json():
             found.setdefault(run["parameters"].get("model", ""), run["next_scheduled_start_time"])
-    except (requests.RequestException, ValueError, KeyError, TypeError):  # also an object that says what is wrong
+    except (requests.RequestException, ValueError, KeyError, TypeError):  # also an answer that is an error object
         return {}
     return found
 

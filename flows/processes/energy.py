@@ -1,9 +1,8 @@
-"""Energy: the watt-hours of this machine while a run's stages work, measured by codecarbon where it is installed.
+"""Energy: the watt-hours of this machine while a run's stages work, measured by codecarbon if it is installed.
 
-codecarbon is meant for emissions: here it counts energy alone, and nothing that would write, print or send anything is
-switched on, whatever a configuration of the user's says. The country only keeps it from asking the network for one.
-What it can measure depends on the machine, from a counter of the processor (RAPL) down to a guess: so the way it was
-measured goes with every figure.
+codecarbon computes emissions. Here it only measures energy: all that would write, print or send is off, even if the
+user configured it. A country is set only to keep it from asking the network for one. Its methods depend on the machine,
+from a counter of the processor (RAPL) to a guess, so every figure comes with its method.
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""The warm processes of a run: begun as soon as a stage may have to run, gone with it.
+"""The warm processes of a run: started as soon as a stage may have to run, ended with the run.
 
-What such a process is: pipelines/process/fork_server.py.
+pipelines/process/fork_server.py explains them.
 """
 
 import os
@@ -21,9 +21,9 @@ from pipelines.stages import STAGES
 
 
 class ForkPool:
-    """Those of one run.
+    """The warm processes of one run.
 
-    folder: of their sockets, each named after its kind. A stage finds its own by a link with the stage's name.
+    folder: holds their sockets, each named after its kind. A stage finds its socket by a link with the stage's name.
     """
 
     def __init__(self, project: Project, folder: Path):
@@ -34,10 +34,9 @@ class ForkPool:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by kind
 
     def begin(self, stage: str, hardware: Hardware) -> None:
-        """Start what this stage and those after it ask for; what is there already stays.
+        """Start the processes that this stage and the later ones need, if they are not there yet.
 
-        On one or two cores one imports after the other, in the order in which they are asked for: the run itself has
-        to import too.
+        On one or two cores they import one after the other, in the order of the stages: the run itself must import too.
         """
         names = list(STAGES)
         with ExitStack() as stack:
@@ -48,9 +47,9 @@ class ForkPool:
                     turn = imported if _cores() <= 2 else turn
 
     def _start(self, kind: str, hardware: Hardware, turn: IO[bytes]) -> IO[bytes]:
-        """Start one; returns a file that ends when its libraries are there.
+        """Start one; returns a file that ends when its imports are done.
 
-        hardware: for which they are imported. turn: at its end it begins to import.
+        hardware: of its imports. turn: its imports begin when this file ends.
         """
         imported, held = os.pipe()
         log = self._project.state / "logs" / "warm.log"
@@ -71,9 +70,9 @@ class ForkPool:
 
 
 def first_stage(project: Project, declared: Declaration) -> str:
-    """The first stage that may have to run, at a glance: it reads what is younger than the last result. "" for none.
+    """A quick guess of the first stage that must run: it reads a file newer than the last result. "" for none.
 
-    Before Prefect and DVC are imported nobody knows for certain. To be wrong costs time, and nothing else.
+    It is certain only after Prefect and DVC are imported. A wrong guess costs only time.
     """
     made, source = project.data(declared.model) / "metrics.json", project.root / declared.ingest.source
     if _any_younger([source, *source.glob("*"), *(project.root / "pipelines").rglob("*.py")], made):
@@ -94,7 +93,7 @@ def _cores() -> int:
 
 @contextmanager
 def opened(project: Project) -> Iterator[ForkPool]:
-    """Around a run: its processes, none of which has begun yet, and the variable by which stages find them."""
+    """The pool of a run, with no process yet, and the variable that leads stages to it."""
     # in the system's own folder: the address of a socket has room for about a hundred letters
     with lifeline.held(project), scratch.folder("warm") as folder, environment.variable(VARIABLE, str(folder)):
         pool = ForkPool(project, folder)

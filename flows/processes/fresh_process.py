@@ -1,6 +1,6 @@
-"""A module of ours in a process of its own: a request in one file, an answer in another, both in a scratch folder.
+"""Runs a module of ours in a fresh process: a request in one file, an answer in another, both in a scratch folder.
 
-Where a warm process has imported what the module needs, it is a child of that (pipelines/process/fork_server.py).
+If a warm process has the module's imports, the fresh process is its child (pipelines/process/fork_server.py).
 """
 
 import json
@@ -24,8 +24,8 @@ def run(
 ) -> dict[str, Any]:
     """Run `python -m module FOLDER/request.json` and return what it wrote to FOLDER/answer.json.
 
-    environment: its variables. failed: what could not be done, for the error. notice: gets what it waits for. Raises
-    RatchetError, with the last line that it wrote to standard error, if it ends with another status than 0.
+    environment: its variables. failed: the error's first words. notice: called with what it waits for. Raises
+    RatchetError, with its last line on standard error, if its exit status is not 0.
     """
     path, log = folder / "request.json", folder / "stderr"
     path.write_text(json.dumps(request), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a stage waits for (another training's GPU, other workers), told while it waits."""
+"""Shows what a stage waits for (another training's GPU, other workers) while it waits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def followed(log: Path, tell: Callable[[str], None]) -> Iterator[None]:
 
     def look(last: bool) -> None:
         nonlocal told
-        if not last:  # nobody waits any more
+        if not last:  # at the end nothing waits any more
             found = _lines(log)
             for line in found[told:]:
                 tell(line)

@@ -1,7 +1,7 @@
-"""Runs that a killed process has left "running" in Prefect and MLflow are ended by the next run of the same model.
+"""Orphaned runs: a killed process leaves them "running" in Prefect and MLflow, and the model's next run ends them.
 
-They are known by a tag that names this clone's state folder: whoever holds the model's lock there knows that no other
-run of it lives. Runs of other clones, which may share the servers, are not touched.
+A tag on each run names this clone's state folder. The holder of the model's lock there knows that no other run of the
+model lives. Runs of other clones, which may share the servers, are not touched.
 """
 
 from uuid import UUID
@@ -32,7 +32,7 @@ def end(project: Project, flow: str, name: str, living: UUID) -> int:
 
 
 def end_of_deployment(project: Project, model: str) -> int:
-    """Set what a scheduler that died has left open of a model to Crashed; returns how many.
+    """Set the runs of a model that a dead scheduler left open to Crashed; returns how many.
 
     Only for the start of a scheduler, with the model's lock held: later, a run that is pending is about to begin.
     """

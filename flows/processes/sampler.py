@@ -1,9 +1,9 @@
 """Sampler: what this machine does while a model trains, as MLflow's own system metrics.
 
-MLflow's monitors are looked at, but not in its own rhythm: it looks every ten seconds, which misses a training of two,
-writes a point for each look, 8,640 a day, and gives up for good when the store is away once. Here every half second is
-looked at. A point is the mean of the looks of a sixtieth of the time so far, so that the first half minute has every
-look, an hour about 300 points and a day about 500.
+It uses MLflow's monitors, but not MLflow's rhythm. MLflow reads them every ten seconds, which misses a training of two,
+writes a point for each reading (8,640 a day), and stops for good when the store is away once. The sampler reads every
+half second. A point is the mean over a sixtieth of the time so far: the first half minute has every reading, an hour
+about 300 points and a day about 500.
 """
 
 import threading
@@ -18,17 +18,17 @@ from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.rocm_monitor import ROCMMonitor
 
 EVERY = 0.5  # seconds between two looks
-PARTS = 60  # of the time so far is one the time of a point
+PARTS = 60  # a point covers one part of the time so far
 LIVE = 5.0  # seconds between two deliveries
 
-Point = dict[str, float]  # `at`: milliseconds since 1970; then what MLflow calls each figure
+Point = dict[str, float]  # `at`: milliseconds since 1970; then each figure under MLflow's name
 
 
 class Sampler:
     """A thread that looks, and delivers the points so far now and then. It ends with its process."""
 
     def __init__(self, deliver: Callable[[list[Point]], None]):
-        """deliver: is called in the thread; what it raises is of no consequence."""
+        """deliver: called in the thread; its errors are ignored."""
         self.points: list[Point] = []
         self._deliver, self._monitors = deliver, monitors()
         self._ended = threading.Event()
@@ -36,7 +36,7 @@ class Sampler:
         self._thread.start()
 
     def end(self) -> list[Point]:
-        """All points. A delivery that hangs, because the store is away, is not waited for."""
+        """All points. It does not wait for a delivery that hangs because the store is away."""
         self._ended.set()
         self._thread.join(2 * EVERY)
         return list(self.points)

@@ -16,7 +16,7 @@ from flows.project.environment import Project
 from pipelines.errors import IntegrityError, RatchetError
 from pipelines.safety import shortage
 
-LOGS = ("-wal", "-shm", "-journal")  # endings of what SQLite keeps beside a database
+LOGS = ("-wal", "-shm", "-journal")  # endings of SQLite's files beside a database
 EMPTY = "the file is empty"
 MAGIC = b"SQLite format 3\0"
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # a variable of Prefect's server
@@ -82,15 +82,15 @@ def ensure_mlflow(project: Project) -> str:
 
 
 def elsewhere(project: Project) -> str:
-    """The folder of the project whose artifacts MLflow's store names, if that is not this one; "" else.
+    """The project folder in MLflow's artifact paths, if it is not this one; else "".
 
-    Paths in the store are absolute: after the folder was moved or copied, runs would write into the old one.
+    Paths in the store are absolute: after a move or copy of the folder, runs would write into the old one.
     """
     query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'"
     with closing(sqlite3.connect(f"{project.mlflow_database.as_uri()}?mode=ro", uri=True, timeout=1)) as database:
         try:
             places = [unquote(place).removeprefix("file://") for (place,) in database.execute(query)]
-        except sqlite3.OperationalError:  # it is locked, or has no table yet: whoever uses it tells
+        except sqlite3.OperationalError:  # it is locked, or has no table yet: its user will report it
             return ""
     parts = [place.partition("/mlflow/artifacts") for place in places]
     return next((base for base, artifacts, _ in parts if artifacts and base != str(project.home)), "")
@@ -104,20 +104,20 @@ def check_place(project: Project) -> None:
     if old := elsewhere(project):
         raise IntegrityError(
             f"This project was moved or copied from {old}, and MLflow's store still names the artifacts there.",
-            "Run `ratchet doctor --fix`, which corrects that, and then the same command.",
+            "Correct this with `ratchet doctor --fix`, then repeat the command.",
         )
 
 
 def check(path: Path, empty: bool = False) -> None:
-    """Raises IntegrityError if a file is no whole SQLite database: SQLite itself takes an empty one for a new one.
+    """Raises IntegrityError if a file is a damaged SQLite database. SQLite itself takes an empty file as new.
 
-    empty: whether it may be, where somebody else notices that something is missing.
+    empty: whether it may be empty, because another check finds missing content.
     """
     if (wrong := damage(path)) == "" or (empty and wrong == EMPTY):
         return
     raise IntegrityError(
-        f"{path} is no whole database: {wrong}. Nothing was written to it.",
-        "Bring it back from a backup; or move it away, if what it recorded may be lost: a new one is made then.",
+        f"{path} is a damaged database: {wrong}. Nothing was written to it.",
+        "Restore it from a backup. Or, if its records may be lost, move it away: then a new one is made.",
     )
 
 
@@ -135,16 +135,16 @@ def damage(path: Path) -> str:
     if not size:
         return EMPTY
     if not head.startswith(MAGIC) or len(head) < 100:
-        return "it does not begin as one of SQLite's does"
+        return "it does not begin like an SQLite database"
     page, count = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     page = 65536 if page == 1 else page
     if head[24:28] == head[92:96] and size < page * count:
-        return f"{size:,} bytes of {page * count:,} are there"
+        return f"it has {size:,} of {page * count:,} bytes"
     return ""
 
 
 def last_line(text: str) -> str:
-    """Of what a program printed before it failed: of a traceback that is the error itself."""
+    """The last line that a program printed before it failed; for a traceback, the error itself."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:400].rstrip(".") if lines else "it printed nothing"
 
@@ -154,7 +154,7 @@ def _fresh(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".{path.name}.partial*"):
         leftover.unlink()
-    for log in LOGS:  # of a database that is gone: SQLite would take what is in it into the new one
+    for log in LOGS:  # of a deleted database: SQLite would write its content into the new one
         if path.with_name(path.name + log).exists():
             os.replace(path.with_name(path.name + log), path.with_name(f"{path.name}{log}.old"))
     return path.with_name(f".{path.name}.partial")

@@ -113,7 +113,7 @@ def find() -> Project:
                 clone_root=home if home != folder else None,
             )
     raise RequestError(
-        f"{here} is not inside a Ratchet project: no folder above it has dvc.yaml and models/.",
+        f"{here} is not inside a Ratchet project: neither it nor a folder above it has dvc.yaml and models/.",
         "Change into your clone and run again.",
     )
 
@@ -186,7 +186,7 @@ def _make(folder: Path) -> None:
     except OSError as error:
         raise shortage.of(error, [folder]) or ShortageError(
             f"The folder {folder} cannot be made: {error.strerror}.",
-            "Move away what is in its place, or name another place with RATCHET_STATE.",
+            "Move away the file in its place, or set RATCHET_STATE to another folder.",
         ) from error
 
 
@@ -211,7 +211,7 @@ def _entered(foreign: tuple[str, ...]) -> Project:
 
 
 def _never_by_proxy() -> None:
-    """What is said to a server of this machine, logins included, is said to no proxy of the network."""
+    """Requests to servers of this machine, with their logins, never go to a proxy of the network."""
     given = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     found = [part.strip() for part in given.split(",") if part.strip()]
     if "*" not in found:

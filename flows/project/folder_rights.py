@@ -1,7 +1,7 @@
-"""Rights of folders: what a clone keeps is open to its owner alone, unless RATCHET_SHARED=1 says otherwise.
+"""Rights of folders: only the owner can open a clone's folders, unless RATCHET_SHARED=1 is set.
 
-The folders that hold it are closed (0700) at the beginning of each command; so it does not matter by which process,
-MLflow's server or DVC, and under which umask a file in them was written. The databases are 0600 besides.
+Each command closes the folders (0700) when it starts. So it does not matter which process (MLflow's server or DVC)
+wrote a file in them, and under which umask. In addition, the databases are 0600.
 """
 
 import os
@@ -18,9 +18,9 @@ OTHERS = 0o077  # the rights that are taken away
 
 
 def folders(project: "Project") -> list[Path]:
-    """Those that are closed: the state folder, MLflow's store with the ledger, DVC's cache, what stages read and make.
+    """The folders to close: the state folder, MLflow's store with the ledger, DVC's cache, the files of the stages.
 
-    What arrives is left as its senders need it.
+    Folders for arriving files stay as their senders need them.
     """
     data = [path for path in (project.root / "data").glob("*") if path.is_dir() and path.name != "incoming"]
     dvc = [project.home / ".dvc" / name for name in ("cache", "tmp")]
@@ -28,9 +28,9 @@ def folders(project: "Project") -> list[Path]:
 
 
 def close(project: "Project") -> None:
-    """Take the rights of others from the folders that are ours; those that a first run fills are made.
+    """Remove the rights of others from our folders, and make the folders that a first run fills.
 
-    Raises RequestError if RATCHET_STATE names a folder that others can read and that is not ours alone to close.
+    Raises RequestError if RATCHET_STATE names a folder that others can read and that also holds other files.
     """
     _check_state(project)
     for folder in folders(project):
@@ -43,19 +43,19 @@ def close(project: "Project") -> None:
 
 
 def opened(project: "Project") -> list[Path]:
-    """The folders that others can read all the same: of another owner, say."""
+    """The folders that others can still read, for example because of another owner."""
     return [folder for folder in folders(project) if folder.exists() and _mode(folder) & OTHERS]
 
 
 def _check_state(project: "Project") -> None:
-    """A folder that somebody has made for other things is not closed behind his back."""
+    """A folder with other files is not closed without asking its owner."""
     state = project.state
     known = not state.exists() or state == project.home / ".ratchet" or (state / "locks").is_dir()
     if known or not _mode(state) & OTHERS or not any(state.iterdir()):
         return
     raise RequestError(
-        f"RATCHET_STATE is {state}, which other users can open and which holds other things.",
-        "Name a folder of its own, or one that nobody else can read; RATCHET_SHARED=1 if others may read all.",
+        f"RATCHET_STATE is {state}, which other users can open and which holds other files.",
+        "Set it to a new folder, or to one that nobody else can read. If others may read it, set RATCHET_SHARED=1.",
     )
 
 

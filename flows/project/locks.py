@@ -1,6 +1,6 @@
 """Locks between processes: held by the operating system, so that no death leaves one behind.
 
-Beside each lock lies a note of who holds it, only to tell a person what is being waited for.
+Beside each lock is a note of its holder, only to show a person why a command waits.
 """
 
 import json
@@ -18,14 +18,14 @@ from pipelines.errors import BusyError, RequestError
 
 Notice = Callable[[str], None]
 PLAIN = re.compile(r"[a-z][a-z0-9_-]*")  # the name of a lock: it becomes that of a file
-LOOK = 0.3  # seconds: for so long another process may hold a lock only to see whether it is held
+LOOK = 0.3  # seconds: another process may hold a lock for so long just to test it
 
 
 @contextmanager
 def hold(
     project: Project, name: str, what: str, wait: bool = True, notice: Notice = lambda text: None
 ) -> Iterator[None]:
-    """Hold the lock `name`, saying `what` it is held for.
+    """Hold the lock `name`. what: the work that needs it, for others that wait.
 
     Raises BusyError if it is taken and `wait` is false, RequestError for a name that is no plain one.
     """
@@ -39,7 +39,7 @@ def hold(
     except Timeout:
         holder = describe(project, name)
         if not wait:
-            raise BusyError(f"{holder} is active.", "Wait until it has ended, or end it, and run again.") from None
+            raise BusyError(f"{holder} is active.", "Wait until it ends, or end it. Then run again.") from None
         notice(f"waiting for {holder}")
         lock.acquire()
     try:

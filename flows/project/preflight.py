@@ -1,4 +1,4 @@
-"""Preflight: before any work, whether every place that a run writes to is there to be written, and has room."""
+"""Preflight: before any work, checks that a run can write to each of its folders, and that their disks have room."""
 
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def cache(folder: Path) -> None:
 
 
 def places(project: Project) -> list[Path]:
-    """Where commands write: what a full disk may be the disk of."""
+    """The folders that commands write to: their disks may be full."""
     return [*_folders(project, ""), *_files(project)]
 
 
@@ -63,5 +63,5 @@ def _temporary() -> Path:
     except FileNotFoundError as error:
         raise ShortageError(
             f"No folder for temporary files can be written: {error.strerror}.",
-            "Make room in one of them, or name another with the variable TMPDIR, and run again.",
+            "Make room in one of them, or set the variable TMPDIR to another folder. Then run again.",
         ) from error

@@ -26,13 +26,13 @@ def make(path: Path, text: str) -> None:
 
 
 def wrong(path: Path) -> str:
-    """Why others than this user may know or change a file, or "". Raises OSError if it cannot be looked at."""
+    """Why other users may know or change a file, or "". Raises OSError if its rights cannot be read."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         return "is no regular file"
     if found.st_uid != os.geteuid():
         return "belongs to another user"
-    return "may be read or written by others" if stat.S_IMODE(found.st_mode) & 0o077 else ""
+    return "can be read or written by other users" if stat.S_IMODE(found.st_mode) & 0o077 else ""
 
 
 def _partial(path: Path, text: str) -> Path:

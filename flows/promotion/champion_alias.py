@@ -1,8 +1,8 @@
-"""Moving the champion: the ledger is written first, the alias follows, by hand as by the gate.
+"""Moving the champion: the ledger is written first, then the alias follows. People and the gate do it in the same way.
 
-The registered model carries the number and hash of the last line that the alias has followed (`ratchet.ledger`). So a
-process that died in between is told from somebody who changed the alias outside Ratchet: the first is
-completed, the second is reported and stops promotion.
+A tag of the registered model has the number and hash of the last line that the alias followed (`ratchet.ledger`). It
+distinguishes two cases: if a process died in between, its move is completed; if somebody changed the alias outside
+Ratchet, the change is reported and stops promotion.
 """
 
 import json
@@ -21,19 +21,17 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 
 FOLLOWED = "ratchet.ledger"  # tag of the registered model: number and hash of the line that the alias has followed
-REPAIR = "Restore it from a backup, or move it away and begin a new one: `ratchet promote {0} --adopt --reason ...`."
-BY_HAND = "`ratchet promote {0} --adopt --reason ...` takes it as it is, `ratchet rollback {0}` puts the ledger's back"
+REPAIR = "Restore it from a backup, or move it away and start a new one: `ratchet promote {0} --adopt --reason ...`."
+BY_HAND = "Accept the alias with `ratchet promote {0} --adopt --reason ...`, or undo it with `ratchet rollback {0}`"
 
 
 def problem(store: MlflowClient, model: str, lines: list[Line]) -> str:
-    """What is wrong between ledger and alias and is not mended in silence, or ""."""
+    """A disagreement between ledger and alias that cannot be repaired automatically, or ""."""
     if where := ledger.broken(lines):
         return f"The ledger of {model} is broken: {where}"
     number, digest = _followed(store, model)
     if number > len(lines) or (number and lines[number - 1].hash != digest):
-        return (
-            f"The ledger of {model} is another one than its alias has followed: line {number} is missing or different"
-        )
+        return f"The ledger of {model} is not the one that its alias followed: line {number} is missing or different"
     standing, alias = stand(lines), _alias(store, model)
     if alias == standing.champion or (standing.moved is not None and number < standing.moved.sequence):
         return ""
@@ -45,9 +43,9 @@ def problem(store: MlflowClient, model: str, lines: list[Line]) -> str:
 
 
 def settle(store: MlflowClient, book: ledger.Ledger, model: str) -> Standing:
-    """Where the model stands; an alias that a crash kept from following has followed.
+    """The model's state by its ledger. If a crash kept the alias from following, it follows now.
 
-    Raises IntegrityError for a broken ledger, or an alias that somebody else moved: nothing is promoted then.
+    Raises IntegrityError for a broken ledger, or an alias that was changed outside Ratchet: then nothing is promoted.
     """
     lines = _sound(book, model)
     if found := problem(store, model, lines):
@@ -59,7 +57,7 @@ def settle(store: MlflowClient, book: ledger.Ledger, model: str) -> Standing:
 
 
 def follow(store: MlflowClient, standing: Standing) -> None:
-    """Bring the alias to where the ledger says, and note that it is there. Doing it again changes nothing."""
+    """Move the alias as the ledger says, and note it. Doing it again changes nothing."""
     last = standing.last
     if last is None:
         return
@@ -86,7 +84,7 @@ def _followed(store: MlflowClient, model: str) -> tuple[int, str]:
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:
     """Make the previous champion champion again, and block the version that loses the alias (a veto).
 
-    Raises RequestError if there is none before it, IntegrityError if it is not the model that was registered.
+    Raises RequestError if there is no earlier champion, IntegrityError if its files have changed.
     """
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
@@ -95,7 +93,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
         if not seats:
             raise RequestError(
                 f"{model} has no earlier champion to go back to.",
-                f"`ratchet history {model}` shows who was champion when.",
+                f"`ratchet history {model}` shows all champions.",
             )
         back, why = seats[-1], reason or wrong or "rolled back by hand"
         evidence = json.dumps({"hold": hold})
@@ -105,7 +103,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
 
 
 def promote(project: Project, model: str, version: int, reason: str) -> dict[str, Any]:
-    """A version is champion because a person says so; vetoes and holds are lifted. Raises RequestError."""
+    """Make a version champion by a person's decision; this lifts vetoes and holds. Raises RequestError."""
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         if wrong:
@@ -116,7 +114,7 @@ def promote(project: Project, model: str, version: int, reason: str) -> dict[str
 
 
 def adopt(project: Project, model: str, reason: str) -> dict[str, Any]:
-    """Take an alias that was changed outside Ratchet into the ledger. Raises RequestError if there is nothing to."""
+    """Write an alias that was changed outside Ratchet into the ledger. Raises RequestError if it was not changed."""
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         alias = _alias(store, model)
@@ -129,10 +127,10 @@ def adopt(project: Project, model: str, reason: str) -> dict[str, Any]:
 
 
 def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Standing, str], Line]) -> dict[str, Any]:
-    """Write the line of a person's decision and let the alias follow; returns what is champion now.
+    """Write the line of a person's decision and let the alias follow; returns the new champion.
 
-    decide(store, standing, what is wrong with the alias or ""). Raises RatchetError if somebody else moved the champion
-    at the same time: that the attempt was made is then on record as well.
+    decide(store, standing, problem of the alias or ""). Raises RatchetError if somebody else moved the champion at the
+    same time; the ledger then records the attempt too.
     """
     with mlflow_runs.reachable(project):
         store, book = mlflow_runs.client(project), ledger.of(project)
@@ -144,8 +142,8 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
         entry = decide(store, standing, wrong)
         if entry.to_version in standing.pruned:
             raise RequestError(
-                f"Version {entry.to_version} of {model} was pruned: it is gone, or going.",
-                f"`ratchet history {model}` shows those that it has had; the same inputs make a new version of it.",
+                f"Version {entry.to_version} of {model} was pruned, so its files are deleted or being deleted.",
+                f"`ratchet history {model}` shows all versions. A run on the same inputs makes it again.",
             )
         known = _check(store, model, entry.to_version, standing)
         if entry.version == entry.to_version:
@@ -155,8 +153,8 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
         except Conflict:
             refuse(book, entry)
             raise RatchetError(
-                f"Somebody else decided about {model} at the same time: nothing was moved.",
-                f"Look at `ratchet history {model}`, and try again.",
+                f"Somebody else decided about {model} at the same time: nothing was changed.",
+                f"Check `ratchet history {model}`, and try again.",
             ) from None
         standing.read(written)
         follow(store, standing)
@@ -171,7 +169,7 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
 
 
 def _sound(book: ledger.Ledger, model: str) -> list[Line]:
-    """The lines of a model. Raises IntegrityError if the chain does not hold."""
+    """The lines of a model. Raises IntegrityError if their chain is broken."""
     lines = book.lines(model)
     if where := ledger.broken(lines):
         raise IntegrityError(f"The ledger of {model} is broken: {where}.", REPAIR.format(model))
@@ -179,7 +177,7 @@ def _sound(book: ledger.Ledger, model: str) -> list[Line]:
 
 
 def refuse(book: ledger.Ledger, entry: Line) -> None:
-    """Put on record that a decision came too late."""
+    """Record that a decision came too late."""
     while True:
         standing = stand(book.lines(entry.model))
         now = standing.champion
@@ -193,10 +191,10 @@ def refuse(book: ledger.Ledger, entry: Line) -> None:
 
 
 def _check(store: MlflowClient, model: str, version: int | None, standing: Standing) -> str:
-    """The version is there, and is all that was registered: the hash of it. Raises RequestError, IntegrityError."""
+    """The hash of an existing, unchanged version. Raises RequestError if it is missing, IntegrityError if changed."""
     found = model_registry.version(store, model, version) if version else None
     if found is None:
-        raise RequestError(f"{model} has no version {version}.", f"`ratchet history {model}` shows those it has had.")
+        raise RequestError(f"{model} has no version {version}.", f"`ratchet history {model}` shows all versions.")
     with scratch.folder("check") as temporary:
         model_registry.fetch(store, found, temporary, standing.artifacts.get(int(found.version)))
     return str(found.tags["ratchet.artifact_hash"])

@@ -1,7 +1,7 @@
 """Decide: judge a published version, write the decision into the ledger, and let the alias and MLflow follow.
 
-A decision is known by its key: candidate, champion, reference, test rows, the promote section, and whether a veto or a
-hold stands. Made once, it is not made again. What a crash kept from following is done by the next run.
+The key of a decision: candidate, champion, reference, test rows, the promote section, and whether there is a veto or a
+hold. A decision with the same key is not made again. After a crash the next run completes the steps that are missing.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ ATTEMPTS = 5  # how often the gate runs again because somebody else moved the ch
 def decide(project: Project, declared: Declaration, found: StageOutputs, published: Published) -> dict[str, Any]:
     """Returns decision (accepted, rejected, undecided or unchanged), reason, champion (version afterwards), looks.
 
-    Raises IntegrityError if the ledger is broken or the alias was moved behind its back: nothing is promoted then.
+    Raises IntegrityError if the ledger is broken or the alias was changed outside Ratchet: then nothing is promoted.
     """
     store, book = mlflow_runs.client(project), ledger.of(project)
     version = store.get_model_version(declared.model, str(published.version))
@@ -36,8 +36,8 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
         standing = champion_alias.settle(store, book, declared.model)
         if int(version.version) in standing.pruned:
             raise RatchetError(
-                f"Version {version.version} of {declared.model} is being pruned, and this run has made it again.",
-                f"Run `ratchet prune {declared.model}` to the end, then run again: it becomes a new version.",
+                f"Version {version.version} of {declared.model} is being pruned, but this run has made it again.",
+                f"Let `ratchet prune {declared.model}` finish, then run again: the model becomes a new version.",
             )
         if answer := _known(store, declared, found, published, version, standing):
             if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
@@ -75,7 +75,7 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
 
 
 def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) -> Line | None:
-    """The line as written; None if the champion is no longer the one it was judged against: the gate runs again."""
+    """The line as written; None if the champion has changed since the judgement, so that the gate runs again."""
     champion_alias.settle(store, book, line.model)  # raises if the alias was moved meanwhile
     last = standing.last
     while True:
@@ -98,14 +98,14 @@ def _known(
     version: ModelVersion,
     standing: Standing,
 ) -> dict[str, Any] | None:
-    """The answer if there is nothing to decide: the version is champion, or this very decision is on record."""
+    """The answer if there is nothing to decide: the version is champion, or this decision is already recorded."""
     number = int(version.version)
     before = standing.verdicts.get(number)
     if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
         _note(store, version, before)  # a crash came between the decision and its note
         return _answer(before.action, before.reason, standing, before)
     if standing.champion == number and gate.floor(declared.promote, found.metrics[declared.promote.metric]).passed:
-        return _answer("unchanged", f"version {number} is the champion already", standing)
+        return _answer("unchanged", f"version {number} is already the champion", standing)
     if before is None or before.decision_key != _key(store, declared, found, version, standing):
         return None
     reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
@@ -131,7 +131,7 @@ def _answer(decision: str, reason: str, standing: Standing, line: Line | None = 
 
 
 def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
-    """The decision on run and version: decision.json, and tags for the tables. The number of the line goes last."""
+    """Write the decision on run and version: decision.json, and tags for the tables. The line's number goes last."""
     facts = line.facts
     content = {key: getattr(line, key) for key in ("format", "at", "reason", "version", "reference", "decision_key")}
     content |= {"decision": line.action, "line": line.sequence, "line_hash": line.hash}

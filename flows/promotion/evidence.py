@@ -1,7 +1,7 @@
-"""Evidence: what the gate looks at, gathered from the stages' files, the registry and a trial in a fresh process.
+"""Evidence for the gate, gathered from the stages' files, the registry and a trial in a fresh process.
 
 The candidate is compared with the champion and with the reference, only on test rows that neither of the two was
-trained or tuned on. Rows of the champion's own test set and rows that came later are judged separately.
+trained or tuned on. Rows of the champion's own test set and newer rows are judged separately.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from pipelines.model_file import Declaration, Slice
 
 @dataclass(frozen=True)
 class Evidence:
-    """better: than champion and reference, so that it becomes the reference itself."""
+    """better: it is better than champion and reference, so it becomes the new reference."""
 
     looks: list[Look]
     better: bool
@@ -45,7 +45,7 @@ class Evidence:
 
 
 def against_it(standing: Standing, version: int) -> list[Look]:
-    """What stands against a version whatever it predicts: a veto, a hold."""
+    """What blocks a version whatever it predicts: a veto, a hold."""
     if left := standing.vetoed.get(version):
         said = (
             f"version {version} was left by a rollback on {left.at[:10]} ({left.reason}): only a person can promote it"
@@ -60,7 +60,7 @@ def against_it(standing: Standing, version: int) -> list[Look]:
 def gather(
     store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
 ) -> Evidence:
-    """Everything that the gate looks at, the telling look last. The candidate is what the stages made, as `version`."""
+    """Everything that the gate checks, the deciding check last. The candidate: the outputs of the stages, `version`."""
     rules, uses = declared.promote, standing.tests.get(found.test_hash, 0)
     facts = {"metric": rules.metric, "margin": rules.margin, "test_hash": found.test_hash, "test_set_used": uses + 1}
     if looks := against_it(standing, int(version.version)):
@@ -90,7 +90,7 @@ def gather(
 
 
 def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
-    """The skew proof; where candidate and rivals were computed on two kinds of device, within their tolerance."""
+    """The check for skew; within a tolerance if candidate and rivals were computed on two kinds of device."""
     hardware = device.of_model(found.folder / "model", "auto")
     most = trial.tolerance(hardware.precision, evaluated, tried["device"])
     across = "" if tried["device"] == evaluated else f"evaluated on a {evaluated}, compared on a {tried['device']}"
@@ -100,11 +100,11 @@ def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
 def _compared(
     declared: Declaration, found: StageOutputs, mine: pd.DataFrame, rival: Rival, alpha: float
 ) -> tuple[list[Look], int]:
-    """The looks at one rival, that at its own test rows last; and how many rows were left out."""
+    """The checks against one rival, the one on its own test rows last; and how many rows were left out."""
     rules, ids = declared.promote, mine["row_id"]
     if rival.kept is None or rival.predictions is None:
-        said = f"{rival.name}, the {rival.role}, cannot be scored any more: {rival.failure}"
-        said += f" `ratchet rollback {declared.model}` or `ratchet promote` names another."
+        said = f"{rival.name}, the {rival.role}, can no longer be scored: {rival.failure}"
+        said += f" Choose another with `ratchet rollback {declared.model}` or `ratchet promote`."
         return [Look(rival.role, None, said)], 0
     used = (rival.kept.fitted(ids) | ids.isin(_fitted(found))).to_numpy()
     own = rival.kept.tested(ids).to_numpy() & ~used
@@ -143,7 +143,7 @@ def paired(one: pd.DataFrame, other: pd.DataFrame, data: Data) -> tuple[Answers,
     """
     aligned = other.drop_duplicates("row_id").set_index("row_id").reindex(one["row_id"])
     if aligned["prediction"].isna().any():
-        raise IntegrityError("The two models were scored on different rows: they cannot be compared.")
+        raise IntegrityError("The two models were scored on different rows, so they cannot be compared.")
     classes = sorted({str(name) for table in (one, other) for name in table if str(name).startswith("probability_")})
     target = one["actual"].dtype
     tables = []
@@ -183,7 +183,7 @@ def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame) 
 
 
 def _with_baseline(found: StageOutputs, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
-    """The candidate's answers, and those of a model that only knows the training targets."""
+    """The candidate's answers, and those of a baseline that knows only the training targets."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     answers = Answers.read(mine, data.label)

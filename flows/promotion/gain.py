@@ -1,8 +1,8 @@
-"""The gain of one model over another on the same rows, with an interval: what the gate and `ratchet compare` stand on.
+"""The gain of one model over another on the same rows, with an interval. The gate and `ratchet compare` use it.
 
-The rows are resampled 2,000 times (scipy.stats.bootstrap, seeded) for the standard error of the difference. Where few
-rows disagree a bootstrap sees too little: an exact bound (scipy.stats.binomtest) widens the interval, so that no
-disagreement in n rows still allows 3.7/n. benchmarks/gate.py measures how often an interval misses.
+The rows are resampled 2,000 times (scipy.stats.bootstrap, seeded) for the standard error of the difference. If few rows
+disagree, a bootstrap sees too little, and an exact bound (scipy.stats.binomtest) widens the interval: no disagreement
+in n rows still allows 3.7/n. benchmarks/gate.py measures how often an interval misses.
 """
 
 import math
@@ -18,16 +18,16 @@ from pipelines.model.metrics import METRICS, Answers
 
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
-SHOWN = 500  # resamples where an interval is only looked at: its ends are then within about 3 % of its width
-HELD = 10_000_000  # numbers in resamples that are held at once
-SCORED = 1_000_000  # the same where rows are scored anew, which takes ten times the room
-FEW = 10  # with fewer rows that differ, what was not seen is allowed for
+SHOWN = 500  # resamples for an interval that is only shown: its ends are then within about 3 % of its width
+HELD = 10_000_000  # numbers in resamples that are in memory at once
+SCORED = 1_000_000  # the same if rows are scored anew, which takes ten times the memory
+FEW = 10  # with fewer rows that differ, the interval allows for rows that were not seen
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of one model on some rows, in the metric's unit, and the interval that the truth is expected in."""
+    """A metric of one model on some rows, in the metric's unit, with the interval of its true value."""
 
     rows: int
     value: float
@@ -51,7 +51,7 @@ class Gain(Estimate):
         return self.low > -margin
 
     def rows_to_decide(self, margin: float) -> int:
-        """About how many rows would show whether the loss stays within `margin`, if the gain stayed what it is."""
+        """About how many rows would show whether the loss stays within `margin`, if the gain stayed the same."""
         distance, half = abs(self.value + margin), max(self.high - self.value, self.value - self.low)
         if not distance:
             distance = half / 10  # it lies on the very margin: a hundred times the rows would not hurt
@@ -59,14 +59,14 @@ class Gain(Estimate):
 
 
 def gain(metric: str, one: Answers, other: Answers, alpha: float = ALPHA) -> Gain | None:
-    """`one` against `other`, or None if the rows are too few, or of one class, for the metric to have a value.
+    """`one` against `other`; None if the metric has no value, because the rows are too few or of one class.
 
     Raises IntegrityError if the two did not answer the same rows in the same order: such numbers are never compared.
     """
     from scipy import stats
 
     if not np.array_equal(one.row_ids, other.row_ids):
-        raise IntegrityError("The two models were scored on different rows: they cannot be compared.")
+        raise IntegrityError("The two models were scored on different rows, so they cannot be compared.")
     mine, theirs = one.losses(metric), other.losses(metric)
     if len(one.row_ids) < 2:
         return None
@@ -85,10 +85,10 @@ def gain(metric: str, one: Answers, other: Answers, alpha: float = ALPHA) -> Gai
 
 
 def _exact(gains: np.ndarray, alpha: float) -> tuple[float, float]:
-    """The interval of right and wrong answers: what was lost is bounded exactly, what was won taken as it was seen.
+    """The interval of right and wrong answers: an exact bound for the rows lost, the observed share of the rows won.
 
-    With the bootstrap's interval, which allows for the chance in what was won, a candidate that is worse than a margin
-    passes at most 3.4 times of 100: computed over all ways to disagree, from 100 to 10,000 rows.
+    Together with the bootstrap's interval, which covers the chance in the rows won, a candidate that is worse than a
+    margin passes at most 3.4 times of 100 (computed over all ways to disagree, from 100 to 10,000 rows).
     """
     rows, won, lost = len(gains), int((gains > 0).sum()), int((gains < 0).sum())
     return won / rows - _most(lost, rows, alpha), _most(won, rows, alpha) - lost / rows
@@ -103,7 +103,7 @@ def _most(seen: int, rows: int, alpha: float) -> float:
 
 
 def _unseen(differing: int, rows: int, alpha: float) -> float:
-    """The share of rows that may differ though none was seen, where too few were seen to judge by them."""
+    """The share of rows that may differ unseen, if too few differing rows were seen to judge by them."""
     return _most(0, rows, alpha) if differing < FEW else 0.0
 
 
@@ -138,7 +138,7 @@ def _groups(metric: str, answers: Answers) -> list[np.ndarray]:
 
 
 def _widest(metric: str, one: Answers, other: Answers) -> float:
-    """What a row that was not seen may cost: the worst row that was seen, or the whole range of the metric."""
+    """What an unseen row may cost: as much as the worst row seen, or the whole range of the metric."""
     if metric != "root_mean_squared_error":
         return 1.0
     return float(max(np.abs(found.actual - found.predicted).max() for found in (one, other)))
@@ -146,7 +146,7 @@ def _widest(metric: str, one: Answers, other: Answers) -> float:
 
 def _or_nan(metric: str, answers: Answers) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn's, about what it cannot score: told by the caller
+        warnings.simplefilter("ignore")  # scikit-learn's, about rows without a score: the caller reports them
         try:
             return answers.score(metric)
         except ValueError:
@@ -154,7 +154,7 @@ def _or_nan(metric: str, answers: Answers) -> float:
 
 
 def _batch(rows: int, numbers: int) -> int:
-    """How many resamples of some rows are held at once. numbers: the most in all of them."""
+    """How many resamples of some rows are in memory at once. numbers: the most in all of them."""
     return max(1, numbers // rows)
 
 
@@ -186,7 +186,7 @@ def _differ(one: Answers, other: Answers) -> np.ndarray:
 
 
 def _standard_error(samples: tuple[np.ndarray, ...], statistic: object, **options: object) -> float:
-    """Of a statistic of some samples, each resampled by itself."""
+    """The standard error of a statistic of some samples, each resampled by itself."""
     from scipy import stats
 
     with warnings.catch_warnings():
@@ -202,9 +202,9 @@ def _standard_error(samples: tuple[np.ndarray, ...], statistic: object, **option
 
 
 def interval(metric: str, answers: Answers, alpha: float = ALPHA) -> Estimate | None:
-    """A metric of one model, or None if the rows are too few, or of one class, for it to have a value.
+    """A metric of one model; None if it has no value, because the rows are too few or of one class.
 
-    For people to look at: two of these say less about a difference than `gain`, which sees both models on each row.
+    Only for display: two such intervals say less about a difference than `gain`, which sees both models on each row.
     """
     from scipy import stats
 
@@ -242,12 +242,12 @@ def _of_one(metric: str, answers: Answers, alpha: float) -> Estimate | None:
     low, high = _of_error(1 - value if about.greater_is_better else value, half)
     if about.greater_is_better:
         low, high = 1 - high, 1 - low
-    if about.task == CLASSIFY:  # where there is no mistake to resample, as many as were not seen are allowed for
+    if about.task == CLASSIFY:  # without mistakes to resample, the interval allows for mistakes that were not seen
         low = max(0.0, low - (_unseen(0, fewest, alpha) if error < 1e-12 else 0.0))
     return Estimate(len(answers.actual), value, low, high)
 
 
 def _of_error(value: float, half: float) -> tuple[float, float]:
-    """The interval of an error, which is never below 0: its logarithm is nearer to a bell curve than it is itself."""
+    """The interval of an error, which is never below 0: its logarithm is closer to normal than the error itself."""
     factor = math.exp(min(half / value, 100.0)) if value else 1.0
     return value / factor, value * factor

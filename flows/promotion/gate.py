@@ -1,8 +1,8 @@
-"""The gate: what must hold before a candidate becomes champion, each thing looked at by itself.
+"""The gate: the checks that a candidate must pass before it becomes champion.
 
-A look passes, fails, or has not enough evidence. One that fails rejects the candidate; otherwise one without enough
-evidence leaves it undecided, and the champion stays. Everything here is a function of numbers: where they come from is
-flows/promotion/evidence.py.
+A check (`Look`) passes, fails, or has not enough evidence. One failure rejects the candidate. Else a check without
+enough evidence leaves it undecided, and the champion stays. Every check is a function of numbers, which
+flows/promotion/evidence.py gathers.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,12 +12,12 @@ from flows.promotion.gain import ALPHA, Gain
 from pipelines.model.metrics import METRICS
 from pipelines.model_file import Promote
 
-POWER = 1.43  # (1.96 + 0.84) / 1.96: with a margin of so many half intervals an equal candidate passes 80 times of 100
+POWER = 1.43  # (1.96 + 0.84) / 1.96: with a margin of 1.43 half intervals an equal candidate passes 80 times of 100
 
 
 @dataclass(frozen=True)
 class Look:
-    """One thing that was looked at. passed: None without enough evidence; gain and interval in the metric's unit."""
+    """One check. passed: None without enough evidence; gain and interval in the metric's unit."""
 
     what: str
     passed: bool | None
@@ -37,7 +37,7 @@ class Look:
 
 
 def decide(looks: list[Look]) -> tuple[str, str]:
-    """accepted, rejected or undecided, and why in one sentence. looks: the telling one last."""
+    """accepted, rejected or undecided, and the reason in one sentence. looks: the deciding one last."""
     failed = [look for look in looks if look.passed is False]
     unsure = [look for look in looks if look.passed is None]
     decision = "rejected" if failed else "undecided" if unsure else "accepted"
@@ -45,22 +45,22 @@ def decide(looks: list[Look]) -> tuple[str, str]:
 
 
 def spent(comparisons: int) -> float:
-    """The alpha of a comparison with a reference that was compared with so often before.
+    """The alpha of a comparison with a reference after `comparisons` earlier ones.
 
-    They add up to the alpha of two first comparisons, however many there are: 1/(1*2) + 1/(2*3) + ... = 1. So a long
-    row of candidates that are a little worse cannot find its lucky night.
+    The sum of all alphas stays below that of two first comparisons: 1/(1*2) + 1/(2*3) + ... = 1. So in a long row of
+    candidates that are a little worse, none passes by luck.
     """
     number = comparisons + 1
     return 2 * ALPHA / (number * (number + 1))
 
 
 def floor(rules: Promote, value: float) -> Look:
-    """The metric on the candidate's own test rows meets what the YAML asks for."""
+    """The metric on the candidate's own test rows meets the bound in the YAML."""
     sign = 1 if METRICS[rules.metric].greater_is_better else -1
     bound, word = (rules.at_least, "at least") if sign > 0 else (rules.at_most, "at most")
     if bound is None or sign * (value - bound) >= 0:
         return Look("floor", True, f"{rules.metric} is {value:.4g}, and {word} {bound:g} is met")
-    return Look("floor", False, f"{rules.metric} is {value:.4g}, and {word} {bound:g} is asked for")
+    return Look("floor", False, f"{rules.metric} is {value:.4g}, but {word} {bound:g} is required")
 
 
 TRIVIAL = "a trivial baseline (the most frequent class, or the mean)"
@@ -68,8 +68,8 @@ NAIVE = "the naive forecast (the last known value)"
 
 
 def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
-    """The candidate is better than always answering the majority class, its share, or the mean; or for a sequence than
-    its last known value."""
+    """The candidate is better than always answering the majority class, its share, or the mean; for a sequence, than
+    the last known value."""
     if found is None:
         return Look("baseline", None, f"{metric} cannot be compared with {name} on these test rows")
     numbers = _numbers(found)
@@ -87,7 +87,7 @@ CHANGED = 0.01  # of the labels, at most, on another kind of device: rows whose 
 
 
 def golden(found: dict[str, Any], tolerance: float, across: str = "") -> Look:
-    """The registered artifact, loaded anew, predicts what was evaluated; across: on which two devices, if not one."""
+    """The registered artifact, loaded anew, predicts the evaluated values; across: the two devices, if not one."""
     if reason := found.get("failed"):
         return Look("golden rows", False, f"the registered model does not predict its golden rows: {reason}")
     allowed = CHANGED * found["rows"] if across else 0
@@ -97,7 +97,7 @@ def golden(found: dict[str, Any], tolerance: float, across: str = "") -> Look:
         said = f"the registered model predicts its golden rows as evaluated, {near}"
         return Look("golden rows", True, said, rows=found["rows"])
     said = (
-        f"the registered model predicts its golden rows otherwise than it was evaluated: {found['changed']} labels "
+        f"the registered model's predictions for its golden rows differ from its evaluation: {found['changed']} labels "
         f"changed, and the largest difference is {found['largest']:.2g} (at most {tolerance:g})"
     )
     return Look("golden rows", False, said, rows=found["rows"])
@@ -139,10 +139,10 @@ def no_worse(what: str, against: str, metric: str, margin: float, found: Gain | 
 
 
 def newer(against: str, metric: str, margin: float, found: Gain | None, rows: int, better: bool = False) -> Look:
-    """The rows that came after the champion: they have a verdict of their own, and must pass too.
+    """The rows that are newer than the champion have a check of their own, which must pass too.
 
-    While they are too few for an equal candidate to pass, they can only veto: otherwise a trickle of new rows would
-    stop every promotion.
+    While they are too few for an equal candidate to pass, they can only reject. Else a few new rows would stop every
+    promotion.
     """
     look = no_worse("newer rows", against, metric, margin, found, better)
     half = found.high - found.value if found else 0.0

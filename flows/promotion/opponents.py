@@ -1,4 +1,4 @@
-"""The versions that a candidate is compared with, and what they predict for the present test rows."""
+"""The versions that a candidate is compared with, and their predictions for the current test rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,13 @@ from pipelines.model_file import Declaration
 
 @dataclass(frozen=True)
 class Rival:
-    """A version that the candidate is compared with; failure: why it cannot be."""
+    """A version that the candidate is compared with; failure: why that is impossible."""
 
     role: str  # champion or reference
     version: ModelVersion
     folder: Path = Path()
     kept: Kept | None = None
-    predictions: pd.DataFrame | None = None  # for all present test rows
+    predictions: pd.DataFrame | None = None  # for all current test rows
     failure: str = ""
 
     @property
@@ -34,7 +34,7 @@ class Rival:
 
 
 def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> list[Rival]:
-    """The reference, if it is another, and the champion, each with what was kept with it."""
+    """The reference, if it is another version, and the champion, each with the files kept with it."""
     roles = {"reference": standing.reference, "champion": standing.champion}
     if standing.reference == standing.champion:
         del roles["reference"]
@@ -46,7 +46,7 @@ def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> 
         if version is None:
             raise IntegrityError(
                 f"Version {number} of {model}, the {role}, is no longer in the registry.",
-                f"`ratchet promote {model} VERSION --reason ...` names another champion.",
+                f"Choose another champion: `ratchet promote {model} VERSION --reason ...`.",
             )
         try:
             recorded = standing.artifacts.get(number)
@@ -63,8 +63,8 @@ def tried(
 ) -> tuple[list[Rival], dict[str, Any]]:
     """The rivals with their predictions for the rows of `mine`, and the answer of the trial (flows/promotion/trial.py).
 
-    device: that `mine` was computed on. A model is asked again only for rows that it has not been asked about before
-    on such a device: what another one rounds otherwise is no merit of a model.
+    device: the one that computed `mine`. A model predicts again only rows without its prediction from this kind of
+    device: another rounding is no merit of a model.
     """
     known = {r.role for r in found if r.kept and r.kept.device == device and _covers(r.kept, mine)}
     score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}

@@ -1,8 +1,8 @@
-"""Try registered models in a process of its own: python -m flows.promotion.trial REQUEST
+"""Try registered models in a fresh process: python -m flows.promotion.trial REQUEST
 
-What only a fresh process can say: whether a registered artifact, loaded as a user would load it, gives the predictions
-that were evaluated (the skew proof); what an older model predicts for the present test rows; how long each takes.
-REQUEST is a JSON file; the answer is written beside it.
+Only a fresh process can answer three questions. Does a registered artifact, loaded as a user would load it, give the
+evaluated predictions (the check for skew)? What does an older model predict for the current test rows? How long does
+each model take? REQUEST is a JSON file; the answer is written beside it.
 """
 
 import json
@@ -33,7 +33,7 @@ SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
 
 @dataclass(frozen=True)
 class Request:
-    """artifact: a registered version as downloaded, or "" for no skew proof; score, time: name -> model folder.
+    """artifact: a registered version as downloaded, or "" for no check for skew; score, time: name -> model folder.
 
     rows: a table of raw rows to time them with, or "" for the test split.
     """
@@ -51,12 +51,12 @@ def run(request: Request, folder: Path) -> dict[str, Any]:
     golden: rows, largest (difference), changed (labels); device: cpu or gpu; failed: name -> why it cannot be scored;
     seconds: name -> single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
     """
-    failed = f"The models of {request.model} cannot be tried in a process of their own"
+    failed = f"The models of {request.model} cannot be tried in a fresh process"
     return fresh_process.run("flows.promotion.trial", vars(request), folder, _environment(request), failed)
 
 
 def _environment(request: Request) -> dict[str, str]:
-    """Without the warm process of the run, if that has imported TensorFlow for another arithmetic than these need."""
+    """Without the run's warm process, if its TensorFlow was imported for another arithmetic than these models need."""
     environment = dict(os.environ)
     declared = settings.load(request.model, "train", Train)  # as that process has been told
     try:
@@ -82,7 +82,7 @@ def main(path: Path) -> None:
             check_manifest(Path(place))
             device.of_model(Path(place), "auto")  # refuses what would end the process
             evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
-        except Exception as error:  # whatever is wrong with an old model, it is told and decided about
+        except Exception as error:  # any error of an old model is reported, and the gate decides
             answer["failed"][name] = f"{type(error).__name__}: {error}"
     if request.time:
         table = next(row_groups.batches(Path(request.rows) if request.rows else rows)).slice(0, BATCH_ROWS).to_pandas()
@@ -93,7 +93,7 @@ def main(path: Path) -> None:
 
 
 def _prepare(request: Request) -> str:
-    """Settle what they are computed in and on; returns the kind of device."""
+    """Settle precision and device of the models; returns the kind of device."""
     return device.prepare(_hardware(request), seed=0).device
 
 
@@ -108,7 +108,7 @@ def _hardware(request: Request) -> device.Hardware:
 
 
 def _precision(folder: Path) -> str:
-    """What a model computes in; float32 if it does not say: whatever is wrong with it is told when it is scored."""
+    """The precision of a model; float32 if it names none. Its scoring reports any error."""
     try:
         return device.of_model(folder, "auto").precision
     except (OSError, ValueError, KeyError, RatchetError):
@@ -116,12 +116,12 @@ def _precision(folder: Path) -> str:
 
 
 def tolerance(precision: str, one: str, other: str) -> float:
-    """How far the same model's predictions may lie apart on these two kinds of device."""
+    """How far predictions of the same model may differ between these two kinds of device."""
     return TOLERANCE if one == other else ACROSS[precision]
 
 
 def _whole(golden: Any, data: Data, rows: Path) -> Any:
-    """Golden rows with their sensitive values, which are not kept: from the test split that they were the first of."""
+    """Golden rows with their sensitive values, which are not kept: they come from the first rows of the test split."""
     absent = [name for name in data.features if name not in golden]
     if not absent:
         return golden
@@ -130,7 +130,7 @@ def _whole(golden: Any, data: Data, rows: Path) -> Any:
 
 
 def _golden(artifact: Path, data: Data, rows: Path) -> dict[str, Any]:
-    """Load the artifact with MLflow and predict the golden rows; against what was evaluated."""
+    """Load the artifact with MLflow, predict the golden rows, and compare with the evaluation."""
     import mlflow.pyfunc
     import numpy as np
     import pandas as pd
@@ -154,7 +154,7 @@ def _golden(artifact: Path, data: Data, rows: Path) -> dict[str, Any]:
 
 
 def _seconds(predictors: dict[str, Predictor], table: Any) -> dict[str, dict[str, float]]:
-    """Medians of repeated calls with one row of a data frame and with all, the models taking turns."""
+    """Median times of repeated calls with one row of a data frame and with all rows. The models take turns."""
     found = {}
     for kind, rows, times in (("single", table.head(1), SINGLES), ("batch", table, BATCHES)):
         taken: dict[str, list[float]] = {name: [] for name in predictors}

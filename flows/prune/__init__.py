@@ -1,4 +1,4 @@
-"""What can be deleted, since no version that is still needed depends on it?
+"""What can be deleted because no needed version depends on it?
 
 May import what lies below the commands' packages: promotion and down.
 """

@@ -1,7 +1,7 @@
-"""The files of a registered model: how large they are, and deleting them.
+"""The files of a registered model: their size, and deleting them.
 
-MLflow's own delete only marks a logged model and keeps its files until somebody runs `mlflow gc` where the store is.
-Its artifact repositories can delete files: in a folder, through a server that serves them, in a bucket.
+MLflow's own delete only marks a logged model. Its files stay until somebody runs `mlflow gc` on the machine of the
+store. MLflow's artifact repositories can delete files: in a folder, through a server, in a bucket.
 """
 
 import re
@@ -17,7 +17,7 @@ MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 
 
 def files(store: MlflowClient, version: ModelVersion) -> tuple[str, str]:
-    """The logged model that a version was made from, and where its files lie; "" for what is not there."""
+    """The logged model of a version, and the location of its files; each "" if there is none."""
     model_id = model_registry.logged_model(version)
     if not MODEL_ID.fullmatch(model_id):
         return "", ""
@@ -55,7 +55,7 @@ def discard(store: MlflowClient, model_id: str, location: str) -> tuple[int, str
         return 0, f"its files stay, because {others[0].name} version {others[0].version} is the same model"
     there, told = size(location), ""
     if location and model_id not in location:  # never a folder that may hold more than this model
-        told = f"its files stay in {location}, which is no folder of its own"
+        told = f"its files stay in {location}, because that folder may hold other files too"
     elif location:
         told = _delete(location, store.tracking_uri)
     try:
@@ -67,7 +67,7 @@ def discard(store: MlflowClient, model_id: str, location: str) -> tuple[int, str
 
 
 def _delete(location: str, tracking_uri: str) -> str:
-    """Delete all files there; returns why they are left, or ""."""
+    """Delete all files there; returns why some are left, or ""."""
     try:
         get_artifact_repository(location).delete_artifacts()
         unseen = location.startswith("file:") and tracking_uri.startswith("http")

@@ -1,10 +1,10 @@
-"""What may be removed from DVC's cache, and removing it.
+"""Finds the unneeded files in DVC's cache, and removes them.
 
     files/md5/<2>/<30>        a file by its md5
     files/md5/<2>/<30>.dir    a folder: the JSON list of its files
     runs/<2>/<64>/<64>        an earlier run of a stage, with the hashes of what it made
 
-Only what was asked for is removed: never a file that a folder which stays lists. Remotes are not touched.
+A file stays if a folder that stays lists it. Remotes are not touched.
 """
 
 import json
@@ -26,17 +26,17 @@ ASIDE = ".pruned"  # ending of a folder of earlier runs that is being removed
 
 @dataclass(frozen=True)
 class Unneeded:
-    """What may go. runs: files of the run cache; objects: files by their hash, the folders' lists last."""
+    """The files that may go. runs: files of the run cache; objects: files by their hash, the folders' lists last."""
 
     runs: list[Path] = field(default_factory=list)
     objects: list[Path] = field(default_factory=list)
-    elsewhere: Path | None = None  # the cache, if it lies outside of the project and may be others' as well
+    elsewhere: Path | None = None  # the cache, if it lies outside the project, where others may use it too
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in [*self.runs, *self.objects] if path.exists())
 
     def remove(self) -> int:
-        """Returns the bytes that were freed. A kill in between leaves what a second call completes."""
+        """Remove them; returns the freed bytes. After a kill, a second call completes the removal."""
         freed = self.bytes()
         for path in self.runs:
             _remove_run(path)
@@ -46,9 +46,9 @@ class Unneeded:
 
 
 def unneeded(project: Project, unwanted: set[str], kept: set[str]) -> Unneeded:
-    """What of the unwanted hashes is in the cache and may go.
+    """The unwanted hashes that are in the cache and may go.
 
-    kept: hashes that are still named. Whoever calls this holds DVC's lock until it is removed.
+    kept: hashes that are still named. The caller holds DVC's lock until they are removed.
     """
     folder = pipeline.cache_folder(project)
     if not folder.resolve().is_relative_to(project.home.resolve()):
@@ -68,7 +68,7 @@ def _object(folder: Path, digest: str) -> Path:
 
 
 def _members(path: Path) -> set[str]:
-    """The files that a folder's list names; none if it is not there, or half of it."""
+    """The files in a folder's list; none if the list is missing or incomplete."""
     try:
         return {entry["md5"] for entry in json.loads(path.read_text(encoding="utf-8"))}
     except (OSError, ValueError, TypeError, KeyError):
@@ -76,7 +76,7 @@ def _members(path: Path) -> set[str]:
 
 
 def _runs(folder: Path, gone: set[str]) -> Iterator[Path]:
-    """The earlier runs that made something of what is gone."""
+    """The earlier runs that made any of the removed files."""
     for path in sorted((folder / "runs").glob("??/*/*")):
         if path.parent.name.endswith(ASIDE):
             yield path

@@ -1,7 +1,7 @@
-"""What MLflow holds of all models at once: versions, runs, and the data that each run has recorded.
+"""All models in MLflow: versions, runs, and the data that each run recorded.
 
-Data are named by content, and models share some (an empty file is the same in all of them): whoever deletes data of one
-model has to know what the others need.
+The names of data are hashes of their content, and models share some (an empty file is the same in all of them). So
+deleting one model's data needs the records of all others.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -26,7 +26,7 @@ RECORDS = ("definition/dvc.lock", "definition/source.dvc")  # artifacts of a run
 
 @dataclass(frozen=True)
 class Parted:
-    """Runs by whether their data stay. required: those without whose records nothing may be deleted."""
+    """Runs by whether their data stay. required: runs whose records must be there before anything is deleted."""
 
     kept: list[Run]
     dropped: list[Run]
@@ -39,14 +39,14 @@ class Inventory:
     runs: dict[str, dict[str, Run]]  # by model and id
 
     def makers(self, model: str, number: int) -> list[str]:
-        """The runs that made the very model of a version: its own, and those of other inputs with the same result."""
+        """The runs that made exactly this version's model: its own, and runs on other inputs with the same result."""
         version = self.versions[model][number]
         digest = version.tags.get("ratchet.model_hash")
         same = {run_id for run_id, run in self.runs[model].items() if digest and _model_hash(run) == digest}
         return sorted(same | {str(version.run_id)} & set(self.runs[model]))
 
     def unfinished(self, model: str) -> set[int]:
-        """The versions of which a run is not published or still running, and those that no run of ours has made."""
+        """The versions with a run that is unpublished or still runs, and the versions without a run of ours."""
         found = set()
         for number, version in self.versions[model].items():
             makers = [self.runs[model][run_id] for run_id in self.makers(model, number)]
@@ -76,7 +76,7 @@ class Inventory:
 
 
 def read(store: MlflowClient, models: Iterable[str]) -> Inventory:
-    """These models, and all others that are registered by a name that a model of ours can have."""
+    """These models, and all other registered ones whose names our models could have."""
     registered = {found.name for found in _all(store.search_registered_models) if settings.is_name(found.name)}
     versions, runs = {}, {}
     for model in sorted({*models, *registered}):
@@ -99,23 +99,23 @@ def run(store: MlflowClient, run_id: str) -> Run | None:
 
 
 def outputs(store: MlflowClient, runs: Iterable[Run]) -> set[str]:
-    """DVC's hashes of all that these runs have made or pinned."""
+    """DVC's hashes of all outputs and pinned files of these runs."""
     return set().union(*(made(text) for run in runs for text in _records(store, run).values()))
 
 
 def needs(store: MlflowClient, parted: Parted) -> set[str]:
-    """DVC's hashes of all that the runs which stay have recorded.
+    """DVC's hashes in the records of the runs that stay.
 
-    Raises IntegrityError if the record of a version that stays is missing: then nobody knows what it needs.
+    Raises IntegrityError if the record of a version that stays is missing: then nobody knows which data it needs.
     """
     found: set[str] = set()
     for run in parted.kept:
         records = _records(store, run)
         if run.info.run_id in parted.required and RECORDS[0] not in records:
             raise IntegrityError(
-                f"The run {run.info.run_id} of a version that stays has no {RECORDS[0]} in MLflow: it is not known "
+                f"The run {run.info.run_id} of a version that stays has no {RECORDS[0]} in MLflow, so nobody knows "
                 "which data it needs. Nothing was deleted.",
-                "Bring the artifact store back from a backup, or run `ratchet doctor` if the folder was moved.",
+                "Restore the artifact store from a backup, or run `ratchet doctor` if the folder was moved.",
             )
         found |= set().union(*map(hashes, records.values()))
     return found
@@ -136,7 +136,7 @@ def _finished(run: Run) -> bool:
 
 
 def _runs(store: MlflowClient, experiment_id: str) -> Callable[..., Any]:
-    def page(page_token: str | None) -> Any:  # those that a person has deleted as well: a version may need them
+    def page(page_token: str | None) -> Any:  # with runs that a person deleted: a version may need them
         return store.search_runs([experiment_id], run_view_type=ViewType.ALL, page_token=page_token)
 
     return page

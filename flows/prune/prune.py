@@ -1,8 +1,8 @@
 """Prune: delete old versions of a model, and the data that only they need.
 
-The ledger is written first: a line "pruned" names what goes. Then go the versions, the files of their models, the trees
-they were made from, and their data in DVC's cache. The runs stay, with parameters and metrics, and get a tag. Last of
-all this clone notes the line as done: after a kill in between, the next prune does what it names again.
+First a line "pruned" in the ledger names what goes. Then the versions are deleted, the files of their models, the trees
+they were made from, and their data in DVC's cache. The runs stay, with parameters and metrics, and get a tag. At last
+this clone notes the line as done. After a kill, the next prune does the work of the line again.
 """
 
 import json
@@ -31,13 +31,13 @@ from pipelines.errors import IntegrityError
 
 @dataclass(frozen=True)
 class Going:
-    """A version that goes, and what goes with it: so it stands in the evidence of its line."""
+    """A version that goes, and what goes with it, in the form of its line's evidence."""
 
     version: int
     runs: list[str]  # all that made this very model
     logged_model: str  # MLflow's id, or ""
     location: str  # where its files lie, or ""
-    at: str = ""  # of its line; "" while it is in none
+    at: str = ""  # the time of its line; "" before it has one
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Plan:
 
     lines: list[Line]
     going: list[Going]
-    versions: list[int]  # the ones of those that MLflow still has something of
+    versions: list[int]  # those of them that MLflow still has, in full or in part
     kept: list[int]
     refs: dict[str, str]  # ref -> commit: trees that no run which stays was made from
     data: dvc_cache.Unneeded
@@ -56,27 +56,27 @@ class Plan:
 def prune(project: Project, model: str | None, dry_run: bool, notice: locks.Notice) -> dict[str, Any]:
     """Prune one model, or all of models/ and of the ledger; with `dry_run` only say what would go.
 
-    Raises IntegrityError, before anything is deleted, if a ledger is broken or an alias was moved behind its back.
+    Raises IntegrityError, before anything is deleted, if a ledger is broken or an alias was changed outside Ratchet.
     """
     if model is not None:
         settings.check_name(model)
-    with mlflow_runs.reachable(project, "Prune again when it is back: what was begun is completed."):
+    with mlflow_runs.reachable(project, "Prune again when it is back: it completes the work."):
         store, book = mlflow_runs.client(project), ledger.of(project)
         names = [model] if model is not None else sorted({*settings.models(), *_named(book)})
         for name in names:
             if not _lines(store, book, name) and not model_registry.tags(store, name):
-                settings.read(name)  # says so if there is no such model at all, and which one may be meant
+                settings.read(name)  # its error for an unknown model suggests a similar name
         found = [_one(project, store, book, name, dry_run, notice) for name in names]
     return {"format": 1, "dry_run": dry_run, "models": found}
 
 
 def _named(book: Ledger) -> list[str]:
-    """The models of the ledger. Raises IntegrityError for a name that Ratchet has never written there."""
+    """The models of the ledger. Raises IntegrityError for a name that Ratchet cannot have written."""
     names = book.models()
     if wrong := [name for name in names if not settings.is_name(name)]:
         raise IntegrityError(
             f"The ledger has lines of {wrong[0][:80]!r}, which cannot be a model's name. Nothing was deleted.",
-            "Somebody else has written them: look at the table ratchet_ledger, and take them out.",
+            "Ratchet did not write them: remove them from the table ratchet_ledger.",
         )
     return names
 
@@ -95,12 +95,12 @@ def _one(
             plan = _decide(project, store, book, model, plan)
             freed, left = _delete(project, store, model, plan)
     if plan.data.elsewhere and plan.going:
-        left.append(f"DVC's cache lies outside of the project, in {plan.data.elsewhere}: no data in it were deleted")
+        left.append(f"DVC's cache is outside the project, in {plan.data.elsewhere}: no data in it were deleted")
     return {"model": model, "versions": plan.versions, "kept": plan.kept, "bytes": freed, "left": left}
 
 
 def _lines(store: MlflowClient, book: Ledger, model: str) -> list[Line]:
-    """All lines of a model. Raises IntegrityError if they are broken, or the alias is not where they say."""
+    """All lines of a model. Raises IntegrityError if they are broken, or the alias disagrees with them."""
     lines = book.lines(model)
     if found := champion_alias.problem(store, model, lines):
         repair = champion_alias.REPAIR if ledger.broken(lines) else f"{champion_alias.BY_HAND}."
@@ -125,7 +125,7 @@ def _plan(project: Project, store: MlflowClient, book: Ledger, model: str) -> Pl
     parted = found.part(model, leaving, {run_id for one in going for run_id in one.runs})
     refs = _refs(project, model, parted)
     data = dvc_cache.Unneeded()
-    if going:  # else nothing is asked for, and looking for it costs seconds
+    if going:  # else there is nothing to look for, and looking costs seconds
         kept = inventory.needs(store, parted) | references.named(project, refs)
         data = dvc_cache.unneeded(project, inventory.outputs(store, parted.dropped), kept)
     return Plan(
@@ -145,7 +145,7 @@ def _going(store: MlflowClient, found: Inventory, model: str, number: int) -> Go
 
 
 def _begun(project: Project, lines: list[Line], found: Inventory, model: str, stays: set[int]) -> list[Going]:
-    """What lines name that this clone has not noted as done."""
+    """The versions in lines that this clone has not noted as done."""
     done, going = _done(project, model, lines), []
     for line in lines:
         if line.action != "pruned" or line.sequence <= done:
@@ -159,7 +159,7 @@ def _begun(project: Project, lines: list[Line], found: Inventory, model: str, st
 
 
 def _as_old(version: model_registry.ModelVersion, line: Line) -> bool:
-    """Whether a version was there when a line named it; a registry that begins anew counts from 1 again."""
+    """Whether a version existed when a line named it: a new registry counts from 1 again."""
     return bool(version.creation_timestamp <= datetime.fromisoformat(line.at).timestamp() * 1000)
 
 
@@ -170,7 +170,7 @@ def _tagged(found: Inventory, model: str, one: Going) -> bool:
 
 
 def _refs(project: Project, model: str, parted: inventory.Parted) -> dict[str, str]:
-    """The refs of trees that only runs whose data go were made from, and their commits."""
+    """The refs of trees that no other run needs than those whose data go, and their commits."""
     tags = [run.data.tags for run in parted.kept]
     needs = {tag.get(key) for tag in tags for key in ("ratchet.ref", "ratchet.commit")}
     there = provenance.trees(project, model)
@@ -182,7 +182,7 @@ def _refs(project: Project, model: str, parted: inventory.Parted) -> dict[str, s
 
 
 def _decide(project: Project, store: MlflowClient, book: Ledger, model: str, plan: Plan) -> Plan:
-    """Write into the ledger what goes; returns the plan with the lines as they are then."""
+    """Write into the ledger what goes; returns the plan with the new lines."""
     while fresh := [one for one in plan.going if not one.at]:
         standing = stand(plan.lines)
         champion_alias.follow(store, standing)  # where a crash kept the alias from it
@@ -193,7 +193,7 @@ def _decide(project: Project, store: MlflowClient, book: Ledger, model: str, pla
         line = Line(model, 0, "pruned", None, now, now, standing.reference, told, json.dumps(evidence))
         try:
             standing.read(written := book.append(standing.last, line))
-        except Conflict:  # somebody decided meanwhile: what was not needed may be now
+        except Conflict:  # a decision came between: an unneeded version may be needed now
             plan = _plan(project, store, book, model)
             continue
         champion_alias.follow(store, standing)
@@ -203,10 +203,10 @@ def _decide(project: Project, store: MlflowClient, book: Ledger, model: str, pla
 
 
 def _delete(project: Project, store: MlflowClient, model: str, plan: Plan) -> tuple[int, list[str]]:
-    """All that a plan names; returns the bytes that were freed, and what could not be deleted, in words.
+    """Delete all that a plan names; returns the freed bytes, and in words what could not be deleted.
 
-    Versions first: what is no longer there is used by nobody. What doing it again would need goes last: the lists of
-    folders in the cache, then the note of this clone.
+    Versions go first, so that nobody can load one without its files. What a second attempt needs goes last: the lists
+    of folders in the cache, then the note of this clone.
     """
     for one in plan.going:
         if model_registry.version(store, model, one.version) is not None:
@@ -227,7 +227,7 @@ def _delete(project: Project, store: MlflowClient, model: str, plan: Plan) -> tu
 
 
 def _tag(store: MlflowClient, run_id: str, at: str) -> None:
-    """Write on a run when its version was pruned; one that a person has deleted meanwhile is left alone."""
+    """Tag a run with the time when its version was pruned, unless a person has deleted the run."""
     run = inventory.run(store, run_id)
     if run is not None and run.data.tags.get(PRUNED, "") < at:
         store.set_tag(run_id, PRUNED, at)

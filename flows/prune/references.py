@@ -1,7 +1,7 @@
-"""Every hash of DVC's that something in this project still names: files as they lie here, and all that git keeps.
+"""Every DVC hash that this project still names, in its current files and in all that git keeps.
 
-A name too many keeps a file that nobody needs; a name too few loses data. So hashes are looked for in the text,
-wherever in it they stand, and what cannot be read is an error.
+One hash too many keeps an unneeded file; one too few loses data. So any text that looks like a hash counts, and a file
+that cannot be read is an error.
 """
 
 import os
@@ -14,17 +14,17 @@ from flows.project.environment import Project
 from pipelines.errors import RatchetError
 
 HASH = re.compile(r"\b[0-9a-f]{32}\b(?:\.dir)?")
-SKIPPED = {".git", ".dvc", ".venv", "__pycache__"}  # folders in which nobody keeps files of DVC's
+SKIPPED = {".git", ".dvc", ".venv", "__pycache__"}  # folders without DVC files
 
 
 def hashes(text: str) -> set[str]:
-    """All that look like DVC's, with ".dir" if they are of a folder."""
+    """All texts that look like DVC hashes, with ".dir" for a folder."""
     return set(HASH.findall(text))
 
 
 def named(project: Project, without: Collection[str]) -> set[str]:
-    """By dvc.lock and .dvc files in the working trees, at every ref of git but those of `without`, and by the entries
-    that runs keep apart for this machine. Raises RatchetError if git cannot tell.
+    """The hashes in dvc.lock and .dvc files of the working trees and of every git ref except those of `without`, and in
+    the entries that runs keep apart for this machine. Raises RatchetError if git fails.
     """
     found: set[str] = set()
     for path in [*project.state.glob("dvc-lock-*.json"), *_here(project)]:  # the first: see flows/graph/lockfile.py
@@ -40,7 +40,7 @@ def _names_hashes(path: str) -> bool:
 
 
 def _here(project: Project) -> Iterator[Path]:
-    """In all working trees, but what MLflow's store holds: there every run that ever was names its data."""
+    """The files of all working trees, without MLflow's store, where every past run names its data."""
     left_out = {project.mlflow_artifacts, project.state}
     for root in {project.root, *(Path(folder) for folder in _worktrees(project)["worktree"])}:
         for folder, folders, files in os.walk(root):
@@ -51,11 +51,11 @@ def _here(project: Project) -> Iterator[Path]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # gone since it was listed: it names nothing
+    except FileNotFoundError:  # deleted after the listing: it names nothing
         return ""
     except OSError as error:
         raise RatchetError(
-            f"{path} cannot be read, so it is not known which data it needs: {error.strerror}.",
+            f"{path} cannot be read, so nobody knows which data it needs: {error.strerror}.",
             "No data were deleted. Make it readable, and prune again.",
         ) from error
 
@@ -85,10 +85,10 @@ def _worktrees(project: Project) -> dict[str, list[str]]:
 
 
 def _git(project: Project, *arguments: str) -> str:
-    """What git answers; "" outside of a repository. Raises RatchetError if a repository cannot be read."""
+    """git's answer; "" outside a repository. Raises RatchetError if a repository cannot be read."""
     if not any((folder / ".git").exists() for folder in (project.root, *project.root.parents)):
         return ""
     failed = "git cannot tell which data are still needed"
-    advice = "No data were deleted. Look at the repository with `git fsck`, and prune again."
+    advice = "No data were deleted. Check the repository with `git fsck`, and prune again."
     found = git.do(project.root, *arguments, failed=failed, advice=advice)
     return found.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,7 +1,7 @@
-"""What was decided each time that somebody or something asked for a model to be retrained, and what came of it.
+"""The attempts to retrain: for each tick or command, what was decided and how it ended.
 
-One line of JSON each, only ever added to, in the state folder (`ratchet status` and the next tick read them). A run
-that is due has a line when it begins and one when it ends: a beginning without an end is a run that died.
+Each attempt adds a line of JSON to a file in the state folder, for `ratchet status` and the next tick. Lines are never
+changed. A run has a line when it begins and one when it ends: a beginning without an end is a run that died.
 """
 
 import errno
@@ -26,7 +26,7 @@ class Tick:
     trigger: str  # command, schedule, page or event
     flow_run: str  # its id in Prefect
     tree: str  # the folder of the working tree
-    data: str = ""  # the version that was pinned (flows/data/refresh.py)
+    data: str = ""  # the pinned version (flows/data/refresh.py)
     rows: int = 0  # of that version
     definition: str = ""  # the hash of code, settings and gate (flows/run/due.py)
     broken: list[str] | None = (
@@ -55,7 +55,7 @@ def write(project: Project, tick: Tick) -> Tick:
 
 
 def read(project: Project, model: str) -> list[Tick]:
-    """All lines that are whole, the first one first."""
+    """All complete lines, the first one first."""
     path = project.state / "ticks" / f"{model}.jsonl"
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:

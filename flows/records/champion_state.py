@@ -1,6 +1,6 @@
-"""Where a model stands by its ledger: the champion, the ones before it, what is vetoed or held.
+"""A model's state by its ledger: the champion, earlier champions, vetoes and holds.
 
-Read from the lines alone, the first to the last, so that it can be told for any moment of the past.
+It depends only on the lines, first to last, so it can be computed for any time in the past.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 from flows.records.ledger import Line
 
 JUDGED = ("accepted", "rejected", "undecided")  # by the gate
-MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines after which the champion may be another
+MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Standing:
     held: Line | None = None  # the rollback that stopped automatic promotion
     pruned: dict[int, Line] = field(default_factory=dict)  # version -> the line that named it for deletion
     last: Line | None = None
-    moved: Line | None = None  # the last line after which the alias had to follow
-    verdicts: dict[int, Line] = field(default_factory=dict)  # version -> what the gate last said of it
+    moved: Line | None = None  # the last line that the alias had to follow
+    verdicts: dict[int, Line] = field(default_factory=dict)  # version -> the gate's last line about it
     comparisons: dict[int, int] = field(default_factory=dict)  # reference -> how often it has been compared with
 
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
@@ -65,10 +65,10 @@ class Standing:
             self._forward(line, line.to_version)
 
     def _forward(self, line: Line, version: int) -> None:
-        if line.action != "accepted":  # by hand: whatever stood against it is lifted
+        if line.action != "accepted":  # by hand: this lifts every veto and hold
             self.vetoed.pop(version, None)
             self.held = None
-            self.comparisons.pop(version, None)  # a new start: a person answers for it
+            self.comparisons.pop(version, None)  # a new start, on a person's responsibility
         seat = Seat(version, line.reference or version)
         if self.champion == version:
             self.seats.pop()
@@ -84,7 +84,7 @@ class Standing:
 
 
 def stand(lines: Sequence[Line], at: datetime | None = None) -> Standing:
-    """After all lines, or at an instant of the past."""
+    """The state after all lines, or at a time in the past."""
     found = Standing()
     for line in lines:
         if at is not None and datetime.fromisoformat(line.at) > at:

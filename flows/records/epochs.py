@@ -24,9 +24,9 @@ def read(path: Path) -> list[Epoch]:
 def followed(path: Path, report: Callable[[list[Epoch]], None], only: bool = True) -> Iterator[None]:
     """While the block runs, call `report` from a thread with the epochs that are new since its last call.
 
-    only: False for a block that trains nothing, and has nothing to be followed.
+    only: False for a block that trains nothing, so that nothing is followed.
 
-    The file of an earlier training that still lies there at the start is not reported.
+    A file of an earlier training, already there at the start, is not reported.
     """
     if not only:
         yield

@@ -1,8 +1,8 @@
-"""The ledger: every decision about a champion, one line each, in one table that is only ever added to.
+"""The ledger: every decision about a champion, one line each, in a table whose lines are never changed.
 
-Inserting the next line *is* the decision: two that are made at once cannot both have the same number. Each line
-carries the hash of the one before, so that a line which was changed or taken out is noticed. The alias in the registry
-follows (flows/promotion/champion_alias.py).
+Inserting the next line *is* the decision: of two made at once, only one can have the number. Each line has the hash of
+the line before it, so a changed or removed line is found. The alias in the registry follows
+(flows/promotion/champion_alias.py).
 """
 
 import getpass
@@ -27,7 +27,7 @@ from flows.project.environment import Project
 from pipelines.errors import ShortageError, UnreachableError
 from pipelines.safety import shortage
 
-FIRST = "0" * 64  # what the first line has for the hash of the one before
+FIRST = "0" * 64  # the hash before the first line
 ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned")
 
 LINES = Table(
@@ -54,7 +54,7 @@ LINES = Table(
 
 @dataclass(frozen=True)
 class Line:
-    """One decision. version: the one it is about; from_version and to_version: the champion before and after."""
+    """One decision. version: its subject; from_version and to_version: the champion before and after."""
 
     model: str
     sequence: int
@@ -62,7 +62,7 @@ class Line:
     version: int | None
     from_version: int | None
     to_version: int | None
-    reference: int | None  # what "not worse" is measured against from now on
+    reference: int | None  # later candidates must not be worse than this version
     reason: str
     evidence: str = "{}"  # JSON
     decision_key: str = ""
@@ -86,7 +86,7 @@ class Line:
 
 
 class Conflict(Exception):
-    """The number was taken: somebody else has decided meanwhile."""
+    """The number is taken, because somebody else decided meanwhile."""
 
 
 class Ledger:
@@ -109,7 +109,7 @@ class Ledger:
             return sorted(connection.execute(select(LINES.c.model).distinct()).scalars())
 
     def append(self, last: Line | None, line: Line) -> Line:
-        """Write a line after `last`, the newest that the caller has seen; returns it as written.
+        """Write a line after `last`, the newest line that the caller read; returns it as written.
 
         Raises Conflict if there is a newer one, RatchetError if the ledger cannot be written.
         """
@@ -117,7 +117,7 @@ class Ledger:
         entry = replace(
             line,
             sequence=last.sequence + 1 if last else 1,
-            at=max(now, last.at) if last else now,  # a clock that was put back does not turn history round
+            at=max(now, last.at) if last else now,  # times never go back, even if the clock was put back
             actor=line.actor or f"{getpass.getuser()}@{platform.node()}",
             previous=last.hash if last else FIRST,
         ).sealed()
@@ -131,16 +131,16 @@ class Ledger:
 
     @contextmanager
     def _opened(self) -> Iterator[Engine]:
-        """The database, its table made if it is missing; its failures as an error that says what to do."""
+        """The database, with its table; its failures become errors that say what to do."""
         url = make_url(self.url)
         waits = {"timeout": 60} if url.get_backend_name() == "sqlite" else {}  # seconds, for another writer
         place = [Path(url.database)] if waits and url.database else []
         for path in place:
-            # a crash before its first line leaves an empty one; lines that were lost are noticed by the alias
+            # a crash before the first line leaves an empty table; the alias reveals lost lines
             databases.check(path, empty=True)
         try:
             engine = create_engine(url, poolclass=NullPool, connect_args=waits)
-            with suppress(Taken), engine.begin() as connection:  # PostgreSQL says so when two make it at once
+            with suppress(Taken), engine.begin() as connection:  # PostgreSQL raises it when two make it at once
                 connection.execute(CreateTable(LINES, if_not_exists=True))
             yield engine
         except SQLAlchemyError as error:
@@ -160,7 +160,7 @@ def of(project: Project) -> Ledger:
 
 
 def broken(lines: list[Line]) -> str:
-    """The first place where the chain does not hold, in words, or ""."""
+    """The first place where the chain is broken, in words, or ""."""
     before = FIRST
     for number, line in enumerate(lines, 1):
         if line.sequence != number:

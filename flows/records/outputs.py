@@ -1,4 +1,4 @@
-"""What the stages of a run made, read from their files, and where it was published."""
+"""The outputs of a run's stages, read from their files, and where they were published."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from pipelines.process import seal
 
 @dataclass(frozen=True)
 class StageOutputs:
-    """inputs_hash names the run, model_hash the version, test_hash the rows that `metrics` were measured on."""
+    """inputs_hash names the run, model_hash the version, test_hash the rows of `metrics`."""
 
     folder: Path
     metrics: dict[str, float]  # on the test split
@@ -28,17 +28,17 @@ class StageOutputs:
         return str(self.splits["test"]["hash"])
 
     def check(self) -> None:
-        """Raises IntegrityError, naming the first file that is no longer what the stages made."""
+        """Raises IntegrityError, naming the first file that has changed since its stage."""
         if moved := seal.changed(self.signed):
             raise IntegrityError(
-                f"{moved[0]} changed after the stages had made it: what was to be published is not what was made.",
+                f"{moved[0]} changed after its stage made it, so the model cannot be published as it was made.",
                 "Nothing was decided. Run again when nothing writes into the project's folder.",
             )
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where in MLflow it is. Defined here, so that a run can receive it without importing MLflow."""
+    """Its place in MLflow. Defined here, so that a run can receive it without importing MLflow."""
 
     version: int
     run_id: str
@@ -47,7 +47,7 @@ class Published:
 
 
 def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal.Signature | None]) -> StageOutputs:
-    """signed: of the outputs, from when they were compared with dvc.lock."""
+    """signed: the signatures of the outputs at their comparison with dvc.lock."""
     folder = project.data(model)
     cleaned = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
     return StageOutputs(
@@ -62,5 +62,5 @@ def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal
 
 
 def page(folder: Path) -> list[Path]:
-    """The files of the page about data that broke a rule (flows/report/failure_page.py), if there is one."""
+    """The files of the page about broken rules (flows/report/failure_page.py); [] if there is none."""
     return sorted((folder / "failed").glob("page*"))

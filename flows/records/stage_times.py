@@ -1,4 +1,4 @@
-"""How long each stage of a model took when it last ran, on this machine: for `ratchet plan`."""
+"""The duration of each stage's last run on this machine, for `ratchet plan`."""
 
 import json
 from pathlib import Path

@@ -9,7 +9,7 @@ from flows.records.epochs import Epoch
 RATE, SECONDS, WAITING = "pace/rows_per_second", "pace/seconds_per_epoch", "pace/waiting_for_data"
 COLUMNS = {"seconds": SECONDS, "rows_per_second": RATE, "waiting": WAITING}
 LOSS = "train/loss"
-MUCH, LONG = 0.2, 0.1  # share of the time, and seconds of an epoch, from which waiting is worth a sentence
+MUCH, LONG = 0.2, 0.1  # share of the time, and seconds of an epoch: with more waiting, advice is shown
 ADVICE = (
     "reading is slower than training: leave it a core (train.threads below the number of cores), put the data on a "
     "faster disk, or leave out columns that do not help (ingest.ignore)"
@@ -17,7 +17,7 @@ ADVICE = (
 
 
 def beside(found: list[Epoch], path: Path) -> list[Epoch]:
-    """The epochs, with their pace where pace.csv at `path` knows it: lines of another training have another loss."""
+    """The epochs, with their pace if pace.csv at `path` has it. Lines of another training have another loss."""
     lines = {line["epoch"]: line for line in epochs.read(path)}
 
     def of(epoch: Epoch) -> Epoch:
@@ -29,14 +29,14 @@ def beside(found: list[Epoch], path: Path) -> list[Epoch]:
 
 
 def words(epoch: Epoch) -> str:
-    """Such as "52,000 rows/s, 3 % waiting for data"; "" for an epoch whose pace is not known."""
+    """Such as "52,000 rows/s, 3 % waiting for data"; "" for an epoch with unknown pace."""
     if RATE not in epoch:
         return ""
     return f"{float(f'{epoch[RATE]:.2g}'):,.0f} rows/s, {epoch[WAITING]:.0%} waiting for data".replace("%", " %")
 
 
 def advice(history: Path) -> str:
-    """What to do if a training waited much for its data, or "". The median counts: a single slow epoch is chance."""
+    """Advice if a training waited long for its data, or "". The median counts: a single slow epoch is chance."""
     found = beside(epochs.read(history), history.with_name("pace.csv"))
     known = [epoch for epoch in found if WAITING in epoch]
     share, seconds = (statistics.median([e[name] for e in known] or [0.0]) for name in (WAITING, SECONDS))

@@ -1,4 +1,4 @@
-"""What is registered, and is it still what was registered?
+"""Which versions are registered, and are they unchanged?
 
 May import graph and what lies below it.
 """

@@ -1,7 +1,7 @@
-"""What defines a published run: the files under `definition` among its artifacts, against their hashes in its tags.
+"""The definition of a published run: files in its artifact folder `definition`, checked by hashes in its tags.
 
-They say how rows are read, what is rebuilt and what is brought back, so a changed one is refused before it is parsed.
-Of a run that an older Ratchet has published no hashes are known: its files are taken as they are.
+They decide how rows are read, and what is rebuilt or restored, so a changed file is refused before it is parsed. A run
+of an older Ratchet has no such hashes: its files are trusted.
 """
 
 import json
@@ -24,17 +24,17 @@ def tag(files: Iterable[tuple[str, Path]]) -> dict[str, str]:
 
 
 def names(store: MlflowClient, run: Run) -> set[str]:
-    """The files that there are."""
+    """The names of a run's definition files."""
     return {Path(entry.path).name for entry in store.list_artifacts(run.info.run_id, FOLDER)}
 
 
 def fetch(store: MlflowClient, run: Run, name: str, into: Path) -> Path:
-    """One file, copied to a folder of ours and checked there. Raises IntegrityError if it is not what was published."""
+    """One file, copied to a folder of ours and checked there. Raises IntegrityError if it changed after publication."""
     known = json.loads(run.data.tags.get(TAG, "{}"))
     path = Path(store.download_artifacts(run.info.run_id, f"{FOLDER}/{name}", str(into)))
     if known and file_hash(path) != known.get(name):
         raise IntegrityError(
-            f"{FOLDER}/{name} of the run {run.info.run_id} in MLflow was changed after it had been published.",
-            "It is not read. Bring the artifact store back from a backup.",
+            f"{FOLDER}/{name} of the run {run.info.run_id} in MLflow was changed after it was published.",
+            "Ratchet does not read it. Restore the artifact store from a backup.",
         )
     return path

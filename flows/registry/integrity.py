@@ -1,8 +1,8 @@
-"""Whether the files of a registered version are those that were registered. Nothing of them is loaded or run here.
+"""Whether the files of a registered version are unchanged. They are never loaded or run here.
 
-What was registered is known by one hash, which lies in the registry (`ratchet.artifact_hash`) and in the ledger's line
-about the version: whoever can only write files can change neither. Byte code is never copied, so it is never run: plain
-MLflow leaves some beside a model that it loads from its folder, and runs it the next time.
+One hash covers the files. It is in the registry (`ratchet.artifact_hash`) and in the ledger's line about the version: a
+person who can only write files can change neither. Byte code is never copied, so it never runs. Plain MLflow leaves it
+beside a model that it loads from its folder, and runs it the next time.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from pipelines.model.predictor import file_hash
 
-ADDED_FOLDER, ADDED_FILE = "verification", "registered_model_meta"  # to a version after it was registered
+ADDED_FOLDER, ADDED_FILE = "verification", "registered_model_meta"  # added after a version is registered
 BYTE_CODE = "__pycache__"
-SHORT = 16  # digits of a file's hash in the list that names what was changed
+SHORT = 16  # digits of a file's hash in the list that finds changed files
 NAMED = 3  # files, in a message
 
 Hashes = dict[str, str]
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy what is registered into a new folder of our own, without byte code and what was added later.
+    """Copy the registered files into a new folder of ours, without byte code and files added later.
 
     Raises ValueError for a link, a pipe or a device: no version has one.
     """
@@ -44,7 +44,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def hashes(folder: Path) -> Hashes:
-    """name -> SHA-256 of every file that counts, in order. Raises ValueError for what is neither file nor folder."""
+    """name -> SHA-256 of every registered file, in order. Raises ValueError for anything that is no file or folder."""
     return {path.relative_to(folder).as_posix(): file_hash(path) for path in _files(folder)}
 
 
@@ -54,12 +54,12 @@ def whole(found: Hashes) -> str:
 
 
 def short(found: Hashes) -> str:
-    """For the registry: by which a changed file can be named."""
+    """A short list of hashes for the registry, which can find a changed file."""
     return json.dumps({name: digest[:SHORT] for name, digest in found.items()})
 
 
 def differences(found: Hashes, recorded: str) -> str:
-    """What is not as it was registered, in words. recorded: of `short`; "" of a version that has none."""
+    """What has changed since registration, in words. recorded: from `short`; "" for a version without it."""
     known: Hashes = json.loads(recorded) if recorded else {}
     if not known:
         return f"the hash of its files is {whole(found)[:12]}"
@@ -70,16 +70,16 @@ def differences(found: Hashes, recorded: str) -> str:
     ]
     told += [f"{name} is missing" for name in known if name not in found]
     more = [f"{len(told) - NAMED} more"] if len(told) > NAMED else []
-    return ", ".join(told[:NAMED] + more) or "its files are those of the list in the registry, and not of its hash"
+    return ", ".join(told[:NAMED] + more) or "its files fit the list in the registry, but not its hash"
 
 
 def byte_code(folder: Path) -> list[Path]:
-    """The folders of byte code, which whoever loads the model from its own folder runs instead of what was checked."""
+    """The folders of byte code. A program that loads the model from its own folder runs it instead of checked code."""
     return sorted(path for path in folder.rglob(BYTE_CODE) if path.is_dir() and not path.is_symlink())
 
 
 def _files(folder: Path) -> list[Path]:
-    """In the order of their paths, as in every artifact hash that was recorded."""
+    """The files in the order of their paths, as in every recorded artifact hash."""
     return sorted(_below(folder, folder))
 
 

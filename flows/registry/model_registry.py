@@ -28,14 +28,14 @@ REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "tensorflow")  # what a se
 
 
 def find(store: MlflowClient, model: str, model_hash: str) -> ModelVersion | None:
-    """The version that holds this very model."""
+    """The version of exactly this model."""
     query = f"name = '{model}' and tags.`ratchet.model_hash` = '{model_hash}'"
     found = [v for v in store.search_model_versions(query) if v.tags.get("ratchet.model_hash") == model_hash]
     return min(found, key=lambda entry: int(entry.version)) if found else None
 
 
 def logged_model(version: ModelVersion) -> str:
-    """The id of the logged model that a version was made from."""
+    """The id of a version's logged model."""
     return str(version.source or "").removeprefix("models:/")
 
 
@@ -49,7 +49,7 @@ def champion(store: MlflowClient, model: str) -> ModelVersion | None:
 
 
 def version(store: MlflowClient, model: str, number: int) -> ModelVersion | None:
-    if not 0 < number < 1 << 31:  # which no registry counts up to, and not every database can be asked for
+    if not 0 < number < 1 << 31:  # no registry reaches it, and some databases refuse such a number
         return None
     try:
         return store.get_model_version(model, str(number))
@@ -60,7 +60,7 @@ def version(store: MlflowClient, model: str, number: int) -> ModelVersion | None
 
 
 def tags(store: MlflowClient, model: str) -> dict[str, str]:
-    """Of the registered model, {} if there is none yet."""
+    """The tags of the registered model, {} if there is none yet."""
     try:
         return dict(store.get_registered_model(model).tags)
     except MlflowException as error:
@@ -70,7 +70,7 @@ def tags(store: MlflowClient, model: str) -> dict[str, str]:
 
 
 def aliased(store: MlflowClient, model: str) -> set[int]:
-    """The versions that an alias names, whichever it is."""
+    """The versions with any alias."""
     try:
         return {int(number) for number in store.get_registered_model(model).aliases.values()}
     except MlflowException as error:
@@ -89,10 +89,9 @@ def register(
     example: Any,
     tags: dict[str, str],
 ) -> ModelVersion:
-    """Log a model folder with its run and register it as the next version of `model`; the tags come with it.
+    """Log a model folder with its run and register it, with the tags, as the next version of `model`.
 
-    evidence: adds to the folder that is registered what shall be kept with the model
-    (flows/tracking/evidence_files.py).
+    evidence: adds the files to the registered folder that are kept with the model (flows/tracking/evidence_files.py).
     """
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     for left in store.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):  # by an attempt that died
@@ -119,7 +118,7 @@ def register(
     version = store.create_model_version(model, uri, run_id=run_id, tags=tags, model_id=logged.model_id)
     link = [
         {"name": model, "version": version.version}
-    ]  # MLflow's page of the logged model says where it is registered
+    ]  # MLflow's page of the logged model shows where it is registered
     store.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(link)})
     return version
 
@@ -139,8 +138,8 @@ def signature(about: dict[str, Any]) -> ModelSignature:
         inputs = [ColSpec(DataType.double, name) for name in about["numbers"]]
         inputs += [ColSpec(DataType.string, name) for name in (*about["categories"], *about.get("dates", []))]
         past = about.get("past", {"numbers": [], "categories": []})
-        # not Array(double): MLflow refuses a list of whole numbers, as JSON writes 1.0 in most languages; nor
-        # Array(string): of a list with a missing value it then keeps one letter of each word
+        # not Array(double): MLflow refuses a list of whole numbers, and most languages write 1.0 as 1 in JSON; nor
+        # Array(string): if a value is missing, it keeps only one letter of each word
         inputs += [ColSpec(Array(AnyType()), name) for name in (*past["numbers"], *past["categories"])]
     label = DataType.double if not about["classes"] else _label(about)
     outputs: list[Any] = [ColSpec(label, "prediction")]
@@ -153,10 +152,10 @@ def _label(about: dict[str, Any]) -> DataType:
 
 
 def fetch(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Path:
-    """All that was registered as a version, checked: what MLflow loads, the model folder, the evidence.
+    """All registered files of a version, checked: what MLflow loads, the model folder, the evidence.
 
-    It is copied to `into` first: what is loaded from there is what was checked. recorded: the hash that the ledger has
-    of it (Standing.artifacts). Raises IntegrityError if it is not what was registered.
+    They are copied to `into` first, so that the checked files are the ones that are loaded. recorded: their hash in the
+    ledger (Standing.artifacts). Raises IntegrityError if they have changed since registration.
     """
     target = into / f"version-{version.version}"
     if target.exists():
@@ -183,7 +182,7 @@ def _copy(store: MlflowClient, version: ModelVersion, target: Path) -> None:
 
 
 def local(store: MlflowClient, version: ModelVersion) -> Path | None:
-    """The folder of this machine that a version lies in, if it does. It is not to be loaded from."""
+    """The folder of a version if it is on this machine. Never load from it."""
     location = str(store.get_logged_model(logged_model(version)).artifact_location)
     if not location.startswith(("file:", "/")):
         return None
@@ -192,18 +191,18 @@ def local(store: MlflowClient, version: ModelVersion) -> Path | None:
 
 
 def check_recorded(version: ModelVersion, recorded: str | None) -> None:
-    """Raises IntegrityError if the registry has no hash of a version's files, or another one than the ledger."""
+    """Raises IntegrityError if the registry has no hash of a version's files, or another than the ledger."""
     known = version.tags.get("ratchet.artifact_hash")
     if known is None:
         raise _not_as_registered(version, "the registry has no hash of its files")
     if recorded is not None and recorded != known:
         raise _not_as_registered(
-            version, f"the registry says {known[:12]} of its files, and the ledger {recorded[:12]}"
+            version, f"the hash of its files is {known[:12]} in the registry, but {recorded[:12]} in the ledger"
         )
 
 
 def check_files(version: ModelVersion, folder: Path) -> None:
-    """Raises IntegrityError if a folder does not hold what was registered."""
+    """Raises IntegrityError if the files in a folder are not the registered ones."""
     try:
         found = integrity.hashes(folder)
     except (ValueError, OSError) as error:
@@ -214,6 +213,6 @@ def check_files(version: ModelVersion, folder: Path) -> None:
 
 def _not_as_registered(version: ModelVersion, told: str) -> IntegrityError:
     return IntegrityError(
-        f"Version {version.version} of {version.name} is not what was registered: {told}.",
-        "It is not loaded. Bring the artifact store back from a backup.",
+        f"Version {version.version} of {version.name} has changed since it was registered: {told}.",
+        "Ratchet does not load it. Restore the artifact store from a backup.",
     )

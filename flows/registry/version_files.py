@@ -1,5 +1,4 @@
-"""What is registered, looked at without loading any of it: the files of every version, byte code beside them, the
-commits that runs have recorded."""
+"""Checks the registered files without loading them: every version, byte code beside it, and the commits of the runs."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from pipelines.errors import IntegrityError
 
 @dataclass
 class Found:
-    """versions: how many there are; changed, moved: what is wrong with them and with their commits, in words."""
+    """versions: their number; changed, moved: the problems of the versions and of their commits, in words."""
 
     versions: int = 0
     changed: list[str] = field(default_factory=list)
@@ -28,14 +27,14 @@ class Found:
 
 
 def look(project: Project, store: MlflowClient, book: Ledger, models: list[str]) -> Found:
-    """Every version of these models."""
+    """Check every version of these models."""
     found = Found()
     for model in models:
         recorded = stand(book.lines(model)).artifacts
         refs = provenance.trees(project, model)
         for version in store.search_model_versions(f"name = '{model}'"):
             if "ratchet.model_hash" not in version.tags:
-                continue  # somebody has registered it by other means: no command of ours loads it
+                continue  # it was registered without Ratchet: no command of ours loads it
             found.versions += 1
             if (place := model_registry.local(store, version)) is not None:
                 found.byte_code += integrity.byte_code(place)
@@ -45,7 +44,7 @@ def look(project: Project, store: MlflowClient, book: Ledger, models: list[str])
             name, commit = tags.get("ratchet.ref", ""), tags.get("ratchet.commit", "")
             if refs.get(name, commit) != commit:
                 found.moved.append(
-                    f"{name} is {refs[name][:12]}, and version {version.version} of {model} recorded {commit[:12]}: "
+                    f"{name} is {refs[name][:12]}, but version {version.version} of {model} recorded {commit[:12]}: "
                     f"git update-ref {name} {commit}"
                 )
     return found
@@ -65,7 +64,7 @@ def _changed(store: MlflowClient, version: ModelVersion, place: Path | None, rec
 
 
 def clear_byte_code(project: Project) -> None:
-    """Remove the byte code that plain MLflow has left beside registered models of this clone."""
+    """Remove the byte code that plain MLflow left beside registered models of this clone."""
     if not project.tracking and project.mlflow_artifacts.is_dir():
         for folder in integrity.byte_code(project.mlflow_artifacts):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The context of a run: what it is, and the processes that work for it. Built once, by whoever starts the run."""
+"""The context of a run: its request, and the processes that work for it. Built once, at the start of a run."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +23,7 @@ from pipelines.model_file import Declaration
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is known of a run before its first step, and stays as it is."""
+    """What is known about a run before its first step. It never changes."""
 
     project: Project
     declared: Declaration
@@ -46,14 +46,14 @@ class RunContext:
 
 @dataclass
 class RunRecord:
-    """What a run has found out so far and is written down however it ends."""
+    """What a run has found so far. It is recorded, however the run ends."""
 
     data: str = ""  # the version that is pinned (the tag `ratchet.pin`)
     rows: int = 0
     definition: str = ""  # the hash of code, settings and gate
     broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
-    unfinished: bool = False  # whether the line of the run before says that it began, and none that it ended
-    live: bool = False  # whether MLflow has heard of the training
+    unfinished: bool = False  # whether the run before began, by its line, and no line says that it ended
+    live: bool = False  # whether the training is already in MLflow
 
     def tick(self, run: RunContext, outcome: str, reason: str) -> Tick:
         """A line about this run for the list of ticks."""
@@ -72,7 +72,7 @@ class RunRecord:
 
 
 def checked(project: Project, model: str) -> Declaration:
-    """The model's YAML, if it can be trained here as it stands there and what a run writes can be written.
+    """The model's YAML, after a check that this machine can train it and that a run can write its files.
 
     Raises SettingsError, RequestError or ShortageError, before any lock, server or stage.
     """
@@ -85,7 +85,7 @@ def checked(project: Project, model: str) -> Declaration:
 
 @contextmanager
 def opened(project: Project, declared: Declaration, request: RunRequest, shown: Progress) -> Iterator[RunContext]:
-    """Around a run: the processes that work for it, which end with it. None has begun yet."""
+    """The context, with processes that end with the run. None has started yet."""
     with ExitStack() as stack:
         stack.enter_context(lifeline.held(project))
         pool = stack.enter_context(fork_pool.opened(project))

@@ -1,5 +1,4 @@
-"""The page of a run (flows/report/failure_page.py) where people look for it: on disk, in Prefect and MLflow, in the
-message."""
+"""Shows the page about a run's data (flows/report/failure_page.py) on disk, in Prefect, in MLflow, and in the error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,14 @@ from pipelines.errors import StageError
 
 
 def refused(run: RunContext, record: RunRecord, tags: dict[str, str], error: StageError) -> None:
-    """A stage has refused the data: show why. The error then names the page; nothing here hides what has failed."""
+    """Show why a stage refused the data. The error then names the page; a failure here never hides the error."""
     with _without_it(run):
         found = failure_page.write(run.project, run.declared, record.data, str(error))
         if found is None:
             return
         record.broken = found.broken
         path = f"data/{run.model}/failed/page.html"
-        said, error.args = str(error), (f"{error} {path} shows it: since when, and what can be done.",)
+        said, error.args = str(error), (f"{error} {path} shows since when, and what you can do.",)
         with _without_it(run):
             prefect_artifacts.page(run.model, found)
         arguments = (run.project, run.model, error.stage.partition("@")[0], record.data, tags, said, found.files)
@@ -27,9 +26,9 @@ def refused(run: RunContext, record: RunRecord, tags: dict[str, str], error: Sta
 
 
 def passed(run: RunContext, record: RunRecord, tags: dict[str, str]) -> Page | None:
-    """Every stage has passed: what only warned, or set rows aside, is shown as well, and published with the run.
+    """Show and publish the warnings and the rows set aside of a run whose stages all passed.
 
-    tags: of the run in MLflow; warnings are added. Returns the page, if something is to be said.
+    tags: of the run in MLflow; warnings are added. Returns the page, or None if there is nothing to show.
     """
     with _without_it(run):
         record.broken = []
@@ -45,7 +44,7 @@ def passed(run: RunContext, record: RunRecord, tags: dict[str, str]) -> Page | N
 
 @contextmanager
 def _without_it(run: RunContext) -> Iterator[None]:
-    """A page that cannot be made or shown costs nobody his run, and is said."""
+    """Turn a failure of the page into a notice: it must not fail the run."""
     try:
         yield
     except Exception as error:

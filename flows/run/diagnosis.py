@@ -1,7 +1,7 @@
-"""Diagnosis: an error that nobody foresaw, told by what is wrong with the machine if something is.
+"""Diagnosis: explains an unexpected error by a fault of the machine, if there is one.
 
-Libraries say it in many layers: a server answers 500 because its disk is full, a client that it cannot connect because
-the server was killed. What is wrong is still there when the error arrives, so it is looked for.
+Libraries hide the cause in many layers: a server answers 500 because its disk is full, a client cannot connect because
+the server was killed. The fault is still there when the error arrives, so this module looks for it.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pipelines.safety import shortage
 
 
 def told(project: Project, error: BaseException) -> RatchetError | None:
-    """What to tell a person instead of the error; None if nothing is known to be wrong."""
+    """The message in place of the error; None if no fault is found."""
     places = preflight.places(project)
     if short := shortage.of(error, places) or shortage.full(places, shortage.NOTHING):
         return short
@@ -22,7 +22,7 @@ def told(project: Project, error: BaseException) -> RatchetError | None:
 
 
 def _of_databases(project: Project) -> Iterator[RatchetError]:
-    """The databases that are damaged or gone, and the servers that have ended."""
+    """The damaged or missing databases, and the servers that have ended."""
     try:
         lifecycle.check_database(project, lifecycle.recorded(project))
     except RatchetError as lost:
@@ -34,6 +34,6 @@ def _of_databases(project: Project) -> Iterator[RatchetError]:
             yield damaged
     if ended := lifecycle.ended(project):
         yield UnreachableError(
-            f"The server of {ended[0]} has ended since `ratchet up`; its log is {lifecycle.log(project, ended[0])}.",
-            "Run `ratchet up` to start it again, and then the same command.",
+            f"The server of {ended[0]} has ended since `ratchet up`. Its log is {lifecycle.log(project, ended[0])}.",
+            "Start it again with `ratchet up`, then repeat the command.",
         )

@@ -1,4 +1,4 @@
-"""Due: whether a tick retrains, and why. Read from what is pinned, what was trained last, and the rules of the YAML."""
+"""Due: whether a tick retrains, and why. It depends on the pin, the last training, and the rules in the YAML."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ from pipelines.readers import sources
 
 @dataclass(frozen=True)
 class Case:
-    """What a tick finds. Each of `trained`, `failed` and `began` is the last one of its kind in this working tree."""
+    """The facts for a tick. `trained`, `failed` and `began` are the last of their kind in this working tree."""
 
     rules: Schedule
-    data: str  # the version that is pinned; "" if none is
+    data: str  # the pinned version; "" if there is none
     rows: int
     definition: str
     trained: Tick | None  # a model was made and judged
@@ -37,7 +37,7 @@ class Case:
 
 
 def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Line], flow_run: str) -> Case:
-    """lines: of the ledger; flow_run: the one that asks, which has written that it began."""
+    """lines: of the ledger; flow_run: the current one, which has already noted that it began."""
     pin = refresh.pinned(declared.model)
     here = [
         tick
@@ -59,7 +59,7 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
 
 
 def definition(graph: Graph, declared: Declaration) -> str:
-    """The hash of all that decides about a model besides its data: code, settings, gate."""
+    """The hash of everything besides the data that decides about a model: code, settings, gate."""
     inputs = graph.inputs()
     for stage in inputs.values():
         stage["files"].pop(str(sources.pin_path(declared.model)), None)
@@ -87,7 +87,7 @@ def due(case: Case) -> tuple[bool, str]:
 
 
 def _of_rows(case: Case, trained: Tick) -> tuple[bool, str]:
-    """The data are others than those that were trained on: are there enough new ones?"""
+    """Whether enough of the data are new, when they differ from the trained ones."""
     new, rules = case.rows - trained.rows, case.rules
     if new <= 0:
         return True, f"the data have changed since {_day(trained.at)}"

@@ -1,5 +1,4 @@
-"""What a run has measured while it works: energy and machine, by flows/tracking/metering.py in the process that has
-MLflow."""
+"""Measures energy and machine during a run, by flows/tracking/metering.py in the MLflow process."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from flows.tracking.mlflow_process import MlflowProcess
 
 
 class Meter:
-    """Nobody waits for what is told here, and nobody learns of its failure."""
+    """Its calls do not wait for an answer, and their failures are ignored."""
 
     def __init__(self, mlflow: MlflowProcess):
         self._mlflow, self._begun = mlflow, False

@@ -1,8 +1,8 @@
-"""Who is told that a run failed, was rejected or promoted.
+"""Notifications that a run failed, was rejected or promoted.
 
-Always an event in Prefect, `ratchet.run.<what>`, which automations can act on. RATCHET_WEBHOOK, an address, gets the
-same as JSON by POST; RATCHET_HOOK, a command, gets it on its standard input. Both come from the environment alone:
-an address is often a secret, and no parameter, log or file of the project holds it. A hook that fails fails no run.
+There is always an event in Prefect, `ratchet.run.<what>`, for automations. RATCHET_WEBHOOK, an address, gets the same
+as JSON by POST; RATCHET_HOOK, a command, gets it on standard input. Both come only from the environment: an address is
+often a secret, so no parameter, log or file of the project holds it. A hook that fails does not fail the run.
 """
 
 import json
@@ -25,7 +25,7 @@ PATIENCE = 20  # seconds that a hook may take
 
 
 def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None]) -> None:
-    """content: at least `model`, `outcome` and `reason`. What goes wrong is said to `notice`."""
+    """content: at least `model`, `outcome` and `reason`. notice: called with errors."""
     what = TOLD.get(content["outcome"])
     if what is None:
         return
@@ -35,18 +35,18 @@ def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None
     for name, target in environment.hooks().items():
         try:
             (_post if name == "RATCHET_WEBHOOK" else _run)(project, target, body)
-        except Exception as error:  # whatever it is: the run has ended well or badly without it
-            notice(f"{name} was not told: {_without(target, str(error))[:300]}")
+        except Exception as error:  # any error: the run does not depend on a hook
+            notice(f"{name} failed: {_without(target, str(error))[:300]}")
 
 
 def _post(project: Project, address: str, body: dict[str, Any]) -> None:
     if urlsplit(address).scheme not in ("http", "https"):
-        raise ValueError("it is no http or https address")
+        raise ValueError("it is not an http or https address")
     requests.post(address, json=body, timeout=PATIENCE, allow_redirects=False).raise_for_status()
 
 
 def _run(project: Project, command: str, body: dict[str, Any]) -> None:
-    """Without a shell, and without the logins to servers. What it prints is dropped: it may hold anything."""
+    """Run it without a shell and without the logins to servers. Its output is dropped, because it may be anything."""
     done = subprocess.run(
         shlex.split(command),
         input=json.dumps(body).encode(),
@@ -60,7 +60,7 @@ def _run(project: Project, command: str, body: dict[str, Any]) -> None:
 
 
 def _without(secret: str, text: str) -> str:
-    """An error without the address or command, or the parts of them that libraries put into their messages."""
+    """An error text without the address or command, or parts of them that libraries quote."""
     address = urlsplit(secret)
     parts = {secret, address.path, address.query, address.netloc, *shlex.split(secret)}
     for part in sorted(parts, key=len, reverse=True):

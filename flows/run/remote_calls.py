@@ -1,7 +1,7 @@
-"""The functions that a run calls in the process that has MLflow (flows/tracking/mlflow_process.py), each by its name.
+"""The functions that a run calls in the MLflow process (flows/tracking/mlflow_process.py), each by its name.
 
-To import them takes the seconds that this process is there to save, so only the checker of types does it: for mypy and
-the import rules each name is the function itself; in a running program it says where the function is.
+Importing them here would take the seconds that the MLflow process saves. So only the type checker imports them: for
+mypy and the import rules each name is the function; in a running program it is the function's location.
 """
 
 from typing import TYPE_CHECKING

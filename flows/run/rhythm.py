@@ -65,7 +65,7 @@ def _check_rule(text: str, found: Any) -> None:
     found: the same as Prefect's schedule. No tick is computed: a rule by the second would be counted from 2020 on.
     """
     if any(int(number) < 1 for number in re.findall(r"INTERVAL=([^;\s]+)", text, re.IGNORECASE)):
-        raise ValueError(f"rrule: {text!r}: INTERVAL is at least 1")
+        raise ValueError(f"rrule: {text!r}: INTERVAL must be at least 1")
     try:
         found.to_rrule()
     except ValueError as error:
@@ -73,9 +73,9 @@ def _check_rule(text: str, found: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, in one line and in Prefect's own words where they are some."""
+    """The error in one line, in Prefect's own words if there are any."""
     if isinstance(error, ValidationError):
         return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
     if isinstance(error, TypeError):  # dateutil's, for a rule without FREQ
-        return "rrule: every rule has a FREQ, such as FREQ=WEEKLY"
+        return "rrule: every rule needs a FREQ, such as FREQ=WEEKLY"
     return " ".join(str(error).split())

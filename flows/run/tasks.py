@@ -1,4 +1,4 @@
-"""The tasks of a run: each does one thing, shows it, and ends in a state named after what happened."""
+"""The tasks of a run: each does one thing, shows it, and ends in a state with the name of its result."""
 
 import contextvars
 import time
@@ -33,7 +33,7 @@ step = task(cache_policy=NO_CACHE, task_run_name="{name}")  # DVC keeps what was
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage of a run came to. tags: what MLflow is to know of it."""
+    """The result of one stage of a run. tags: for its run in MLflow."""
 
     name: str
     state: str  # Ran, Restored or Unchanged
@@ -53,13 +53,13 @@ def refusal(error: BaseException) -> bool:
 
 
 def refuses_data(error: BaseException) -> bool:
-    """Whether a stage has refused the data. A stage of dvc.yaml that is none of `pipelines/` refuses none."""
+    """Whether a stage refused the data. Only stages of `pipelines/` can."""
     stage = STAGES.get(error.stage.partition("@")[0]) if isinstance(error, StageError) else None
     return stage is not None and stage.refuses_data and refusal(error)
 
 
 def persistent(work: Task[Any, Any], run: RunContext) -> Task[Any, Any]:
-    """The task, tried again with growing delays while something is away. A person at a terminal is told at once."""
+    """The task, tried again with growing delays while something is away. At a terminal it fails at once."""
     if run.request.by_hand:
         return work
 
@@ -71,7 +71,7 @@ def persistent(work: Task[Any, Any], run: RunContext) -> Task[Any, Any]:
 
 @step
 def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
-    """Pin what the source holds now, or the version that was asked for."""
+    """Pin the current content of the source, or the requested version."""
 
     def work() -> tuple[str, str]:
         if run.request.data:
@@ -86,13 +86,13 @@ def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
 
 
 def _tell(run: RunContext, graph: Graph) -> None:
-    """A person is told what was found wrong, and what was done about it."""
+    """Show the problems that were found, and their repairs."""
     while graph.notices:
         run.shown.notice(graph.notices.pop(0))
 
 
 def _refused(run: RunContext, graph: Graph) -> str:
-    """The version of the data that the last tick refused under the same definition, or ""; nobody is to be asked."""
+    """The version of the data that the last tick refused under the same definition, or ""."""
     if run.request.force:
         return ""
     here = [tick for tick in attempts.read(run.project, run.model) if tick.tree == str(run.project.root)]
@@ -102,16 +102,16 @@ def _refused(run: RunContext, graph: Graph) -> str:
 
 
 def look(run: RunContext, graph: Graph) -> Case:
-    """What the run finds: data, definition, and what was before."""
+    """The facts of this run: data, definition, and earlier runs."""
     lines = ledger.of(run.project).lines(run.model)
     return due.gather(run.project, graph, run.declared, lines, run.flow_run)
 
 
 @step
 def decide_whether(name: str, run: RunContext, graph: Graph, refreshed: str) -> State:
-    """Whether this tick retrains. The state is named Due or Skipped, and its data is what was found (a Case).
+    """Whether this tick retrains. The state has the name Due or Skipped, and its data is the Case.
 
-    refreshed: what `look_for_data` has said.
+    refreshed: the words of `look_for_data`.
     """
 
     def work() -> tuple[str, str]:
@@ -131,7 +131,7 @@ def reproduce(
 ) -> State:
     """Bring one stage up to date: the data of the state is a StageResult. Raises StageError if its command fails.
 
-    inputs: the hash that names the run in MLflow; tags: what MLflow is told of it with the epochs of a training.
+    inputs: the hash that names the run in MLflow; tags: sent to MLflow with the epochs of a training.
     """
     start, log = time.monotonic(), run.logs / name
     history = run.project.data(run.model) / "history.csv"
@@ -157,7 +157,7 @@ def reproduce(
 
 
 def warm_up(run: RunContext, stage: str, inputs: str) -> None:
-    """Let the libraries of this stage and the later ones be imported meanwhile, and MLflow, which begins to measure."""
+    """Start the imports of this stage's and later stages' libraries in the background, and MLflow's measurements."""
     run.pool.begin(stage, run.declared.train)
     if STAGES[stage].after:  # until then nobody knows whether MLflow will be needed
         run.meter.begin(run.project, run.model, inputs)
@@ -170,7 +170,7 @@ def warm_up(run: RunContext, stage: str, inputs: str) -> None:
 def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[str, str], tree: str) -> State:
     """One MLflow run and one registered version: the data of the state. Raises UnreachableError if MLflow is away.
 
-    tree: what the stages ran from, in git's store; "" if none ran.
+    tree: the files that the stages ran from, in git's store; "" if no stage ran.
     """
 
     def work() -> tuple[str, str]:
@@ -183,7 +183,7 @@ def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[
 
 @step
 def decide_champion(name: str, run: RunContext, found: StageOutputs, published: Published) -> State:
-    """Judge the version, and move the alias or say why not; the answer is the data of the state."""
+    """Judge the version, and move the alias or say why not. The answer is the data of the state."""
 
     def work() -> tuple[str, str]:
         answer.update(run.mlflow.call(remote_calls.decide, run.project, run.declared, found, published))
@@ -198,7 +198,7 @@ def timed(
 ) -> State:
     """Do one step and show it; returns a state with the name of what happened.
 
-    work() returns (name, note); data() what the state is to carry, asked once the work is done.
+    work() returns (name, note); data() returns the data of the state, called after the work.
     """
     start, state, note = time.monotonic(), "Failed", ""
     run.shown.begin(name)

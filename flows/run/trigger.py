@@ -1,4 +1,4 @@
-"""Why a run begins: who asks for a model to be retrained, and how much is asked for."""
+"""The trigger of a run: who starts it, and what it should do."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ CHANGED = "ratchet.dataset.changed"  # the event that makes a model look for new
 @dataclass(frozen=True)
 class RunRequest:
     trigger: str = "command"  # or schedule, page, event
-    force: bool = True  # retrain though nothing is new
+    force: bool = True  # retrain although nothing is new
     reason: str = ""  # a person's
     data: str = ""  # the beginning of the hash of an earlier version of the data
 
@@ -18,17 +18,17 @@ class RunRequest:
 
     @property
     def words(self) -> str:
-        asked = "asked for by hand" if self.by_hand else f"forced from a {self.trigger}"
+        asked = "started by hand" if self.by_hand else f"forced from a {self.trigger}"
         return f"{asked}: {self.reason}" if self.reason else asked
 
 
 def about(model: str) -> dict[str, str]:
-    """The resource that the event names."""
+    """The resource of the event."""
     return {"prefect.resource.id": f"ratchet.dataset.{model}", "prefect.resource.name": f"the data of {model}"}
 
 
 def of_deployment(force: bool, reason: str) -> RunRequest:
-    """Inside of a flow: what its deployment's schedule, its automation or its page has asked for."""
+    """Inside a flow: the request of its deployment's schedule, its automation or its page."""
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()

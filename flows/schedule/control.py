@@ -26,7 +26,7 @@ def here(project: Project, parallel: int | None) -> None:
     """Become the scheduler; does not return. Raises BusyError if there is one, RequestError without git."""
     if "schedule" in locks.held(project):
         raise BusyError(
-            f"{locks.describe(project, 'schedule')} is active already.", "Stop it with `ratchet down`, or let it run."
+            f"{locks.describe(project, 'schedule')} is already active.", "Stop it with `ratchet down`, or let it run."
         )
     lifecycle.up(project)
     tree = worktree.ensure(project)
@@ -35,7 +35,7 @@ def here(project: Project, parallel: int | None) -> None:
 
 
 def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
-    """In the background, if it is not running; returns what it serves. Raises RatchetError if it does not start."""
+    """Start it in the background unless it runs; returns what it serves. Raises RatchetError if it does not start."""
     if found := running(project):
         return found
     tree = worktree.ensure(project)
@@ -65,7 +65,7 @@ def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
 
 
 def ready(project: Project) -> Path:
-    """The file that says what is served, and by which process: there while it is."""
+    """The file that lists the served models and the process. It exists while the scheduler serves them."""
     return project.state / "schedule.json"
 
 

@@ -1,8 +1,8 @@
-"""The scheduler starts nothing but its own flow, whatever a deployment on Prefect's server has become.
+"""The scheduler starts only its own flow, even if somebody changed a deployment on Prefect's server.
 
-Our own server refuses what would change that (flows/servers/prefect_guard.py). A team's has no such guard, so each run
-is looked at once more before its process starts; and that process is told what to import, so that it does not ask the
-server, whose answer might be another by then.
+Our own server refuses such changes (flows/servers/prefect_guard.py). A team's server has no such guard, so each run is
+checked once more before its process starts. A variable tells that process what to import: the server's answer could
+change after the check.
 """
 
 import os
@@ -24,11 +24,11 @@ from pipelines.errors import IntegrityError
 
 EMPTY = ("pull_steps", "path", "storage_document_id", "infrastructure_document_id", "job_variables", "work_pool_name")
 OF_A_RUN = ("infrastructure_document_id", "job_variables")
-IMPORTED = "PREFECT__FLOW_ENTRYPOINT"  # what a run's process imports in place of what its deployment says
+IMPORTED = "PREFECT__FLOW_ENTRYPOINT"  # a run's process imports this instead of its deployment's entrypoint
 
 
 def foreign(deployment: DeploymentResponse, run: FlowRun | None = None) -> str:
-    """What of a deployment, or of one of its runs, is not as the scheduler registers it; "" if nothing is."""
+    """The parts of a deployment, or of one of its runs, that differ from what the scheduler registered; "" if none."""
     found = [] if deployment.entrypoint == ENTRYPOINT else ["its entrypoint"]
     found += [f"its {key}" for key in _given(deployment, EMPTY)]
     found += [f"the {key} of the run" for key in (_given(run, OF_A_RUN) if run else ())]
@@ -40,11 +40,11 @@ def _given(thing: Any, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 class OwnRunner(Runner):
-    """Prefect's runner, which starts only runs that are as they were registered. notice: is told of others.
+    """Prefect's runner, limited to runs that are as they were registered. notice: called for the others.
 
-    Prefect 3.8's has no public place between taking a run from the server and starting its process, so two private
-    attributes are replaced; it can go once there is one. tests/flows/schedule/test_own_runs.py fails if they
-    are no longer used.
+    Prefect 3.8 has no public hook between taking a run from the server and starting its process, so two private
+    attributes are replaced. Remove this once there is a hook. tests/flows/schedule/test_own_runs.py fails if Prefect no
+    longer uses them.
     """
 
     def __init__(self, flow: Flow[Any, Any], notice: Callable[[str], None], **options: Any):
@@ -57,7 +57,7 @@ class OwnRunner(Runner):
         starter, hooks = self._scheduled_run_poller._resolve_starter, self._hook_runner
         self._scheduled_run_poller._resolve_starter = lambda flow_run: _Checked(self, starter(flow_run))
         if hooks is None or not callable(hooks._resolve_flow):
-            raise RuntimeError("Prefect's runner has changed: its flow is to be given, not loaded.")
+            raise RuntimeError("Prefect's runner has changed: it must get its flow here and not load one.")
         hooks._resolve_flow = self._flow  # else a run that crashed loads it here, pull steps included
         return self
 
@@ -76,18 +76,18 @@ class OwnRunner(Runner):
 
     async def _look_at(self, run: FlowRun) -> None:
         if run.deployment_id is None:
-            raise IntegrityError("This run has no deployment, and the scheduler has not registered it.")
+            raise IntegrityError("This run has no deployment, so the scheduler did not register it.")
         deployment = await self._client.read_deployment(run.deployment_id)
         if wrong := foreign(deployment, await self._client.read_flow_run(run.id)):
             raise IntegrityError(
-                f"The run {run.name!r} of {deployment.name} is not started: {wrong}, on Prefect's server, "
-                "is not what the scheduler has registered.",
-                "Find out who changed it, then run `ratchet down` and `ratchet up`, which registers it anew.",
+                f"The run {run.name!r} of {deployment.name} is not started: on Prefect's server, {wrong} "
+                "differs from what the scheduler registered.",
+                "Find out who changed it. Then run `ratchet down` and `ratchet up`, which registers it anew.",
             )
 
 
 class _Checked:
-    """A starter of Prefect's runner that looks at a run first."""
+    """A starter of Prefect's runner that checks a run first."""
 
     def __init__(self, runner: OwnRunner, starter: ProcessStarter):
         self._runner, self._starter = runner, starter

@@ -1,8 +1,8 @@
 """The scheduler: every model's deployment, served until it is stopped: python -m flows.schedule.serve PARALLEL
 
-It runs in the worktree of scheduled runs (flows/graph/worktree.py). Prefect keeps the time and starts each run as a
-process of its own. What is added here: new commits of the declared branch are taken over while no run is active, ticks
-that were missed become one, and what a scheduler that died has left open is ended.
+It runs in the worktree of scheduled runs (flows/graph/worktree.py). Prefect keeps the time and starts each run in its
+own process. This module adds three things: it takes over new commits of the declared branch while no run is active, it
+merges missed ticks into one, and it ends the runs that a dead scheduler left open.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ from pipelines.config import settings
 from pipelines.errors import BusyError, RatchetError
 
 QUERY = 2.0  # seconds between two looks for runs to start
-EARLY = 5.0  # seconds by which a process is started before its time, to have loaded its libraries by then
-LATE = 6.0  # seconds after which a tick that nobody could start is no longer about to start
+EARLY = 5.0  # seconds that a process starts before its time, to load its libraries
+LATE = 6.0  # seconds after its time, when a tick that did not start counts as missed
 CARE = 5.0  # seconds between two looks at the branch and at late ticks
-AGAIN = 10.0  # seconds after which it begins again, should it have failed
+AGAIN = 10.0  # seconds before it starts again after a failure
 OVERTAKEN: State[Any] = Completed(name="Skipped", message="another run has not ended")
-COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick stands for all that were missed")
+COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick replaces all missed ones")
 
 
 async def deployment(project: Project, model: str, rules: model_file.Schedule) -> RunnerDeployment:
-    """One model's: its schedule, its form, and the event that starts it."""
+    """The deployment of one model: its schedule, its form, and the event that starts it."""
     found = rhythm.of(rules)
     event = DeploymentEventTrigger(
         name=f"{model}: new data",
@@ -94,17 +94,17 @@ class Scheduler:
                 care.cancel()
 
     def end_what_died(self) -> None:
-        """Runs that a scheduler or a machine that died has left open are Crashed, unless they live on."""
+        """Mark the runs that a dead scheduler or machine left open as Crashed, unless they still work."""
         for model in settings.models():
             try:
                 with locks.hold(self.project, f"model-{model}", "looking for runs that died", wait=False):
                     if died := orphans.end_of_deployment(self.project, model):
-                        self.notice(f"{model}: {died} run{'s' if died > 1 else ''} had died, and marked crashed")
+                        self.notice(f"{model}: {died} dead run{'s' if died > 1 else ''} marked as crashed")
             except BusyError:  # it outlived its scheduler
                 self.notice(f"{model}: a run of the scheduler before this one is still active")
 
     async def deploy(self, client: PrefectClient) -> None:
-        """Bring the deployments up to what the files of the worktree say; a broken file stops no other model."""
+        """Update the deployments from the files of the worktree; a broken file stops no other model."""
         for model in settings.models():
             try:
                 rules = model_file.check(model).schedule
@@ -118,16 +118,16 @@ class Scheduler:
         self._announce()
 
     async def _registered(self, client: PrefectClient, wanted: RunnerDeployment) -> UUID:
-        """Its id. One that somebody has changed is made anew: what Prefect is not told it leaves as it was."""
+        """Its id. A deployment that somebody changed is made anew: Prefect keeps values that an update lacks."""
         found = await self.runner.aadd_deployment(wanted)
         if wrong := foreign(await client.read_deployment(found)):
-            self.notice(f"{wanted.name}: registered anew, since somebody had changed {wrong}")
+            self.notice(f"{wanted.name}: registered anew, because somebody changed {wrong}")
             await client.delete_deployment(found)
             found = await self.runner.aadd_deployment(wanted)
         return found
 
     async def _forget(self, client: PrefectClient) -> None:
-        """Delete the deployments of models that are gone, also those that an earlier scheduler served."""
+        """Delete the deployments of removed models, also those of an earlier scheduler."""
         ours = DeploymentFilter.model_validate({"tags": {"all_": [self.project.clone]}})
         for found in await client.read_deployments(deployment_filter=ours):
             if found.name not in settings.models():
@@ -136,14 +136,14 @@ class Scheduler:
                 self.words.pop(found.name, None)
 
     def _announce(self) -> None:
-        """Say in the state folder what is served: the sign that the scheduler is ready."""
+        """Write the served models into the state folder: the sign that the scheduler is ready."""
         content = {"format": 1, "pid": os.getpid(), "branch": worktree.declared(self.project), "models": self.words}
         private_files.write(control.ready(self.project), content)
         for model, words in self.words.items():
             self.notice(f"{model}: {words or 'no schedule'}")
 
     async def take_care(self, client: PrefectClient) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # in place of the runner's, which ends nothing
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # replaces the runner's handler, which ends nothing
         while True:
             await asyncio.sleep(CARE)
             try:
@@ -161,7 +161,7 @@ class Scheduler:
         return not running and not any(name.startswith("model-") for name in locks.held(self.project))
 
     async def coalesce(self, client: PrefectClient, before: datetime) -> None:
-        """Of the ticks of a model that should have begun `before`, one is left; none while a run is active."""
+        """Drop a model's ticks that should have begun `before`, except one; while a run is active, drop all."""
         active = locks.held(self.project)
         for model, deployment_id in self.served.items():
             late = await self._late(client, deployment_id, before)
@@ -172,7 +172,7 @@ class Scheduler:
                 self.notice(f"{model}: {gone} missed tick{'s' if gone > 1 else ''} dropped")
 
     async def _late(self, client: PrefectClient, deployment_id: UUID, before: datetime) -> list[FlowRun]:
-        """Its ticks that should have begun, the earliest one first: not what a person or an event has asked for."""
+        """Its missed ticks, the earliest first; without runs that a person or an event started."""
         begins = {"before_": before.isoformat()}
         wanted = {"state": {"type": {"any_": ["SCHEDULED"]}}, "next_scheduled_start_time": begins}
         found = await client.read_flow_runs(
@@ -204,11 +204,11 @@ def main(parallel: str) -> None:
 
 
 def serve(project: Project, parallel: int) -> None:
-    """Until it is stopped, or Prefect's runner gives up, as it does when its server is away for long."""
+    """Serve until it is stopped, or Prefect's runner gives up because its server is away for long."""
     try:
         asyncio.run(Scheduler(project, parallel, _print).run())
     except Exception as error:
-        _print(f"begins again in {AGAIN:.0f} s: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        _print(f"starts again in {AGAIN:.0f} s: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
         time.sleep(AGAIN)
 
 

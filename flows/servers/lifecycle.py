@@ -1,7 +1,7 @@
 """The two servers, on loopback: in the background (`ratchet up`, `ratchet down`), or Prefect's for one run.
 
-Which servers are up is written to servers.json in the state folder: address, process and its start time, so that
-neither a dead server nor another clone's is ever taken for ours.
+servers.json in the state folder lists the servers that are up: address, process and its start time. So neither a dead
+server nor one of another clone is ever taken for ours.
 """
 
 import json
@@ -28,7 +28,7 @@ from pipelines.errors import BusyError, RatchetError, RequestError, UnreachableE
 from pipelines.safety import shortage
 
 NAMES = ("prefect", "mlflow")
-ASKED_FIRST = "/api/admin/version"  # of Prefect's server, by every run
+ASKED_FIRST = "/api/admin/version"  # every run's first request to Prefect's server
 PATIENCE = 120  # seconds a server may take to answer: a slow machine needs 20 and more
 
 
@@ -45,7 +45,7 @@ class Server:
         return f"{self.url}/api" if self.name == "prefect" else self.url
 
     def alive(self) -> bool:
-        moved = psutil.boot_time() - self.booted if self.booted else 0.0  # of a clock that was set, both move with it
+        moved = psutil.boot_time() - self.booted if self.booted else 0.0  # if the clock was set, both times move
         try:
             return abs(psutil.Process(self.pid).create_time() - moved - self.started) < 1
         except psutil.Error:
@@ -53,13 +53,13 @@ class Server:
 
 
 def up(project: Project) -> dict[str, Server]:
-    """Start what is not running; returns both. Raises RatchetError if one does not answer, with the end of its log,
-    RequestError if Prefect's is up and asks for no login."""
+    """Start the servers that are not up; returns both. Raises RatchetError, with the end of its log, if a server does
+    not answer, RequestError if Prefect's is up without a login."""
     with locks.hold(project, "run", "ratchet up", wait=False):
         running = recorded(project)
         if open_to_all(running):
             raise RequestError(
-                "Prefect's server is up and asks for no login: an earlier version of Ratchet has started it.",
+                "Prefect's server is up without a login: an earlier version of Ratchet started it.",
                 "Run `ratchet down`, then `ratchet up`.",
             )
         databases.ensure_prefect(project)
@@ -76,7 +76,7 @@ def check_idle(project: Project) -> None:
     active = [name for name in locks.held(project) if name not in ("stores", "schedule")]
     if active:
         raise BusyError(
-            f"{locks.describe(project, active[0])} is active, and its servers stay up.", "Wait until it has ended."
+            f"{locks.describe(project, active[0])} is active and needs the servers.", "Wait until it has ended."
         )
 
 
@@ -96,7 +96,7 @@ def recorded(project: Project) -> dict[str, Server]:
 
 
 def ended(project: Project) -> list[str]:
-    """The names of those that `ratchet up` started, no `ratchet down` has stopped, and that are gone all the same."""
+    """The names of servers that ended by themselves, without a `ratchet down`."""
     return [server.name for server in _noted(project) if not server.alive()]
 
 
@@ -108,19 +108,19 @@ def _noted(project: Project) -> list[Server]:
 
 
 def check_database(project: Project, running: dict[str, Server]) -> None:
-    """Raises UnreachableError if Prefect's database was deleted while its server is up, which goes on with a file that
-    nobody else sees."""
+    """Raises UnreachableError if Prefect's database was deleted while its server is up. The server would continue with
+    a file that no other process sees."""
     path = databases.of_server(project, "prefect")
     if not project.prefect and "prefect" in running and not (path.exists() and path.stat().st_size):
         raise UnreachableError(
-            f"Prefect's database {path} has gone while its server is up.",
-            "`ratchet down`, then `ratchet up` makes a new one; models, their runs and the ledger are elsewhere.",
+            f"Prefect's database {path} was deleted while its server is up.",
+            "Run `ratchet down`, then `ratchet up`: it makes a new one. Models, runs and the ledger are not in it.",
         )
 
 
 @contextmanager
 def for_a_run(project: Project) -> Iterator[str]:
-    """The URL of a Prefect API for one run: that of the settings, the one that is up, or one that ends with the run."""
+    """The URL of a Prefect API for one run: the one in the settings, else the one that is up, else one for this run."""
     running = recorded(project)
     check_database(project, running)
     if project.prefect or "prefect" in running:
@@ -137,13 +137,13 @@ def for_a_run(project: Project) -> Iterator[str]:
 
 
 def address(project: Project, name: str) -> str:
-    """Where a person finds a server's pages once it is up: the same from one `ratchet up` to the next."""
+    """The address of a server's pages. It stays the same from one `ratchet up` to the next."""
     given = {"prefect": project.prefect.removesuffix("/api"), "mlflow": project.tracking}[name]
     return given if given.startswith("http") else f"http://127.0.0.1:{_port(project, name)}"
 
 
 def login(project: Project) -> str:
-    """The address at which a browser is logged in to the pages of our Prefect server, "" if it is not up."""
+    """The address that logs a browser in to the pages of our Prefect server, "" if it is not up."""
     running = recorded(project)
     return prefect_login.page(project, running["prefect"].url) if "prefect" in running else ""
 
@@ -175,7 +175,7 @@ def _free(port: int) -> bool:
 
 
 def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subprocess.Popen[bytes], int]:
-    """Start a server on a port, Prefect's on any for 0; returns its process and the port."""
+    """Start a server on a port (0: any, for Prefect's); returns its process and the port."""
     variables = {key: value for key, value in os.environ.items() if key not in environment.OF_PREFECT}
     with log(project, name).open("wb") as out, socket.socket() as door:
         if name == "prefect":
@@ -196,14 +196,14 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
             stdout=out,
             stderr=out,
             pass_fds=[door.fileno()] if name == "prefect" else [],
-            start_new_session=True,  # one group to stop, and no Ctrl-C meant for somebody else
-            umask=-1 if environment.shared() else 0o077,  # what it writes is its user's alone
+            start_new_session=True,  # one group to stop, and no Ctrl-C from the terminal
+            umask=-1 if environment.shared() else 0o077,  # its files are private to the user
         )
     return process, port
 
 
 def _listen(door: socket.socket, port: int) -> int:
-    """From now on the port is ours, and who asks waits until the server is there; returns its number."""
+    """Take the port; clients wait until the server is there. Returns its number."""
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     door.bind(("127.0.0.1", port))
     door.listen(2048)
@@ -216,7 +216,7 @@ def _login(project: Project) -> Path:
 
 
 def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
-    # of Prefect what a run asks first: to answer that takes a new server a third of a second
+    # Prefect: the first request of a run, for which a new server needs a third of a second
     health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "mlflow": "/health"}[name]
     login = prefect_login.header(prefect_login.ensure(project)) if name == "prefect" else ""
     until = time.monotonic() + PATIENCE
@@ -235,7 +235,7 @@ def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: 
 
 
 def open_to_all(running: dict[str, Server]) -> bool:
-    """Whether Prefect's server is up and answers without a login, as one that an earlier version started."""
+    """Whether Prefect's server is up and answers without a login, because an earlier version started it."""
     return "prefect" in running and _answers(f"{running['prefect'].url}{ASKED_FIRST}")
 
 
@@ -249,7 +249,7 @@ def _answers(url: str, login: str = "") -> bool:
 
 
 def _stop(pid: int) -> None:
-    """End a server and all its processes: politely, then not."""
+    """End a server and all its processes: first with a signal that they can handle, then with SIGKILL."""
     try:
         group = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:

@@ -1,8 +1,8 @@
 """The page that logs a browser in to Prefect's pages: /ratchet/login#SECRET or /ratchet/login#SECRET&/PATH
 
-Prefect's pages keep their password in the browser's local storage, so no address logs in by itself. What follows the #
-never leaves the browser: it is in no request and no log. The page takes it from the address bar, asks the server
-whether it is right, keeps it where Prefect's pages look for it, and goes to the path that was wanted, on this server.
+Prefect's pages keep their password in the browser's local storage, so an address alone cannot log in. The part after
+the # never leaves the browser: no request and no log contains it. This page removes it from the address bar, asks the
+server whether it is right, stores it where Prefect's pages look, and opens the path on this server.
 """
 
 import base64
@@ -20,12 +20,12 @@ const place = () => {{
 const enter = async () => {{
   const kept = btoa(secret);
   const answer = await fetch("/api/admin/version", {{headers: {{Authorization: "Basic " + kept}}}});
-  if (!answer.ok) return say("This address is out of date: `ratchet status` prints the present one.");
+  if (!answer.ok) return say("This address is out of date: `ratchet status` prints the current one.");
   localStorage.setItem("{KEY}", kept);
   location.replace(place());
 }};
-if (secret) enter().catch((error) => say("It did not work: " + error));
-else say("`ratchet status`, in a terminal, prints the address that logs you in.");
+if (secret) enter().catch((error) => say("The login failed: " + error));
+else say("Run `ratchet status` in a terminal: it prints the address that logs you in.");
 """
 HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
 RULES = f"default-src 'none'; script-src 'sha256-{HASH}'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"

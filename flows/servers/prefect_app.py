@@ -1,9 +1,9 @@
 """A Prefect server in this process, on loopback: python -m flows.servers.prefect_app DOOR LOGIN [LIFELINE]
 
-DOOR: the number of an open file, a socket that listens. So nobody else can have taken the port, and be sent the login,
-between its choice and the start. LOGIN: the file with the secret (flows/servers/prefect_login.py), which is on no
-command line and in no environment that another process could see. With a lifeline the server ends with the run that
-started it; without, it runs until it is told to stop (`ratchet down`).
+DOOR: the descriptor of a listening socket. So no other program can take the port, and receive the login, before the
+server starts. LOGIN: the file with the secret (flows/servers/prefect_login.py); no command line and no environment
+shows it to other processes. With a lifeline the server ends with the run that started it. Without one it runs until
+`ratchet down`.
 """
 
 import os
@@ -21,7 +21,7 @@ def main(door: str, login: str, pipe: str = "") -> None:
     os.environ |= {
         "PREFECT_SERVER_API_AUTH_STRING": secret,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{listening.getsockname()[1]}",
-        "PREFECT_UI_API_URL": "/api",  # of whatever name and port a browser has come by, as with `ssh -L`
+        "PREFECT_UI_API_URL": "/api",  # relative: a browser may use another name and port, as with `ssh -L`
     }
     import uvicorn
     from prefect.server.api.server import create_app

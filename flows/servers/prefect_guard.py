@@ -1,13 +1,13 @@
-"""The guard around Prefect's server: who may speak to it, and what may not be asked of it.
+"""The guard around Prefect's server: which clients and which requests it accepts.
 
-Around Prefect's application, a layer of ASGI:
+An ASGI layer around Prefect's application:
 
-- The address that is called has to be this machine by name (127.0.0.1, localhost or [::1], at any port, so that
-  `ssh -L` works), and a page that calls has to be one of ours: else a page of another site, whose name was made to
-  point here, could speak for the user's browser.
-- The API needs the login of the clone (flows/servers/prefect_login.py). Prefect looks at it too, and on
-  websockets alone.
-- Nothing may be posted that says which code runs or where: the scheduler runs `flows.retrain`, and nothing else.
+- A request must name this machine (127.0.0.1, localhost or [::1], at any port, so that `ssh -L` works), and a page that
+  sends one must be ours. Else a page of another site, whose name points here, could use the server through the user's
+  browser.
+- The API needs the login of the clone (flows/servers/prefect_login.py). Prefect checks it too; on websockets only
+  Prefect does.
+- No request may set which code runs or where: the scheduler runs `flows.retrain`, and nothing else.
 """
 
 import hmac
@@ -25,20 +25,20 @@ from flows.servers import login_page, prefect_login
 
 ENTRYPOINT = "flows.retrain.retrain"
 NAMES = ("127.0.0.1", "localhost", "::1")
-OPEN = ("/api/health", "/api/ready")  # without login, as in Prefect: they say nothing
-HIDDEN = ("/docs", "/redoc", "/openapi.json")  # their scripts would come from the web, into the pages' own origin
+OPEN = ("/api/health", "/api/ready")  # without login, as in Prefect: they reveal nothing
+HIDDEN = ("/docs", "/redoc", "/openapi.json")  # they would load scripts from the web into the pages' origin
 READING = ("GET", "HEAD", "OPTIONS")
-FREE = (  # routes whose bodies are texts and data of people and runs, which nobody executes
+FREE = (  # routes whose bodies are texts and data of people and runs, which are never executed
     *("/api/artifacts", "/api/block_documents", "/api/block_schemas", "/api/block_types", "/api/events", "/api/logs"),
     *("/api/templates", "/api/ui", "/api/variables"),
 )
 DATA = ("labels", "parameter_openapi_schema", "parameters", "context", "payload")  # keys below which it is the same
-NEVER = (  # keys that have to be empty: they say which code runs, where it lies, in what it runs
+NEVER = (  # keys that must be empty: they set which code runs, where it lies, and in what it runs
     *("base_job_template", "bundle_execution_step", "bundle_upload_step", "command", "default_result_storage_block_id"),
     *("infra_overrides", "infrastructure_document_id", "job_variables", "manifest_path", "path", "pull_steps"),
     "storage_document_id",
 )
-MOST_BYTES = 8 << 20  # of a body that is looked at
+MOST_BYTES = 8 << 20  # of a body that is checked
 RULES = (  # of Prefect's pages: they report to nobody, as they would, and no text that they show loads or sends a thing
     "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
@@ -54,7 +54,7 @@ PROTECTED = {  # of every answer
 
 
 class Guard:
-    """Around `app`. secret: what the login has to be."""
+    """The guard around `app`. secret: the right login."""
 
     def __init__(self, app: ASGIApp, secret: str):
         self._app, self._login = app, prefect_login.header(secret).encode()
@@ -76,7 +76,7 @@ class Guard:
         await (answer or self._app)(scope, receive, _protected(send))
 
     def _own(self, scope: Scope) -> ASGIApp | None:
-        """What is answered without Prefect, if anything is."""
+        """The answer to a request that does not reach Prefect; None if it does."""
         path, method = scope["path"], scope["method"]
         if path == prefect_login.PAGE and method in READING:
             return HTMLResponse(
@@ -89,23 +89,23 @@ class Guard:
             return None
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, self._login):
-            return _refused(401, "Prefect's server of this clone needs its login: `ratchet up` prints an address.")
+            return _refused(401, "Prefect's server of this clone needs a login: `ratchet up` prints an address.")
         return None
 
 
 def stranger(headers: Headers) -> str:
-    """Why a request is none of this machine's own, or "". A browser says where the page is from that calls."""
+    """Why a request is not from this machine, or "". A browser names the origin of the page that sends it."""
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if len(hosts) != 1 or _name(f"http://{hosts[0]}") not in NAMES:
-        return "This server is called as 127.0.0.1 or localhost, and under no other name."
+        return "Use 127.0.0.1 or localhost as this server's name: it accepts no other."
     own = (f"http://{hosts[0]}", f"https://{hosts[0]}")
     if any(origin not in own for origin in origins):
-        return "This server does not answer to pages of other places."
+        return "This server does not answer pages of other sites."
     return ""
 
 
 def _name(address: str) -> str:
-    """The host of an address, "" if it has none or more than that and a port."""
+    """The host of an address, "" if the address is not a host with or without a port."""
     try:
         found = urlsplit(address)
         found.port  # noqa: B018 (raises ValueError if it is none)
@@ -116,7 +116,7 @@ def _name(address: str) -> str:
 
 
 def _is_checked(scope: Scope) -> bool:
-    """Whether what is posted is looked at: everything that is not known to be harmless."""
+    """Whether the body is checked: always, unless the route is known to be harmless."""
     path = scope["path"]
     return scope["method"] not in READING and not any(_below(path, free) for free in FREE)
 
@@ -131,10 +131,10 @@ async def _looked_at(receive: Receive) -> tuple[Receive, ASGIApp | None]:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return receive, _refused(400, "The request has broken off.")
+            return receive, _refused(400, "The request ended early.")
         parts.append(message.get("body", b""))
         if sum(map(len, parts)) > MOST_BYTES:
-            return receive, _refused(413, f"More than {MOST_BYTES >> 20} MiB at once are not taken.")
+            return receive, _refused(413, f"The body is larger than {MOST_BYTES >> 20} MiB.")
         if not message.get("more_body", False):
             break
     body = b"".join(parts)
@@ -143,7 +143,7 @@ async def _looked_at(receive: Receive) -> tuple[Receive, ASGIApp | None]:
         found = next(refused(content), "")
         body = json.dumps(content).encode() if without_results(content) else body
     except (ValueError, RecursionError) as error:
-        return receive, _refused(400, f"The body is no JSON that could be looked at: {str(error)[:200]}.")
+        return receive, _refused(400, f"The body is not valid JSON: {str(error)[:200]}.")
     again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -153,7 +153,7 @@ async def _looked_at(receive: Receive) -> tuple[Receive, ASGIApp | None]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a key that is there twice is read as one by some and as the other by others."""
+    """An object. A repeated key is refused, because programs disagree on which of its values counts."""
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key is there twice")
     return found
@@ -179,10 +179,10 @@ def refused(content: Any) -> Iterator[str]:
 
 
 def without_results(content: Any) -> int:
-    """Drop where the result of a state lies, as Prefect's clients send it with every failure; returns how many were.
+    """Drop the location of a state's result, which Prefect's clients send with every failure; returns how many.
 
-    It names a file, and the function that is to decode it: whoever reads the state would open one and call the other.
-    Ratchet keeps no results in Prefect, and nobody misses them.
+    It names a file and the function that decodes it: a reader of the state would open the one and call the other.
+    Ratchet keeps no results in Prefect, so nothing is lost.
     """
     if isinstance(content, list):
         return sum(map(without_results, content))
@@ -199,7 +199,7 @@ def _refused(status: int, why: str) -> JSONResponse:
 
 
 def _protected(send: Send) -> Send:
-    """Prefect's pages are shown in no frame of another page, and lent to none."""
+    """Headers that keep Prefect's pages out of frames and scripts of other pages."""
 
     async def work(message: Message) -> None:
         if message["type"] == "http.response.start":

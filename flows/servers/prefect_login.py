@@ -1,9 +1,9 @@
 """The login of Prefect's server: a secret of this clone, in a file that only its user can read.
 
-Whoever has it can use Prefect's API and pages as this user. It is in that file, in the memory of the server, of
-commands and of the scheduler, and in the environment of a scheduled run's process; never in that of a stage, of a
-model's own code or of a hook, on a command line, in a log or in a parameter. A team's Prefect
-(RATCHET_PREFECT_API_URL) never gets it, and is logged into as the user's own variables say; ours never gets those.
+The secret lets its owner use Prefect's API and pages as this user. It is in that file, in the memory of the server, of
+commands and of the scheduler, and in the environment of a scheduled run's process. It is never in the environment of a
+stage, of a model's own code or of a hook, on a command line, in a log or in a parameter. A team's Prefect
+(RATCHET_PREFECT_API_URL) never gets it: the user's own variables log in there, and our server never gets those.
 """
 
 import base64
@@ -33,14 +33,14 @@ def path(project: Project) -> Path:
 
 
 def ensure(project: Project) -> str:
-    """The secret, "user:password"; made by whoever needs it first. Raises IntegrityError as `read` does."""
+    """The secret, "user:password"; the first caller makes it. Raises IntegrityError as `read` does."""
     if not path(project).exists():
         private_files.make(path(project), f"{USER}:{secrets.token_urlsafe(32)}")
     return read(path(project))
 
 
 def read(file: Path) -> str:
-    """Raises IntegrityError for a file that others may know or have changed, or that holds no secret."""
+    """The secret in a file. Raises IntegrityError if other users may read or write the file, or it holds no secret."""
     try:
         wrong = private_files.wrong(file)
         text = "" if wrong else file.read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def read(file: Path) -> str:
         raise IntegrityError(f"The login of Prefect's server, {file}, cannot be read: {error}.", NEW) from error
     if wrong or not FORM.fullmatch(text):
         raise IntegrityError(
-            f"The login of Prefect's server, {file}, {wrong or 'is not what `ratchet up` has written'}.", NEW
+            f"The login of Prefect's server, {file}, {wrong or 'is not a login that `ratchet up` wrote'}.", NEW
         )
     return text
 
@@ -59,7 +59,7 @@ def header(secret: str) -> str:
 
 
 def settings(project: Project) -> dict[Any, Any]:
-    """What Prefect's clients in this process are to be told, for `temporary_settings`."""
+    """The settings of Prefect's clients in this process, for `temporary_settings`."""
     if project.prefect:
         return {}
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY  # Prefect: slow to import
@@ -68,7 +68,7 @@ def settings(project: Project) -> dict[Any, Any]:
 
 
 def of_requests(project: Project, environ: Mapping[str, str] = os.environ) -> AuthBase:
-    """The login for `requests`. An explicit one also keeps it from looking for another in the user's .netrc."""
+    """The login for `requests`. Being explicit, it also keeps `requests` from using the user's .netrc."""
     secret, key = (environ.get(name, "") for name in environment.OF_PREFECT)
     if not project.prefect:
         secret = ensure(project)
@@ -91,7 +91,7 @@ class _Bearer(AuthBase):
 
 
 def page(project: Project, address: str) -> str:
-    """The address at which a browser is logged in to our server's pages; "" without a secret, or of a team's server.
+    """The address that logs a browser in to our server's pages; "" without a secret, or for a team's server.
 
     The secret follows a #, which a browser keeps to itself. address: of the pages.
     """

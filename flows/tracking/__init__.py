@@ -1,4 +1,4 @@
-"""What does MLflow know of a run? Runs, tags, measurements and files.
+"""What does MLflow know about a run? Runs, tags, measurements and files.
 
 May import registry and what lies below it.
 """

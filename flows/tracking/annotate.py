@@ -1,6 +1,6 @@
-"""A decision as MLflow's own pages show it: numbers beside the test metrics, and words on run and version.
+"""Shows a decision on MLflow's own pages: numbers beside the test metrics, and descriptions of run and version.
 
-What a person has written there stays. Writing the same again changes nothing.
+A description by a person stays. Writing the same again changes nothing.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.safety import markdown
 
 NOTE = "mlflow.note.content"  # the description of a run
-OURS = "gate: "  # how a description of ours begins
+OURS = "gate: "  # the beginning of our descriptions
 MOST = 4900  # characters of a description
 
 
 def numbers(store: MlflowClient, run_id: str, line: Line) -> None:
-    """gate/gain, gate/low, gate/high: against the champion of then, in the unit of the metric of the gate.
+    """Log gate/gain, gate/low, gate/high against the champion of that time, in the unit of the gate's metric.
 
-    `step` is the number of the line in the ledger: a run may be judged again.
+    `step` is the number of the line in the ledger, because a run may be judged again.
     """
     for look in line.facts["looks"]:
         if look["what"] == "champion" and look["gain"] is not None:
@@ -28,7 +28,7 @@ def numbers(store: MlflowClient, run_id: str, line: Line) -> None:
 
 
 def on_run(store: MlflowClient, run_id: str, model: str, version: int, answer: dict[str, Any]) -> None:
-    """The description of a run. answer: decision, reason, looks, and `against`: the champion of then, if any."""
+    """Describe a run. answer: decision, reason, looks, and `against`: the champion of that time, if any."""
     parts = [_sentence(answer["decision"], answer["reason"])]
     if answer["looks"]:
         parts.append(
@@ -47,7 +47,7 @@ def on_run(store: MlflowClient, run_id: str, model: str, version: int, answer: d
 
 
 def on_version(store: MlflowClient, version: ModelVersion, line: Line) -> None:
-    """The description of a version: one sentence, which the list of versions shows."""
+    """Describe a version in one sentence, for the list of versions."""
     if _is_ours(store.get_model_version(version.name, version.version).description):
         text = _sentence(line.action, line.reason)
         store.update_model_version(version.name, version.version, description=text[:MOST])

@@ -1,4 +1,4 @@
-"""Differences: what was recorded of a run beside what a rebuild gave, output by output, and what explains it."""
+"""Differences between a run's records and its rebuild, output by output, and their causes."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Output:
     stage: str
     path: str  # in the project
     recorded: str  # DVC's hash
-    rebuilt: str  # the same, or "" where the rebuild has none
+    rebuilt: str  # the rebuild's hash, or "" if it has no such output
 
     @property
     def equal(self) -> bool:
@@ -32,7 +32,7 @@ def order(entries: Entries) -> list[str]:
 
 
 def leaves(entries: Entries) -> list[str]:
-    """The stages whose outputs no other one reads."""
+    """The stages whose outputs no other stage reads."""
     read = {dep["path"] for entry in entries.values() for dep in entry.get("deps", [])}
     return [name for name in order(entries) if not read & {out["path"] for out in entries[name].get("outs", [])}]
 
@@ -48,7 +48,7 @@ def outputs(recorded: Entries, rebuilt: Entries) -> list[Output]:
 
 
 def only_numeric(found: list[Output]) -> bool:
-    """Whether nothing differs but what depends on the last bits of arithmetic."""
+    """Whether all differences are in outputs that depend on the last bits of arithmetic."""
     return all(output.equal for output in found if not is_numeric(output.stage))
 
 
@@ -66,9 +66,9 @@ def _hash(path: Path) -> str:
 def causes(
     recorded: Entries, rebuilt: Entries, machine: dict[str, Any], present: dict[str, Any]
 ) -> dict[str, list[str]]:
-    """What is not as it was recorded, by kind: code, data, settings, hardware, threads, packages, python.
+    """What has changed since the run, by kind: code, data, settings, hardware, threads, packages, python.
 
-    machine, present: provenance.machine, as it was and as it is.
+    machine, present: provenance.machine, then and now.
     """
     made = {out["path"] for entry in recorded.values() for out in entry.get("outs", [])}
     before, after = _read(recorded, made), _read(rebuilt, made)
@@ -120,7 +120,7 @@ def _packages(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 def largest(recorded: Path, rebuilt: Path) -> dict[str, float]:
-    """How far two tables of predictions lie apart: rows that changed their answer, and the largest difference.
+    """How far two tables of predictions differ: rows with another answer, and the largest difference.
 
     The difference is of a probability, or for a regression a share of the target's standard deviation. Raises
     ValueError if they are not about the same rows.

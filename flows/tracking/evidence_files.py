@@ -1,9 +1,9 @@
-"""What is kept with a registered version so that it can be judged later: its rows, its predictions, golden rows.
+"""The files kept with a registered version, to judge it later: its rows, its predictions, golden rows.
 
 evidence/rows.parquet         row_id and split of every row that it was trained, tuned and tested on
-evidence/predictions.parquet  what it predicted for its test rows
-evidence/golden.parquet       raw rows of the test split, to be predicted again before it is promoted; without what is
-                              sensitive, which is taken from the test split itself then
+evidence/predictions.parquet  its predictions for its test rows
+evidence/golden.parquet       raw rows of the test split, predicted again before a promotion; sensitive values are left
+                              out, and taken from the test split itself then
 """
 
 import shutil
@@ -35,7 +35,7 @@ class Kept:
 
     rows: pd.Series
     predictions: pd.DataFrame
-    device: str = "cpu"  # that they were computed on: cpu or gpu
+    device: str = "cpu"  # of the predictions: cpu or gpu
 
     def fitted(self, row_ids: pd.Series) -> pd.Series:
         """Which of some rows the model was trained or tuned on [rows, bool]."""
@@ -50,7 +50,7 @@ class Kept:
 
 
 def write(found: StageOutputs, data: Data, into: Path) -> Path:
-    """The folder of what is kept, made under `into`."""
+    """The folder of the kept files, made under `into`."""
     folder = into / FOLDER
     folder.mkdir()
     schema = pa.schema([("row_id", pa.string()), ("split", pa.string())])
@@ -66,7 +66,7 @@ def write(found: StageOutputs, data: Data, into: Path) -> Path:
 
 
 def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Kept:
-    """recorded: see registry.fetch. Raises IntegrityError if it is not there, or is not what was registered."""
+    """recorded: see model_registry.fetch. Raises IntegrityError if the files are missing or have changed."""
     folder = model_registry.fetch(store, version, into, recorded) / FOLDER
     try:
         rows = pq.read_table(folder / "rows.parquet").to_pandas()
@@ -74,6 +74,6 @@ def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str |
         return Kept(rows.set_index("row_id")["split"], pq.read_table(path).to_pandas(), device_of(path))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise IntegrityError(
-            f"What was kept with version {version.version} of {version.name} cannot be read: {error}.",
-            "It is not known which rows it was trained on. Bring the artifact store back from a backup.",
+            f"The files kept with version {version.version} of {version.name} cannot be read: {error}.",
+            "So nobody knows which rows it was trained on. Restore the artifact store from a backup.",
         ) from error

@@ -1,7 +1,7 @@
-"""What was measured while a training ran, kept until MLflow has it.
+"""The measurements of a training, kept until MLflow has them.
 
-.ratchet/figures-<model>.json holds those of the last training: a store that is away, or a run that fails after its
-stages, loses none. Logging is the same however often it is done: what the run has is not logged again.
+.ratchet/figures-<model>.json holds those of the last training, so none is lost if the store is away or the run fails
+after its stages. Logging them again changes nothing.
 """
 
 import json
@@ -23,7 +23,7 @@ WATT_HOURS, SECONDS, METHOD = "energy/watt_hours", "energy/seconds", "ratchet.en
 
 @dataclass(frozen=True)
 class Figures:
-    """Of the training of one set of inputs, over all attempts."""
+    """The measurements of training on one set of inputs, over all attempts."""
 
     inputs_hash: str
     points: list[Point] = field(default_factory=list)
@@ -35,7 +35,7 @@ def place(project: Project, model: str) -> Path:
 
 
 def read(project: Project, model: str, inputs_hash: str) -> Figures:
-    """Those that are kept, if they are of these inputs; else none."""
+    """The kept measurements if they belong to these inputs; else empty ones."""
     try:
         found = json.loads(place(project, model).read_text(encoding="utf-8"))
         energy = Energy(**found["energy"]) if found["energy"] else None
@@ -50,7 +50,7 @@ def keep(project: Project, model: str, found: Figures) -> None:
 
 
 def log(store: MlflowClient, run_id: str, found: Figures) -> None:
-    """Log what the run does not have yet. The steps of points count on from those that are there."""
+    """Log the measurements that the run lacks. New points continue the numbers of the steps."""
     known = store.get_metric_history(run_id, LOAD) if found.points else []
     stamps = {metric.timestamp for metric in known}
     fresh = [point for point in found.points if point["at"] not in stamps]
@@ -76,7 +76,7 @@ def _log_energy(store: MlflowClient, run_id: str, energy: Energy) -> None:
 
 
 def of_run(project: Project, store: MlflowClient, model: str, found: Figures) -> bool:
-    """Log them to this clone's run of these inputs that is not published yet; False if there is none (yet)."""
+    """Log them to this clone's unpublished run of these inputs; False if there is none (yet)."""
     experiment = store.get_experiment_by_name(model)
     if experiment is None:
         return False

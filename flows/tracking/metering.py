@@ -1,4 +1,4 @@
-"""The energy of a run's stages and the machine while it trains, in the process that has MLflow.
+"""Measures the energy of a run's stages, and the machine during training, in the MLflow process.
 
 That process serves one run, does one thing after the other, and its pool hands nothing from call to call: so what is
 measured now is a variable of this module, the only one of its kind (tests/project/test_imports.py).
@@ -16,7 +16,7 @@ from flows.tracking.measurements import Figures
 
 @dataclass
 class Measuring:
-    """What is being measured of one run."""
+    """The current measurement of one run."""
 
     project: Project
     model: str
@@ -26,7 +26,7 @@ class Measuring:
     trained: bool = False
 
     def deliver(self, points: list[Point]) -> None:
-        """Let MLflow have what there is."""
+        """Send the points to MLflow."""
         found = replace(self.before, points=[*self.before.points, *points])
         measurements.of_run(self.project, mlflow_runs.client(self.project), self.model, found)
 
@@ -43,7 +43,7 @@ def begin(project: Project, model: str, inputs_hash: str) -> None:
 
 
 def train() -> None:
-    """The training may begin: look at the machine."""
+    """The training may begin: start to measure the machine."""
     if _now is not None:
         _now.sampler, _now.trained = Sampler(_now.deliver), True
 
@@ -56,7 +56,7 @@ def restored() -> None:
 
 
 def trained() -> None:
-    """The training has ended. Its figures are kept at once: who dies after it has trained all the same."""
+    """The training has ended. Keep its figures at once, because the run may still die."""
     if _now is None or _now.sampler is None:
         return
     points = _now.sampler.end()
@@ -80,6 +80,6 @@ def end() -> None:
 
 
 def _add(now: Measuring) -> None:
-    """To what was spent: what the meter has counted, which then has ended."""
+    """End the meter, and add its energy to the sum."""
     used, before = now.meter.end() if now.meter else None, now.before.energy
     now.before, now.meter = replace(now.before, energy=before + used if before and used else used or before), None

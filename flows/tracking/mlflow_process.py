@@ -1,6 +1,6 @@
-"""MLflow in a process of its own: its import takes two seconds, which pass while other work goes on.
+"""MLflow in a process of its own. Its import takes two seconds, during which the run does other work.
 
-One worker does one thing after the other. It ends with the run, however the run ends.
+One worker does one call after the other. It ends with the run, however the run ends.
 """
 
 import os
@@ -33,21 +33,21 @@ class Remote:
 
 
 class MlflowProcess:
-    """The process. It begins with the first thing that it is asked for."""
+    """The process. It starts with its first call."""
 
     def __init__(self, project: Project, pipe: str, preloaded: tuple[str, ...] = ()):
         """pipe: the lifeline that it follows. preloaded: the modules that `begin` imports."""
         self._project, self._preloaded = project, preloaded
-        log = project.state / "logs" / "mlflow-client.log"  # MLflow's own talk, away from the run's result
+        log = project.state / "logs" / "mlflow-client.log"  # MLflow's messages, apart from the run's result
         self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
-        self._first: Future[Any] | None = None  # what it was asked for first
+        self._first: Future[Any] | None = None  # its first call
 
     @property
     def begun(self) -> bool:
         return self._first is not None
 
     def begin(self) -> None:
-        """Let MLflow be imported now, and not when it is first needed."""
+        """Import MLflow now, before it is needed."""
         with suppress(BrokenProcessPool):
             self._submit(_import, self._preloaded)
 
@@ -57,10 +57,10 @@ class MlflowProcess:
 
     def close(self) -> None:
         with suppress(BrokenProcessPool, TimeoutError):
-            if self._first is None:  # there is none, and to ask it for something would start it
+            if self._first is None:  # there is no process, and a call would start one
                 return
-            self._first.result(BEGINS)  # one that begins while this process ends would fail, and show its traceback
-            self._pool.submit(os._exit, 0)  # at once: to take MLflow's libraries down would cost a third of a second
+            self._first.result(BEGINS)  # starting while this process ends would fail with a traceback
+            self._pool.submit(os._exit, 0)  # at once: an orderly end of MLflow's libraries takes a third of a second
         self._pool.shutdown(wait=False)
 
     def call(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
@@ -83,7 +83,7 @@ class MlflowProcess:
 
 @contextmanager
 def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[MlflowProcess]:
-    """Around a run: the process ends with the block, and with this process however that ends."""
+    """A process that ends with the block, and with this process, however that ends."""
     with lifeline.held(project) as pipe:
         process = MlflowProcess(project, pipe, preloaded)
         try:
@@ -95,7 +95,7 @@ def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[Mlflow
 def _begin(pipe: str, log: str) -> None:
     try:
         following.redirect(log)
-    except OSError:  # a full disk: what this process then fails at is told, and nothing else reaches the terminal
+    except OSError:  # a full disk: later failures are reported, and nothing else reaches the terminal
         following.redirect(os.devnull)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
     following.follow(pipe)

@@ -1,7 +1,7 @@
 """MLflow runs: one for each set of inputs, the same names in each, live while it trains.
 
-A run is found by what it is, not by an id kept somewhere: the tag `ratchet.inputs_hash`, and once it is published
-`ratchet.model_hash`. The tag `ratchet.published` is written last: a run without it is taken up again.
+Tags identify a run, and no id is kept: `ratchet.inputs_hash`, and after publication `ratchet.model_hash`. The tag
+`ratchet.published` is written last: a run without it is continued.
 """
 
 import hashlib
@@ -36,14 +36,14 @@ from pipelines import visible_text
 from pipelines.errors import RatchetError, UnreachableError
 from pipelines.safety import shortage
 
-MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own: no store is to blame
+MISTAKES = (TypeError, AttributeError, NameError, LookupError, AssertionError)  # our own bugs, not the store's
 RESUMED = "The stages are done and kept: `ratchet run` publishes them when the store is back."
 KEY, LONGEST_KEY = r"\w.\- :/", 250  # of a parameter: the characters that MLflow takes, and how many of them
 BATCH = 100  # the most parameters, tags or metrics that one call may carry
 
 
 def client(project: Project) -> MlflowClient:
-    """A client of the store: the one of the settings, the server that is up, or the SQLite file itself."""
+    """A client of the store: the one in the settings, else the server that is up, else the SQLite file itself."""
     running = lifecycle.recorded(project)
     if project.tracking or "mlflow" in running:
         uri = project.tracking or running["mlflow"].api
@@ -55,7 +55,7 @@ def client(project: Project) -> MlflowClient:
 
 
 def experiment(project: Project, store: MlflowClient, model: str) -> str:
-    """The id of the model's experiment, made if it is missing, its artifacts where every process can read them."""
+    """The id of the model's experiment, made if missing, with its artifacts where every process can read them."""
     found = store.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
@@ -68,7 +68,7 @@ def experiment(project: Project, store: MlflowClient, model: str) -> str:
 
 
 def find(store: MlflowClient, experiment_id: str, **tags: str) -> Run | None:
-    """The newest run that carries these ratchet tags."""
+    """The newest run with these ratchet tags."""
     wanted = " and ".join(f"tags.`ratchet.{key}` = '{value}'" for key, value in tags.items())
     runs = store.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
     return runs[0] if runs else None
@@ -91,7 +91,7 @@ def title(declared: dict[str, Any], inputs_hash: str) -> str:
 
 
 def log_epochs(store: MlflowClient, run_id: str, found: list[epochs.Epoch]) -> None:
-    """Log the epochs that the run does not have yet; `step` is the number of the epoch."""
+    """Log the epochs that the run lacks; `step` is the number of the epoch."""
     if not found:
         return
     name = next(key for key in found[0] if key != "epoch")
@@ -118,7 +118,7 @@ def log_facts(
 ) -> None:
     """Parameters flat and dotted, final metrics, tags. Logging the same again changes nothing.
 
-    dataset: name and digest of the rows that the metrics were measured on; MLflow links metric, model and data.
+    dataset: name and digest of the rows of the metrics; MLflow links metric, model and data.
     """
     params = [Param(key, text) for key, text in sorted(flat(parameters).items())]
     for start in range(0, len(params), BATCH):
@@ -144,14 +144,14 @@ def log_step(store: MlflowClient, run_id: str, metrics: dict[str, float], step: 
 
 
 def log_model(store: MlflowClient, run_id: str, model_id: str) -> None:
-    """The logged model as what the run gave: MLflow's page of the run links to it."""
+    """Note the logged model as output of the run: MLflow's page of the run links to it."""
     outputs = store.get_run(run_id).outputs
     if model_id and model_id not in {model.model_id for model in (outputs.model_outputs if outputs else [])}:
         store.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
 def finish(store: MlflowClient, run_id: str) -> None:
-    """The last word on a run: FINISHED, and then published, so that what is published has ended."""
+    """End a run: FINISHED, and then published, so that every published run has ended."""
     store.set_terminated(run_id, "FINISHED")
     store.set_tag(run_id, "ratchet.published", "true")
 
@@ -169,8 +169,8 @@ def flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """A parameter's name as MLflow takes it, whatever a column or slice is called: other characters as their code
-    point between colons, a long name by its beginning and a hash."""
+    """A parameter's name that MLflow accepts, for any name of a column or slice. Other characters become their code
+    point between colons; a long name becomes its beginning and a hash."""
     odd = rf"[^{KEY}]" if posixpath.normpath(name) == name else rf"[^{KEY}]|/"  # which MLflow reads as folders
     found = re.sub(odd, lambda match: f":{ord(match.group()):x}:", name)
     return found if len(found) <= LONGEST_KEY else f"{found[:200]}:{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -203,7 +203,7 @@ def log_files(store: MlflowClient, run_id: str, files: list[tuple[str, Path]]) -
 
 
 def end_running(store: MlflowClient, experiment_id: str, status: str, clone: str, except_for: str = "") -> None:
-    """End this clone's runs that still read RUNNING. Only the holder of the model's lock may call this."""
+    """End this clone's runs with the status RUNNING. Only the holder of the model's lock may call this."""
     ours = f"attributes.status = 'RUNNING' and tags.`ratchet.clone` = '{clone}'"
     for run in store.search_runs([experiment_id], ours):
         if run.info.run_id != except_for:
@@ -211,7 +211,7 @@ def end_running(store: MlflowClient, experiment_id: str, status: str, clone: str
 
 
 def end(project: Project, model: str, status: str) -> None:
-    """The run that was followed live has FAILED, or its process was KILLED."""
+    """Mark the live run as FAILED, or as KILLED with its process."""
     store = client(project)
     end_running(store, experiment(project, store, model), status, project.clone)
 

@@ -1,7 +1,7 @@
-"""Publish: bring what the stages made to MLflow, once.
+"""Publish: write the outputs of the stages to MLflow, once.
 
-Everything is keyed by content. Publishing the same again finds the run and the version that are there; an interrupted
-one is completed.
+Everything is keyed by content. Publishing the same again finds the existing run and version, and completes an
+interrupted one.
 """
 
 import json
@@ -28,9 +28,9 @@ EXAMPLE_ROWS = 3
 
 
 def publish(project: Project, declared: Declaration, found: StageOutputs, tags: dict[str, str], tree: str) -> Published:
-    """One MLflow run and one registered version for what the stages made.
+    """One MLflow run and one registered version for the outputs of the stages.
 
-    tags: where the run comes from; tree: the files that the stages ran from, in git's store, or "" for those of now.
+    tags: where the run comes from; tree: the files that the stages ran from, in git's store, or "" for today's.
     """
     model, inputs_hash = declared.model, found.inputs_hash
     found.check()
@@ -44,7 +44,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
         store, place, inputs_hash, mlflow_runs.title(declared.raw, inputs_hash), project.clone
     )
     run_id = run.info.run_id
-    mlflow_runs.end_running(store, place, "KILLED", project.clone, except_for=run_id)  # left by a process that died
+    mlflow_runs.end_running(store, place, "KILLED", project.clone, except_for=run_id)  # left by a dead process
     hashes = {
         "ratchet.model_hash": found.model_hash,
         "ratchet.data_hash": found.data_hash,
@@ -67,7 +67,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
     measurements.log(store, run_id, measurements.read(project, model, inputs_hash))
     lock = lockfile.effective(project, model)
     digests = lockfile.digests(lock)
-    splits = {  # the test split first: that is the one which MLflow's list of runs shows
+    splits = {  # the test split first: MLflow's list of runs shows the first
         name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in reversed(SPLITS)
     }
     mlflow_runs.log_datasets(store, run, declared.ingest.source, splits)
@@ -96,13 +96,13 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
 
 
 def _evidence(found: StageOutputs, declared: Declaration, target: Path) -> None:
-    """What is kept with the version. The model folder is in `target` already: all that was copied is what was made."""
+    """Add the files kept with the version. `target` has the model folder already, so all copies can be checked."""
     evidence_files.write(found, declared.data, target)
     found.check()
 
 
 def of_data(declared: Declaration, folder: Path, digests: dict[str, str]) -> dict[str, str]:
-    """Tags of what a run was made of. digests: DVC's hash of each output, by its path."""
+    """Tags for the inputs of a run. digests: DVC's hash of each output, by its path."""
     return {
         "ratchet.source": declared.ingest.source,
         "ratchet.data_rows": str(row_groups.rows(folder / "raw.parquet")),
@@ -111,14 +111,14 @@ def of_data(declared: Declaration, folder: Path, digests: dict[str, str]) -> dic
 
 
 def computed(folder: Path) -> dict[str, str]:
-    """Tags of what the model was trained on; a run that has trained it itself says more (`ratchet.device`)."""
+    """Tags for the device of the training; a run that trained the model itself adds `ratchet.device`."""
     hardware = device.of_model(folder / "model", "auto")
     kind = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))["hardware"]["device"]
     return {"ratchet.device": kind, "ratchet.precision": hardware.precision}
 
 
 def run_name(declared: Declaration, version: ModelVersion, inputs_hash: str) -> str:
-    """Of a published run: its version, network, layers, and the beginning of the hash of its inputs."""
+    """The name of a published run: its version, network, layers, and the beginning of the hash of its inputs."""
     train = declared.train
     layers = "-".join(str(units) for units in train.sizes)
     return " ".join(filter(None, [f"v{version.version}", train.network, layers, inputs_hash[:7]]))

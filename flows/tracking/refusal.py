@@ -1,6 +1,6 @@
-"""Data that a stage refused, in MLflow: a short run of their own, beside those that trained.
+"""Refused data in MLflow: a short run of their own, beside the runs that trained.
 
-It has no `ratchet.published` and no hash of a model, so no list of versions, no comparison and no pruning sees it.
+It has no tag `ratchet.published` and no hash of a model, so lists of versions, comparisons and pruning skip it.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ FOLDER = "refused"  # of its artifacts
 def log(
     project: Project, model: str, stage: str, data: str, tags: dict[str, str], said: str, files: list[Path]
 ) -> None:
-    """One run for each version of the data that a stage refused: the same again finds it. files: the page."""
+    """One run for each version of the data that a stage refused; the same version again finds it. files: the page."""
     store = mlflow_runs.client(project)
     place = mlflow_runs.experiment(project, store, model)
     own = {"ratchet.refused": stage, "ratchet.pin": data, "ratchet.clone": project.clone}

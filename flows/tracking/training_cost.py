@@ -1,4 +1,4 @@
-"""What a run took, and what it took to get an accepted model: every run since the last one that was accepted."""
+"""The cost of a run, and of an accepted model: the sum over every run since the accepted one before it."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ PER_ACCEPTED, OF_RUNS = "energy/watt_hours_per_accepted", "ratchet.energy_runs"
 
 
 def note(store: MlflowClient, run_id: str) -> None:
-    """On the run of a version that was accepted: the sum, and of how many runs it is. Nothing if none was measured."""
+    """Log the sum, and its number of runs, on the run of an accepted version. Nothing if no run was measured."""
     run = store.get_run(run_id)
     runs = list(since_accepted(store, run))
     measured = [found.data.metrics[WATT_HOURS] for found in runs if WATT_HOURS in found.data.metrics]
@@ -24,14 +24,14 @@ def note(store: MlflowClient, run_id: str) -> None:
 
 
 def of(store: MlflowClient, run: Run) -> dict[str, float | None]:
-    """What a run took: seconds of its epochs and watt-hours of its stages, None where that was not measured."""
+    """The cost of a run: seconds of its epochs and watt-hours of its stages; None if not measured."""
     epochs = store.get_metric_history(run.info.run_id, SECONDS)
     seconds = sum(metric.value for metric in epochs) if epochs else None
     return {"training_seconds": seconds, "watt_hours": run.data.metrics.get(WATT_HOURS)}
 
 
 def since_accepted(store: MlflowClient, run: Run) -> Iterator[Run]:
-    """The runs that trained since the one before `run` that was accepted, newest first; `run` itself is among them."""
+    """The runs that trained since the accepted run before `run`, newest first, with `run` itself."""
     at, token = run.info.start_time, None
     while True:
         page = store.search_runs(

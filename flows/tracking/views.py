@@ -13,7 +13,7 @@ TAG = f"mlflow.sharedViewState.{NAME}"
 
 
 def ensure(store: MlflowClient, experiment_id: str, model: str, metrics: list[str]) -> None:
-    """Make the view, unless it is there: it may have been changed by a person."""
+    """Make the view, unless it exists: a person may have changed it."""
     tags = store.get_experiment(experiment_id).tags
     if TAG in tags:
         return

@@ -120,7 +120,7 @@ def test_a_ref_by_another_name_is_not_counted(project):
 def test_a_branch_that_is_an_option_of_gits_is_refused(branch, project, monkeypatch):
     git(project.root, "init", "-q", "-b", "main")
     monkeypatch.setenv("RATCHET_BRANCH", branch)
-    with pytest.raises(RequestError, match=r"RATCHET_BRANCH is .* no name of a branch"):
+    with pytest.raises(RequestError, match=r"RATCHET_BRANCH is .* not a branch name"):
         worktree.declared(project)
 
 

@@ -54,7 +54,7 @@ def test_a_changed_object_is_dropped_named_and_made_again(project, name, change)
     lock = (project / "dvc.lock").read_text()
     done = ratchet(project, "run", MODEL)
     assert done.returncode == 0, done.stderr
-    assert f"DVC's cache held something else than data/{MODEL}/{name}" in " ".join((done.stdout + done.stderr).split())
+    assert f"DVC's cache held wrong content for data/{MODEL}/{name}" in " ".join((done.stdout + done.stderr).split())
     assert path.read_bytes() == target.read_bytes() == right
     assert (project / "dvc.lock").read_text() == lock
 

@@ -160,7 +160,7 @@ def test_prefects_database_that_is_deleted_while_its_server_is_up_is_told(projec
     for path in (project / ".ratchet" / "prefect").glob("prefect.db*"):
         path.unlink()
     error = told(start(project), 300)
-    assert "has gone while its server is up. `ratchet down`, then `ratchet up` makes a new one" in error
+    assert "was deleted while its server is up. Run `ratchet down`, then `ratchet up`: it makes a new one" in error
     assert ratchet(project, "down").returncode == 0
     answer(project, "up", "--no-schedule", "--no-warm")
     assert {stage["state"] for stage in answer(project, "run", MODEL)["stages"]} == {"Unchanged"}

@@ -198,7 +198,7 @@ def test_portions_arrive_and_the_scheduler_is_killed_and_all_that_is_recorded_ag
         assert "expect_column_values_to_be_in_set" in refused.reason
         skipped = shop.until(outcome("skipped"), len(shop.ticks()))
         assert skipped.data == second.data
-        assert "was refused, the one before it stays" in skipped.reason
+        assert "was refused, so the pin before it stays" in skipped.reason
         (shop.incoming / "c.csv").unlink()
 
         # a portion that makes the model worse

@@ -484,4 +484,4 @@ class TestTheWholeWay:
         table.assign(prediction=table["actual"]).to_parquet(path, index=False)
         done = ratchet(project, "compare", "breast_cancer", "1", "2")
         assert done.returncode == 1
-        assert "Version 1 of breast_cancer is not what was registered" in done.stderr
+        assert "Version 1 of breast_cancer has changed since it was registered" in done.stderr

@@ -203,7 +203,7 @@ def test_a_model_that_never_ran_has_no_data_yet(shop):
         found = data(shop.project, "weights", None)
         assert found == {"format": 1, "model": "weights", "data": []}
         assert data_command.data_text(found) == "weights: no run has been published yet"
-        with pytest.raises(RequestError, match="weights has no data version: no run of it was published yet"):
+        with pytest.raises(RequestError, match="weights has no data version, because no run of it was published yet"):
             data(shop.project, "weights", ("champion", "latest"))
         assert shop.store.get_experiment_by_name("weights") is None  # it was only looked at
 
@@ -236,12 +236,12 @@ def made_up(store: MlflowClient, model: str, *hashes: str) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("abcd", "'abcd' is the beginning of 2 data versions: abcd1aaaaaaa, abcd2aaaaaaa. Write more of it."),
+        ("abcd", "'abcd' fits 2 data versions: abcd1aaaaaaa, abcd2aaaaaaa. Write more digits."),
         ("abc", "'abc' names no data version of others: write at least 4 digits of its hash, `champion` or `latest`."),
         ("", "'' names no data version of others"),
         ("first", "'first' names no data version of others"),
         ("abcd3", "No published run of others has used data whose hash begins with abcd3. `ratchet data others` lists"),
-        ("champion", "others has no champion, and so no data of one."),
+        ("champion", "others has no champion, so `champion` names no data version."),
     ],
 )
 def test_a_word_that_names_none_or_more_than_one_is_refused(shop, word, said):
@@ -308,9 +308,9 @@ def test_the_difference_in_words(shop, monkeypatch):
 def test_data_that_are_gone_from_the_cache_come_back_by_what_the_message_says(shop):
     pipeline.cached(shop.project, shop.first.digest).unlink()
     assert [one["cached"] for one in shop.data()["data"]] == [False, True, True]
-    with pytest.raises(RequestError, match=r"If a remote of DVC's has them: `git tag") as error:
+    with pytest.raises(RequestError, match=r"If a DVC remote has them: `git tag") as error:
         shop.data("latest", "champion")
-    assert f"The data {shop.first.data_hash[:8]} of pets are gone from DVC's cache here." in str(error.value)
+    assert f"The data {shop.first.data_hash[:8]} of pets are not in DVC's cache here." in str(error.value)
     (repair,) = re.findall(r"`(.+)`", str(error.value))
     variables = environment(DVC_NO_ANALYTICS="1")
     subprocess.run(repair, shell=True, cwd=shop.project.root, env=variables, check=True, capture_output=True)
@@ -326,7 +326,7 @@ def test_the_command_answers_and_refuses_in_one_paragraph(shop):
     assert answer(root, "data", "pets") == shop.data()
     done = ratchet(root, "data", "pets", "--diff", "latest", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: --diff takes two data versions, and '--json' is none. Write --diff A B.\n"
+    assert done.stderr == "error: --diff takes two data versions, but '--json' is an option. Write --diff A B.\n"
     done = called(root, "data", "pets", "--diff", "latest")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Option '--diff' requires 2 arguments." in done.stderr

@@ -97,7 +97,7 @@ def test_an_object_that_was_changed_is_dropped_and_what_it_was_is_made_again(pro
     assert target.read_bytes() == before
     assert (project.root / "dvc.lock").read_text() == entry
     assert ran == ["ingest" if path == RAW else "train"]
-    assert "DVC's cache held something else than" in told[0]
+    assert "DVC's cache held wrong content for" in told[0]
     assert run(project) == (["Unchanged", "Unchanged"], [], [])
 
 
@@ -158,7 +158,7 @@ def test_what_changes_after_its_stage_is_not_published(project):
         for stage in opened.order():
             opened.reproduce(stage, project.root / "log")
         change(project.root / RAW)
-        with pytest.raises(IntegrityError, match=f"{RAW} is not what dvc.lock says of it"):
+        with pytest.raises(IntegrityError, match=f"{RAW} differs from dvc.lock"):
             opened.check_outputs()
 
 
@@ -176,7 +176,7 @@ def test_outputs_of_other_inputs_written_into_dvc_lock_are_not_believed(project)
     assert ran == ["ingest"]
     assert (project.root / RAW).read_bytes() == right
     assert lock.read_text() == text
-    assert "dvc.lock names other outputs of ingest@pets than were made here" in told[0]
+    assert "dvc.lock names other outputs of ingest@pets than this machine made" in told[0]
 
 
 def test_what_a_commit_holds_is_believed(project):
@@ -217,7 +217,7 @@ def test_what_nobody_can_make_again_is_refused_by_name(project):
         source.write_text("something else\n")
         with pytest.raises(
             IntegrityError,
-            match="data/pets/source cannot be brought back: DVC's cache held something else",
+            match="data/pets/source cannot be brought back: DVC's cache held wrong content",
         ):
             opened.bring(["data/pets/source.dvc"])
         assert source.read_text() == "something else\n"

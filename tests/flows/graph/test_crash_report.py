@@ -48,7 +48,7 @@ def failing(tmp_path, begun, monkeypatch) -> Callable[[str, str], str]:
 )
 def test_a_process_that_was_killed_or_broke_off_is_told(failing, tmp_path, stage, command, status, do):
     assert failing(stage, command) == (
-        f"The process of `{stage}` was killed or broke off (exit status {status}), most likely because memory ran out. "
+        f"The process of `{stage}` was killed or crashed (exit status {status}), most likely because memory ran out. "
         + DO.format(do=do, log=tmp_path / "log")
     )
 
@@ -57,7 +57,7 @@ def test_the_last_line_that_may_be_the_cause_is_shown(failing, tmp_path):
     lines = ["note: begun", "OOM when allocating", "  what():  std::bad_alloc", "and so on"]
     command = "'printf \"" + "\\n".join(lines) + "\" > $RATCHET_STAGE_LOG; kill -ABRT $$'"
     assert failing("train", command) == (
-        "The process of `train` was killed or broke off (exit status 134), most likely because memory ran out. "
+        "The process of `train` was killed or crashed (exit status 134), most likely because memory ran out. "
         "Its last line is: what(): std::bad_alloc. " + DO.format(do=TRAIN, log=tmp_path / "log")
     )
 

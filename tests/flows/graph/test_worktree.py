@@ -141,5 +141,5 @@ def test_another_branch_can_be_declared(project, monkeypatch):
 
 
 def test_without_git_it_is_said_what_is_missing(tmp_path):
-    with pytest.raises(RequestError, match="neither a branch main nor master"):
+    with pytest.raises(RequestError, match="no branch main or master"):
         worktree.ensure(Project(tmp_path, tmp_path / ".ratchet", "", ""))

@@ -68,14 +68,12 @@ def test_what_a_database_that_is_gone_left_beside_it_is_not_taken_into_the_new_o
 
 def refused(path, content: bytes) -> None:
     project = Project(path.parent.parent, path.parent.parent / ".ratchet", "", "")
-    with pytest.raises(
-        IntegrityError, match=rf"{path} is no whole database: .*Nothing was written to it. Bring it back"
-    ):
+    with pytest.raises(IntegrityError, match=rf"{path} is a damaged database: .*Nothing was written to it. Restore it"):
         mlflow_runs.client(project)
     book = path.with_name("ledger.db")
     book.write_bytes(content)
     if content:
-        with pytest.raises(IntegrityError, match=rf"{book} is no whole database"):
+        with pytest.raises(IntegrityError, match=rf"{book} is a damaged database"):
             ledger.of(project).lines("digits")
     assert path.read_bytes() == book.read_bytes() == content
     assert sorted(found.name for found in path.parent.iterdir()) == ["ledger.db", "mlflow.db"]

@@ -120,7 +120,7 @@ def test_the_state_folder_may_be_anywhere_but_not_among_other_things(kept, open_
     assert mode(place) == 0o700  # it was empty
     place.chmod(0o755)
     (place / "letter").touch()
-    with pytest.raises(RequestError, match="which other users can open and which holds other things"):
+    with pytest.raises(RequestError, match="which other users can open and which holds other files"):
         folder_rights.close(project)
     assert mode(place) == 0o755
     (place / "locks").mkdir()  # an older Ratchet's

@@ -234,7 +234,7 @@ def test_a_champion_that_cannot_be_loaded_any_more_stays_and_it_is_said(shop):
     shutil.rmtree(Path(logged.artifact_location.removeprefix("file://")))
     found = it.decide(it.candidate("two"), margin=0.5)
     assert (found["decision"], found["champion"]) == ("undecided", 1)
-    assert "cannot be scored any more" in found["reason"]
+    assert "can no longer be scored" in found["reason"]
 
 
 def test_a_champion_is_scored_again_when_the_test_rows_have_changed(shop):
@@ -353,6 +353,6 @@ def test_what_changed_after_it_was_made_is_not_judged(shop):
     path = one.folder / "test.parquet"
     found = replace(found, signed=seal.sign([path]))
     path.write_bytes(path.read_bytes())
-    with pytest.raises(IntegrityError, match=r"test\.parquet changed after the stages had made it"):
+    with pytest.raises(IntegrityError, match=r"test\.parquet changed after its stage made it"):
         one.decide((found, published))
     assert one.actions() == []

@@ -134,7 +134,7 @@ def test_worse_than_the_margin_passes_at_most_five_times_of_a_hundred_however_th
 def test_scores_on_different_rows_are_never_compared():
     one, other = labels(np.ones(20)), labels(np.ones(20))
     moved = Answers(other.row_ids[::-1], other.actual, other.predicted, None, other.classes)
-    with pytest.raises(IntegrityError, match="different rows: they cannot be compared"):
+    with pytest.raises(IntegrityError, match="different rows, so they cannot be compared"):
         gain("accuracy", one, moved)
     with pytest.raises(IntegrityError, match="different rows"):
         gain("accuracy", one.take(np.arange(19)), other)

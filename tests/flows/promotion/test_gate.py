@@ -32,7 +32,7 @@ def test_the_floor(value, passed):
 
 def test_the_floor_of_an_error_is_a_ceiling():
     assert gate.floor(ERROR, 50).passed
-    assert gate.floor(ERROR, 50.1).said == "mean_absolute_error is 50.1, and at most 50 is asked for"
+    assert gate.floor(ERROR, 50.1).said == "mean_absolute_error is 50.1, but at most 50 is required"
 
 
 @pytest.mark.parametrize(

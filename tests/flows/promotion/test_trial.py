@@ -143,7 +143,7 @@ def test_evidence_that_was_changed_in_the_store_is_not_believed(project, registe
     before = path.read_bytes()
     pd.read_parquet(path).assign(prediction=0).to_parquet(path, index=False)
     try:
-        with pytest.raises(IntegrityError, match="Version 1 of tiles is not what was registered"):
+        with pytest.raises(IntegrityError, match="Version 1 of tiles has changed since it was registered"):
             evidence_files.read(store, version, tmp_path)
     finally:
         path.write_bytes(before)

@@ -217,7 +217,7 @@ class TestInOrder:
         before = contents(project)
         done = ratchet(project.root, "prune", MODEL)
         assert done.returncode == 1
-        assert "it is not known which data it needs. Nothing was deleted." in done.stderr
+        assert "so nobody knows which data it needs. Nothing was deleted." in done.stderr
         assert contents(project) == before
         path.write_text(content)
 
@@ -359,7 +359,7 @@ class TestInOrder:
         assert len(lines(project)) == count
 
     def test_a_pruned_version_cannot_be_promoted(self, project):
-        with pytest.raises(RequestError, match=r"Version 1 of diabetes was pruned: it is gone, or going\."):
+        with pytest.raises(RequestError, match=r"Version 1 of diabetes was pruned, so its files are deleted"):
             champion_alias.promote(project, MODEL, 1, "once more")
 
     def test_what_remains_is_verified(self, project):

@@ -33,7 +33,7 @@ def rewritten(path: Path) -> None:
 def test_it_is_checked_by_what_the_kernel_keeps(found):
     found.check()
     rewritten(found.folder / "test.parquet")
-    with pytest.raises(IntegrityError, match=r"test\.parquet changed after the stages had made it"):
+    with pytest.raises(IntegrityError, match=r"test\.parquet changed after its stage made it"):
         found.check()
     replace(found, signed={}).check()
 
@@ -41,6 +41,6 @@ def test_it_is_checked_by_what_the_kernel_keeps(found):
 def test_nothing_of_it_is_published(found, world):
     rewritten(found.folder / "test.parquet")
     project = Project(root=world.root, state=world.root / ".ratchet", tracking="", prefect="")
-    with pytest.raises(IntegrityError, match=r"test\.parquet changed after the stages had made it"):
+    with pytest.raises(IntegrityError, match=r"test\.parquet changed after its stage made it"):
         publish.publish(project, model_file.check("pets"), found, {}, "")
     assert not project.mlflow_database.exists()

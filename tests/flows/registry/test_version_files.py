@@ -156,7 +156,7 @@ def test_what_is_registered_loads_and_answers(project, artifact):
 def test_a_changed_version_is_named_and_nothing_of_it_runs(project, artifact, change):
     tamper, told = CHANGES[change]
     tamper(artifact)
-    with pytest.raises(IntegrityError, match="Version 2 of diabetes is not what was registered") as caught:
+    with pytest.raises(IntegrityError, match="Version 2 of diabetes has changed since it was registered") as caught:
         load.load_model(MODEL)
     assert told in str(caught.value)
     (look,) = version_files.look(project, mlflow_runs.client(project), ledger.of(project), [MODEL]).changed
@@ -180,7 +180,7 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_it(project, artifact, command, tmp_path):
     before(artifact / "served.py")
-    with pytest.raises(IntegrityError, match="Version 2 of diabetes is not what was registered: served"):
+    with pytest.raises(IntegrityError, match="Version 2 of diabetes has changed since it was registered: served"):
         COMMANDS[command](project, tmp_path)
     assert not (project.root / RAN).exists()
 
@@ -188,7 +188,7 @@ def test_every_command_refuses_it(project, artifact, command, tmp_path):
 def test_no_rollback_leads_to_it(project, tmp_path):
     store = mlflow_runs.client(project)
     before(model_registry.local(store, model_registry.version(store, MODEL, 1)) / "served.py")
-    with pytest.raises(IntegrityError, match="Version 1 of diabetes is not what was registered: served"):
+    with pytest.raises(IntegrityError, match="Version 1 of diabetes has changed since it was registered: served"):
         champion_alias.rollback(project, MODEL, "", hold=False)
     assert made_up.alias(project) == 2
 
@@ -250,7 +250,9 @@ def test_registry_and_ledger_have_to_agree(project, artifact):
     files, store = integrity.hashes(artifact), mlflow_runs.client(project)
     right = model_registry.champion(store, MODEL).tags["ratchet.artifact_hash"]
     store.set_model_version_tag(MODEL, "2", "ratchet.artifact_hash", integrity.whole(files))
-    with pytest.raises(IntegrityError, match=r"the registry says \w{12} of its files, and the ledger \w{12}"):
+    with pytest.raises(
+        IntegrityError, match=r"the hash of its files is \w{12} in the registry, but \w{12} in the ledger"
+    ):
         load.load_model(MODEL)
     store.delete_model_version_tag(MODEL, "2", "ratchet.artifact_hash")
     with pytest.raises(IntegrityError, match="the registry has no hash of its files"):
@@ -305,7 +307,7 @@ def test_a_line_that_was_sealed_anew_is_noticed(project):
         change = update(ledger.LINES).where(ledger.LINES.c.sequence == forged.sequence)
         connection.execute(change.values(reason=forged.reason, hash=forged.hash))
     assert ledger.broken(book.lines(MODEL)) == ""
-    assert "is another one than its alias has followed" in champion_alias.problem(store, MODEL, book.lines(MODEL))
-    with pytest.raises(IntegrityError, match="is another one than its alias has followed"):
+    assert "is not the one that its alias followed" in champion_alias.problem(store, MODEL, book.lines(MODEL))
+    with pytest.raises(IntegrityError, match="is not the one that its alias followed"):
         champion_alias.promote(project, MODEL, 2, "again")
     assert json.loads(lines[-1].evidence)["artifact_hash"]

@@ -86,13 +86,13 @@ def test_a_webhook_that_fails_is_said_without_its_address(project, listener, eve
     addresses = {"away": "http://127.0.0.1:9/secret-path-of-a-hook", "no address": "file:///secret-path-of-a-hook"}
     monkeypatch.setenv("RATCHET_WEBHOOK", addresses.get(wrong, listener))
     (said,) = tell(project)
-    assert said.startswith("RATCHET_WEBHOOK was not told: ")
+    assert said.startswith("RATCHET_WEBHOOK failed: ")
     assert "secret" not in said
 
 
 def test_a_command_runs_without_a_shell_and_its_failure_is_said(project, events, monkeypatch, tmp_path):
     monkeypatch.setenv("RATCHET_HOOK", f"{sys.executable} -c 'import sys; sys.exit(3)' ; touch {tmp_path}/made")
-    assert tell(project) == ["RATCHET_HOOK was not told: exit status 3"]
+    assert tell(project) == ["RATCHET_HOOK failed: exit status 3"]
     assert not (tmp_path / "made").exists()
     monkeypatch.setenv("RATCHET_HOOK", "no-such-command --token=secret")
     (said,) = tell(project)

@@ -143,7 +143,7 @@ def test_prefects_api_needs_the_login_in_full(client, behind, given):
     for one in (client, small):
         headers = {"Authorization": given} if given else {}
         found = one.post("/api/deployments/", json={"pull_steps": SHELL}, headers=headers)  # and nobody looks at that
-        assert (found.status_code, "needs its login" in found.text) == (401, True)
+        assert (found.status_code, "needs a login" in found.text) == (401, True)
     assert heard == []
 
 

@@ -211,7 +211,7 @@ def test_a_server_of_an_earlier_version_is_told_apart_and_what_to_do_about_it(pr
         started = psutil.Process().create_time()
         entry = Server("prefect", f"http://127.0.0.1:{server.server_port}", os.getpid(), started)
         private_files.write(project.state / "servers.json", {"format": 1, "servers": [asdict(entry)]})
-        with pytest.raises(RequestError, match=r"asks for no login.*ratchet down.*ratchet up"):
+        with pytest.raises(RequestError, match=r"is up without a login.*ratchet down.*ratchet up"):
             lifecycle.up(project)
         assert [check.ok for check in doctor._login(project)] == [True, False]
         server.shutdown()

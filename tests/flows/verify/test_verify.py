@@ -220,7 +220,7 @@ def test_a_registered_file_that_was_changed_is_refused_before_anything_is_rebuil
     done = called(project, "verify", "shop")
     weights.write_bytes(content)
     assert done.returncode == 1
-    assert "is not what was registered" in done.stderr
+    assert "has changed since it was registered" in done.stderr
 
 
 @pytest.mark.parametrize(
