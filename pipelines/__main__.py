@@ -1,16 +1,15 @@
 """Run one stage: python -m pipelines STAGE MODEL
 
-This is the command of every stage in dvc.yaml, whoever runs it. It checks the whole of the model's YAML, runs the
-stage, and tells a failure in one paragraph on standard error (a traceback too, with RATCHET_DEBUG=1). Exit status:
-0 done, 1 failed, 2 the request was wrong.
+This is the command of every stage in dvc.yaml. It checks the model's whole YAML, runs the stage, and reports a failure
+in one paragraph on standard error (with RATCHET_DEBUG=1 also a traceback). Exit status: 0 done, 1 failed, 2 the request
+was wrong.
 
-Under `ratchet run` three variables are set. RATCHET_STAGE_LOG: where output goes instead of the terminal; the kind of
-an error and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run
-dies; the stage then ends too. RATCHET_WARM: where a process waits that has imported what the stage needs
-(process/fork_server.py).
+`ratchet run` sets three variables. RATCHET_STAGE_LOG: the file for output instead of the terminal; the kind of an error
+and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; then
+the stage ends too. RATCHET_WARM: the folder of processes with the stage's imports (process/fork_server.py).
 
-The stage is sealed: should a file that it depends on change before it has ended, it fails. So nothing that it depends
-on is imported here at the top.
+The stage is sealed: it fails if a file that it depends on changes before it ends. So nothing that it depends on is
+imported here at the top.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from pathlib import Path
 from pipelines.process import fork_server, lifeline, seal
 
 INTERRUPTED = 130  # the exit status of a command that was stopped with Ctrl-C
-SECRETS = (  # variables that a run needs, and no stage: a model's own code, and what that starts, never sees them
+SECRETS = (  # variables that a run needs, but no stage: a model's own code and its children never see them
     *("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY", "RATCHET_HOOK", "RATCHET_LEDGER_URL", "RATCHET_WEBHOOK"),
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME"),
 )
@@ -44,7 +43,7 @@ def main(arguments: list[str]) -> int:
             importlib.import_module("pipelines.model_file").check(model)
         try:
             importlib.import_module(f"pipelines.{stage}").run(model)
-        finally:  # a file that changed is the first thing to name, whatever came of it
+        finally:  # report a changed file first, whatever the result
             sealed.check()
     except Exception as error:
         return _tell(error, log)
@@ -61,9 +60,9 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
     from pipelines.errors import RequestError
 
     if len(arguments) != 2:
-        raise RequestError("A stage is run as: python -m pipelines STAGE MODEL.")
+        raise RequestError("Run a stage with: python -m pipelines STAGE MODEL.")
     if arguments[0] in stages:
-        check_name(arguments[1])  # refuses it: no path is made of such a name, not even to look
+        check_name(arguments[1])  # before any path is made from the name
     raise RequestError(f"There is no stage {arguments[0]!r}{nearest(arguments[0], stages)}.")
 
 
@@ -77,7 +76,7 @@ def _tell(error: Exception, log: str) -> int:
         traceback.print_exception(error)
     error = told or error
     paragraph = str(error) if isinstance(error, RatchetError) else visible_text.line(_unforeseen(error))
-    with contextlib.suppress(OSError):  # a full disk takes no words either: whoever started the stage looks at it
+    with contextlib.suppress(OSError):  # a full disk cannot take the error: the run checks the disk itself
         if log:
             Path(f"{log}.error").write_text(f"{type(error).__name__}\n{paragraph}", encoding="utf-8")
         print(f"error: {paragraph}", file=sys.stderr, flush=True)
@@ -88,7 +87,7 @@ def _unforeseen(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'no file named'}."
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{what}. This was not foreseen: RATCHET_DEBUG=1 in front of the same command shows where it happened."
+    return f"{what}. This is a bug: put RATCHET_DEBUG=1 before the same command to see where it happened."
 
 
 def anywhere(arguments: list[str]) -> int:

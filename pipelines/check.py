@@ -1,12 +1,12 @@
-"""Check: are the splits fit to train on and to be judged by?
+"""Check: are the splits fit for training and for the test?
 
     python -m pipelines check digits
 
     data/<model>/train.parquet, validation.parquet, test.parquet  ->  data/<model>/check.json
 
-overlap: rows of validation whose features also occur in train, rows of test whose features occur in either.
-leakage: a single feature that nearly gives the target away.
-drift: how far each number's distribution in test is from that in train (Kolmogorov-Smirnov statistic).
+overlap: validation rows whose features also occur in train, and test rows whose features occur in either.
+leakage: a single feature that nearly reveals the target.
+drift: how much each number's distribution differs between test and train (Kolmogorov-Smirnov statistic).
 rules: expectations, as in `validate`, on the training split. A failed run leaves data/<model>/failed/check.json.
 """
 
@@ -30,11 +30,11 @@ from pipelines.errors import ExpectationError
 from pipelines.table import expectations, id_sets, row_groups, rows
 from pipelines.table.expectations import Suite
 
-SAMPLE_ROWS = 100_000  # leakage and drift look at so many rows of a split, from all over it; the report says how many
-SAMPLE_GROUPS = 20  # row groups that they are taken from
-SAMPLE_CELLS = 50_000_000  # of all columns: of a table with thousands of them they look at fewer rows
-TREE_ROWS = 20_000  # of them a tree is fitted on: more take minutes, and no copy of the target needs them
-MOST_TREES = 200  # features of a table up to which each has its tree; of more, those that tell most of the target
+SAMPLE_ROWS = 100_000  # leakage and drift use so many rows from all parts of a split; the report has the number
+SAMPLE_GROUPS = 20  # row groups of the sample
+SAMPLE_CELLS = 50_000_000  # of all columns: a table with thousands of columns has a smaller sample
+TREE_ROWS = 20_000  # of the sample, for each tree: more take minutes, and fewer find a copy of the target too
+MOST_TREES = 200  # up to so many features each get a tree; of more, only those that say most about the target
 
 
 class Check(Rules):
@@ -50,7 +50,7 @@ class Check(Rules):
     @model_validator(mode="after")
     def _nothing_to_quarantine(self) -> "Check":
         if any(rule.level == "quarantine" for rule in self.rules):
-            raise ValueError("a rule of level quarantine belongs to `validate`: here the splits are already made")
+            raise ValueError("a rule of level quarantine belongs in `validate`: here the splits are already made")
         return self
 
 
@@ -69,7 +69,7 @@ def run(model: str) -> None:
 
 
 def check(folder: Path, data: Data, config: Check, derive: user_code.Deriver | None = None) -> dict[str, Any]:
-    """The report on the splits. derive: gives the columns that only rules see, by the model's own code."""
+    """The report on the splits. derive: makes the columns that only rules see, by the model's own code."""
     columns = [*data.numbers, *data.categories, data.target]
     train = sample(folder / "train.parquet", columns)
     test = sample(folder / "test.parquet", columns)
@@ -88,8 +88,8 @@ def check(folder: Path, data: Data, config: Check, derive: user_code.Deriver | N
 
 
 def sample(path: Path, columns: list[str]) -> pa.Table:
-    """All rows, of which there are some; or SAMPLE_ROWS, or as many as have SAMPLE_CELLS, from all over the file, which
-    may be sorted."""
+    """All rows (there is at least one), or a sample of SAMPLE_ROWS rows or SAMPLE_CELLS cells. It comes from all parts
+    of the file, because the file may be sorted."""
     most, sizes = max(1, min(SAMPLE_ROWS, SAMPLE_CELLS // len(columns))), np.array(row_groups.group_rows(path))
     groups = np.arange(len(sizes))
     if sizes.sum() > most:
@@ -104,8 +104,8 @@ def _evenly(batch: pa.RecordBatch, share: float) -> pa.RecordBatch:
 
 
 def overlap(folder: Path, data: Data) -> dict[str, float]:
-    """The share of validation rows whose features are also those of a training row, and of test rows whose
-    features are those of a training or validation row."""
+    """The share of validation rows with the features of a training row, and of test rows with the features of a
+    training or validation row."""
 
     paths = [folder / f"{split}.parquet" for split in ("train", "validation", "test")]
     readers = [partial(_feature_ids, path, data) for path in paths]
@@ -118,10 +118,10 @@ def _feature_ids(path: Path, data: Data) -> Iterator[np.ndarray]:
 
 
 def leakage(train: pa.Table, data: Data) -> dict[str, float]:
-    """How well each feature alone gives the target, cross-validated: balanced accuracy, or R2 for a regression.
+    """How well each feature alone predicts the target, cross-validated: balanced accuracy, or R2 for a regression.
 
     One decision tree for each number and category (scikit-learn), or for the MOST_TREES with the closest neighbours.
-    Images have no single feature that could be a copy, and a window holds nothing of the time of its target or later.
+    An image has no single feature that could be a copy, and a window ends before the time of its target.
     """
     if data.kind != "table":
         return {}
@@ -144,9 +144,10 @@ def leakage(train: pa.Table, data: Data) -> dict[str, float]:
 
 
 def enough(target: np.ndarray, classify: bool) -> np.ndarray:
-    """The rows that trees are fitted on [rows], in no order that the file gives: folds of a sorted one tell nothing.
+    """The rows for the trees [rows], shuffled, because folds of a sorted file are useless.
 
-    At most TREE_ROWS, but for rare classes, of a classification: of each class as many, and three if it has them.
+    At most TREE_ROWS. A classification takes equally many of each class, at least three if it has them, even if the
+    total then exceeds TREE_ROWS.
     """
     order = np.random.default_rng(0).permutation(len(target))
     if not classify:
@@ -159,14 +160,14 @@ def enough(target: np.ndarray, classify: bool) -> np.ndarray:
 
 
 def telling(train: pa.Table, names: list[str], target: np.ndarray, classify: bool) -> list[str]:
-    """The features that a tree is fitted for, in order: all, or the MOST_TREES whose neighbours are most alike.
+    """The features that get a tree, in order: all, or the MOST_TREES whose neighbours are most alike.
 
-    Where a feature gives the target away, rows with nearly the same value of it have nearly the same target. That takes
-    one sort for each feature, a hundredth of the time of a tree.
+    If a feature reveals the target, rows with nearly the same value have nearly the same target. This check takes one
+    sort for each feature, a hundredth of the time of a tree.
     """
     if len(names) <= MOST_TREES:
         return names
-    of_rows = np.random.default_rng(0).permutation(len(target))  # equal values: in no order that the file gives
+    of_rows = np.random.default_rng(0).permutation(len(target))  # equal values: not in the order of the file
     known = (np.unique(target, return_inverse=True)[1] if classify else target.astype(float))[of_rows]
     alike = [neighbours(_coded(train[name])[of_rows, 0], known, classify) for name in names]
     best = np.sort(np.argsort(-np.array(alike), kind="stable")[:MOST_TREES])
@@ -174,10 +175,10 @@ def telling(train: pa.Table, names: list[str], target: np.ndarray, classify: boo
 
 
 def neighbours(values: np.ndarray, target: np.ndarray, classify: bool) -> float:
-    """How much the targets [rows] of rows are alike that lie side by side by their values [rows]: 1 if they are equal.
+    """How similar the targets [rows] of neighbours are when rows are sorted by their values [rows]: 1 if equal.
 
-    Of classes, from 0: the share of neighbours of the same class, a mean over the classes. Of numbers: what the squared
-    differences leave of the variance (von Neumann 1941), 0 for a feature that tells nothing.
+    Classes: the share of neighbours of the same class, from 0, a mean over the classes. Numbers: the part of the
+    variance that the squared differences leave (von Neumann 1941), 0 for a feature that says nothing.
     """
     ordered = target[np.argsort(values, kind="stable")]
     if not classify:
@@ -200,7 +201,7 @@ def _coded(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
-    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy); the last one of a window."""
+    """The Kolmogorov-Smirnov statistic of each number between train and test (scipy); of a window, its last value."""
     from scipy.stats import ks_2samp
 
     result = {}
@@ -212,7 +213,7 @@ def drift(train: pa.Table, test: pa.Table, data: Data) -> dict[str, float]:
 
 
 def _last(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of numbers as doubles [rows]; of a column of windows the last one in each."""
+    """A column of numbers as doubles [rows]; for a column of windows the last number of each."""
     if pa.types.is_fixed_size_list(column.type):
         column = pc.list_element(column, column.type.list_size - 1)
     return np.asarray(column.to_numpy().astype(float))
@@ -228,7 +229,7 @@ def _rules(path: Path, data: Data, config: Check, derive: user_code.Deriver | No
 
 
 def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> None:
-    """Raises ExpectationError if a limit is passed, after keeping the report where it is not an output."""
+    """Raises ExpectationError if a limit is exceeded, after saving the report outside the outputs."""
     problems = [
         f"{share:.1%} of the {split} rows have the features of a row of {others} "
         f"(check.overlap allows {config.overlap:.1%})"
@@ -236,7 +237,7 @@ def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> No
         if (share := report["overlap"][split]) > config.overlap
     ]
     problems += [
-        f"the feature {name!r} alone gives the target (score {score:.4f}, check.leakage allows {config.leakage:g})"
+        f"the feature {name!r} alone predicts the target (score {score:.4f}, check.leakage allows {config.leakage:g})"
         for name, score in report["leakage"].items()
         if score > config.leakage
     ]
@@ -255,7 +256,7 @@ def judge(report: dict[str, Any], folder: Path, config: Check, where: str) -> No
         write_report(kept, report)
         raise ExpectationError(
             f"The splits of {folder} are not fit to use: {'; '.join(problems)}.",
-            f"See {kept}. Take out the feature or the rows, or change the limit in {where}.",
+            f"See {kept}. Remove the feature or the rows, or change the limit in {where}.",
         )
 
 

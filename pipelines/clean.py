@@ -1,14 +1,13 @@
-"""Clean: take out the rows that cannot be used, and give every other row to one split.
+"""Clean: remove the rows that cannot be used, and put every other row into one split.
 
     python -m pipelines clean digits
 
     data/<model>/raw.parquet, quarantine.parquet  ->  train.parquet, validation.parquet, test.parquet, clean.json
 
-No value is changed here: what changes values is part of the model. The split of a row is a function of the
-seed and the row alone, so rows that arrive later, another order, or copies never move a row that was there.
-Rows keep their order, but for those of the training split where the raw table is large (ordered.py).
-A row without a target is removed (`validate` stops at one, unless the model's YAML says otherwise). Of a sequence the
-rows become windows (windows.py), each in the split of the row that it predicts.
+No value changes here: only the model changes values. The split of a row depends only on the seed and the row, so new
+rows, another order or copies never move an old row. Rows keep their order, except in the training split of a large
+table (shuffled.py). A row without a target is removed (`validate` stops at one, unless the model's YAML says
+otherwise). The rows of a sequence become windows (windows.py), each in the split of the row that it predicts.
 """
 
 import json
@@ -111,7 +110,7 @@ def run(model: str) -> None:
 def clean(folder: Path, data: Data, config: Clean, keeps: user_code.Chooser | None = None) -> dict[str, Any]:
     """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why.
 
-    keeps: which of some rows are used, by the model's own code.
+    keeps: chooses the rows to use, by the model's own code.
     """
     raw = folder / "raw.parquet"
     data_hash, repeated = id_sets.survey(raw)
@@ -146,7 +145,7 @@ def clean(folder: Path, data: Data, config: Clean, keeps: user_code.Chooser | No
 
 
 def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_groups.Writer | shuffled.Ordered]:
-    """Of a split. parts: into how many the rows of a large table are cut, else 1."""
+    """The writer of a split. parts: the number of parts of a large table, else 1."""
     schema = rows.split_schema(data)
     large = parts > 1 and path.stem == "train"
     return shuffled.Ordered(path, schema, parts) if large else row_groups.Writer(path, schema)
@@ -154,7 +153,7 @@ def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_gro
 
 @dataclass(frozen=True)
 class Leaving:
-    """What leaves rows out beside their values: set aside, repeating an earlier one, and by own code."""
+    """Reasons to leave rows out besides their values: set aside, a repeated row, or the model's own code."""
 
     marked: tuple[id_sets.Marks, id_sets.Marks]
     keeps: user_code.Chooser | None
@@ -163,7 +162,7 @@ class Leaving:
 def alone(
     raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Counter[str], words: tuple[str, ...] = ()
 ) -> Iterator[pa.RecordBatch]:
-    """The rows that stay, each by itself; removed: is told why others do not. words: reasons that do not count."""
+    """The rows that stay, without windows. removed: counts the reasons of the others. words: reasons to ignore."""
     start = 0
     for batch in row_groups.batches(raw):
         here = (start, start + batch.num_rows)
@@ -177,7 +176,7 @@ def alone(
 
 
 def windowed(raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Counter[str]) -> Iterator[pa.RecordBatch]:
-    """The windows that stay. A row that lacks values stands in the windows of others."""
+    """The windows that stay. A row that lacks values is still part of other rows' windows."""
 
     def read() -> Iterator[pa.RecordBatch]:
         removed.clear()  # it is read more than once
@@ -195,7 +194,7 @@ def windowed(raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Co
 
 
 def note(seen: dict[str, Any], target: pa.Array, data: Data) -> None:
-    """Add the targets of some rows to what a split holds: rows of each class, or the smallest and largest number."""
+    """Add the targets of some rows to a split's record: rows of each class, or the smallest and largest number."""
     if data.task == "classification":
         counts = Counter(seen.get("classes", {})) + Counter(str(value) for value in target.to_pylist())
         seen["classes"] = dict(sorted(counts.items()))
@@ -223,7 +222,7 @@ def _is_null(column: pa.Array) -> np.ndarray:
 
 
 def divide(batch: pa.RecordBatch, config: Clean) -> dict[str, pa.RecordBatch]:
-    """The rows of each split. Raises DataError for a value that names none."""
+    """The rows of each split. Raises DataError for a value that names no split."""
     by: dict[str, Callable[[pa.RecordBatch, Any], np.ndarray]] = {
         "hash": _by_hash,
         "time": _by_time,
@@ -246,7 +245,7 @@ def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> np.ndarray:
         try:
             at = instant(value)
         except ValueError as error:
-            raise _names_no_split(batch, row_id, split.column, value, f"it is no instant ({error})") from error
+            raise _names_no_split(batch, row_id, split.column, value, f"it is not a date ({error})") from error
         found.append("train" if at < first else "validation" if at < second else "test")
     return np.array(found, "<U10")
 
@@ -256,7 +255,7 @@ def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> np.ndarray:
     fits = pc.fill_null(pc.is_in(found, value_set=pa.array(SPLITS)), False)
     if not pc.all(fits).as_py():
         row = pc.index(fits, False).as_py()
-        why = f"it may hold {', '.join(SPLITS)}"
+        why = f"it must be one of {', '.join(SPLITS)}"
         raise _names_no_split(batch, batch["row_id"][row].as_py(), split.column, found[row].as_py(), why)
     named = found.to_numpy(zero_copy_only=False).astype("<U10")
     becomes = rows.fractions(split.seed, rows.ids_of(batch["row_id"])) < split.validation
@@ -265,7 +264,7 @@ def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> np.ndarray:
 
 def _names_no_split(batch: pa.RecordBatch, row_id: str, column: str, value: Any, why: str) -> DataError:
     if rows.is_sensitive(batch.schema.field(column)):
-        return DataError(f"Row {row_id}: the split column {column!r} names no split.", "Correct the source.")
+        return DataError(f"Row {row_id}: the split column {column!r} does not name a split.", "Correct the source.")
     return DataError(
         f"Row {row_id}: the split column {column!r} holds {value!r}: {why}.",
         "Correct the source, or set such rows aside with a rule of level quarantine.",
@@ -273,15 +272,15 @@ def _names_no_split(batch: pa.RecordBatch, row_id: str, column: str, value: Any,
 
 
 def instant(text: Any) -> datetime:
-    """An instant with a zone. Raises ValueError for anything else."""
+    """An instant with a time zone. Raises ValueError for anything else."""
     at = datetime.fromisoformat(str(text))
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone, write it as 2026-01-31T00:00:00+00:00")
+        raise ValueError(f"{text!r} has no time zone: write it as 2026-01-31T00:00:00+00:00")
     return at
 
 
 def check_report(report: dict[str, Any], data: Data, config: Clean, where: str) -> None:
-    """Raises DataError when a split is empty, lacks a class that another has, or there is nothing to tell apart."""
+    """Raises DataError if a split is empty or lacks a class of another split, or if all targets are equal."""
     again = _repair(config, where)
     found = report["splits"]
     for name in SPLITS:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # half a second to import, and needed only where rows are at 
 
 
 DEVICE = "device"  # in the schema of predictions
-MOST_POINTS = 20_000  # that are drawn one by one
+MOST_POINTS = 20_000  # up to so many points are drawn one by one
 
 
 class Evaluate(Section):
@@ -64,7 +64,7 @@ def run(model: str) -> None:
 
 
 def write(predictor: Predictor, folder: Path, data: Data, used: str) -> None:
-    """predictions.parquet of the test split; its schema tells the device if it was a GPU."""
+    """Write predictions.parquet of the test split; its schema names the device if it was a GPU."""
     path, schema = folder / "predictions.parquet", predictions_schema(data, predictor.about["classes"])
     schema = schema.with_metadata({DEVICE: used}) if used != "cpu" else schema
     with row_groups.Writer(path, schema) as out:
@@ -75,7 +75,7 @@ def write(predictor: Predictor, folder: Path, data: Data, used: str) -> None:
 
 
 def answers(path: Path) -> pd.DataFrame:
-    """A table of predictions but for its row ids, which take more room than all others; never there twice."""
+    """A table of predictions without its row ids, which need more memory than all other columns; never held twice."""
     import pandas as pd
 
     names = [name for name in pq.read_schema(path).names if name != "row_id"]
@@ -96,16 +96,16 @@ def _column(path: Path, name: str) -> Any:
 
 
 def device_of(path: Path) -> str:
-    """The kind of device, "cpu" or "gpu", that a table of predictions was computed on."""
+    """The kind of device, "cpu" or "gpu", that computed a table of predictions."""
     return (pq.read_schema(path).metadata or {}).get(DEVICE.encode(), b"cpu").decode()
 
 
 def load(folder: Path, wanted: str) -> tuple[Predictor, Choice]:
-    """The model, with the arithmetic that it records, on the device that is wanted: auto, cpu or gpu.
+    """The model, with its recorded arithmetic, on the wanted device: auto, cpu or gpu.
 
-    Raises IntegrityError if the folder is not as it was sealed, TrainingError if there is no such device.
+    Raises IntegrityError if the folder has changed since it was sealed, TrainingError if there is no such device.
     """
-    repair = "Bring it back with `dvc checkout --force`, or make it anew with `dvc repro --force`."
+    repair = "Restore it with `dvc checkout --force`, or make it anew with `dvc repro --force`."
     try:
         check_manifest(folder)
     except (ValueError, OSError) as error:
@@ -115,7 +115,7 @@ def load(folder: Path, wanted: str) -> tuple[Predictor, Choice]:
 
 
 def predictions_schema(data: Data, classes: list[Any]) -> pa.Schema:
-    """row_id, actual and prediction in the target's type, and a float32 for each class; of a sequence also `naive`."""
+    """row_id, actual and prediction in the target's type, a float32 for each class; for a sequence also `naive`."""
     target = rows.target_type(data)
     known = [("row_id", pa.string()), ("actual", target), ("prediction", target)]
     if data.kind == "sequence":
@@ -142,7 +142,7 @@ def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame
 
 
 def naive(windows: pd.Series) -> np.ndarray:
-    """The last known value of each window of the target [rows]: what is forecast without a model, NaN for none."""
+    """The last known value of each window of the target [rows]: the forecast without a model. NaN if there is none."""
     import pandas as pd
 
     return pd.DataFrame(np.stack(windows.to_list())).ffill(axis=1).iloc[:, -1].to_numpy(np.float64)
@@ -168,25 +168,25 @@ def score(predictions: pd.DataFrame, data: Data, names: list[str]) -> dict[str, 
     """
     found = Answers.read(predictions, data.label)
     if not np.isfinite(found.predicted if found.probabilities is None else found.probabilities).all():
-        raise TrainingError("The model's predictions are not finite numbers.", "Look at the training's learning curve.")
+        raise TrainingError("The model's predictions are not finite numbers.", "Check the training's learning curve.")
     if unknown := set(predictions["actual"].unique().tolist()) - set(found.classes) if found.classes else None:
         raise DataError(
             f"The test split has classes that the model does not know: {sorted(unknown)}.",
-            "Train again on data that have them.",
+            "Train again on data with these classes.",
         )
     scores = {name: round(found.score(name), 9) for name in names}
     if broken := [name for name, value in scores.items() if not np.isfinite(value)]:
         raise DataError(
             f"The metric {broken[0]} has no value on these {len(found.actual)} test rows.",
-            "Take more test rows, or another of evaluate.metrics.",
+            "Use more test rows, or another metric under evaluate.metrics.",
         )
     return scores | (skill(predictions) if "naive" in predictions else {})
 
 
 def skill(predictions: pd.DataFrame) -> dict[str, float]:
-    """`skill`: 1 - the mean absolute error over that of the naive forecast, on the rows that have one; 0 is no better.
+    """`skill`: 1 - the mean absolute error / that of the naive forecast, on rows with such a forecast; 0 is no better.
 
-    Empty where the naive forecast is always right, or there is none.
+    Empty if the naive forecast is always right, or there is none.
     """
     from sklearn.metrics import mean_absolute_error
 
@@ -225,7 +225,7 @@ def _written(label: Any) -> Any:
 
 
 def _draw_residuals(axes: Any, predictions: pd.DataFrame) -> None:
-    """Points on the line are right; of many points, how many there are at each place."""
+    """Points on the line are right. Many points are drawn as a density."""
     both = predictions[["actual", "prediction"]].to_numpy()
     axes.axline((both.min(), both.min()), slope=1, color="0.6", linewidth=1)
     if len(both) > MOST_POINTS:

@@ -1,4 +1,4 @@
-"""Ingest: read what is pinned, give every row its type and its identity.
+"""Ingest: read the pinned data, and give every row its types and its identity.
 
 python -m pipelines ingest digits
 
@@ -25,7 +25,7 @@ from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]
 ROW_BYTES = 100  # of disk, for each row, beside its values
-TOLD = 1 << 30  # bytes of disk from which the need is said
+TOLD = 1 << 30  # bytes of disk: a larger need is shown
 
 
 class Ingest(Dates):
@@ -50,16 +50,16 @@ class Ingest(Dates):
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
         if twice := next((name for name in names if names.count(name) > 1), ""):
-            raise ValueError(f"{twice!r} stands there twice")
+            raise ValueError(f"{twice!r} is listed twice")
         if "" in names:
-            raise ValueError("a column without a name: give it one, and list it under `ignore` if it is not wanted")
+            raise ValueError("a column has no name: give it one, and list it under `ignore` if you do not want it")
         return names
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:
         try:
-            io.TextIOWrapper(io.BytesIO(), encoding=name)  # which also refuses what is no encoding of text
+            io.TextIOWrapper(io.BytesIO(), encoding=name)  # it also refuses codecs that are no text encodings
         except (LookupError, ValueError) as error:
             raise ValueError(f"{name!r} is not an encoding: write one such as utf-8 or latin-1") from error
         return name
@@ -74,8 +74,8 @@ def run(model: str) -> None:
     pin = sources.read_pin(model)
     if pin["source"] != config.source:
         raise IntegrityError(
-            f"models/{model}.yaml reads {config.source!r}, and {sources.pin_path(model)} pins {pin['source']!r}.",
-            f"Run `ratchet run {model}`, which pins the new source.",
+            f"models/{model}.yaml reads {config.source!r}, but {sources.pin_path(model)} pins {pin['source']!r}.",
+            f"Pin the new source: `ratchet run {model}`.",
         )
     folder = Path("data") / model
     needed = disk_need(pin)
@@ -91,17 +91,18 @@ def run(model: str) -> None:
 
 
 def disk_need(pin: dict[str, Any]) -> int:
-    """Bytes that the stages will write, this one and the later ones, for pinned files; rounded up.
+    """Bytes that this stage and the later ones will write for the pinned files; rounded up.
 
-    The rows are kept twice, before and after they are split. An identity takes 32 letters in both, and 20 bytes more
-    while copies are looked for; the rest of ROW_BYTES is for the predictions. What is packed counts as it is unpacked.
+    The rows are stored twice, before and after the split. An identity takes 32 letters in both, and 20 bytes more
+    during the search for copies; the rest of ROW_BYTES is for the predictions. Packed files count with their
+    unpacked size.
     """
     files = pin.get("files", [])
     return sum(2 * entry.get("unpacked", entry["bytes"]) + ROW_BYTES * entry.get("rows", 0) for entry in files)
 
 
 def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:
-    """One file's rows as it has them -> declared types, with `row_id`.
+    """The rows of one file as they are -> declared types, with `row_id`.
 
     Raises DataError at the first misfit, naming the file `where`, the row, the column and the value.
     """
@@ -127,7 +128,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
         )
     wanted_there = {*wanted.names} & {*names}
     if hint := "" if wanted_there else text_errors.looks_like(config.delimiter, names):
-        raise DataError(f"All of it stands in one column, {names[0][:60]!r}.", hint)
+        raise DataError(f"The file has only one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
     chosen = batch.select(kept)
     if moments:
@@ -136,7 +137,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
 
 
 def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:
-    """What the pin names: each file's name and its rows. Raises IntegrityError if they are not what was pinned."""
+    """The pinned data: each file's name and its rows. Raises IntegrityError if they differ from the pin."""
     if pin["kind"] != "builtin":
         folder, pictures = sources.source_folder(model), []
         for path in sources.check_files(model, pin):
@@ -153,6 +154,6 @@ def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Itera
         raise IntegrityError(
             f"The built-in set {pin['name']!r} of this scikit-learn is not the pinned one ({found[:12]}, "
             f"pinned {pin['sha256'][:12]}).",
-            f"Install the locked packages, or delete {sources.pin_path(model)} to pin what is there now.",
+            f"Install the locked packages, or delete {sources.pin_path(model)} to pin the current set.",
         )
     yield pin["source"], table.to_batches()

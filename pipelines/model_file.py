@@ -1,6 +1,6 @@
 """The whole of models/<model>.yaml, checked at once, before anything runs.
 
-Each section is declared where it is used; this page only puts them together and checks what spans sections.
+Each section is declared where it is used. This module puts them together and checks what spans sections.
 """
 
 import os
@@ -177,7 +177,7 @@ def check(model: str) -> Declaration:
 
 
 def of(model: str, raw: dict[str, Any]) -> Declaration:
-    """The declaration that the text of a model's YAML is. Raises SettingsError."""
+    """The declaration in the content of a model's YAML. Raises SettingsError."""
     path = settings.FOLDER / f"{model}.yaml"
     for key in raw:
         if key not in (*SECTIONS, "format"):
@@ -193,7 +193,7 @@ def of(model: str, raw: dict[str, Any]) -> Declaration:
 
 
 def _contradictions(found: Declaration) -> list[tuple[str, str]]:
-    """What no section can see alone: (key, what is wrong)."""
+    """Problems between sections: (key, problem)."""
     return [
         *_of_source(found),
         *_of_columns(found),
@@ -207,7 +207,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
 def _of_source(found: Declaration) -> list[tuple[str, str]]:
     source, project = found.ingest.source, Path.cwd().resolve()
     if not source.isprintable() or source.startswith("~"):
-        return [("ingest.source", f"{source!r} is not a path: write it in full, with visible letters and without ~")]
+        return [("ingest.source", f"{source!r} is not a path: write the full path, in visible letters and without ~")]
     name = source.removeprefix("builtin:")
     if name != source:
         known = list(sources.BUILTIN)
@@ -226,9 +226,9 @@ def _of_address(source: str, kind: str) -> str:
     if address.scheme not in ("", "https", "s3") and address.hostname not in ("127.0.0.1", "localhost"):
         return f"{address.scheme}:// is not followed: write https://, s3://, or the whole path of a file or folder"
     if address.password or address.username:
-        return "a login does not belong into a file: give it to DVC or to the environment (docs/guides/sources.md)"
+        return "a login does not belong in a file: give it to DVC or to the environment (docs/guides/sources.md)"
     if address.scheme.startswith("http") and address.path.endswith("/") and kind != "image":  # MNIST's four files
-        return f"{source!r} is a folder, which the web does not list: name one file"
+        return f"{source!r} is a folder, which the web cannot list: name one file"
     return ""
 
 
@@ -259,7 +259,7 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
     problems = []
     for key, names in (("dates", config.dates), ("instants", config.instants)):
         problems += [
-            (f"ingest.{key}", f"{name!r} is no column of role date{settings.nearest(name, data.dates)}")
+            (f"ingest.{key}", f"{name!r} is not a column of role date{settings.nearest(name, data.dates)}")
             for name in names
             if name not in data.dates
         ]
@@ -268,8 +268,8 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
     if data.kind == "sequence":
         split = cast(Clean, found.sections["clean"]).split
         if split.by != "time" or split.column != data.time:
-            why = "windows of neighbouring rows overlap, so any other split would train on what it is tested on"
-            problems.append(("clean.split", f"a sequence is split `by: time`, by its column {data.time!r}: {why}"))
+            why = "windows of neighbouring rows overlap, so any other split would train on test rows"
+            problems.append(("clean.split", f"a sequence must be split `by: time`, by its column {data.time!r}: {why}"))
     return problems
 
 
@@ -277,13 +277,13 @@ def _of_network(found: Declaration) -> list[tuple[str, str]]:
     train, data = cast(Train, found.sections["train"]), found.data
     problems = []
     if data.kind == "table" and train.architecture.grid:
-        problems.append(("train.network", f"{train.network!r} needs images or a sequence, and data.kind is 'table'"))
+        problems.append(("train.network", f"{train.network!r} needs images or a sequence, but data.kind is 'table'"))
     if data.kind != "image" and train.augment is not None:
-        problems.append(("train.augment", f"only images are turned and moved, and data.kind is {data.kind!r}"))
+        problems.append(("train.augment", f"only images can be augmented, but data.kind is {data.kind!r}"))
     if data.kind != "sequence" and train.predict is not None:
-        problems.append(("train.predict", f"it belongs to a sequence, and data.kind is {data.kind!r}"))
+        problems.append(("train.predict", f"it belongs to a sequence, but data.kind is {data.kind!r}"))
     if data.kind != "table" and train.numbers != "scaled":
-        problems.append(("train.numbers", f"only the numbers of a table have bins, and data.kind is {data.kind!r}"))
+        problems.append(("train.numbers", f"only the numbers of a table have bins, but data.kind is {data.kind!r}"))
     if data.kind == "image" and train.min_count > 1:
         problems.append(("train.min_count", "an image has no categories"))
     if data.task == "regression":
@@ -305,7 +305,7 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
         return [("promote.metric", f"{promote.metric!r} is not one of evaluate.metrics{hint}")]
     right, wrong = ("at_least", "at_most") if METRICS[promote.metric].greater_is_better else ("at_most", "at_least")
     if getattr(promote, wrong) is not None or getattr(promote, right) is None:
-        return [(f"promote.{right}", f"the floor of {promote.metric} is written as `{right}`")]
+        return [(f"promote.{right}", f"write the floor of {promote.metric} as `{right}`")]
     return []
 
 
@@ -323,7 +323,7 @@ def _of_slices(found: Declaration) -> list[tuple[str, str]]:
         if part.column not in known:
             problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
         elif part.column in data.sensitive:
-            problems.append((where, f"{part.column!r} is sensitive: no group of rows is made of it"))
+            problems.append((where, f"{part.column!r} is sensitive, so it cannot define a slice"))
         elif part.column in words and not part.values:
             problems.append((where, f"{part.column!r} holds text: choose its rows by `values`"))
     return problems

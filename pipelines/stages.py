@@ -1,4 +1,4 @@
-"""Every stage, in the order in which they run. A new module with a STAGE is one more."""
+"""Every stage, in the order of a run. A new module with a STAGE adds one."""
 
 import importlib
 
@@ -7,8 +7,7 @@ from pipelines.process import seal
 
 
 def found() -> dict[str, Stage]:
-    """Those that modules of `pipelines/` declare, by name. Raises ValueError if one comes after a stage that is not
-    there."""
+    """The stages that modules of `pipelines/` declare, by name. Raises ValueError if a stage before is missing."""
     waiting: dict[str, Stage] = {name: importlib.import_module(f"pipelines.{name}").STAGE for name in seal.stages()}
     ordered: dict[str, Stage] = {}
     while waiting:

@@ -5,8 +5,8 @@
     data/<model>/train.parquet, validation.parquet, check.json  ->  data/<model>/model/, data/<model>/history.csv
 
 history.csv grows by one line with every epoch, so that a watcher can follow it: the loss as it is optimised, the
-metric in the target's own units. The order of the rows in an epoch is a function of the seed and the epoch alone, so
-that a training which was interrupted goes on from its checkpoint as if nothing had happened.
+metric in the target's own units. The order of the rows in an epoch depends only on the seed and the epoch. So an
+interrupted training continues from its checkpoint as if nothing had happened.
 """
 
 import json
@@ -99,7 +99,7 @@ def run(model: str) -> None:
 
 
 def scaled(config: Train) -> Train:
-    """With the batch and the learning rate that `scale` makes of the declared ones. config: resolved."""
+    """The config with batch and learning rate changed by `scale`. config: resolved."""
     count = int(config.devices) * config.workers
     batch, rate = replicas.scaled(config.scale, count, config.batch_size, config.learning_rate)
     if count > 1:
@@ -110,7 +110,7 @@ def scaled(config: Train) -> Train:
 
 
 def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
-    """Train with as many rows at once as fit into memory, and save. config: resolved; place: where it is written."""
+    """Train with as many rows at once as fit into memory, and save. config: resolved; place: of the outputs."""
     data, folder = settings.load(model, "data", Data), Path("data") / model
     splits = (Split(folder / "train.parquet", data), Split(folder / "validation.parquet", data))
     fitted = statistics.measure(data, splits[0].pieces, config)
@@ -132,7 +132,7 @@ def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
 
 @dataclass(frozen=True)
 class Keeper:
-    """Where a training finds its checkpoint, what that belongs to (checkpoints.identity), and where it writes one."""
+    """The checkpoints of a training: where it finds one, its identity (checkpoints.identity), and where it writes."""
 
     path: Path
     identity: dict[str, str]
@@ -148,10 +148,10 @@ def train(
     build: Callable[[user_code.Settings], Any] = lambda settings: None,
     strategy: Any = None,
 ) -> Any:
-    """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError when the loss is no number.
+    """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError if the loss is not a number.
 
-    splits: training, validation. keeper: None for a training that keeps no checkpoint. build: gives the network, or
-    None for the declared one. strategy: a tf.distribute.Strategy, or None for one device.
+    splits: training, validation. keeper: None for no checkpoints. build: makes the network; None for the declared one.
+    strategy: a tf.distribute.Strategy, or None for one device.
     """
     import keras
 
@@ -200,21 +200,20 @@ def train(
 
 
 def _check_parts(config: Train, trained: Any) -> None:
-    """Raises TrainingError where a batch in parts would not be the batch: a layer measures what it is given."""
+    """Raises TrainingError if a batch in parts gives another result, because a layer measures its batch."""
     parts = config.micro_batch or int(config.devices) > 1 or config.workers > 1
     if parts and not config.split_statistics and (found := accumulation.measuring(trained)):
         rows = config.micro_batch or config.batch_size // (int(config.devices) * config.workers)
         raise TrainingError(
-            f"The layer {found[0]} measures its batch of {config.batch_size} rows, and {rows} are computed at once.",
+            f"The layer {found[0]} measures a batch of {config.batch_size} rows, but only {rows} are computed at once.",
             "Lower train.batch_size, or declare `split_statistics: true` to let it measure those rows.",
         )
 
 
 def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
-    """Raw rows -> features as the network takes them, the target as it is trained, and a weight if classes have one.
+    """Raw rows -> features for the network, the target as it is trained, and a weight if classes have one.
 
-    before: the graph of the features (networks.features). What is fitted and constant is computed here, once, and not
-    in every step.
+    before: the graph of the features (features.features). Constant parts are computed here once, not in every step.
     """
     places = {label: index for index, label in enumerate(fitted.classes)}
     weights = objective.balanced(list(fitted.classes.values())) if config.class_weights == "balanced" else None
@@ -233,7 +232,7 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
 
 
 def watchers(config: Train, folder: Path) -> list[Any]:
-    """Callbacks for the keys tensorboard and profile. Their files hold times, so they are no outputs."""
+    """Callbacks for the keys tensorboard and profile. Their files contain times, so they are no outputs."""
     if not (config.tensorboard or config.profile):
         return []
     shutil.rmtree(folder, ignore_errors=True)
@@ -250,12 +249,12 @@ def watchers(config: Train, folder: Path) -> list[Any]:
 def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:
     """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number.
 
-    config: resolved (device.resolved), or as it was declared for a model of nobody's.
+    config: resolved (device.resolved); as declared for a model that no stage trains.
     """
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
         raise TrainingError(
-            f"The weights {broken[0]} are not finite: this model is not saved.",
+            f"The weights {broken[0]} are not finite, so the model is not saved.",
             "Lower train.learning_rate, or look for extreme values in the data.",
         )
     partial = folder.with_name(".model.partial")

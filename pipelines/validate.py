@@ -1,13 +1,13 @@
-"""Validate: is the raw table what was promised?
+"""Validate: does the raw table keep its rules?
 
     python -m pipelines validate digits
 
     data/<model>/raw.parquet, pin.json  ->  validation.json, quarantine.parquet, profile.json
 
-The profile of the last good version of the data, with which `drift` compares, is pinned together with the data.
-Besides the declared rules, a table has rows and every row has a target (declare expect_column_values_to_not_be_null
-for the target yourself to set such rows aside instead; those of a sequence may lack it). A failed run leaves its
-report and the profile in data/<model>/failed/.
+`drift` compares with the profile of the last good version, which is pinned together with the data. Two rules always
+hold: the table has rows, and every row has a target. To set rows without a target aside instead, declare
+expect_column_values_to_not_be_null for the target; rows of a sequence may lack it. A failed run leaves its report and
+the profile in data/<model>/failed/.
 """
 
 import json
@@ -28,7 +28,7 @@ from pipelines.table.expectations import Suite
 from pipelines.table.profile import Profile
 
 QUARANTINE = pa.schema([("row_id", pa.string()), ("rule", pa.string()), ("value", pa.string())])
-COMMON = 10  # rows that must share a word for it to be named in the profile, where values are private
+COMMON = 10  # where values are private, the profile names only words that so many rows share
 
 
 class Drift(Section):
@@ -69,9 +69,9 @@ def run(model: str) -> None:
 
 
 def validate(folder: Path, data: Data, config: Validate, derive: user_code.Deriver | None = None) -> dict[str, Any]:
-    """Write quarantine.parquet; returns the report on raw.parquet: what is set aside, and one entry for each rule.
+    """Write quarantine.parquet; returns the report on raw.parquet: the rows set aside, and one entry for each rule.
 
-    derive: gives the columns that only rules see, by the model's own code.
+    derive: makes the columns that only rules see, by the model's own code.
     Raises DataError for a rule that cannot be checked.
     """
     raw, quarantine = folder / "raw.parquet", folder / "quarantine.parquet"
@@ -97,18 +97,18 @@ def rules(data: Data, config: Validate) -> Rules:
     has_target = {"rule": "expect_column_values_to_not_be_null", "column": data.target}
     declared = any(rule.rule == has_target["rule"] and rule.columns == [data.target] for rule in config.rules)
     always = [some_rows] if declared else [some_rows, has_target]
-    if data.kind == "sequence":  # a row without a target stands in the windows of others
+    if data.kind == "sequence":  # a row without a target is part of other rows' windows
         always = [some_rows]
     return Rules(rules=[*map(Rule.model_validate, always), *config.rules], examples=config.examples)
 
 
 def _text(value: Any) -> str | None:
-    """A value that breaks a rule, as text: several as a JSON list."""
+    """A value that breaks a rule, as text; several values as a JSON list."""
     return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
 
 
 def drifted(before: Profile | None, now: Profile, data: Data, drift: Drift) -> list[dict[str, Any]]:
-    """An entry as of a rule for each feature and the target; a single one that says so if there is nothing before."""
+    """An entry like that of a rule for each feature and the target; for the first data a single one that says so."""
     asked = {"rule": "drift", "arguments": {"at_most": drift.at_most}, "level": drift.level, "success": True}
     counted = {"observed": None, "rows": now["rows"], "failing": 0, "examples": []}
     if before is None:
@@ -127,7 +127,7 @@ def drifted(before: Profile | None, now: Profile, data: Data, drift: Drift) -> l
 def judge(report: dict[str, Any], found: Profile, folder: Path, config: Validate, where: str) -> None:
     """Raises ExpectationError if a rule of level stop failed or too many rows are set aside.
 
-    Report and profile are then kept where they are not outputs of the stage.
+    Report and profile are then saved outside the stage's outputs.
     """
     failed = [entry for entry in report["rules"] if entry["level"] == "stop" and not entry["success"]]
     problems = [expectations.told(entry) for entry in failed]
@@ -143,7 +143,7 @@ def judge(report: dict[str, Any], found: Profile, folder: Path, config: Validate
         write_report(kept, report)
         write_profile(kept.with_name("profile.json"), found)
         raise ExpectationError(
-            f"The raw data of {folder} are not what {where} promises: {'; '.join(problems)}.",
+            f"The raw data of {folder} break the rules of {where}: {'; '.join(problems)}.",
             f"See {kept} for the rows. Correct the data, or the rule (level: quarantine sets such rows aside).",
         )
 

@@ -1,8 +1,8 @@
-r"""Shown: a text from outside, such as a file's name, a cell, or the name of a class, as a person can see it.
+r"""Makes every character of a text from outside visible, such as in a file's name, a cell, or the name of a class.
 
-A line end in a name would begin a line of its own, an escape would be obeyed by the terminal, and a mark that turns the
-direction of writing shows other words than there are. Each stands there as what it is: \n, \x1b, \u202e. What a person
-reads anyway stays as it is, so to do it twice changes nothing.
+A line end in a name would begin a new line, the terminal would obey an escape, and a mark that changes the direction of
+writing would show other words. Each is written out: \n, \x1b, \u202e. Visible characters stay as they are, so doing it
+twice changes nothing.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def line(text: str) -> str:
-    """The text in one line, with what cannot be seen written out."""
+    """The text in one line, with invisible characters written out."""
     return text if text.isprintable() else "".join(map(_seen, text))
 
 
@@ -41,8 +41,7 @@ def note(text: str) -> None:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Around a picture: that a font lacks a letter, where a box stands then, or that names leave it no room, is no
-    news for a terminal."""
+    """Draw a picture without warnings about letters that the font lacks or names that leave no room."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

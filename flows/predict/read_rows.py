@@ -109,7 +109,7 @@ class Unseen:
             return
         if text_errors.looks_like(self.config.delimiter, names):
             raise DataError(
-                f"{where}: all of it stands in one column, {names[0][:60]!r}.",
+                f"{where} has only one column, {names[0][:60]!r}.",
                 f"Separate its cells by {self.config.delimiter!r}, as in the files that the model was trained on.",
             )
         near = difflib.get_close_matches(absent[0], names, n=1)

@@ -1,4 +1,4 @@
-"""Plug-ins: what the modules of a folder declare, so that a new file adds a thing and no list is edited."""
+"""Plug-ins: objects that the modules of a folder declare. A new file adds one without a list to edit."""
 
 import importlib
 import pkgutil
@@ -15,7 +15,7 @@ P = TypeVar("P", bound=Named)
 
 
 def found(package: ModuleType, kind: type[P]) -> dict[str, P]:
-    """What the modules of a package declare of a kind, by name; modules in the order of their names.
+    """The objects of a kind that the modules of a package declare, by name; modules in the order of their names.
 
     Raises ValueError if two have one name.
     """

@@ -1,7 +1,7 @@
-"""The rules that a table is held to, as a model's YAML declares them: Great Expectations' own names and arguments.
+"""The rules for a table, as a model's YAML declares them: with the names and arguments of Great Expectations.
 
-Which expectations exist and what each may be given is read from the text of the installed package: importing it
-takes 4 s, and a misspelt rule is refused before anything runs.
+The known expectations and their arguments are read from the text of the installed package, because importing it takes
+4 s. So a misspelt rule is refused before anything runs.
 """
 
 import ast
@@ -26,7 +26,7 @@ class Kind:
     """One expectation of the installed Great Expectations."""
 
     class_name: str
-    by_row: bool  # whether it says which rows fail
+    by_row: bool  # whether it finds the rows that fail
     arguments: frozenset[str]
     required: frozenset[str]
 
@@ -58,7 +58,7 @@ class Rule(Section):
         if absent := sorted(known.required - set(self.arguments)):
             raise ValueError(f"{self.rule} needs the argument {absent[0]!r}")
         if self.level == "quarantine" and not known.by_row:
-            raise ValueError(f"{self.rule} is about the whole table: it has no rows to quarantine")
+            raise ValueError(f"{self.rule} is about the whole table, so it cannot quarantine rows")
         return self
 
     @property
@@ -103,7 +103,7 @@ def exported() -> dict[str, str]:
 
 @cache
 def kind(name: str) -> Kind:
-    """What an expectation may and must be given: the fields of its class and of the classes it extends."""
+    """The arguments of an expectation: the fields of its class and of the classes it extends."""
     classes = _bases() | _classes(_core() / f"{name}.py")
     line, current = [], exported()[name]
     while current in classes and current not in INTERNAL:

@@ -1,7 +1,7 @@
 """A model's settings: models/<model>.yaml, one section per stage.
 
-This file reads sections; what a section may hold is declared by the stage that owns it, as a subclass
-of `Section`. YAML is read as version 1.2, as DVC does: `1e-5` is a number and `no` is a word.
+This module reads sections. The stage that owns a section declares its keys, as a subclass of `Section`. YAML is read as
+version 1.2, as DVC does: `1e-5` is a number and `no` is a word.
 """
 
 import difflib
@@ -29,7 +29,7 @@ MOST_VALUES = 1_000_000  # of one YAML file, its aliases written out,
 MOST_DEPTH = 50  # and so deep
 MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
-PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # what rules see of an image
+PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # the columns of an image for rules
 
 
 class Section(BaseModel):
@@ -90,7 +90,7 @@ class Data(Section):
         if math.prod(self.shape) > MOST_PIXELS:
             raise ValueError(f"an image of shape {self.shape} is larger than {MOST_PIXELS:,} bytes")
         if self.kind == "image" and set(self.columns.values()) - {"carried"}:
-            raise ValueError("an image's `columns` can only be carried along: its feature is the image")
+            raise ValueError("an image's `columns` can only be carried: its only feature is the image")
         return self
 
     @model_validator(mode="after")
@@ -100,15 +100,15 @@ class Data(Section):
                 raise ValueError(f"`{min(used)}` belongs to a sequence, not to a {self.kind}")
             return self
         if self.task != "regression":
-            raise ValueError("a sequence is forecast as a number: its task is regression")
+            raise ValueError("a sequence forecasts a number, so its task must be regression")
         if not (self.time and self.step > 0 and self.window):
             raise ValueError("a sequence needs `time`: its date column, `step`: seconds, and `window`: rows")
         if round(self.step * 1e6) < 1:
-            raise ValueError(f"`step` is a microsecond or more, got {self.step} seconds")
+            raise ValueError(f"`step` must be a microsecond or more, got {self.step} seconds")
         if self.dates != [self.time]:
-            raise ValueError(f"a sequence has one column of role date, the one of `time`, got {self.dates}")
+            raise ValueError(f"a sequence must have one column of role date, that of `time`, got {self.dates}")
         if wrong := [name for name in self.series if self.columns.get(name) not in ("category", "carried")]:
-            raise ValueError(f"`series` names columns of role category or carried, and {wrong[0]!r} is none")
+            raise ValueError(f"`series` must name columns of role category or carried, but {wrong[0]!r} is not")
         if self.past_target in self.columns:
             raise ValueError(f"{self.past_target!r} cannot be a column: it is the history of the target")
         return self
@@ -119,7 +119,7 @@ class Data(Section):
             raise ValueError(f"the target {self.target!r} cannot be one of the `columns` too")
         own = {"row_id", ""} | ({"image", *PIXELS} if self.kind == "image" else set())
         if taken := sorted(own & {self.target, *self.columns}):
-            raise ValueError(f"{taken[0]!r} cannot be the name of a column: it has a meaning of its own")
+            raise ValueError(f"{taken[0]!r} cannot be the name of a column: Ratchet uses it for something else")
         return self
 
     @model_validator(mode="after")
@@ -146,12 +146,12 @@ class Data(Section):
 
     @property
     def shown(self) -> list[str]:
-        """The same as they stand in raw.parquet."""
+        """The same with their names in raw.parquet."""
         return ["image"] if self.kind == "image" else [*self.numbers, *self.categories, *self.dates]
 
     @property
     def kept(self) -> list[str]:
-        """The features of which values may be kept with a model."""
+        """The features whose values may be kept with a model."""
         return [name for name in self.features if name not in self.sensitive]
 
     @property
@@ -168,22 +168,22 @@ class Data(Section):
 
     @property
     def past_target(self) -> str:
-        """The column of a sequence's windows that holds what the target was."""
+        """The column of a sequence's windows with the past values of the target."""
         return f"past_{self.target}"
 
     @property
     def past_numbers(self) -> list[str]:
-        """Of a sequence: the numbers that a window holds."""
+        """The numbers in the windows of a sequence."""
         return [*self.numbers, self.past_target]
 
     @property
     def past_categories(self) -> list[str]:
-        """Of a sequence: the categories that a window holds."""
+        """The categories in the windows of a sequence."""
         return [name for name in self.categories if name not in self.series]
 
     @property
     def fixed(self) -> list[str]:
-        """Of a sequence: the categories that name its series, known once for a whole window."""
+        """The categories that name the series of a sequence. They are constant in a window."""
         return [name for name in self.categories if name in self.series]
 
     @property
@@ -198,7 +198,7 @@ S = TypeVar("S", bound=Section)
 
 
 def is_name(word: str) -> bool:
-    """Whether a model may be called so: it becomes the name of files, refs and locks, and part of queries."""
+    """Whether it can be a model's name: it becomes the name of files, refs and locks, and part of queries."""
     taken = word in RESERVED or keyword.iskeyword(word)
     return bool(re.fullmatch(r"[a-z][a-z0-9_]*", word)) and len(word) <= LONGEST_NAME and not taken
 
@@ -209,18 +209,18 @@ def check_name(model: str) -> str:
         return model
     raise RequestError(
         f"{_shown(model)} cannot be a model's name.",
-        f"A name is lower-case letters, digits and underscores, {LONGEST_NAME} at most, begins with a letter, and is "
-        f"not one of {', '.join(sorted(RESERVED))}.",
+        f"Use at most {LONGEST_NAME} lower-case letters, digits and underscores, with a letter first, and none of the "
+        f"names {', '.join(sorted(RESERVED))}.",
     )
 
 
 def models() -> list[str]:
-    """The names of the models that have a YAML file here; a file by another name is none of a model's."""
+    """The names of the models with a YAML file here; a file with another kind of name is not a model's."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml") if is_name(path.stem))
 
 
 def read(model: str) -> dict[str, Any]:
-    """The whole of models/<model>.yaml, unchecked. Raises RequestError if there is none to read."""
+    """The whole of models/<model>.yaml, unchecked. Raises RequestError if it does not exist."""
     path = FOLDER / f"{check_name(model)}.yaml"
     if not os.path.lexists(path):
         known = ", ".join(models()) or "none"
@@ -233,24 +233,24 @@ def read(model: str) -> dict[str, Any]:
     except DataError as error:
         raise SettingsError(error.what, error.do) from error
     if len(text) > MOST_BYTES:
-        raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes: that is not a settings file.")
+        raise SettingsError(f"{path} is larger than {MOST_BYTES:,} bytes, so it is not a settings file.")
     try:
         content = plain_yaml(text.decode())
     except (YAMLError, ValueError, RecursionError) as error:  # text that is not UTF-8 is a ValueError
         detail = " ".join(str(error).split()).rstrip(".")
         raise SettingsError(f"{path} is not valid YAML: {detail}.", "Correct the file and run again.") from error
     if not isinstance(content, dict):
-        raise SettingsError(f"{path} must be a mapping of sections, and is a {type(content).__name__}.")
+        raise SettingsError(f"{path} must be a mapping of sections, but is a {type(content).__name__}.")
     if content.get("format") != FORMAT:
         raise SettingsError(
-            f"{path}: format: {content.get('format')!r} is not one this version reads.",
-            f"Write `format: {FORMAT}` at the top; FORMATS.md says what it means.",
+            f"{path}: this version cannot read format {content.get('format')!r}.",
+            f"Write `format: {FORMAT}` at the top. FORMATS.md explains it.",
         )
     return content
 
 
 def plain_yaml(text: str) -> Any:
-    """The content of a YAML text. Raises YAMLError or RecursionError, ValueError for one that is no settings at all."""
+    """The content of a YAML text. Raises YAMLError or RecursionError, ValueError if it is too deep or too large."""
     depth = deepest = 0
     for found in re.finditer(r"[\[{\]}]", text):  # the parser takes seconds to give up
         depth = max(0, depth + (1 if found[0] in "[{" else -1))
@@ -263,10 +263,9 @@ def plain_yaml(text: str) -> Any:
 
 
 def _size(content: Any, depth: int = 0, known: dict[int, int] | None = None) -> int:
-    """How many values there are once every alias is written out. Raises ValueError for too many, or too deep.
+    """The number of values once every alias is expanded. Raises ValueError for too many, or too deep.
 
-    A few lines of aliases of aliases are billions of values for whoever writes them out, and one that holds itself has
-    no end.
+    A few lines of aliases of aliases can expand to billions of values, and an alias that contains itself has no end.
     """
     known = {} if known is None else known
     if depth > MOST_DEPTH:
@@ -277,7 +276,7 @@ def _size(content: Any, depth: int = 0, known: dict[int, int] | None = None) -> 
         parts = [*content, *content.values()] if isinstance(content, dict) else content
         known[id(content)] = 1 + sum(_size(part, depth + 1, known) for part in parts)
     if known[id(content)] > MOST_VALUES:
-        raise ValueError(f"it holds more than {MOST_VALUES:,} values, its aliases written out")
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values once its aliases are expanded")
     return known[id(content)]
 
 
@@ -325,15 +324,15 @@ def _shown(value: Any) -> str:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """The end of a sentence about an unknown word: what was probably meant."""
+    """The end of a sentence about an unknown word: a similar known word, or all known ones."""
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(sorted(known))})"
 
 
 def _follow(kind: type[Section], place: tuple[Any, ...]) -> tuple[type[Section], list[str]]:
-    """The settings class that holds the last key of pydantic's `place`, and the keys as they stand in the YAML.
+    """The settings class with the last key of pydantic's `place`, and the keys as in the YAML.
 
-    Where a section has several forms, the place also holds the form's name, which is no key.
+    If a section has several forms, the place also contains the form's name, which is no key.
     """
     path: list[str] = []
     for part in place:

@@ -1,10 +1,10 @@
-"""Own: what a model's own code, models/<model>.py, may say where the YAML is not enough.
+"""A model's own code, models/<model>.py, for what the YAML cannot say.
 
     build(settings) -> keras.Model      the network, in place of `train: network:`
-    clean(table) -> table               which rows to use: some of those of a pandas.DataFrame
-    derived(table) -> table             columns own_<name> for rules to name, which nothing else sees
+    clean(table) -> table               the rows to use, out of those of a pandas.DataFrame
+    derived(table) -> table             columns own_<name>, which only rules see
 
-The file is a dependency of the stages that may call it, and is loaded only where it defines what a stage asks for.
+The file is a dependency of the stages that may call it, and is loaded only if it defines the stage's function.
 """
 
 import ast
@@ -22,14 +22,14 @@ import pyarrow as pa
 from pipelines.config.settings import FOLDER
 from pipelines.errors import RatchetError, SettingsError
 
-OWN = "own_"  # how the names of derived columns begin
+OWN = "own_"  # the beginning of the names of derived columns
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `build` is given.
+    """The argument of `build`.
 
-    shape: of the features of one row, normalised, as the network takes them. outputs: how many probabilities it gives
+    shape: of the normalised features of one row, as the network takes them. outputs: the number of probabilities
     (softmax), or 1 for a regression's number (of mean 0 and standard deviation 1). values: `train: own:`.
     """
 
@@ -41,7 +41,7 @@ class Settings:
 
 
 def function(model: str, name: str) -> Callable[..., Any] | None:
-    """The function of models/<model>.py, or None if it defines none. What it raises becomes a SettingsError.
+    """The function of models/<model>.py, or None if it defines none. Its errors become a SettingsError.
 
     Raises SettingsError if the file cannot be read or loaded.
     """
@@ -53,7 +53,7 @@ def function(model: str, name: str) -> Callable[..., Any] | None:
 
 
 def defined(path: Path) -> list[str]:
-    """The functions at the top of a file, found without running it. Raises SettingsError for one that is no Python."""
+    """The functions at the top of a file, found without running it. Raises SettingsError if it is not valid Python."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -82,10 +82,10 @@ Chooser = Callable[[pa.RecordBatch], np.ndarray]  # some raw rows -> whether eac
 
 
 def chooser(model: str) -> Chooser | None:
-    """Which rows `clean` of models/<model>.py keeps, or None if it defines none. Raises SettingsError.
+    """The rows that `clean` of models/<model>.py keeps, or None if it defines none. Raises SettingsError.
 
-    It is given some rows at a time, as raw.parquet holds them, and gives back some of those, unchanged: what changes
-    values is part of the model, or the model would not be given in use what it was trained on.
+    It gets some rows at a time, as raw.parquet has them, and returns some of them unchanged. Only the model may change
+    values: else in use it would get other values than in training.
     """
     if (clean := function(model, "clean")) is None:
         return None
@@ -97,12 +97,12 @@ def chooser(model: str) -> Chooser | None:
         given = batch.to_pandas()
         found = clean(given.copy())
         if not isinstance(found, pd.DataFrame):
-            raise SettingsError(f"{where} gives a {type(found).__name__}, and should give a pandas.DataFrame.")
+            raise SettingsError(f"{where} returns a {type(found).__name__}, but must return a pandas.DataFrame.")
         kept = given.index.isin(found.index)
         if len(found) != kept.sum() or list(found) != list(given) or not found.sort_index().equals(given[kept]):
             raise SettingsError(
-                f"{where} gives rows that are not some of those it was given.",
-                "Only leave rows out there: what changes values belongs into the network, or into the source.",
+                f"{where} returns rows that it did not get.",
+                "Only remove rows there. Change values in the network, or in the source.",
             )
         return np.asarray(kept)
 
@@ -115,7 +115,7 @@ Deriver = Callable[[Any], Any]  # some raw rows, a pandas.DataFrame -> further c
 def deriver(model: str) -> Deriver | None:
     """The columns for rules by `derived` of models/<model>.py, or None if it defines none. Raises SettingsError.
 
-    It is given some rows at a time, as rules see them, and gives one row for each.
+    It gets some rows at a time, as rules see them, and returns one row for each.
     """
     if (derived := function(model, "derived")) is None:
         return None
@@ -126,18 +126,20 @@ def deriver(model: str) -> Deriver | None:
     def derive(frame: Any) -> Any:
         found = derived(frame.copy())
         if not isinstance(found, pd.DataFrame) or not found.index.equals(frame.index):
-            raise SettingsError(f"{where} should give a pandas.DataFrame with the rows that it was given, in order.")
+            raise SettingsError(f"{where} must return a pandas.DataFrame with the rows that it got, in order.")
         if wrong := [str(name) for name in found if not str(name).startswith(OWN)]:
-            raise SettingsError(f"{where} gives a column {wrong[0]!r}.", f"Let its columns begin with {OWN}.")
+            raise SettingsError(
+                f"{where} returns a column {wrong[0]!r}.", f"Begin the names of its columns with {OWN}."
+            )
         return found
 
     return derive
 
 
 def built(model: str, settings: Settings) -> Any:
-    """The keras.Model that `build` of models/<model>.py gives, or None if it defines none. Raises SettingsError.
+    """The keras.Model by `build` of models/<model>.py, or None if it defines none. Raises SettingsError.
 
-    It has to be made of Keras' own layers: the registered model travels without this file.
+    It must consist of Keras' own layers, because the registered model does not contain this file.
     """
     if (build := function(model, "build")) is None:
         return None
@@ -145,11 +147,11 @@ def built(model: str, settings: Settings) -> Any:
 
     found, path = build(settings), FOLDER / f"{model}.py"
     if not isinstance(found, keras.Model):
-        raise SettingsError(f"{path}: build gives a {type(found).__name__}, and should give a keras.Model.")
+        raise SettingsError(f"{path}: build returns a {type(found).__name__}, but must return a keras.Model.")
     wanted = ((None, *settings.shape), (None, settings.outputs))
     if (shapes := (found.input_shape, found.output_shape)) != wanted:
         raise SettingsError(
-            f"{path}: the model of build takes {shapes[0]} and gives {shapes[1]}, and should take {wanted[0]} and give "
+            f"{path}: the model of build takes {shapes[0]} and gives {shapes[1]}, but must take {wanted[0]} and give "
             f"{wanted[1]}.",
             "Take both from settings.shape and settings.outputs.",
         )
@@ -161,14 +163,14 @@ def built(model: str, settings: Settings) -> Any:
         foreign = foreign or f"code ({' '.join(str(error).split())[:120]})"
     if foreign:
         raise SettingsError(
-            f"{path}: the model of build holds {foreign}, which nobody can load without this file.",
-            "Use Keras' own layers and functions: a registered model travels alone.",
+            f"{path}: the model of build contains {foreign}, which cannot be loaded without this file.",
+            "Use Keras' own layers and functions: a registered model does not contain this file.",
         )
     return found
 
 
 def _foreign(content: Any) -> Iterator[str]:
-    """The classes and functions in a model's architecture that are not Keras' own, or hold code."""
+    """The classes and functions in a model's architecture that are not Keras' own, or contain code."""
     if isinstance(content, dict):
         if "class_name" in content and "config" in content:
             name, module = str(content["class_name"]), str(content.get("module"))

@@ -1,4 +1,4 @@
-"""An architecture: one kind of network. architectures/ has one module for each; here is what they share."""
+"""An architecture: one kind of network. architectures/ has one module for each; this module has their common parts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Architecture:
 
 
 def dense(config: Layers, values: Any, seed: int) -> Any:
-    """The hidden layers, behind whatever came before."""
+    """Add the hidden layers."""
     from keras import layers
 
     if len(values.shape) > 2:

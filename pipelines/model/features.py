@@ -1,7 +1,7 @@
 """Features: raw inputs -> what the network takes, and its answer -> the target's own units; every layer has a name.
 
-A model is two graphs in one: the features, in which what was fitted on the training split is a constant, and the
-network proper, which is what is trained. They are joined again before saving, so that what is saved takes raw rows.
+A model joins two graphs: the features, which hold the values fitted on the training split as constants, and the
+network, which is trained. They are joined before saving, so that the saved model takes raw rows.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def features(data: Data, fitted: Fitted) -> Any:
 
 
 def _window(data: Data, fitted: Fitted) -> Any:
-    """keras.Model: windows -> [rows, window, width]. What is known once (time, series) stands beside every step."""
+    """keras.Model: windows -> [rows, window, width]. Constant values (time, series) are repeated for every step."""
     import keras
 
     numbers = keras.Input((data.window, len(data.past_numbers)), dtype="float64", name="past_numbers")
@@ -68,8 +68,8 @@ def _window(data: Data, fitted: Fitted) -> Any:
 def _normalised(values: Any, mean: Any, scale: Any) -> Any:
     """(values - mean) / scale in doubles, so that a large offset costs no precision, then float32.
 
-    Keras' layers would do it in fewer digits: Normalization divides by no less than 1e-7, and Rescaling rounds what
-    it is given to float32.
+    Keras' layers are less precise: Normalization divides by no less than 1e-7, and Rescaling rounds its input to
+    float32.
     """
     import keras
 
@@ -78,7 +78,7 @@ def _normalised(values: Any, mean: Any, scale: Any) -> Any:
 
 
 def _filled(numbers: Any, mean: Any, scale: Any, edges: list[list[float]] | None = None) -> list[Any]:
-    """Numbers normalised or as shares of bins, a missing one at the mean; beside each, whether it was missing."""
+    """Numbers, normalised or as shares of bins, a missing one at the mean; and for each, whether it was missing."""
     import keras
 
     missing = keras.ops.isnan(numbers)
@@ -88,9 +88,9 @@ def _filled(numbers: Any, mean: Any, scale: Any, edges: list[list[float]] | None
 
 
 def _one_hot(words: Any, index: int, known: list[str], before: int = 0) -> Any:
-    """One column of words -> one position for each known word, and a first one for all others and for none.
+    """One column of words -> one position for each known word, after a first one for unknown and missing words.
 
-    before: columns of other words whose layers are named already.
+    before: the number of columns whose layers already have names.
     """
     import keras
 
@@ -100,10 +100,10 @@ def _one_hot(words: Any, index: int, known: list[str], before: int = 0) -> Any:
 
 
 def _all_one_hot(words: Any, vocabularies: list[list[str]]) -> Any:
-    """Words [rows, columns] -> what `_one_hot` gives for each column, side by side: one lookup for all of them.
+    """Words [rows, columns] -> the result of `_one_hot` for each column, side by side, with one lookup for all.
 
-    A word has one number in every column. A position is 1 where its column holds its word, and the first position of a
-    column where none of the others is.
+    A word has the same number in every column. A position is 1 if its column has its word. The first position of a
+    column is 1 if no other is.
     """
     import keras
 

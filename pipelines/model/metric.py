@@ -1,4 +1,4 @@
-"""A metric: scikit-learn's name, which way is better, and the loss of a single row where it is a mean over rows."""
+"""A metric: scikit-learn's name, its direction, and the loss of a single row if it is a mean over rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 CLASSIFY, REGRESS = "classification", "regression"
-PART_VALUES = 1_000_000  # scored at once, where a score is a mean over rows: scikit-learn takes fifty bytes of each
+PART_VALUES = 1_000_000  # scored at once if a score is a mean over rows: scikit-learn needs fifty bytes for each
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def of_labels(name: str, **options: object) -> Callable[..., float]:
 
 
 def of_parts(score: Callable[..., float]) -> Callable[..., float]:
-    """The same for a score that is a mean over rows, some of them at a time."""
+    """The same for a score that is a mean over rows, computed from some rows at a time."""
 
     def mean(actual: np.ndarray, predicted: np.ndarray, probabilities: Any, classes: list) -> float:
         size = max(1, PART_VALUES // max(1, len(classes)))

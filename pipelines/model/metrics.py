@@ -1,4 +1,4 @@
-"""The metrics by name, and the answers of a model that they score; scores/ has a module for each metric."""
+"""The metrics by name, and the answers that they score; scores/ has a module for each metric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS = plugins.found(scores, Metric)
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered to some rows, and what is true.
+    """A model's answers to some rows, and the true values.
 
     row_ids, actual, predicted: [rows]. probabilities: [rows, classes], or None for a regression. classes: in order.
     """
@@ -49,10 +49,10 @@ class Answers:
         return Answers(self.row_ids[rows], self.actual[rows], self.predicted[rows], probabilities, self.classes)
 
     def score(self, name: str) -> float:
-        """One of METRICS. May be NaN, or raise ValueError, where the rows cannot be scored by it."""
+        """The score by one of METRICS. May be NaN or raise ValueError if it cannot score the rows."""
         return METRICS[name].score(self.actual, self.predicted, self.probabilities, self.classes)
 
     def losses(self, name: str) -> np.ndarray | None:
-        """The loss of each row [rows], less being better, or None for a metric that is no mean over rows."""
+        """The loss of each row [rows] (less is better), or None for a metric that is not a mean over rows."""
         loss = METRICS[name].loss
         return None if loss is None else loss(self.actual, self.predicted, self.probabilities, self.classes)

@@ -1,6 +1,6 @@
 """Networks: features of a row in, probabilities or a number out. Every layer has a name.
 
-What stands before and behind a network, in the saved model, is in features.py.
+features.py has the parts of the saved model before and after the network.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ class Network(Keys):
 
     @property
     def sizes(self) -> list[int]:
-        """Of each layer, from the first to the last."""
+        """The size of each layer, from the first to the last."""
         own = self.architecture.layers
         return [*(getattr(self, own) if own else []), *self.hidden]
 
@@ -76,7 +76,7 @@ class Network(Keys):
                     raise ValueError(f"`{key}` belongs to network {other.name}, not to {chosen.name}")
         if any(size < 1 for size in self.sizes):
             *most, last = ["hidden", *(one.layers for one in ARCHITECTURES.values() if one.layers)]
-            raise ValueError(f"{', '.join(most)} and {last} hold whole numbers from 1")
+            raise ValueError(f"{', '.join(most)} and {last} must hold whole numbers from 1")
         if "bins" in self.model_fields_set and self.numbers != "quantiles":
             raise ValueError("`bins` belongs to numbers: quantiles")
         return self
@@ -94,9 +94,9 @@ def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) ->
 
 
 def augmented(config: Network, trained: Any, seed: int) -> Any:
-    """keras.Model: the network behind random layers, as it is trained; the network itself without `augment`.
+    """keras.Model: random layers before the network, for the training; without `augment` the network itself.
 
-    What moves in from outside the picture is the colour at its edge.
+    Space that appears at an edge of the picture is filled with the colour of the edge.
     """
     import keras
 

@@ -1,6 +1,6 @@
-"""The objective: what a training minimises, and how: loss, class weights, optimizer, learning rate, when to stop.
+"""The objective of a training: loss, class weights, optimizer, learning rate, and when to stop.
 
-Everything is Keras' own, by a name in the model's YAML.
+All of it is Keras' own, chosen by a name in the model's YAML.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from pipelines.config.settings import Section
 
-SCHEDULES = {  # Keras' classes, by the name that they have in a model's YAML
+SCHEDULES = {  # Keras' classes, by their names in a model's YAML
     "cosine": "CosineDecay",
     "exponential": "ExponentialDecay",
     "inverse_time": "InverseTimeDecay",
@@ -98,7 +98,7 @@ class PiecewiseSchedule(Section):
     @model_validator(mode="after")
     def _one_value_after_each_boundary(self) -> "PiecewiseSchedule":
         if len(self.values) != len(self.boundaries) or sorted(set(self.boundaries)) != self.boundaries:
-            raise ValueError("`boundaries` rise, and `values` has one number for each of them")
+            raise ValueError("`boundaries` must rise, and `values` must have one number for each of them")
         return self
 
 

@@ -1,8 +1,8 @@
 """Quantiles: numbers as shares of the bins between quantiles of the training split (Gorishniy et al. 2022, PLE).
 
-A number becomes one value for each of its bins: 1 where it lies above the bin, 0 below, and in between how far into it
-it lies. A layer after it can bend at every edge, a skewed number fills its bins evenly, and beyond the outermost edges
-nothing grows: an extreme value is the largest one that was seen.
+A number becomes one value for each of its bins: 1 if it lies above the bin, 0 if below, else its position in the bin.
+The next layer can bend at every edge, a skewed number fills its bins evenly, and nothing grows beyond the outer edges:
+an extreme value counts as the largest in the training.
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-SAMPLE_ROWS = 50_000  # of which edges are measured; a split of no more rows is measured as a whole
-SEED = 0  # of the sample: no setting, so that `train.seed` changes the training alone
+SAMPLE_ROWS = 50_000  # edges come from so many rows; a smaller split is used as a whole
+SEED = 0  # of the sample; fixed, so that `train.seed` changes only the training
 
 
 def sample(parts: Iterable[np.ndarray], rows: int = SAMPLE_ROWS) -> np.ndarray:
@@ -32,13 +32,13 @@ def sample(parts: Iterable[np.ndarray], rows: int = SAMPLE_ROWS) -> np.ndarray:
 def edges(column: np.ndarray, bins: int) -> list[float]:
     """From 2 to bins + 1 rising values of a column [rows], between which its bins lie; NaN is left out.
 
-    A value that many rows share fills one bin and no more, so that the others get theirs; a column of few values has
-    each of them as an edge. A constant, and a column of nothing but NaN, has one bin above it that stays empty.
+    A value that many rows share fills only one bin, so that other values get bins too. In a column with few values,
+    each is an edge. A constant, or a column of only NaN, has one bin above it that stays empty.
     """
     values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
     if len(values) > bins + 1:
         shared = counts.astype(np.float64)
-        for _ in range(bins):  # what a cut leaves to the others makes their bins smaller, and the next cut deeper
+        for _ in range(bins):  # each cut leaves smaller bins to the others, so the next cut goes deeper
             shared = np.minimum(shared, shared.sum() / bins)
         reached = np.cumsum(shared)
         levels = np.linspace(0, reached[-1], bins + 1)

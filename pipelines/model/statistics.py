@@ -1,4 +1,4 @@
-"""Fitting: what is measured on the training split alone, and becomes part of the graph (features.py).
+"""Fitting: statistics of the training split, which become constants of the graph (features.py).
 
 Means, words and edges of bins, read a few rows at a time.
 """
@@ -24,14 +24,14 @@ Pair = tuple[list[float], list[float]]  # mean and standard deviation, of each c
 
 @dataclass(frozen=True)
 class Fitted:
-    """What is measured on the training split alone, and becomes part of the graph."""
+    """Statistics of the training split alone, which become constants of the graph."""
 
     mean: list[float]  # of each number, or of each image channel
     scale: list[float]  # standard deviation, 1 for a constant
     vocabularies: list[list[str]]  # the words of each category, sorted
     target: tuple[float, float]  # mean and standard deviation; (0, 1) for a classification
     classes: dict[Any, int]  # rows of each, in the order of the probabilities; empty for a regression
-    edges: list[list[float]] = field(default_factory=list)  # of the bins of each number; empty where they are scaled
+    edges: list[list[float]] = field(default_factory=list)  # of the bins of each number; empty if numbers are scaled
     dates: Pair = ([], [])  # of each date of a table, in seconds
     past: Pair = ([], [])  # of each number in a window, the history of the target last
     changes: bool = False  # whether the target is its change since the last known value
@@ -41,13 +41,13 @@ Pieces = Callable[[], Iterable[tuple[dict[str, np.ndarray], np.ndarray]]]  # rea
 
 
 def changes(config: Network, data: Data) -> bool:
-    """Whether the network predicts by how much the target changes, and the graph adds that to the last known value."""
+    """Whether the network predicts the change of the target, which the graph adds to the last known value."""
     return data.kind == "sequence" and config.predict != "value"
 
 
 def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
-    """pieces: the training split. Its arrays are those of predictor.to_arrays. Holds no more rows than
-    quantiles.sample does. Raises TrainingError for a category of too many words.
+    """Measure a training split. pieces: it, as arrays of predictor.to_arrays. Holds no more rows than quantiles.sample.
+    Raises TrainingError for a category with too many words.
     """
     names = [*data.past_categories, *data.fixed] if data.kind == "sequence" else data.categories
     classes: Counter[Any] = Counter()
@@ -115,7 +115,7 @@ def last_known(inputs: Any, past: Pair) -> Any:
 
 
 def _common(counts: Counter[str], least: int) -> set[str]:
-    """The words that enough rows have; none is no word."""
+    """The words that enough rows have; a missing word does not count."""
     return {word for word, rows in counts.items() if rows >= least and word}
 
 
@@ -146,9 +146,9 @@ def pixels(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def mean_and_scale(read: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, each [columns], of columns [rows, columns] in parts; NaN is left out.
 
-    read() gives the parts, and is called twice. A constant has scale 1, and a column of nothing but NaN mean 0 and
-    scale 1. Each column is measured as a share of its own range: neither a large offset, nor very large or small
-    numbers cost precision.
+    read() gives the parts, and is called twice. A constant has scale 1, and a column of only NaN mean 0 and scale 1.
+    Each column is measured as a share of its own range, so that neither a large offset nor very large or small numbers
+    cost precision.
     """
     bounds = [(np.fmin.reduce(part, axis=0), np.fmax.reduce(part, axis=0)) for part in read()]
     lows, highs = zip(*bounds, strict=True)

@@ -1,6 +1,6 @@
-"""Time in a graph: calendar numbers of dates, and what a window of a sequence holds.
+"""Time in a graph: calendar numbers of dates, and the values in a window of a sequence.
 
-All of it is made of Keras' own operations, so that it is saved with the model.
+All of it uses Keras' own operations, so that it is saved with the model.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ CYCLES = {"hour of day": 86_400.0, "day of week": 604_800.0, "day of year": 31_5
 def calendar(seconds: Any) -> Any:
     """Instants, in seconds since 1970 (UTC) [rows, n], NaN where missing -> float32 [rows, n * 7].
 
-    Of each sine and cosine of the hour of the day, the day of the week and the day of the year, 0 where missing, and at
-    the end of all whether it was missing.
+    For each instant: sine and cosine of the hour of the day, the day of the week and the day of the year, 0 if missing.
+    At the end, for each instant, whether it was missing.
     """
     import keras
 
@@ -30,7 +30,7 @@ def calendar(seconds: Any) -> Any:
 def last_known(windows: Any, otherwise: float) -> Any:
     """Windows [rows, window] of one column, NaN where missing -> the last value that is known [rows, 1], in doubles.
 
-    otherwise: what takes its place where none is known.
+    otherwise: the value if none is known.
     """
     import keras
 
@@ -43,7 +43,7 @@ def last_known(windows: Any, otherwise: float) -> Any:
 
 
 def steps(values: Any, window: int) -> Any:
-    """What is known once for a window [rows, n], beside each of its steps: [rows, window, n]."""
+    """Constant values of a window [rows, n], repeated for each of its steps: [rows, window, n]."""
     import keras
 
     return keras.layers.RepeatVector(window, name="at_each_step")(values)

@@ -1,4 +1,4 @@
-"""The canonical bytes of rows, from which their identities are made: what a row is, and not how it is stored.
+"""The canonical bytes of rows, the basis of their identities. They do not depend on how a row is stored.
 
 Each value is a tag and its bytes: numbers as IEEE doubles (whole numbers beyond 2^53 as decimal text), text and images
 behind their length, a missing value as its own tag. Columns are encoded as a whole and then laid side by side.
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MISSING, NUMBER, SIZED = b"0"[0], b"n"[0], b"t"[0]
-PART_BYTES = 4 << 20  # of rows that are laid out at once,
-COLUMN_BYTES = 4 << 10  # and more for each column: the work on a column of a part is mostly its beginning
+PART_BYTES = 4 << 20  # of rows that are encoded at once,
+COLUMN_BYTES = 4 << 10  # and more for each column: each column of a part costs a fixed time
 EXACT = 2**53  # whole numbers up to here are doubles
 
 
@@ -39,8 +39,8 @@ def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.
 
 
 def _runs(batch: pa.RecordBatch, names: list[str]) -> Iterator[Callable[[int, int], Ragged]]:
-    """What gives the cells of some rows: from which one on, and of how many. Numbers that stand beside each other are
-    encoded as one block, as a table may have thousands of them."""
+    """Functions (start, count) -> the cells of some rows. Adjacent columns of numbers are encoded as one block, because
+    a table may have thousands of them."""
     columns = [batch.column(name) for name in names]
     for is_number, run in groupby(columns, key=lambda column: bool(pa.types.is_floating(column.type))):
         if is_number:
@@ -108,7 +108,7 @@ def _sized(values: pa.Array) -> Ragged:
 
 
 def _cut(cells: np.ndarray, missing: np.ndarray) -> Ragged:
-    """cells: uint8 [rows, 9] or [rows, columns, 9]; a missing one is its tag alone."""
+    """cells: uint8 [rows, 9] or [rows, columns, 9]; a missing cell is only its tag."""
     if not missing.any():
         return Ragged(cells.reshape(-1), np.full(len(cells), cells[:1].size or 9))
     cells[missing, 0] = MISSING

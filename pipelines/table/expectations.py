@@ -1,8 +1,8 @@
 """Great Expectations, one batch of rows at a time: the helper of `validate` and `check`.
 
-Rules about single rows are counted batch by batch. Rules about a whole column are put together from batches where
-that can be done (smallest, largest, sum, mean, number of rows). Any other rule needs the whole table at once and is
-refused above `WHOLE_ROWS`, never answered from a sample.
+Rules about single rows are counted batch by batch. Rules about a whole column are combined from batches if possible
+(smallest, largest, sum, mean, number of rows). Any other rule needs the whole table at once, and is refused above
+`WHOLE_ROWS`. No rule is answered from a sample.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipelines.table import row_groups
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
 
-WHOLE_ROWS = 1_000_000  # the largest table that is held at once
+WHOLE_ROWS = 1_000_000  # the largest table that is held in memory at once
 
 ROWWISE = {  # whether a row breaks the rule depends on that row alone
     "expect_column_pair_values_a_to_be_greater_than_b",
@@ -50,7 +50,7 @@ ROWWISE = {  # whether a row breaks the rule depends on that row alone
     "expect_multicolumn_sum_to_equal",
     "expect_select_column_values_to_be_unique_within_record",
 }
-EVERY_BATCH = {  # true of a table exactly when true of every part of it
+EVERY_BATCH = {  # true for a table exactly if true for every part of it
     "expect_column_distinct_values_to_be_in_set",
     "expect_column_to_exist",
     "expect_table_column_count_to_be_between",
@@ -73,20 +73,20 @@ def _mean(parts: Parts) -> float:
     return float(sum(value * count for value, count in parts) / sum(count for _, count in parts))
 
 
-SetAside = Callable[[list[dict[str, Any]], str], None]  # is given row_id and value of what breaks a rule, and its name
+SetAside = Callable[[list[dict[str, Any]], str], None]  # gets row_id and value of rows that break a rule, and its name
 HIDDEN = "(sensitive)"  # in place of a value
 
 
 class Suite:
-    """A list of rules, fed with batches of rows, then asked for its report. Holds counts and examples, not rows."""
+    """A list of rules that takes batches of rows and then gives a report. It holds counts and examples, not rows."""
 
     def __init__(
         self, config: Rules, rows: int, set_aside: SetAside = lambda broken, rule: None, sensitive: Iterable[str] = ()
     ):
-        """rows: of the whole table; set_aside: told of the rows that break a rule of level quarantine; sensitive: the
-        columns whose values are not shown.
+        """rows: of the whole table; set_aside: called with the rows that break a rule of level quarantine; sensitive:
+        the columns whose values are not shown.
 
-        Raises SettingsError for a rule that cannot be built, DataError for one that cannot stream.
+        Raises SettingsError for a rule that cannot be built, DataError for a rule that cannot stream.
         """
         self._tallies = [Tally(rule, config.examples, set_aside, set(sensitive)) for rule in config.rules]
         self._definition = _definition()
@@ -96,8 +96,8 @@ class Suite:
         if not all(self._streams) and rows > WHOLE_ROWS:
             rule = config.rules[self._streams.index(False)]
             raise DataError(
-                f"The rule {rule.title} needs the whole table at once, and {rows:,} rows are more than {WHOLE_ROWS:,}.",
-                "Take a rule about single rows, or about a column's smallest, largest, sum or mean.",
+                f"The rule {rule.title} needs the whole table at once, but {rows:,} rows are more than {WHOLE_ROWS:,}.",
+                "Use a rule about single rows, or about a column's smallest, largest, sum or mean.",
             )
 
     def feed(self, frame: pd.DataFrame) -> None:
@@ -107,7 +107,7 @@ class Suite:
             self._whole.append(frame)
 
     def report(self) -> list[dict[str, Any]]:
-        """For each rule: verdict, counts, observed value and examples; of one that is broken also its `words`."""
+        """For each rule: verdict, counts, observed value and examples; for a broken rule also its `words`."""
         if self._whole:
             import pandas as pd
 
@@ -133,7 +133,7 @@ class Suite:
 
 
 class Tally:
-    """What one rule's results on batches come to."""
+    """The sum of one rule's results on batches."""
 
     def __init__(self, rule: Rule, examples: int, set_aside: SetAside, sensitive: set[str]):
         self.rule, self._most, self._set_aside = rule, examples, set_aside
@@ -154,7 +154,7 @@ class Tally:
         if kind(self.rule.rule).by_row:
             self._considered += (found.get("element_count") or 0) - (found.get("missing_count") or 0)
             self._failing += found.get("unexpected_count") or 0
-        if all(self._verdicts):  # until one batch breaks it, the last one speaks
+        if all(self._verdicts):  # until a batch breaks the rule, the last result counts
             self._observed = found.get("observed_value")
         self._verdicts.append(bool(result.success))
         if self.rule.rule in COMBINED and _is_number(observed := found.get("observed_value")):
@@ -180,7 +180,7 @@ class Tally:
         }
 
     def _verdict(self) -> tuple[bool, Any]:
-        """Whether the rule holds, and what was observed if it is not about rows."""
+        """Whether the rule holds, and the observed value if it is not about rows."""
         if self.rule.rule in COMBINED and _streams(self.rule):
             observed = COMBINED[self.rule.rule](self._parts)
             return _between(observed, self.rule.arguments), observed
@@ -196,7 +196,7 @@ class Tally:
 
 
 def _words(expectation: Any) -> str:
-    """What a rule asks, as Great Expectations says it to people; "" for one that it only says as a table."""
+    """A rule in Great Expectations' words for people; "" for a rule that it only shows as a table."""
     expectation.render()
     value = expectation.rendered_content[0].value
     found = {name: entry.get("value") for name, entry in (value.params or {}).items() if isinstance(entry, dict)}
@@ -226,7 +226,7 @@ def _build(rule: Rule, index: int) -> Any:
 
 
 def _streams(rule: Rule) -> bool:
-    """Whether the rule can be answered from batches. A condition would change what a part's value counts."""
+    """Whether the rule can be answered from batches. A condition would change the weight of a batch's value."""
     combined = rule.rule in COMBINED and "row_condition" not in rule.arguments
     return combined or rule.rule in ROWWISE or rule.rule in EVERY_BATCH
 
@@ -236,7 +236,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _exception(result: Any) -> str:
-    """What Great Expectations stumbled over, in one line; empty if it did not."""
+    """Great Expectations' error in one line; "" if there is none."""
     info = result.exception_info or {}
     entries = [info] if "raised_exception" in info else list(info.values())
     raised = [entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")]
@@ -244,7 +244,7 @@ def _exception(result: Any) -> str:
 
 
 def _values(frame: pd.DataFrame, rule: Rule) -> int:
-    """How many values of a batch an observed value was taken from."""
+    """The number of values of a batch behind an observed value."""
     return int(frame[rule.columns[0]].notna().sum()) if rule.columns else len(frame)
 
 
@@ -270,12 +270,12 @@ def _plain(value: Any) -> Any:
 
 
 def told(entry: dict[str, Any]) -> str:
-    """What a failed rule of a report asked, and what was found."""
+    """A failed rule of a report, and the finding."""
     return f"{asked(entry)}: {found(entry)}"
 
 
 def asked(entry: dict[str, Any]) -> str:
-    """What a rule of a report asked: column, name and the other arguments."""
+    """A rule of a report: column, name and the other arguments."""
     column = entry["arguments"].get("column")
     shown = {key: value for key, value in entry["arguments"].items() if key != "column"}
     about = f"column {column!r}: " if column else ""
@@ -283,7 +283,7 @@ def asked(entry: dict[str, Any]) -> str:
 
 
 def found(entry: dict[str, Any]) -> str:
-    """What was found of a rule that failed."""
+    """The finding for a rule that failed."""
     if not entry["failing"]:
         return f"found {entry['observed']}"
     shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
@@ -292,8 +292,7 @@ def found(entry: dict[str, Any]) -> str:
 
 
 def warnings(report: dict[str, Any]) -> list[str]:
-    """What a report has to say of rules that stop nothing: those of level warn that failed, and what was not looked
-    at."""
+    """The warnings of a report: failed rules of level warn, and skipped checks."""
     failed = [entry for entry in report["rules"] if entry["level"] == "warn" and not entry["success"]]
     skipped = [entry for entry in report["rules"] if "skipped" in entry]
     return [f"warning: {told(entry)}" for entry in failed] + [f"{e['rule']}: {e['skipped']}" for e in skipped]
@@ -302,8 +301,8 @@ def warnings(report: dict[str, Any]) -> list[str]:
 def read(path: Path, config: Rules, data: Data, derive: user_code.Deriver | None = None) -> Iterator[pd.DataFrame]:
     """A table of raw rows or of windows as its rules see it, some rows at a time; derive: as of `frames`.
 
-    Great Expectations takes its time for every batch, whatever its size: of a table with thousands of columns only
-    those are read that a rule names, and so more rows at once.
+    Great Expectations needs a fixed time for every batch. So only the columns that a rule names are read, which allows
+    more rows at once in a table with thousands of columns.
     """
     wanted = None if derive is not None or data.kind == "image" else named(config)
     batches = row_groups.batches(path) if wanted is None else row_groups.larger(row_groups.batches(path, wanted))
@@ -311,7 +310,7 @@ def read(path: Path, config: Rules, data: Data, derive: user_code.Deriver | None
 
 
 def named(config: Rules) -> list[str] | None:
-    """The columns that the rules name, and row_id; None for all, where a rule may look at others."""
+    """The columns that the rules name, and row_id; None for all, if a rule may read other columns."""
     if any("row_condition" in rule.arguments or not (rule.columns or rule.rule in COMBINED) for rule in config.rules):
         return None
     return sorted({"row_id", *(name for rule in config.rules for name in rule.columns)})
@@ -320,8 +319,8 @@ def named(config: Rules) -> list[str] | None:
 def frames(
     batches: Iterable[pa.RecordBatch], image: bool = False, derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Batches as data frames, as rules see them. image: whether pixel_min, pixel_max and pixel_mean take the place of
-    the column `image`; derive: gives further columns of some rows (own.py)."""
+    """Batches as data frames, as rules see them. image: whether pixel_min, pixel_max and pixel_mean replace the column
+    `image`; derive: makes further columns of some rows (user_code.py)."""
     for batch in batches:
         frame = batch.to_pandas()
         if image:

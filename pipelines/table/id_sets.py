@@ -1,6 +1,6 @@
-"""Sets of row identities that may not fit in memory: cut into ranges of identities, on disk, each small enough to hold.
+"""Sets of row identities that may not fit in memory: cut into ranges on disk, each small enough for memory.
 
-About HELD identities are held at once, whatever the size of the files, and every file is read once. The ranges lie in
+About HELD identities are in memory at once, whatever the size of the files, and every file is read once. The ranges are
 unnamed files beside the data, which vanish with the process.
 """
 
@@ -17,7 +17,7 @@ from pipelines.table import row_groups, rows
 
 HELD = 500_000
 RECORD = np.dtype([("id", "S16"), ("place", "<i8")])  # of one row: its identity in bytes, and its number
-FOLDER = Path("data")  # where there is room for what is as large as this: the system's own folder may be memory
+FOLDER = Path("data")  # its disk has room for large files; the system's temporary folder may be in memory
 
 Reader = Callable[[], Iterable[np.ndarray]]  # reads all identities, batch by batch: bytes [rows] of 32 digits
 
@@ -46,15 +46,15 @@ def of(path: Path) -> Reader:
 
 
 def ranges(total: int, held: int = HELD) -> int:
-    """Into how many ranges so many identities are cut."""
+    """The number of ranges for so many identities."""
     return -(-total // held) or 1
 
 
 def cut(read: Reader, total: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The identities, one range after the other, in ascending order of the ranges and in file order within.
 
-    Gives them as bytes [rows] of 16, and the numbers of their rows. total: how many there are, if it is known; it
-    decides about disk space alone.
+    Gives them as bytes [rows] of 16, and the numbers of their rows. total: the number of identities, if known; it only
+    decides about disk space.
     """
     if count == 1:
         found = np.concatenate([np.empty(0, RECORD), *_records(read)])
@@ -112,9 +112,9 @@ def marked(path: Path, among: Path, held: int = HELD) -> Marks:
 
 
 def shares_known(readers: Sequence[Reader], totals: Sequence[int], held: int = HELD) -> list[float]:
-    """Of each table but the first one: the share of its identities that a table before it also has.
+    """For each table but the first: the share of its identities that an earlier table also has.
 
-    totals: how many each has; of all but the first there are some.
+    totals: the number of identities in each; only the first may have none.
     """
     shared = [0] * len(readers)
     for parts in together(readers, totals, held):
@@ -125,6 +125,6 @@ def shares_known(readers: Sequence[Reader], totals: Sequence[int], held: int = H
 
 
 def together(readers: Sequence[Reader], totals: Sequence[int], held: int = HELD) -> Iterator[Any]:
-    """Tables cut in the same way: for each range what `cut` gives of every one."""
+    """Tables cut in the same way: for each range the result of `cut` for every table."""
     count = ranges(max(totals), held)
     yield from zip(*(cut(read, total, count) for read, total in zip(readers, totals, strict=True)), strict=True)

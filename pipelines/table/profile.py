@@ -1,8 +1,8 @@
-"""The profile of a table: how each of its columns is distributed, small enough to be kept and compared.
+"""The profile of a table: the distribution of each column, small enough to keep and compare.
 
-A column is read at a time, a row group at a time. Counts, mean, smallest and largest are of all rows; quantiles and
-words of a table of more than MOST_ROWS are of about so many of its rows, chosen by their identity (never by their
-place), and the profile says of how many.
+It reads one column and one row group at a time. Counts, mean, smallest and largest cover all rows. In a table of more
+than MOST_ROWS rows, quantiles and words come from about so many, chosen by their identity (never by their place), and
+the profile has their number.
 """
 
 import json
@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from pipelines.config.settings import FORMAT, PIXELS, Data
 from pipelines.table import row_groups
 
-MOST_ROWS = 1_000_000  # of which quantiles and words are taken
+MOST_ROWS = 1_000_000  # rows for quantiles and words
 STEPS = 100  # quantiles are known at every hundredth
-MOST_WORDS = 30  # of a column, the most frequent ones
+MOST_WORDS = 30  # the most frequent words of a column
 MOST_LETTERS = 100  # of a word
 
 Profile = dict[str, Any]
@@ -29,9 +29,9 @@ Column = dict[str, Any]
 
 
 def profile(path: Path, data: Data, least: int = 1) -> Profile:
-    """`format`, `rows`, `sampled` (rows that quantiles and words are of), and `columns` by name (FORMATS.md).
+    """`format`, `rows`, `sampled` (rows behind quantiles and words), and `columns` by name (FORMATS.md).
 
-    least: how many rows must share a word for it to be named.
+    least: only words that so many rows share are named.
     """
     kept, total = _chosen(path), row_groups.rows(path)
     columns: dict[str, Column] = {}
@@ -51,7 +51,7 @@ def profile(path: Path, data: Data, least: int = 1) -> Profile:
 
 
 def without(found: Profile | None, names: list[str]) -> Profile | None:
-    """A profile without the values of some columns: they may have been made before these were marked as sensitive."""
+    """A profile without the values of some columns. It may be older than their mark as sensitive."""
     if found is None:
         return None
     columns = {
@@ -75,7 +75,7 @@ def _columns(found: Profile) -> list[tuple[str, Column]]:
 
 
 def _chosen(path: Path) -> np.ndarray | None:
-    """The numbers of the rows that quantiles and words are taken from; None for all of them."""
+    """The numbers of the rows for quantiles and words; None for all rows."""
     total = row_groups.rows(path)
     if total <= MOST_ROWS:
         return None
@@ -88,7 +88,7 @@ def _chosen(path: Path) -> np.ndarray | None:
 
 
 def _parts(arrays: Iterator[pa.Array], kept: np.ndarray | None) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Each array, and those of its values that are kept."""
+    """Each array, and its chosen values."""
     start = 0
     for array in arrays:
         stop = start + len(array)
@@ -108,7 +108,7 @@ def _number(arrays: Iterator[pa.Array], kept: np.ndarray | None) -> Column:
 
 
 class _Number:
-    """What is known of a column of numbers so far; of its values only the chosen ones are held."""
+    """The statistics of a column of numbers so far. Only its chosen values are in memory."""
 
     def __init__(self) -> None:
         self._missing, self._count = 0, 0
@@ -161,7 +161,7 @@ def _words(arrays: Iterator[pa.Array], kept: np.ndarray | None, least: int) -> C
 
 
 def _of_images(path: Path, kept: np.ndarray | None) -> dict[str, Column]:
-    """What rules see of images: the smallest, largest and mean value of each."""
+    """The columns of images for rules: the smallest, largest and mean value of each image."""
     found = {name: _Number() for name in PIXELS}
     for every, chosen in _parts((_pixels(images) for (images,) in row_groups.batches(path, ["image"])), kept):
         for name, column in found.items():
@@ -179,8 +179,8 @@ def _pixels(images: pa.Array) -> pa.StructArray:
 def distance(before: Profile, now: Profile, name: str) -> float | None:
     """How far a column has moved, from 0 to 1; None if it is not in both or its values are not known.
 
-    Of numbers the Kolmogorov-Smirnov statistic (scipy), known to about 0.01; of words the total variation, those that
-    were not listed being one word. The share of missing values counts too, whichever is more.
+    Numbers: the Kolmogorov-Smirnov statistic (scipy), to about 0.01. Words: the total variation, with all unlisted
+    words as one. If the share of missing values moved more, that counts.
     """
     a, b = before["columns"].get(name), now["columns"].get(name)
     if not a or not b or a["kind"] != b["kind"] or not before["rows"] or not now["rows"]:
@@ -202,7 +202,7 @@ def _total_variation(a: Column, b: Column) -> float | None:
         return None
     names = set(a["words"]) | set(b["words"])
     for one in (a, b):
-        if sum(one["words"].values()) < one["known"]:  # a word that it does not list may still be in it
+        if sum(one["words"].values()) < one["known"]:  # it may have words that it does not list
             names &= set(one["words"])
     shares = [np.array([one["words"].get(name, 0) / one["known"] for name in sorted(names)]) for one in (a, b)]
     rest = [1 - share.sum() for share in shares]
@@ -210,6 +210,6 @@ def _total_variation(a: Column, b: Column) -> float | None:
 
 
 def reference(pin: Path) -> Profile | None:
-    """The profile of the last good version, as it is pinned together with the data; None for the first data."""
+    """The profile of the last good version, which is pinned together with the data; None for the first data."""
     content = json.loads(pin.read_text(encoding="utf-8")) if pin.exists() else {}
     return content.get("reference")

@@ -1,7 +1,7 @@
-"""Tables on disk: Parquet, read and written one row group at a time, so that a stage need not hold a whole table.
+"""Tables on disk: Parquet, read and written one row group at a time, so that no stage holds a whole table in memory.
 
-Files appear under their name only when they are complete, and carry no pandas metadata, whose library versions
-would change the bytes.
+Files appear under their name only when they are complete. They have no pandas metadata, whose library versions would
+change the bytes.
 """
 
 import os
@@ -16,7 +16,7 @@ from pipelines.errors import DataError
 
 GROUP_ROWS = 65_536  # at most, in one row group
 GROUP_BYTES = 16 << 20  # of values in memory, at most, in one row group of more than one row,
-CHUNK_BYTES = 8 << 10  # or so many for each column: however few values of a column are read, it is the same work
+CHUNK_BYTES = 8 << 10  # or so many for each column: each read of a column costs a fixed time
 
 
 def batches(
@@ -32,8 +32,8 @@ def batches(
 
 
 def by_column(path: Path, names: list[str]) -> Iterator[tuple[str, Iterator[pa.Array]]]:
-    """Each column, a row group at a time. As many as fit into a row group's bytes are read together, from a file that
-    is opened once: of each call the work grows with all columns that there are."""
+    """Each column, a row group at a time. As many columns as fit into a row group's bytes are read together from a file
+    that is opened once, because each call takes time for all columns of the file."""
     with opened(path) as file:
         of_groups = [file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)]
         together = max(1, GROUP_BYTES * file.metadata.num_columns // max(1, sum(of_groups)))
@@ -60,7 +60,7 @@ def _group(file: pq.ParquetFile, path: Path, index: int, columns: list[str] | No
 
 
 def larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in fewer batches, none of which is larger than a row group may be unless one was before."""
+    """The same rows in fewer batches. None becomes larger than a row group may be."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         there, most = [*waiting, batch], group_bytes(batch.num_columns)
@@ -77,7 +77,7 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def opened(path: Path) -> pq.ParquetFile:
-    """The Parquet file, to be closed by the caller. Raises DataError if it is missing or damaged."""
+    """The Parquet file; the caller closes it. Raises DataError if it is missing or damaged."""
     try:
         return pq.ParquetFile(path, memory_map=False)
     except FileNotFoundError as error:
@@ -89,7 +89,7 @@ def opened(path: Path) -> pq.ParquetFile:
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} is not a readable Parquet file: {' '.join(str(error).split())}.",
-        "Bring it back with `dvc checkout --force`, or make it anew with `dvc repro --force`.",
+        "Restore it with `dvc checkout --force`, or make it anew with `dvc repro --force`.",
     )
 
 
@@ -105,11 +105,11 @@ def group_rows(path: Path) -> list[int]:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raises DataError if the disk of `folder`, which exists, has less room than the bytes about to be written."""
+    """Raises DataError if the disk of the existing `folder` has less room than the needed bytes."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(
-            f"About {needed / 1e9:.1f} GB are to be written to {folder}, and its disk has {free / 1e9:.1f} GB free.",
+            f"The disk of {folder} has {free / 1e9:.1f} GB free, but about {needed / 1e9:.1f} GB are needed.",
             "Make room (`ratchet prune` deletes versions that nothing needs), or move the project to a larger disk.",
         )
 

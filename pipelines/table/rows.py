@@ -1,9 +1,9 @@
-"""Raw rows: the types they are stored in, and the identity of each.
+"""Raw rows: their stored types, and the identity of each.
 
-A raw row is one row of raw.parquet. `typed` turns what a source holds (text of a CSV file, any numeric
-type of a Parquet file) into the declared types, and is the same function for training and prediction.
-`identify` gives each row its `row_id`: the first 128 bits of a SHA-256 over its canonical bytes, which
-do not depend on the order of rows or columns, on the file's format, or on any library's version.
+A raw row is one row of raw.parquet. `typed` converts the values of a source (text of a CSV file, any numeric type of a
+Parquet file) to the declared types; training and prediction use the same function. `identify` gives each row its
+`row_id`: the first 128 bits of a SHA-256 over its canonical bytes. It does not depend on the order of rows or columns,
+on the file's format, or on the version of a library.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from pipelines.table import canonical
 
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # text cells that hold no value, unless declared otherwise
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # texts for a missing value, unless declared otherwise
 TYPES = {"number": pa.float64(), "category": pa.string(), "date": pa.string()}  # a date: ISO text in UTC
 LABELS = {"integer": pa.int64(), "text": pa.string()}
-DOUBLE_DIGITS = 15  # a whole number of so many always fits into a double
-SENSITIVE = {"sensitive": "true"}  # of a field whose values are in no message
+DOUBLE_DIGITS = 15  # a whole number of so many digits always fits into a double
+SENSITIVE = {"sensitive": "true"}  # marks a field whose values no message shows
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
 
 
@@ -33,7 +33,7 @@ def target_type(data: Data) -> pa.DataType:
 
 
 def feature_schema(data: Data) -> pa.Schema:
-    """The raw columns that a model is given, or of a sequence those that its windows are made of."""
+    """The raw columns that a model gets, or for a sequence the columns of its windows."""
     if data.kind == "image":
         shape = ",".join(map(str, data.shape))
         return pa.schema([pa.field("image", pa.binary(math.prod(data.shape)), metadata={"shape": shape})])
@@ -41,14 +41,14 @@ def feature_schema(data: Data) -> pa.Schema:
 
 
 def raw_schema(data: Data) -> pa.Schema:
-    """What raw.parquet holds: row_id, the features, what is carried along, the target."""
+    """The columns of raw.parquet: row_id, the features, the carried columns, the target."""
     carried = [pa.field(name, pa.string()) for name in data.carried]
     fields = [ROW_ID, *feature_schema(data), *carried, pa.field(data.target, target_type(data))]
     return pa.schema([field.with_metadata(SENSITIVE) if field.name in data.sensitive else field for field in fields])
 
 
 def split_schema(data: Data) -> pa.Schema:
-    """What the split files hold: raw rows, or of a sequence windows: lists of `window` values beside the target."""
+    """The columns of the split files: those of raw rows; for a sequence those of windows, lists of `window` values."""
     if data.kind != "sequence":
         return raw_schema(data)
     lists = {name: pa.list_(pa.float64(), data.window) for name in data.past_numbers}
@@ -80,13 +80,13 @@ def check_columns(present: list[str], wanted: list[str]) -> None:
     if absent:
         header = "" if len(absent) < len(wanted) else " A file without a header needs `ingest: names:`."
         raise DataError(
-            f"The data have no column {_names(absent)}; there are {_names(present)}.",
+            f"The data have no column {_names(absent)}. They have {_names(present)}.",
             f"Correct the source, or `data:` in the model's YAML.{header}",
         )
     if "" in extra:
         raise DataError(
             f"Column {present.index('') + 1} of the data has no name.",
-            "Name it in the source; if it is only an index (of pandas, say), write `ingest: ignore: ['']`.",
+            "Name it in the source. If it is only an index (such as that of pandas), write `ingest: ignore: ['']`.",
         )
     if extra:
         raise DataError(
@@ -153,7 +153,7 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _check_exact(values: pa.Array, field: pa.Field, first: int) -> None:
-    """Raises DataError for a whole number that no double holds: two identities could become one number.
+    """Raises DataError for a whole number that does not fit into a double: two identities could become one number.
 
     Other numbers are rounded to the nearest double, as everywhere.
     """
@@ -169,8 +169,8 @@ def _check_exact(values: pa.Array, field: pa.Field, first: int) -> None:
         if int(float(whole := int(values[row].as_py()))) != whole:
             raise DataError(
                 f"Row {first + row}, column {field.name!r}: {whole} has more digits than a number keeps here "
-                f"(it would be {int(float(whole))}).",
-                "If it is an identity, declare the column as category or carried; else round it in the source.",
+                f"(it would become {int(float(whole))}).",
+                "If it is an identity, declare the column as category or carried. Else round it in the source.",
             )
 
 
@@ -187,7 +187,7 @@ def _finite(values: pa.Array, field: pa.Field, first: int) -> pa.Array:
 
 
 def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
-    """Which value does not fit: found one by one, only when the whole column did not."""
+    """The error for the first value that does not fit. It tries one value after the other."""
     for row in range(len(values)):
         try:
             _cast(values.slice(row, 1), field.type)
@@ -200,12 +200,12 @@ def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
     return DataError(f"Column {field.name!r}: {values.type} cannot be read as {_described(field.type)}.")
 
 
-LOOKS = {  # what a text may be that is no number
-    r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?": "it looks like commas between thousands: take them out",
+LOOKS = {  # texts that look like another kind of number, and the repair
+    r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?": "it looks like commas between thousands: remove them",
     r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+": "it looks like a decimal comma: write a point, and nothing between thousands",
-    r"[+-]?\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?": "it looks like gaps between thousands: take them out",
+    r"[+-]?\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?": "it looks like gaps between thousands: remove them",
     r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*": "it looks like a date: declare the column as category or carried",
-    r"(?=.*\d)[+-]?[\d.,]+ ?(%|[^\W\d_]+|\W)|[^\w\s] ?[\d.,]+": "it looks like a number with a unit: take that out",
+    r"(?=.*\d)[+-]?[\d.,]+ ?(%|[^\W\d_]+|\W)|[^\w\s] ?[\d.,]+": "it looks like a number with a unit: remove the unit",
 }
 
 
@@ -222,7 +222,7 @@ def is_sensitive(field: pa.Field) -> bool:
 
 
 def _shown(value: pa.Scalar, field: pa.Field) -> str:
-    """A value in a message: short, no bytes, and nothing sensitive."""
+    """A value for a message: short, without bytes or sensitive content."""
     plain = value.as_py()
     if is_sensitive(field):
         return "a sensitive value"
@@ -269,7 +269,7 @@ def ids_of(column: pa.Array) -> np.ndarray:
 
 
 def fractions(seed: int, ids: np.ndarray) -> np.ndarray:
-    """Where each row falls in [0, 1) [rows]: a function of the seed and its identity alone. ids: as of `identify`."""
+    """A number in [0, 1) for each row [rows], which depends only on the seed and its identity. ids: from `identify`."""
     start = hashlib.sha256(f"{seed}:".encode())
     digests = []
     for row_id in ids.tolist():

@@ -1,8 +1,8 @@
-"""Ordered: a table written in the order of its rows' identities, which are hashes: however its source was sorted, each
-row group holds rows from all over it.
+"""Writes a table in the order of its rows' identities, which are hashes. So each row group has rows from all parts of
+the source, even if the source was sorted.
 
-A training that cannot hold its rows takes them by row groups (feed.py). Of images in a folder for each class, or of a
-table sorted by its target, a row group would be of one class, and a network forgets what it does not see for long.
+A training whose rows do not fit into memory reads them by row groups (data_loader.py). In a sorted table, or with
+images in class folders, a row group would hold one class, and a network forgets what it does not see for long.
 """
 
 import tempfile
@@ -20,25 +20,25 @@ MOST_PARTS = 1024
 
 @dataclass(frozen=True)
 class Cut:
-    """How a table is cut to be ordered. parts: each of about a row group, 1 for a table that is no more; room: the most
-    bytes that they take on the disk meanwhile."""
+    """How a table is cut for sorting. parts: each of about a row group, 1 for a smaller table; room: the most bytes
+    that they need on the disk meanwhile."""
 
     parts: int
     room: int
 
 
 def cut(raw: Path, data: Data) -> Cut:
-    """Of the training split of a raw table, whose row groups tell how large it is in memory."""
+    """The cut for the training split of a raw table, whose row groups show its size in memory."""
     with row_groups.opened(raw) as file:
         groups, rows, columns = file.num_row_groups, file.metadata.num_rows, file.metadata.num_columns
     most = row_groups.group_bytes(columns)
-    if data.kind == "sequence":  # each value is in so many windows
+    if data.kind == "sequence":  # each value is in `window` windows
         groups = max(groups, -(-rows * columns * 8 * data.window // most))
     return Cut(min(MOST_PARTS, -(-groups // 2)), groups * most) if groups > 1 else Cut(1, 0)
 
 
 class Ordered:
-    """Like tables.Writer. The parts lie in an unnamed file beside the table, which vanishes with the process."""
+    """Like row_groups.Writer. The parts are in an unnamed file beside the table, which vanishes with the process."""
 
     def __init__(self, path: Path, schema: pa.Schema, parts: int):
         self._path, self._schema = path, schema
@@ -59,7 +59,7 @@ class Ordered:
             self._divide()
 
     def _divide(self) -> None:
-        """Write each part's rows of those that wait."""
+        """Write the waiting rows, each to its part."""
         for batch in pa.Table.from_batches(self._waiting, self._schema).combine_chunks().to_batches():
             order, part = _order(batch, len(self._places))
             ordered = batch.take(pa.array(order))
@@ -86,7 +86,7 @@ class Ordered:
 
 
 def _order(batch: pa.RecordBatch, parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in the order of their identities, and the part that each belongs to [rows]."""
+    """The rows in the order of their identities, and the part of each [rows]."""
     ids = rows.ids_of(batch["row_id"])
     first = np.frombuffer(bytes.fromhex(ids.tobytes().decode()), ">u2").reshape(len(ids), 8)[:, 0]
     return np.argsort(ids, kind="stable"), first.astype(np.int64) * parts >> 16

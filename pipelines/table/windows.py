@@ -1,11 +1,11 @@
-"""Windows: the rows of time series, each as what was known `horizon` steps before it.
+"""Windows: the rows of time series, each with the values known `horizon` steps before it.
 
-A row of a split file is a window: the target and its time, and of every other column the `window` values that end
-`horizon` rows earlier, on a regular grid of `step` seconds; what was not observed there is missing. So a window holds
-nothing of its own time or later, and each can be predicted by itself.
+A row of a split file is a window: the target and its time, and for every other column the `window` values that end
+`horizon` rows earlier, on a regular grid of `step` seconds; values without an observation are missing. So a window has
+no value of its own time or later, and each can be predicted alone.
 
-Rows may come in any order. They are cut by time into ranges on disk, each small enough to hold, and of the ranges
-before only the rows are kept that a window may still look back at.
+Rows may come in any order. They are cut by time into ranges on disk, each small enough for memory. From earlier ranges
+only the rows stay that a window can still reach.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ from pipelines.errors import DataError
 from pipelines.table import rows
 
 HELD_ROWS = 1_000_000  # in one range, about
-BINS = 65_536  # of time, by which the rows are counted before they are cut
+BINS = 65_536  # of time, for counting the rows before the cut
 CHUNK_CELLS = 1 << 20  # values of one column in the windows that are made at once
 
 Read = Callable[[], Iterable[pa.RecordBatch]]  # reads the rows anew, batch by batch
@@ -35,8 +35,8 @@ def windows(
 ) -> Iterator[pa.Table]:
     """Raw rows -> windows (rows.split_schema), by time and then by series, whatever the order of the rows.
 
-    removed: is told how many rows are left out, and why. every: rows without a target are predicted too. Raises
-    DataError for a row without a time, off the grid of its series, or at a time that its series has already.
+    removed: counts the rows left out, by reason. every: predict rows without a target too. Raises DataError for a row
+    without a time, off the grid of its series, or at a time that its series already has.
     """
     edges = _edges(read, data, held)
     grid = Grid(data, every)
@@ -62,7 +62,7 @@ def _timed(batch: pa.RecordBatch, data: Data) -> np.ndarray:
 
 
 def _edges(read: Read, data: Data, held: int) -> np.ndarray:
-    """The first instants of the ranges but the first: about `held` rows lie between one and the next."""
+    """The first instants of all ranges but the first: about `held` rows lie between one and the next."""
     bounds = [(found.min(), found.max(), len(found)) for b in read() if len(found := _timed(b, data))]
     if not bounds or sum(count for *_, count in bounds) <= held:
         return np.empty(0, np.int64)
@@ -77,7 +77,7 @@ def _edges(read: Read, data: Data, held: int) -> np.ndarray:
 
 
 def _cut(read: Read, data: Data, edges: np.ndarray, place: Path) -> Iterator[pa.Table]:
-    """The rows of each range, one range after the other; a single one is never written to disk."""
+    """The rows of each range, one range after the other; a single range is never written to disk."""
     if not len(edges):
         found = list(read())
         yield from [pa.Table.from_batches(found)] if found else []
@@ -98,12 +98,12 @@ def _cut(read: Read, data: Data, edges: np.ndarray, place: Path) -> Iterator[pa.
 
 @dataclass
 class Grid:
-    """The grid of every series, and the last rows of the ranges that were read."""
+    """The grid of every series, and the last rows of the ranges read so far."""
 
     data: Data
     every: bool = False  # whether rows without a target have windows too
     starts: dict[str, int] = field(default_factory=dict)  # of each series: its first instant, in microseconds
-    kept: pa.Table | None = None  # rows of earlier ranges that a window may hold
+    kept: pa.Table | None = None  # rows of earlier ranges that a window can reach
 
     @property
     def step(self) -> int:
@@ -143,7 +143,7 @@ class Grid:
             row = int(off.argmax())
             raise DataError(
                 f"{self._told(table, row, names)} is off the grid: {since[row] / 1e6:g} s after the first row of its "
-                f"series, and data.step is {self.data.step:g} s.",
+                f"series, but data.step is {self.data.step:g} s.",
                 REPAIR,
             )
 
@@ -151,7 +151,7 @@ class Grid:
         twice = np.flatnonzero(np.diff(key) == 0)
         if len(twice):
             row = int(order[twice[0] + 1])
-            raise DataError(f"{self._told(table, row, names)} is there more than once in its series.", REPAIR)
+            raise DataError(f"{self._told(table, row, names)} occurs more than once in its series.", REPAIR)
 
     def _told(self, table: pa.Table, row: int, names: np.ndarray) -> str:
         series = f" of the series {names[row]!r}".replace("\\x1f", ", ") if self.data.series else ""
@@ -195,13 +195,13 @@ class Grid:
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
     def _empty(self, made: pa.Table) -> np.ndarray:
-        """Whether nothing at all is known in a window [rows, bool]."""
+        """Whether a window has no known value [rows, bool]."""
         names = (*self.data.past_numbers, *self.data.past_categories)
         return np.logical_and.reduce([(~present(made[name])).all(axis=1) for name in names])
 
 
 def present(column: pa.ChunkedArray) -> np.ndarray:
-    """Which values of a column of windows are there: bool [rows, window]."""
+    """Whether each value of a column of windows is there: bool [rows, window]."""
     one = column.combine_chunks()
     flat = one.flatten().is_valid().to_numpy(zero_copy_only=False)
     return np.asarray(flat).reshape(len(one), one.type.list_size)

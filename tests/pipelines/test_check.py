@@ -66,7 +66,7 @@ def test_rows_of_equal_features_overlap_even_with_another_target(world):
 def test_a_copy_of_the_target_is_told(world):
     data = PETS["data"] | {"columns": PETS["data"]["columns"] | {"code": "category"}}
     frame = pets(300).assign(code=lambda f: f["animal"].str.upper())
-    with pytest.raises(ExpectationError, match=r"the feature 'code' alone gives the target \(score 1\.0000"):
+    with pytest.raises(ExpectationError, match=r"the feature 'code' alone predicts the target \(score 1\.0000"):
         checked(world, frame, data_=data)
     assert checked(world, frame, data_=data, check={"leakage": 1.0})["leakage"]["code"] == 1.0
 
@@ -75,7 +75,7 @@ def test_a_copy_of_a_regressions_target_is_told(world):
     data = {"kind": "table", "task": "regression", "target": "weight", "columns": {"grams": "number", "age": "number"}}
     metric = {"evaluate": {"metrics": ["r2"]}, "promote_": {"metric": "r2", "at_least": 0.0}}
     frame = pets(2000)[["age", "weight"]].assign(grams=lambda f: f["weight"] * 1000)
-    with pytest.raises(ExpectationError, match=r"the feature 'grams' alone gives the target"):
+    with pytest.raises(ExpectationError, match=r"the feature 'grams' alone predicts the target"):
         checked(world, frame, data_=data, **metric)
 
 
@@ -130,7 +130,7 @@ def test_a_copy_of_the_target_is_told_of_a_table_with_more_rows_than_trees_are_f
     monkeypatch.setattr(check, "TREE_ROWS", 40)
     data = PETS["data"] | {"columns": PETS["data"]["columns"] | {"code": "category"}}
     frame = pets(600).assign(code=lambda f: f["animal"].str.upper())
-    with pytest.raises(ExpectationError, match=r"the feature 'code' alone gives the target \(score 1\.0000"):
+    with pytest.raises(ExpectationError, match=r"the feature 'code' alone predicts the target \(score 1\.0000"):
         checked(world, frame, data_=data)
 
 

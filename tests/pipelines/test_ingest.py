@@ -87,7 +87,7 @@ NAMES = "weight,age,colour,animal\n"
 BAD = {
     "empty": ("", r"rows\.csv is empty"),
     "header only": (NAMES, r"data/incoming/pets/ holds no rows"),
-    "no target": ("weight,age,colour\n1,2,b\n", r"rows\.csv: The data have no column 'animal'; there are 'weight'"),
+    "no target": ("weight,age,colour\n1,2,b\n", r"rows\.csv: The data have no column 'animal'\. They have 'weight'"),
     "undeclared": ("x," + NAMES + "3,1,2,b,cat\n", r"rows\.csv: The data have undeclared columns: 'x'"),
     "twice": ("age," + NAMES + "2,1,2,b,cat\n", r"rows\.csv: The data have more than one column 'age'"),
     "text": (NAMES + "1,2,b,cat\n1,old,b,cat\n", r"rows\.csv: Row 2, column 'age': 'old' is not a number"),
@@ -134,7 +134,7 @@ def test_room_on_the_disk_is_asked_for_before_reading(world):
     pin = json.loads(path.read_text())
     pin["files"][0]["bytes"] = 1 << 60
     path.write_text(json.dumps(pin))
-    with pytest.raises(DataError, match=r"About 2305843009\.2 GB are to be written to data/pets"):
+    with pytest.raises(DataError, match=r"about 2305843009\.2 GB are needed"):
         world.run("ingest")
 
 

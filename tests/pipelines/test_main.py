@@ -24,7 +24,7 @@ def test_a_stage_that_works_says_nothing_and_exits_zero(world):
     ("arguments", "status", "message"),
     [
         (["ingst", "pets"], 2, "There is no stage 'ingst' (did you mean 'ingest'?)"),
-        (["ingest"], 2, "A stage is run as: python -m pipelines STAGE MODEL"),
+        (["ingest"], 2, "Run a stage with: python -m pipelines STAGE MODEL"),
         (["ingest", "pest"], 2, "There is no model 'pest': models/pest.yaml does not exist. Did you mean 'pets'?"),
         (["ingest", "../pets"], 2, "'../pets' cannot be a model's name"),
         (["ingest", "pets"], 1, "data/pets/pin.json is missing: the data are not pinned yet"),
@@ -58,7 +58,7 @@ def test_a_rule_that_stops_exits_one(world):
     world.run("ingest")
     done = world.command("validate")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: The raw data of data/pets are not what models/pets.yaml promises: column")
+    assert done.stderr.startswith("error: The raw data of data/pets break the rules of models/pets.yaml: column")
     assert done.stderr.count("\n") == 1
 
 
@@ -83,7 +83,7 @@ def test_what_was_not_foreseen_is_one_paragraph_too(world):
     code += "from pipelines.__main__ import main; sys.exit(main(['clean', 'pets']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env())
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ZeroDivisionError: division by zero. This was not foreseen: RATCHET_DEBUG=1")
+    assert done.stderr.startswith("error: ZeroDivisionError: division by zero. This is a bug: put RATCHET_DEBUG=1")
     assert done.stderr.count("\n") == 1
 
 

@@ -246,7 +246,7 @@ def test_weights_that_are_no_numbers_are_not_saved(folder):
     before = features.features(data, fitted)
     network = networks.network(config, before.output.shape[1:], 2, seed=0)
     network.layers[-1].bias.assign([np.nan, 0.0])
-    with pytest.raises(TrainingError, match=r"The weights .* are not finite: this model is not saved"):
+    with pytest.raises(TrainingError, match=r"The weights .* are not finite, so the model is not saved"):
         train.save(features.whole(before, network, fitted), data, config, fitted, folder / "model")
     assert not (folder / "model").exists()
 

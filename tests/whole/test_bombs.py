@@ -232,5 +232,5 @@ def test_a_declaration_with_some_aliases_is_read(world):
     path.write_text("format: 1\nfirst: &x {a: 1}\nsecond: *x\n")
     assert settings.read("pets")["second"] == {"a": 1}
     path.write_text(laughs())
-    with pytest.raises(SettingsError, match="its aliases written out"):
+    with pytest.raises(SettingsError, match="once its aliases are expanded"):
         settings.read("pets")

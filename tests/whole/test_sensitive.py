@@ -70,7 +70,7 @@ def test_a_split_column_is_told_without_the_value(world):
     data["sensitive"] = ["part"]
     world.declare(data_=data, clean={"split": {"by": "given", "column": "part"}})
     world.pin(pets().assign(part="secret"))
-    with pytest.raises(DataError, match="the split column 'part' names no split") as caught:
+    with pytest.raises(DataError, match="the split column 'part' does not name a split") as caught:
         world.run("ingest", "validate", "clean")
     assert "secret" not in str(caught.value)
 

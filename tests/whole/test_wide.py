@@ -177,7 +177,7 @@ def test_a_copy_of_the_target_among_many_columns_is_told(world, monkeypatch):
     world.declare(data_=described(frame).model_dump(include={"kind", "task", "target", "columns"}))
     world.pin(frame)
     world.run("ingest", "validate", "clean")
-    with pytest.raises(ExpectationError, match=r"the feature 'n17' alone gives the target \(score 1\.0000"):
+    with pytest.raises(ExpectationError, match=r"the feature 'n17' alone predicts the target \(score 1\.0000"):
         world.run("check")
     report = json.loads((world.root / "data/pets/failed/check.json").read_text())
     assert len(report["leakage"]) == check.MOST_TREES

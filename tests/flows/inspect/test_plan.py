@@ -92,7 +92,7 @@ def test_a_changed_module_is_named_by_the_first_stage_that_imports_it(project, p
         ("models/diabetes.yaml", "margin: 3", "margin: 4"),
         ("models/diabetes.yaml", "0 5 * * 1", "0 6 * * 1"),
         ("flows/report/progress.py", '"dots"', '"line"'),
-        ("pipelines/__main__.py", "This was not foreseen", "Unforeseen"),
+        ("pipelines/__main__.py", "This is a bug", "This is an error"),
     ],
 )
 def test_the_gate_the_schedule_and_what_is_said_reuse_everything(project, path, old, new):

@@ -116,7 +116,7 @@ def test_a_folder_is_read_by_the_names_of_its_files_and_what_is_withdrawn_is_lef
     [
         ("weight,age\n1,2\n", r"x\.csv has no column 'colour', which the model needs \(there are 'weight', 'age'\)\."),
         ("weight,age,color\n1,2,red\n", r"no column 'colour', which the model needs \(did you mean 'color'\?\)\."),
-        ("weight;age;colour\n1;2;red\n", r"all of it stands in one column.*Separate its cells by ','"),
+        ("weight;age;colour\n1;2;red\n", r"only one column.*Separate its cells by ','"),
         ("weight,age,colour\n1,2,red\n1,old,red\n", r"^x\.csv: Row 2, column 'age': 'old' is not a number\."),
         ("weight,age,colour,age\n1,2,red,3\n", r"more than one column 'age'"),
         ("weight,age,colour,animal,animal\n1,2,red,cat,dog\n", r"more than one column 'animal'"),

@@ -43,7 +43,7 @@ def test_the_rules_that_stream_exist_and_are_each_of_one_sort():
         ({"rule": "expect_column_to_exist", "column": "x", "levle": "warn"}, "did you mean 'level'"),
         (
             {"rule": "expect_column_max_to_be_between", "column": "x", "level": "quarantine"},
-            "about the whole table: it has no rows to quarantine",
+            "about the whole table, so it cannot quarantine rows",
         ),
     ],
 )

@@ -146,7 +146,7 @@ WRONG = [
     ),
     ({"momentum": 0.9}, "`momentum` belongs to optimizer sgd, not to adam"),
     ({"optimizer": "sgd", "momentum": 1}, "train.momentum: input should be less than 1"),
-    ({"learning_rate_schedule": PIECEWISE | {"values": [0.1]}}, "`values` has one number for each of them"),
+    ({"learning_rate_schedule": PIECEWISE | {"values": [0.1]}}, "`values` must have one number for each of them"),
     ({"learning_rate_schedule": PIECEWISE | {"boundaries": [4, 2]}}, "`boundaries` rise"),
     ({"learning_rate_schedule": PIECEWISE | {"boundaries": [2, 2]}}, "`boundaries` rise"),
     ({"learning_rate_schedule": PIECEWISE | {"boundaries": [], "values": []}}, "boundaries: list should have at least"),

@@ -73,7 +73,7 @@ def test_a_part_that_is_no_whole_number_is_named():
 @pytest.mark.parametrize(
     ("ingested", "message"),
     [
-        ({"dates": {"ag": "ISO"}}, "ingest.dates: 'ag' is no column of role date"),
+        ({"dates": {"ag": "ISO"}}, "ingest.dates: 'ag' is not a column of role date"),
         ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
         ({"instants": {"born": ["y", "m"]}}, "'born' needs from three to six columns: year, month, day"),
         ({"instants": {"born": ["y", "m", "d"]}}, "ingest.timezone: declare the time zone"),

@@ -119,5 +119,5 @@ def test_damage_inside_a_row_group_is_told(tmp_path):
 
 def test_room_on_the_disk_is_asked_for_first(tmp_path):
     row_groups.check_space(tmp_path, 1)
-    with pytest.raises(DataError, match=r"About 1152921504\.6 GB are to be written to .*, and its disk has .* GB free"):
+    with pytest.raises(DataError, match=r"The disk of .* has .* GB free, but about 1152921504\.6 GB are needed"):
         row_groups.check_space(tmp_path, 1 << 60)

@@ -161,7 +161,7 @@ BAD = {
     "twice": (lambda table: pd.concat([table, table.iloc[[5]].assign(warm=99.0)]), "more than once in its series"),
     "off the grid": (
         lambda table: table.assign(at=table["at"].mask(table.index == 5, "2026-01-01T05:20:00+00:00")),
-        "is off the grid: 19200 s after the first row of its series, and data.step is 3600 s",
+        "is off the grid: 19200 s after the first row of its series, but data.step is 3600 s",
     ),
     "no time": (lambda table: table.assign(at=table["at"].mask(table.index == 5)), "has no time: its column 'at'"),
 }
@@ -179,12 +179,15 @@ def test_a_row_that_has_no_place_on_the_grid_is_named_and_nothing_is_left(world,
 WRONG = [
     (
         {"clean_": {"split": {"by": "hash"}}},
-        r"clean\.split: a sequence is split `by: time`, by its column 'at': windows",
+        r"clean\.split: a sequence must be split `by: time`, by its column 'at': windows",
     ),
-    ({"data_": SHOPS | {"task": "classification"}}, "its task is regression"),
+    ({"data_": SHOPS | {"task": "classification"}}, "its task must be regression"),
     ({"data_": {key: SHOPS[key] for key in SHOPS if key != "window"}}, "a sequence needs `time`"),
-    ({"data_": SHOPS | {"series": ["warm"]}}, "`series` names columns of role category or carried, and 'warm' is none"),
-    ({"data_": SHOPS | {"time": "when"}}, r"one column of role date, the one of `time`, got \['at'\]"),
+    (
+        {"data_": SHOPS | {"series": ["warm"]}},
+        "`series` must name columns of role category or carried, but 'warm' is not",
+    ),
+    ({"data_": SHOPS | {"time": "when"}}, r"one column of role date, that of `time`, got \['at'\]"),
     (
         {"data_": SHOPS | {"columns": SHOPS["columns"] | {"past_sold": "number"}}},
         "'past_sold' cannot be a column: it is the history of the target",

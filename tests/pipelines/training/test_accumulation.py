@@ -195,7 +195,7 @@ def test_layers_that_measure_their_batch_are_refused_in_parts_unless_that_is_all
 
     attempt()
     with pytest.raises(
-        TrainingError, match=r"The layer norm measures its batch of 16 rows, and 4 are computed at once"
+        TrainingError, match=r"The layer norm measures a batch of 16 rows, but only 4 are computed at once"
     ):
         attempt(micro_batch=4)
     attempt(micro_batch=4, split_statistics=True)

@@ -253,6 +253,6 @@ def test_what_is_no_encoding_of_text_is_no_setting(name):
 
 
 def test_names_stand_there_once_and_are_names():
-    for names, message in ((["a", "a"], "'a' stands there twice"), (["a", ""], "a column without a name")):
+    for names, message in ((["a", "a"], "'a' is listed twice"), (["a", ""], "a column has no name")):
         with pytest.raises(ValueError, match=message):
             Ingest(source="x", names=names)
