@@ -101,7 +101,7 @@ def chooser(model: str) -> Chooser | None:
         kept = given.index.isin(found.index)
         if len(found) != kept.sum() or list(found) != list(given) or not found.sort_index().equals(given[kept]):
             raise SettingsError(
-                f"{where} returns rows that it did not get.",
+                f"{where} must return some of the rows that it got, unchanged and at most once.",
                 "Only remove rows there. Change values in the network, or in the source.",
             )
         return np.asarray(kept)

@@ -177,7 +177,7 @@ def test_who_was_champion_at_an_instant(project):
     asked = [history(project, MODEL, line.at)["champion"] for line in lines]
     assert asked == [1, 2, 1]
     assert history(project, MODEL, "2020-01-01T00:00Z")["champion"] is None
-    for text, words in (("yesterday", "not an instant"), ("2026-11-01T12:00", "no time zone")):
+    for text, words in (("yesterday", "not a date and time"), ("2026-11-01T12:00", "no time zone")):
         with pytest.raises(RequestError, match=words):
             history(project, MODEL, text)
 

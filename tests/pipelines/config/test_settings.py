@@ -166,7 +166,7 @@ CASES = [
     (
         Data,
         {"kind": "image", "task": "classification", "target": "y", "shape": [2, 2, 1], "columns": {"x": "number"}},
-        "an image's `columns` can only be carried along",
+        "an image's `columns` can only be carried",
     ),
     (
         Data,

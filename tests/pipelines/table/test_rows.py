@@ -194,7 +194,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_row_and_column(values, kind
     ("names", "message"),
     [
         (["x"], r"have no column 'y'\. They have 'x'\. Correct the source, or `data:` in the model's YAML\.$"),
-        (["1", "2"], r"have no column 'x', 'y'; .* A file without a header needs `ingest: names:`"),
+        (["1", "2"], r"have no column 'x', 'y'\. .* A file without a header needs `ingest: names:`"),
         (["", "x", "y"], r"Column 1 of the data has no name\..*write `ingest: ignore: \[''\]`"),
         (["x", "y", "z"], "undeclared columns: 'z'"),
         (["x", "y", "x"], "more than one column 'x'"),
