@@ -403,7 +403,7 @@ def test_what_nobody_has_any_more_is_refused_by_name(portion):
     with pytest.raises(IntegrityError) as caught:
         shop.refresh()
     assert "source/a.csv differs from the pin: its content has changed. DVC's cache does not have" in str(caught.value)
-    assert "Bring that file again to data/incoming/pets/" in str(caught.value)
+    assert "Put that file into data/incoming/pets/ again" in str(caught.value)
 
 
 def test_an_arrival_that_was_changed_with_its_size_and_time_is_seen(portion):

@@ -48,7 +48,7 @@ def test_the_scheduler_checks_inside_its_loop():
         ({"cron": "0 3 * * *", "timezone": "Mars/Olympus"}, 'Invalid timezone: "Mars/Olympus"'),
         ({"rrule": "FREQ=SOMETIMES"}, 'Invalid RRule string "FREQ=SOMETIMES"'),
         ({"rrule": ""}, "Invalid RRule string"),
-        ({"rrule": "BYDAY=MO"}, "every rule has a FREQ"),
+        ({"rrule": "BYDAY=MO"}, "every rule needs a FREQ"),
         ({"rrule": "FREQ=DAILY;INTERVAL=0"}, "INTERVAL must be at least 1"),
         ({"rrule": "freq=daily;interval=-1"}, "INTERVAL must be at least 1"),
         ({"rrule": "FREQ=DAILY;UNTIL=20991231T030000Z"}, "write UNTIL in the schedule's own timezone, without Z"),

@@ -190,7 +190,7 @@ def test_doctor_says_whether_the_secret_is_private(project):
     assert [check.ok for check in doctor._login(project)] == [True]
     prefect_login.path(project).chmod(0o644)
     (check,) = doctor._login(project)
-    assert (check.ok, "may be read" in check.found, "ratchet up" in check.fix) == (False, True, True)
+    assert (check.ok, "can be read" in check.found, "ratchet up" in check.fix) == (False, True, True)
 
 
 class Open(http.server.BaseHTTPRequestHandler):
