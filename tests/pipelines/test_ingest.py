@@ -124,7 +124,7 @@ def test_a_column_to_leave_out_must_exist(world):
 def test_a_pin_of_another_source_is_refused(world):
     world.pin(pets())
     world.declare(ingest={"source": "data/incoming/other/"})
-    with pytest.raises(IntegrityError, match=r"reads 'data/incoming/other/', and .* pins 'data/incoming/pets/'"):
+    with pytest.raises(IntegrityError, match=r"reads 'data/incoming/other/', but .* pins 'data/incoming/pets/'"):
         world.run("ingest")
 
 
