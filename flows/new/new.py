@@ -35,6 +35,7 @@ from pipelines.table import rows
 
 LOOKED_AT = 200_000  # rows, from the beginning of the file,
 MOST_BYTES = 1 << 30  # or as many as take so much memory
+LONGEST = 1000  # letters of a column's name
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
         if _means_something(name):
             raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
     for name in there:
-        if len(yaml_comments.word(name)) > yaml_comments.LONGEST:
+        if len(name) > LONGEST:
             raise DataError(
                 f"A column has a name of {len(name):,} letters: {name[:40]}...", "Shorten it in the source."
             )

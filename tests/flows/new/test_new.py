@@ -165,7 +165,7 @@ def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
     table = orders()
     table.loc[:3, "ordered"] = "perhaps"
     text = new(inside, Wanted("rare", file(tmp_path, table), "ordered", [], []))["yaml"]
-    assert "value_set: [no, yes], level: quarantine}  # set aside: 'perhaps'" in text
+    assert "value_set: [no, yes], level: quarantine} # set aside: 'perhaps'" in text
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_where_a_class_is_rare_the_yaml_says_how_classes_are_weighted(inside, tm
     text = new(inside, Wanted("weighted", file(tmp_path, table), "ordered", [], [], dry_run=True))["yaml"]
     line = next((line.strip() for line in text.splitlines() if "class_weights" in line), None)
     assert (line is None) == (weights is None)
-    assert line is None or re.match(rf"class_weights: {weights}  # {reason}", line)
+    assert line is None or re.match(rf"class_weights: {weights} # {reason}", line)
 
 
 def test_a_file_in_the_project_is_read_in_place_and_any_other_is_copied_with_its_sum(inside, tmp_path):
@@ -250,7 +250,7 @@ def test_a_pipe_is_not_waited_for(inside, tmp_path):
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        (orders().rename(columns={"age": "\n" * 300}), "a name of 300 letters"),
+        (orders().rename(columns={"age": "\n" * 1001}), "a name of 1,001 letters"),
         (orders(49), "49 rows"),
         (orders().assign(ordered="yes"), "every row"),
         (orders()[["key", "v", "ordered"]], "no column to learn from"),

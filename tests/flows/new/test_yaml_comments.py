@@ -25,15 +25,25 @@ def read(text: str) -> dict:
 @given(st.dictionaries(TEXTS, st.dictionaries(TEXTS, VALUES | REASONS | st.lists(REASONS, max_size=3), max_size=3)))
 def test_what_is_written_is_read_back_without_its_reasons(content):
     whole = {"format": 1} | {name: part for name, part in content.items() if name != "format"}
-    assert read(yaml_comments.text("a head", whole)) == yaml_comments.plain(whole)
+    text = yaml_comments.text("a head", whole)
+    assert read(text) == yaml_comments.plain(whole)
+    assert text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("name", ["x" * 2000, "a b" * 500, "\n" * 1000, "- ? : #" * 200, "a: {" * 300])
+def test_a_name_may_be_longer_than_a_key_of_one_line(name):
+    whole = {"format": 1, "data": {name: Said({name: name}, "why"), "rules": [Said([name], "why")]}, name: {name: 1}}
+    text = yaml_comments.text("", whole)
+    assert read(text) == yaml_comments.plain(whole)
+    assert text.count(" # why\n") == 2
 
 
 def test_a_reason_stands_on_the_line_of_its_value():
     inner = {"columns": {"age": Said("number", "17 to 90")}, "rules": [Said({"rule": "x", "low": 1}, "seen")]}
     text = yaml_comments.text("one\ntwo", {"format": 1, "data": inner, "check": {}})
     assert text == (
-        "# one\n# two\nformat: 1\n\ndata:\n  columns:\n    age: number  # 17 to 90\n  rules:\n"
-        "    - {rule: x, low: 1}  # seen\n\ncheck: {}\n"
+        "# one\n# two\nformat: 1\n\ndata:\n  columns:\n    age: number # 17 to 90\n  rules:\n"
+        "    - {rule: x, low: 1} # seen\n\ncheck: {}\n"
     )
 
 
