@@ -2,29 +2,13 @@
 
 from typing import Any
 
-from pipelines.safety import markdown
+from flows.report import pages
 
 
 def page(found: dict[str, Any]) -> str:
     """Markdown of a certificate (docs/reference/answers.md)."""
     rows = [_row(output) for output in found["outputs"]]
-    return "\n".join(
-        [
-            f"# {found['model']} version {found['version']}: {found['verdict']}",
-            "",
-            markdown.told(sentence(found)),
-            "",
-            f"- verified {found['at']}, in {found['seconds']:.0f} s",
-            f"- model {found['model_hash']}",
-            f"- rebuilt {found['rebuilt_model_hash'] or 'nothing'}",
-            f"- from commit {found['commit']}" + (" (a tree that differed from its branch)" if found["dirty"] else ""),
-            *(f"- {kind} differs: {markdown.told('; '.join(words[:8]))}" for kind, words in found["causes"].items()),
-            *(f"- {name.replace('_', ' ')}: {value:.3g}" for name, value in found["differences"].items()),
-            "",
-            markdown.table(rows),
-            "",
-        ]
-    )
+    return pages.render("certificate.md.j2", **found, sentence=sentence(found), rows=rows)
 
 
 def _row(output: dict[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tests.support.world import ROOT
 
 MODULES = sorted((ROOT / "pipelines").rglob("*.py"))
 HEAVY = {"tensorflow", "keras", "great_expectations", "matplotlib", "sklearn", "scipy", "PIL", "pynvml"}
-SLOW = HEAVY | {"mlflow", "prefect", "dvc", "codecarbon", "pandas", "numpy", "pyarrow", "pydantic"}
+SLOW = HEAVY | {"mlflow", "prefect", "dvc", "codecarbon", "pandas", "numpy", "pyarrow", "pydantic", "jinja2"}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
