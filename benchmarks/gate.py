@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from flows.promotion.gain import Gain, gain
 
 from flows.promotion import gate
-from flows.promotion.gain import Gain, gain
 from pipelines.model.metrics import Answers
 
 ROOT = Path(__file__).parent.parent

@@ -60,6 +60,9 @@ class Promote(Section):
     """How much worse than the champion still counts as not worse, in the unit of the metric."""
     require: Literal["not_worse", "better"] = "not_worse"
     """What a candidate must show against the champion."""
+    worst: float | None = Field(None, gt=0)
+    """The largest loss or error of one row that the gate must allow for, though no test row shows it: of log loss,
+    and of errors of a number in their unit."""
     slices: dict[str, Slice] = {}
     """Groups of test rows on which the candidate must not be worse either, by name."""
     largest_mb: float | None = Field(None, gt=0)

@@ -18,8 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.promotion import evidence
-from flows.promotion.gain import ALPHA, Estimate, Gain, gain, interval
+from flows.promotion import comparison
+from flows.promotion.statistics.gain import Gain, gain
+from flows.promotion.statistics.interval import Estimate, interval
+from flows.promotion.statistics.resampling import ALPHA
 from flows.tracking.evidence_files import Kept
 from pipelines import evaluate
 from pipelines.errors import RequestError
@@ -51,7 +53,7 @@ def measure(declared: Declaration, one: Side, other: Side) -> dict[str, Any]:
     shared = common(one.kept, other.kept)
     if len(shared) < 2:
         raise _nothing_shared(declared.model, one, other)
-    a, b = evidence.paired(shared, other.kept.predictions, declared.data)
+    a, b = comparison.paired(shared, other.kept.predictions, declared.data)
     chosen, missing = _slices(declared, a.row_ids)
     metric = declared.promote.metric
     return {
@@ -211,7 +213,7 @@ def _slices(declared: Declaration, row_ids: np.ndarray) -> tuple[dict[str, np.nd
         if absent := int((~np.isin(row_ids, ids)).sum()):
             return {}, f"{path} lacks {absent:,} of the {len(row_ids):,} common rows: {again} the champion's"
         for name, part in declared.promote.slices.items():
-            found[name] = np.isin(row_ids, ids[evidence.chosen(part, path)])
+            found[name] = np.isin(row_ids, ids[comparison.chosen(part, path)])
     except (OSError, KeyError, pa.ArrowException) as error:
         return {}, f"{path} cannot be read for them ({' '.join(str(error).split())[:200]}): {again} the champion's"
     return found, ""

@@ -1,7 +1,7 @@
-"""Evidence for the gate, gathered from the stages' files, the registry and a trial in a fresh process.
+"""Evidence: the inputs of the gate, gathered from the stages' files, the registry and a trial in a fresh process.
 
-The candidate is compared with the champion and with the reference, only on test rows that neither of the two was
-trained or tuned on. Rows of the champion's own test set and newer rows are judged separately.
+The candidate is compared with the champion and with the reference (flows/promotion/comparison.py), at a level of error
+that depends on how often these test rows were used before (statistics/budget.py).
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,13 @@ import pyarrow.parquet as pq
 
 from flows.project import scratch
 from flows.promotion import gate, opponents, trial
-from flows.promotion.gain import gain
+from flows.promotion.comparison import Candidate, Compared, compare, dependence
 from flows.promotion.gate import Look
 from flows.promotion.opponents import Rival
+from flows.promotion.statistics import budget, power
+from flows.promotion.statistics.gain import gain
+from flows.promotion.statistics.resampling import ALPHA
+from flows.records import row_sample
 from flows.records.champion_state import Standing
 from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
@@ -25,10 +29,9 @@ from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import evaluate
 from pipelines.config.settings import Data
-from pipelines.errors import IntegrityError
 from pipelines.hardware import device
 from pipelines.model.metrics import Answers
-from pipelines.model_file import Declaration, Slice
+from pipelines.model_file import Declaration
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,11 @@ def gather(
     store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
 ) -> Evidence:
     """Everything that the gate checks, the deciding check last. The candidate: the outputs of the stages, `version`."""
-    rules, uses = declared.promote, standing.tests.get(found.test_hash, 0)
-    facts = {"metric": rules.metric, "margin": rules.margin, "test_hash": found.test_hash, "test_set_used": uses + 1}
+    rules = declared.promote
+    sample = row_sample.of(pq.read_table(found.folder / "test.parquet", columns=["row_id"])["row_id"].to_pylist())
+    spent = budget.of(standing, sample)
+    facts = {"metric": rules.metric, "margin": rules.margin, "test_hash": found.test_hash}
+    facts["test_rows"] = sample.content()
     if looks := against_it(standing, int(version.version)):
         return Evidence(looks, False, facts)
     with scratch.folder("gate") as place:
@@ -75,18 +81,42 @@ def gather(
             gate.floor(rules, found.metrics[rules.metric]),
             _golden(found, tried, evaluated),
             *_limits(declared, artifact, tried),
-            _baseline(rules.metric, found, declared.data, mine),
+            _baseline(rules.metric, found, declared.data, mine, ALPHA if there else spent.alpha),
         ]
     if not there:
         first = Look("champion", True, f"{alone[0].said}, and there is no champion yet")
         return Evidence([*alone, first], True, facts)
-    before = standing.comparisons.get(standing.reference or 0, 0)
-    alpha = gate.spent(before)
-    facts |= {"compared_with": standing.reference, "comparisons": before + 1, "confidence": 1 - 2 * alpha}
-    against = [_compared(declared, found, mine, rival, alpha) for rival in there]
-    facts["left_out"] = {rival.role: count for rival, (_, count) in zip(there, against, strict=True)}
-    better = all((looks[-1].low or 0.0) > 0 for looks, _ in against)
-    return Evidence([*alone, *(look for looks, _ in against for look in looks)], better, facts)
+    candidate = Candidate(declared, found, mine, spent, dependence(declared, found.folder / "test.parquet"))
+    against = _against(candidate, there)
+    facts |= {"compared_with": standing.reference} | _spent(candidate, against)
+    facts["left_out"] = {rival.role: one.left_out for rival, one in zip(there, against, strict=True)}
+    better = all(one.better for one in against)
+    return Evidence([*alone, *(look for one in against for look in one.looks)], better, facts)
+
+
+def _against(candidate: Candidate, there: list[Rival]) -> list[Compared]:
+    """Against each rival, the champion last. What the reference asks for depends on how far the champion is from it."""
+    *references, champion = there
+    last = compare(candidate, champion)
+    step = last.whole.error if last.whole else None
+    return [*(compare(candidate, rival, step) for rival in references), last]
+
+
+def _spent(candidate: Candidate, against: list[Compared]) -> dict[str, Any]:
+    """What the comparison has cost, and what the next one would need: for the ledger, `status` and the pages."""
+    used, margin = candidate.budget, candidate.declared.promote.margin
+    facts = {
+        "confidence": 1 - 2 * max(one.alpha for one in against),
+        "judged": round(used.judged, 2),
+        "judged_since_promotion": round(used.since_promotion, 2),
+        "tries": round(used.tries, 2),
+    }
+    weakest = min(against, key=lambda one: power.of_equal(one.whole, margin, one.alpha) if one.whole else 0.0)
+    if weakest.whole is None:
+        return facts
+    missing = power.rows_missing(weakest.whole, margin, used.since_promotion)
+    facts["equal_passes"] = round(power.of_equal(weakest.whole, margin, weakest.alpha), 3)
+    return facts | {"rows_missing": missing, "observations": round(weakest.whole.effective, 1)}
 
 
 def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
@@ -97,101 +127,33 @@ def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
     return gate.golden(tried["golden"], most, across)
 
 
-def _compared(
-    declared: Declaration, found: StageOutputs, mine: pd.DataFrame, rival: Rival, alpha: float
-) -> tuple[list[Look], int]:
-    """The checks against one rival, the one on its own test rows last; and how many rows were left out."""
-    rules, ids = declared.promote, mine["row_id"]
-    if rival.kept is None or rival.predictions is None:
-        said = f"{rival.name}, the {rival.role}, can no longer be scored: {rival.failure}"
-        said += f" Choose another with `ratchet rollback {declared.model}` or `ratchet promote`."
-        return [Look(rival.role, None, said)], 0
-    used = (rival.kept.fitted(ids) | ids.isin(_fitted(found))).to_numpy()
-    own = rival.kept.tested(ids).to_numpy() & ~used
-    later = ~own & ~used
-    one, other = paired(mine, rival.predictions, declared.data)
-    better = rules.require == "better" and rival.role == "champion"
-
-    def on(rows: np.ndarray) -> Any:
-        return gain(rules.metric, one.take(rows), other.take(rows), alpha)
-
-    looks = [
-        gate.no_worse(f"slice {name}", rival.name, rules.metric, rules.margin if part.margin is None else part.margin,
-                      on(chosen(part, found.folder / "test.parquet") & ~used))
-        for name, part in rules.slices.items()
-    ]  # fmt: skip
-    if later.any():
-        looks.append(gate.newer(rival.name, rules.metric, rules.margin, on(later), int(later.sum()), better))
-    against = f"the {rival.role} ({rival.name})"
-    looks.append(gate.no_worse(rival.role, against, rules.metric, rules.margin, on(own), better))
-    return looks, int(used.sum())
-
-
-def _fitted(found: StageOutputs) -> pd.Series:
-    """The row ids that the candidate was trained or tuned on."""
-    parts = [
-        pq.read_table(found.folder / f"{name}.parquet", columns=["row_id"]).to_pandas()
-        for name in ("train", "validation")
-    ]
-    return pd.concat(parts)["row_id"]
-
-
-def paired(one: pd.DataFrame, other: pd.DataFrame, data: Data) -> tuple[Answers, Answers]:
-    """Two tables of predictions as answers to the same rows, those of `one`, with the same classes in the same order.
-
-    Raises IntegrityError if the other one lacks rows.
-    """
-    aligned = other.drop_duplicates("row_id").set_index("row_id").reindex(one["row_id"])
-    if aligned["prediction"].isna().any():
-        raise IntegrityError("The two models were scored on different rows, so they cannot be compared.")
-    classes = sorted({str(name) for table in (one, other) for name in table if str(name).startswith("probability_")})
-    target = one["actual"].dtype
-    tables = []
-    for table in (one.set_index("row_id"), aligned):
-        known = table.reindex(columns=["actual", "prediction", *classes]).fillna(dict.fromkeys(classes, 0.0))
-        tables.append(known.astype({"actual": target, "prediction": target}).reset_index())
-    first, second = (Answers.read(_ordered(table, classes, data), data.label) for table in tables)
-    return first, Answers(first.row_ids, first.actual, second.predicted, second.probabilities, second.classes)
-
-
-def _ordered(table: pd.DataFrame, classes: list[str], data: Data) -> pd.DataFrame:
-    """The columns of the classes in the order of the classes: 10 comes after 9."""
-    names = [name.removeprefix("probability_") for name in classes]
-    ordered = sorted(names, key=int if data.label == "integer" else str)
-    return table[["row_id", "actual", "prediction", *(f"probability_{name}" for name in ordered)]]
-
-
-def chosen(part: Slice, path: Path) -> np.ndarray:
-    """Which rows of a split lie in a slice [rows, bool]."""
-    values = pq.read_table(path, columns=[part.column])[part.column].to_pandas()
-    if part.values:
-        return np.asarray(values.astype(str).isin([str(value) for value in part.values]))
-    low, high = part.at_least, part.below
-    inside = values.notna()
-    inside &= values >= low if low is not None else True
-    inside &= values < high if high is not None else True
-    return np.asarray(inside)
-
-
-def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame) -> Look:
+def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame, alpha: float) -> Look:
+    """alpha: before the first champion all tries share one budget, so that none of many is lucky."""
     if data.kind != "sequence":
-        return gate.baseline(metric, gain(metric, *_with_baseline(found, data, mine)))
+        return gate.baseline(metric, gain(metric, *_with_baseline(metric, found, data, mine), alpha))
     known = mine.dropna(subset="naive")
     answers = Answers.read(known, data.label)
     naive = Answers.read(known.assign(prediction=known["naive"]), data.label)
-    return gate.baseline(metric, gain(metric, answers, naive) if len(known) else None, gate.NAIVE)
+    return gate.baseline(metric, gain(metric, answers, naive, alpha) if len(known) else None, gate.NAIVE)
 
 
-def _with_baseline(found: StageOutputs, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
-    """The candidate's answers, and those of a baseline that knows only the training targets."""
+BEST_ANSWER: dict[str, dict[str, Any]] = {  # without a look at the row; else the shares of the classes, or the mean
+    "mean_absolute_error": {"strategy": "median"},
+    "f1_macro": {"strategy": "stratified", "random_state": 0},
+}
+
+
+def _with_baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame) -> tuple[Answers, Answers]:
+    """The candidate's answers, and those of the best model that only knows the training targets."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     answers = Answers.read(mine, data.label)
     targets = pq.read_table(found.folder / "train.parquet", columns=[data.target])[data.target].to_numpy()
-    nothing = np.zeros((len(answers.actual), 1))
-    dummy = DummyClassifier(strategy="prior") if data.task == "classification" else DummyRegressor()
+    nothing, options = np.zeros((len(answers.actual), 1)), BEST_ANSWER.get(metric, {})
+    classify = data.task == "classification"
+    dummy = DummyClassifier(**{"strategy": "prior", **options}) if classify else DummyRegressor(**options)
     dummy.fit(np.zeros((len(targets), 1)), targets)
-    probabilities = dummy.predict_proba(nothing) if data.task == "classification" else None
+    probabilities = dummy.predict_proba(nothing) if classify else None
     theirs = Answers(answers.row_ids, answers.actual, dummy.predict(nothing), probabilities, answers.classes)
     return answers, theirs
 

@@ -5,14 +5,16 @@ enough evidence leaves it undecided, and the champion stays. Every check is a fu
 flows/promotion/evidence.py gathers.
 """
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flows.promotion.gain import ALPHA, Gain
+from flows.promotion.statistics import power
+from flows.promotion.statistics.budget import Budget
+from flows.promotion.statistics.gain import Gain
+from flows.promotion.statistics.gain import hidden as hidden_share
 from pipelines.model.metrics import METRICS
 from pipelines.model_file import Promote
-
-POWER = 1.43  # (1.96 + 0.84) / 1.96: with a margin of 1.43 half intervals an equal candidate passes 80 times of 100
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,6 @@ def decide(looks: list[Look]) -> tuple[str, str]:
     return decision, (failed or unsure or looks[-1:])[0].said
 
 
-def spent(comparisons: int) -> float:
-    """The alpha of a comparison with a reference after `comparisons` earlier ones.
-
-    The sum of all alphas stays below that of two first comparisons: 1/(1*2) + 1/(2*3) + ... = 1. So in a long row of
-    candidates that are a little worse, none passes by luck.
-    """
-    number = comparisons + 1
-    return 2 * ALPHA / (number * (number + 1))
-
-
 def floor(rules: Promote, value: float) -> Look:
     """The metric on the candidate's own test rows meets the bound in the YAML."""
     sign = 1 if METRICS[rules.metric].greater_is_better else -1
@@ -63,7 +55,7 @@ def floor(rules: Promote, value: float) -> Look:
     return Look("floor", False, f"{rules.metric} is {value:.4g}, but {word} {bound:g} is required")
 
 
-TRIVIAL = "a trivial baseline (the most frequent class, or the mean)"
+TRIVIAL = "a trivial baseline (the best answer that does not look at the row)"
 NAIVE = "the naive forecast (the last known value)"
 
 
@@ -78,11 +70,13 @@ def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
     if found.high <= 0:
         return Look("baseline", False, f"{metric} is not better than {name}: {_told(found)}", **numbers)
     said = (
-        f"not shown to be better than {name}: {_told(found)}; about {found.rows_to_decide(0):,} test rows would decide"
+        f"not shown to be better than {name}: {_told(found)}; about {found.rows_to_decide():,} test rows would decide"
     )
     return Look("baseline", None, said, **numbers)
 
 
+TELLING = ("champion", "reference")
+APART = 1.28  # standard errors: equal rows are taken for different ones 10 times of 100
 CHANGED = 0.01  # of the labels, at most, on another kind of device: rows whose classes are as good as tied
 
 
@@ -118,46 +112,116 @@ def latency(slowdown: float, ratios: dict[str, float]) -> Look:
 
 def no_worse(what: str, against: str, metric: str, margin: float, found: Gain | None, better: bool = False) -> Look:
     """On these rows the candidate is not worse than `against` by more than the margin (better: it is better)."""
-    where = "" if what in ("champion", "reference") else f" on {what}"
+    where = "" if what in TELLING else f" on {what}"
     if found is None:
         return Look(what, None, f"not enough evidence{where}: too few test rows, or of one class")
-    numbers, told = _numbers(found), f"{metric} against {against}{where}: {_told(found)}"
+    numbers, told = _numbers(found), f"{metric} against {against}{where}: {_told(found, margin)}"
     if better:
         if found.better:
             return Look(what, True, f"better: {told}", **numbers)
         if found.worse:
             return Look(what, False, f"worse: {told}", **numbers)
-        said = f"not shown to be better: {told}; about {found.rows_to_decide(0):,} rows would decide"
-        return Look(what, None, said, **numbers)
+        return Look(what, None, f"not shown to be better: {told}", **numbers)
     if found.not_worse(margin):
         word = "better" if found.better else f"not worse by more than the margin {margin:g}"
         return Look(what, True, f"{word}: {told}", **numbers)
     if found.worse:
         return Look(what, False, f"worse, and maybe by more than the margin {margin:g}: {told}", **numbers)
-    said = f"too few rows to tell whether it is worse by more than the margin {margin:g}: {told}; about "
-    return Look(what, None, f"{said}{found.rows_to_decide(margin):,} rows would decide", **numbers)
+    said = f"too few rows to tell whether it is worse by more than the margin {margin:g}: {told}"
+    return Look(what, None, said, **numbers)
 
 
-def newer(against: str, metric: str, margin: float, found: Gain | None, rows: int, better: bool = False) -> Look:
-    """The rows that are newer than the champion have a check of their own, which must pass too.
+def telling(
+    role: str, against: str, metric: str, margin: float, found: Gain | None, budget: Budget, alpha: float
+) -> Look:
+    """The comparison that decides: on all rows that neither of the two was fitted on, old and new.
 
-    While they are too few for an equal candidate to pass, they can only reject. Else a few new rows would stop every
-    promotion.
+    alpha: what `found` was computed with. One that is undecided says what these rows have been used for, and what is
+    missing.
     """
-    look = no_worse("newer rows", against, metric, margin, found, better)
-    half = found.high - found.value if found else 0.0
-    if look.passed is not None or (found and half * POWER <= margin):
+    look = no_worse(role, against, metric, margin, found)
+    if found is None or margin <= 0:
         return look
-    numbers = _numbers(found) if found else {"rows": rows}
-    told = f": {_told(found)}" if found else ""
-    return Look(
-        "newer rows", True, f"the newer rows are too few for a verdict, and say nothing against it{told}", **numbers
+    if found.disagree == 0:  # no row differs: the share of rows that may differ unseen is known exactly
+        return _alike(role, against, metric, margin, found, budget)
+    if look.passed is not None:
+        return look
+    return replace(look, said=f"{look.said}; {worn(found, margin, budget, alpha)}")
+
+
+def _alike(role: str, against: str, metric: str, margin: float, found: Gain, budget: Budget) -> Look:
+    comparisons = budget.since_promotion + 1
+    same = f"{metric} against {against}: both answer each of these {found.rows:,} rows alike"
+    if power.alike(found.effective, margin, comparisons):
+        said = f"not worse by more than the margin {margin:g}: {same}"
+        return Look(role, True, said, **_numbers(found))
+    missing = math.ceil(power.rows_alike(margin, comparisons) * found.rows / found.effective) - found.rows
+    said = f"{same}, which after {_candidates(comparisons)} says too little: about {missing:,} new rows are missing"
+    return Look(role, None, f"{said}, or `ratchet promote` decides", **_numbers(found))
+
+
+def worn(found: Gain, margin: float, budget: Budget, alpha: float) -> str:
+    """How far these rows are used up, and what restores them."""
+    passes = power.of_equal(found, margin, alpha)
+    used = f"these {found.rows:,} rows have judged {_candidates(budget.since_promotion)} since the last promotion"
+    if round(budget.since_promotion) < 1:
+        used = f"these are {found.rows:,} rows"
+    missing = power.rows_missing(found, margin, budget.since_promotion)
+    said = f"{used}; an equal candidate passes {passes:.0%} of the time"
+    if missing is None:
+        return f"{said}, and no number of rows would change that: `ratchet promote` decides"
+    return f"{said}; about {missing:,} new rows, or `ratchet promote`, restore it" if missing else said
+
+
+def _candidates(count: float) -> str:
+    return f"{round(count):,} candidate{'s' if round(count) != 1 else ''}"
+
+
+def veto(what: str, against: str, metric: str, margin: float, found: Gain | None, rows: int) -> Look:
+    """A part of the rows, which can only say no: the candidate is shown worse by more than the margin there."""
+    if found is None:
+        return Look(what, True, f"{rows:,} {what} are too few for a verdict of their own", rows=rows)
+    told = f"{metric} against {against} on {what}: {_told(found, margin)}"
+    if found.shown_worse(margin):
+        return Look(what, False, f"worse by more than the margin {margin:g}: {told}", **_numbers(found))
+    return Look(what, True, f"not shown to be worse by more than the margin {margin:g}: {told}", **_numbers(found))
+
+
+def agree(against: str, metric: str, margin: float, older: Gain | None, newer: Gain | None) -> Look:
+    """The newer rows and the older ones say the same of the candidate, or the older ones clear it by themselves.
+
+    Newer rows may be poisoned, or labelled by the candidate itself. So where they speak better of it than the older
+    ones, by more than chance, both are not put together: rows that nobody could prepare must not be outvoted.
+    """
+    if older is None or newer is None:
+        return Look("older and newer rows", True, "there are too few older or newer rows to tell them apart")
+    apart, error = newer.value - older.value, math.hypot(newer.error, older.error)
+    said = f"{metric} against {against}: {_told(newer, margin)} that are newer, {_told(older, margin)} that are older"
+    if apart <= APART * error:
+        return Look("older and newer rows", True, f"they say the same: {said}")
+    if older.not_worse(margin):
+        return Look(
+            "older and newer rows", True, f"the newer rows say more for it, and the older ones clear it: {said}"
+        )
+    said = f"the newer rows speak for it, and the older ones do not clear it: {said}"
+    return Look("older and newer rows", None, f"{said}; look at the labels of the newer rows, or `ratchet promote`")
+
+
+def hidden(metric: str, found: Gain, worst: float, declared: bool) -> Look:
+    """How large a share of rows with a large error could hide. It never decides: no rule sees what no row shows."""
+    share = hidden_share(found.effective)
+    loss = share * worst if METRICS[metric].loss else worst * math.sqrt(share)
+    kind = "the declared worst" if declared else "the worst that was seen"
+    said = (
+        f"a fault on less than {share:.1%} of the rows could hide; at {worst:.3g} a row, {kind}, it would cost "
+        f"{metric} up to {loss:.3g}"
     )
+    return Look("rare errors", True, said, rows=found.rows)
 
 
 def _numbers(found: Gain) -> dict[str, Any]:
     return {"rows": found.rows, "gain": found.value, "low": found.low, "high": found.high}
 
 
-def _told(found: Gain) -> str:
+def _told(found: Gain, margin: float = 0.0) -> str:
     return f"gain {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}] on {found.rows:,} rows"

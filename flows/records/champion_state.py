@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from flows.records import row_sample
 from flows.records.ledger import Line
+from flows.records.row_sample import RowSample
 
 JUDGED = ("accepted", "rejected", "undecided")  # by the gate
+SEEN = "seen"  # test metrics that somebody saw without the gate
+PROMOTED = ("accepted", "promoted", "adopted")  # lines that make a version champion
 MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 
 
@@ -21,6 +25,15 @@ class Seat:
     reference: int
 
 
+@dataclass(frozen=True)
+class Use:
+    """A candidate whose test metrics were seen: by the gate, or by a person without it."""
+
+    line: int  # its number
+    rows: RowSample | None  # the test rows; None on lines of before they were noted
+    promoted: bool
+
+
 @dataclass
 class Standing:
     seats: list[Seat] = field(default_factory=list)  # the last one is champion
@@ -30,10 +43,10 @@ class Standing:
     last: Line | None = None
     moved: Line | None = None  # the last line that the alias had to follow
     verdicts: dict[int, Line] = field(default_factory=dict)  # version -> the gate's last line about it
-    comparisons: dict[int, int] = field(default_factory=dict)  # reference -> how often it has been compared with
-
+    uses: list[Use] = field(default_factory=list)  # of test rows, in order
+    promoted_at: int = 0  # the number of the last line that made a version champion
+    began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
-    tests: dict[str, int] = field(default_factory=dict)  # test_hash -> how often the gate has used these rows
 
     @property
     def champion(self) -> int | None:
@@ -48,12 +61,15 @@ class Standing:
         self.last = line
         if line.version is not None and (known := line.facts.get("artifact_hash")):
             self.artifacts.setdefault(line.version, known)
+        if line.action in (*JUDGED, SEEN):
+            rows = row_sample.read(line.facts.get("test_rows"))
+            self.uses.append(Use(line.sequence, rows, line.action == "accepted"))
         if line.action in JUDGED and line.version is not None:
             self.verdicts[line.version] = line
-            facts = line.facts
-            for counts, key in ((self.comparisons, facts.get("compared_with")), (self.tests, facts.get("test_hash"))):
-                if key is not None:
-                    counts[key] = counts.get(key, 0) + 1
+        if line.action in PROMOTED:
+            self.promoted_at = line.sequence
+            if line.reference is not None and line.reference == line.version:
+                self.began[line.reference] = line.sequence
         if line.action == "pruned":
             self.pruned |= dict.fromkeys(line.facts.get("versions", []), line)
         if line.action not in MOVES:
@@ -68,7 +84,6 @@ class Standing:
         if line.action != "accepted":  # by hand: this lifts every veto and hold
             self.vetoed.pop(version, None)
             self.held = None
-            self.comparisons.pop(version, None)  # a new start, on a person's responsibility
         seat = Seat(version, line.reference or version)
         if self.champion == version:
             self.seats.pop()

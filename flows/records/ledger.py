@@ -28,7 +28,7 @@ from pipelines.errors import ShortageError, UnreachableError
 from pipelines.safety import shortage
 
 FIRST = "0" * 64  # the hash before the first line
-ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned")
+ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned", "seen")
 
 LINES = Table(
     "ratchet_ledger",

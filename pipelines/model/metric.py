@@ -19,6 +19,8 @@ class Metric:
     """score(actual [rows], predicted [rows], probabilities [rows, classes] or None, classes)"""
     loss: Callable[[np.ndarray, np.ndarray, np.ndarray | None, list], np.ndarray] | None = None
     """The same of each row [rows]: the metric is the mean of these, or 1 minus it."""
+    unbounded: bool = False
+    """Whether one row can cost as much as many: an error that no test row shows may then be large."""
 
 
 def of_labels(name: str, **options: object) -> Callable[..., float]:

@@ -20,4 +20,4 @@ def _surprise(actual: np.ndarray, predicted: object, probabilities: Any, classes
     return -np.log(np.maximum(given, np.finfo(np.float64).eps))
 
 
-METRIC = Metric("log_loss", CLASSIFY, False, of_parts(_log_loss), _surprise)
+METRIC = Metric("log_loss", CLASSIFY, False, of_parts(_log_loss), _surprise, unbounded=True)

@@ -9,4 +9,6 @@ def _error(actual: np.ndarray, predicted: np.ndarray, probabilities: object, cla
     return np.abs(actual - predicted)
 
 
-METRIC = Metric("mean_absolute_error", REGRESS, False, of_parts(of_labels("mean_absolute_error")), _error)
+METRIC = Metric(
+    "mean_absolute_error", REGRESS, False, of_parts(of_labels("mean_absolute_error")), _error, unbounded=True
+)

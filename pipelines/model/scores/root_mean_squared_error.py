@@ -2,4 +2,4 @@
 
 from pipelines.model.metric import REGRESS, Metric, of_labels
 
-METRIC = Metric("root_mean_squared_error", REGRESS, False, of_labels("root_mean_squared_error"))
+METRIC = Metric("root_mean_squared_error", REGRESS, False, of_labels("root_mean_squared_error"), unbounded=True)

@@ -14,7 +14,7 @@ from flows.cli.commands.compare import compare_text
 from flows.compare import compare, render, shared_rows
 from flows.compare.shared_rows import OTHER_DEFINITION, OTHER_ROWS, Side
 from flows.project.environment import Project
-from flows.promotion import gain
+from flows.promotion.statistics import interval, resampling
 from flows.tracking.evidence_files import Kept
 from pipelines import evaluate, model_file
 from pipelines.errors import RequestError
@@ -31,8 +31,8 @@ AGES = dict(zip(IDS, RANDOM.integers(0, 15, 300), strict=True))
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch):
     """What is tested here holds for any number of them, and scikit-learn takes a millisecond for each."""
-    monkeypatch.setattr(gain, "RESAMPLES", 100)
-    monkeypatch.setattr(gain, "SHOWN", 100)
+    monkeypatch.setattr(resampling, "RESAMPLES", 100)
+    monkeypatch.setattr(interval, "SHOWN", 100)
 
 
 def predictions(ids: list[str], wrong: int, seed: int = 0) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from flows.records import row_sample
 from flows.records.champion_state import stand
 from flows.records.ledger import FIRST, Conflict, Ledger, Line, broken
 from pipelines.errors import RatchetError
@@ -162,17 +163,26 @@ def test_a_not_worse_champion_leaves_the_reference_where_it_was(book):
     assert stand(write(book, line("rolled back", 5, 5, 4, reference=1))).reference == 1
 
 
-def test_comparisons_with_a_reference_and_uses_of_a_test_set_are_counted(book):
-    judged = {"compared_with": 1, "test_hash": "t"}
+def test_uses_of_test_rows_are_counted_since_the_last_promotion_and_since_the_reference(book):
+    rows = row_sample.of(["a", "b"]).content()
+    judged = {"compared_with": 1, "test_rows": rows}
     lines = write(
         book,
-        line("accepted", 1, None, 1, test_hash="t"),
+        line("accepted", 1, None, 1, test_rows=rows),
         line("rejected", 2, 1, 1, **judged),
-        line("undecided", 3, 1, 1, **judged),
+        line("seen", None, 1, 1, test_rows=rows),
+        line("accepted", 3, 1, 3, **judged),
+        line("undecided", 4, 3, 3),
     )
     now = stand(lines)
-    assert (now.comparisons, now.tests) == ({1: 2}, {"t": 3})
-    assert stand(write(book, line("promoted", 1, 1, 1))).comparisons == {}  # a person answers for a new start
+    assert [(use.line, use.promoted, use.rows is None) for use in now.uses] == [
+        (1, True, False),
+        (2, False, False),
+        (3, False, False),
+        (4, True, False),
+        (5, False, True),
+    ]
+    assert now.promoted_at == 4
 
 
 @given(st.lists(st.sampled_from(["accept", "back", "by hand", "reject"]), max_size=25))

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from flows.promotion import gain
-from flows.promotion.gain import interval
+from flows.promotion.statistics import interval as module
+from flows.promotion.statistics.interval import interval
 from pipelines.model.metrics import METRICS, Answers
 from tests.flows.compare.test_compare import IDS, predictions
 
@@ -16,7 +16,7 @@ from tests.flows.compare.test_compare import IDS, predictions
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch):
     """What is tested here holds for any number of them, and scikit-learn takes a millisecond for each."""
-    monkeypatch.setattr(gain, "SHOWN", 100)
+    monkeypatch.setattr(module, "SHOWN", 100)
 
 
 def answers(wrong: int, rows: int = 60) -> Answers:
