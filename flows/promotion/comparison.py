@@ -87,7 +87,7 @@ def compare(candidate: Candidate, rival: Rival, step: float | None = None) -> Co
         for name, rows, found in zip(("older rows", "newer rows"), (older, newer), parts, strict=True):
             looks.append(gate.veto(name, rival.name, rules.metric, margin, found, int(rows.sum())))
         looks.append(gate.agree(rival.name, rules.metric, margin, *parts))
-    if METRICS[rules.metric].unbounded and whole is not None:
+    if METRICS[rules.metric].unbounded and whole is not None and rival.role == "champion":
         worst = rules.worst or _worst_seen(rules.metric, one.take(~used), other.take(~used))
         looks.append(gate.hidden(rules.metric, whole, worst, rules.worst is not None))
     if rules.require == "better" and rival.role == "champion":

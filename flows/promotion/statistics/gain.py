@@ -1,9 +1,9 @@
 """The gain of one model over another on the same rows, with an interval. The gate and `ratchet compare` use it.
 
-The rows are resampled 2,000 times (scipy.stats.bootstrap, seeded) for the standard error of the difference. If few rows
-disagree, a bootstrap sees too little, and an exact bound (Clopper and Pearson's) widens the interval: no disagreement
-in n rows still allows 3.7/n. Rows that fail together (flows/promotion/dependence.py) are resampled together, and count
-as the observations that they are. benchmarks/gate.py measures how often an interval misses.
+The standard error of a mean over rows has a closed form; of other metrics the rows are resampled 2,000 times
+(scipy.stats.bootstrap, seeded). If few rows disagree, that sees too little, and an exact bound (Clopper and Pearson's)
+widens the interval: no disagreement in n rows still allows 3.7/n. Rows that fail together (dependence.py) are resampled
+together, and count as the observations that they are. benchmarks/gate.py measures how often an interval misses.
 """
 
 import math
@@ -15,7 +15,6 @@ from flows.promotion.statistics.dependence import INDEPENDENT, Dependence, effec
 from flows.promotion.statistics.interval import Estimate
 from flows.promotion.statistics.resampling import (
     ALPHA,
-    HELD,
     SCORED,
     SEED,
     SHOWN,
@@ -138,16 +137,12 @@ def _of_means(mine: np.ndarray, theirs: np.ndarray, alpha: float, clusters: np.n
 
 
 def _error_of_mean(gains: np.ndarray, clusters: np.ndarray | None) -> float:
-    """The standard error of a mean: of rows, or of clusters that are resampled as they are."""
+    """The standard error of a mean: what resampling rows, or whole clusters, comes to in the long run."""
     if clusters is None:
-        return standard_error((gains,), np.mean, batch=batch_size(len(gains), HELD))
-    sizes, sums = np.bincount(clusters).astype(float), np.bincount(clusters, gains)
-
-    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
-        return np.asarray(total.sum(axis) / size.sum(axis))
-
-    found = standard_error((sums, sizes), ratio, paired=True, batch=batch_size(len(sums), HELD))
-    return found * math.sqrt(len(sums) / (len(sums) - 1))
+        return float(gains.std()) / math.sqrt(len(gains))
+    sizes, sums = np.bincount(clusters), np.bincount(clusters, gains)
+    apart = sums - gains.mean() * sizes
+    return math.sqrt(float(apart @ apart) * len(sums) / (len(sums) - 1)) / len(gains)
 
 
 def _exact(gains: np.ndarray, worth: float, alpha: float) -> tuple[float, float]:

@@ -7,7 +7,6 @@ import numpy as np
 
 from flows.promotion.statistics.resampling import (
     ALPHA,
-    HELD,
     SCORED,
     SHOWN,
     batch_size,
@@ -49,7 +48,7 @@ def interval(metric: str, answers: Answers, alpha: float = ALPHA) -> Estimate | 
         wrong = int(losses.sum())
         low, high = 1 - largest_share(rows - wrong, rows, alpha), largest_share(wrong, rows, alpha)
     else:
-        error = standard_error((losses,), np.mean, batch=batch_size(rows, HELD))
+        error = float(losses.std()) / math.sqrt(rows)
         low, high = _of_error(value, float(stats.t.isf(alpha, rows - 1)) * error)
     if METRICS[metric].greater_is_better:
         value, low, high = 1 - value, 1 - high, 1 - low

@@ -12,8 +12,7 @@ from pipelines.model.metrics import METRICS, Answers
 RESAMPLES = 2000
 ALPHA = 0.025  # the chance that the truth lies below the interval, and that it lies above: 95 % lie within
 SHOWN = 500  # resamples for an interval that is only shown: its ends are then within about 3 % of its width
-HELD = 10_000_000  # numbers in resamples that are in memory at once
-SCORED = 1_000_000  # the same if rows are scored anew, which takes ten times the memory
+SCORED = 1_000_000  # numbers in resamples that are in memory at once: each row is scored anew
 FEW = 10  # with fewer rows that differ, the interval allows for rows that were not seen
 SEED = 0
 
