@@ -4,9 +4,10 @@ This is the command of every stage in dvc.yaml. It checks the model's whole YAML
 in one paragraph on standard error (with RATCHET_DEBUG=1 also a traceback). Exit status: 0 done, 1 failed, 2 the request
 was wrong.
 
-`ratchet run` sets three variables. RATCHET_STAGE_LOG: the file for output instead of the terminal; the kind of an error
+`ratchet run` sets four variables. RATCHET_STAGE_LOG: the file for output instead of the terminal; the kind of an error
 and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; then
 the stage ends too. RATCHET_WARM: the folder of processes with the stage's imports (process/fork_server.py).
+RATCHET_SEEN: the folder that notes whose test metrics can be read (test_use.py).
 
 The stage is sealed: it fails if a file that it depends on changes before it ends. So nothing that it depends on is
 imported here at the top.
@@ -45,6 +46,8 @@ def main(arguments: list[str]) -> int:
             importlib.import_module(f"pipelines.{stage}").run(model)
         finally:  # report a changed file first, whatever the result
             sealed.check()
+        if stage == "evaluate":
+            importlib.import_module("pipelines.test_use").note(model)
     except Exception as error:
         return _tell(error, log)
     except KeyboardInterrupt:

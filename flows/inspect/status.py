@@ -50,6 +50,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "decision": last.action if last else "",
         "reason": last.reason if last else "",
         "decided_at": last.at if last else "",
+        "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,
         "held": standing.held is not None,
         "problem": champion_alias.problem(store, model, lines),

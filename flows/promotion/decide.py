@@ -10,8 +10,8 @@ from typing import Any
 
 from flows.project.environment import Project
 from flows.promotion import champion_alias, evidence, gate
-from flows.records import ledger
-from flows.records.champion_state import Standing
+from flows.records import ledger, seen_tests
+from flows.records.champion_state import SEEN, Standing
 from flows.records.ledger import Conflict, Ledger, Line
 from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
@@ -45,11 +45,14 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
                     store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
                 annotate.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
+        if not _count_seen(project, book, declared.model, found.model_hash, standing):
+            continue
         judged = evidence.gather(store, declared, found, version, standing)
         found.check()
         decision, reason = gate.decide(judged.looks)
         number = int(version.version)
         about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
+        about["model_hash"] = found.model_hash
         line = Line(
             model=declared.model,
             sequence=0,
@@ -72,6 +75,25 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
         f"Somebody else moved the champion of {declared.model} {ATTEMPTS} times while version {number} was judged.",
         "Nothing was promoted. Run again.",
     )
+
+
+def _count_seen(project: Project, book: Ledger, model: str, judged: str, standing: Standing) -> bool:
+    """A line for each other candidate whose test metrics could be read without the gate; False if the ledger moved on.
+
+    judged: the model_hash of the candidate that is judged now, whose line counts it.
+    """
+    for one in seen_tests.read(project, model):
+        if one.model_hash == judged or one.model_hash in standing.known_models:
+            continue
+        why = f"the test metrics of model {one.model_hash[:12]} could be read without the gate: these rows were used"
+        facts = {"model_hash": one.model_hash, "test_rows": one.rows.content()}
+        now = standing.champion
+        line = Line(model, 0, SEEN, None, now, now, standing.reference, why, json.dumps(facts))
+        try:
+            standing.read(book.append(standing.last, line))
+        except Conflict:
+            return False
+    return True
 
 
 def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) -> Line | None:

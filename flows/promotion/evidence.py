@@ -21,7 +21,6 @@ from flows.promotion.opponents import Rival
 from flows.promotion.statistics import budget, power
 from flows.promotion.statistics.gain import gain
 from flows.promotion.statistics.resampling import ALPHA
-from flows.records import row_sample
 from flows.records.champion_state import Standing
 from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
@@ -32,6 +31,7 @@ from pipelines.config.settings import Data
 from pipelines.hardware import device
 from pipelines.model.metrics import Answers
 from pipelines.model_file import Declaration
+from pipelines.table import row_sample
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _against(candidate: Candidate, there: list[Rival]) -> list[Compared]:
 def _spent(candidate: Candidate, against: list[Compared]) -> dict[str, Any]:
     """What the comparison has cost, and what the next one would need: for the ledger, `status` and the pages."""
     used, margin = candidate.budget, candidate.declared.promote.margin
-    facts = {
+    facts: dict[str, Any] = {
         "confidence": 1 - 2 * max(one.alpha for one in against),
         "judged": round(used.judged, 2),
         "judged_since_promotion": round(used.since_promotion, 2),
@@ -116,6 +116,8 @@ def _spent(candidate: Candidate, against: list[Compared]) -> dict[str, Any]:
         return facts
     missing = power.rows_missing(weakest.whole, margin, used.since_promotion)
     facts["equal_passes"] = round(power.of_equal(weakest.whole, margin, weakest.alpha), 3)
+    if weakest.looks[-1].passed is None and facts["equal_passes"] < power.FULL and margin > 0:
+        facts["worn"] = gate.worn(weakest.whole, margin, used, weakest.alpha)
     return facts | {"rows_missing": missing, "observations": round(weakest.whole.effective, 1)}
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flows.records import row_sample
 from flows.records.ledger import Line
-from flows.records.row_sample import RowSample
+from pipelines.table import row_sample
+from pipelines.table.row_sample import RowSample
 
 JUDGED = ("accepted", "rejected", "undecided")  # by the gate
 SEEN = "seen"  # test metrics that somebody saw without the gate
@@ -44,6 +44,7 @@ class Standing:
     moved: Line | None = None  # the last line that the alias had to follow
     verdicts: dict[int, Line] = field(default_factory=dict)  # version -> the gate's last line about it
     uses: list[Use] = field(default_factory=list)  # of test rows, in order
+    known_models: set[str] = field(default_factory=set)  # the model_hash of each candidate in `uses`
     promoted_at: int = 0  # the number of the last line that made a version champion
     began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
@@ -64,6 +65,7 @@ class Standing:
         if line.action in (*JUDGED, SEEN):
             rows = row_sample.read(line.facts.get("test_rows"))
             self.uses.append(Use(line.sequence, rows, line.action == "accepted"))
+            self.known_models |= {line.facts["model_hash"]} if "model_hash" in line.facts else set()
         if line.action in JUDGED and line.version is not None:
             self.verdicts[line.version] = line
         if line.action in PROMOTED:

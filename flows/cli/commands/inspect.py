@@ -49,6 +49,7 @@ def status_text(found: State) -> str:
             }
         )
         problems += [f"!! {entry['problem']}"] if entry["problem"] else []
+        problems += [f"{entry['model']}: {entry['worn']}"] if entry["worn"] else []
         problems += [f"!! {entry['model']} is {entry['schedule']}"] if _broken(entry) else []
     ticks = [
         f"{entry['model']}: last tick {terminal.instant(entry['tick_at'])} {entry['tick']}: {entry['tick_reason']}"

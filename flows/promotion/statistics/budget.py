@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flows.promotion.statistics.resampling import ALPHA
 from flows.records.champion_state import Standing
-from flows.records.row_sample import RowSample
+from pipelines.table.row_sample import RowSample
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from pipelines.errors import IntegrityError
 from pipelines.model.predictor import Predictor, model_hash, write_manifest
 from pipelines.model_file import Slice
 from pipelines.process import seal
+from pipelines.table import row_sample
 from tests.flows.promotion.test_trial import trial_here
 from tests.support import golden
 
@@ -191,6 +192,24 @@ def test_a_tie_is_undecided_on_few_rows_and_accepted_under_a_wide_margin(shop):
     assert (found["decision"], found["champion"]) == ("accepted", 2)
     last = it.book.lines("pets")[-1]
     assert (last.reference, last.facts["better"], last.facts["judged"]) == (1, False, 2)
+
+
+def test_candidates_that_were_looked_at_without_the_gate_count_once_and_stay_counted(shop):
+    """`dvc repro` with ten settings, say: each has used the test rows, also after its files are gone."""
+    it = shop()
+    it.decide(it.candidate("one"))
+    rows = row_sample.of(pd.read_parquet(it.folder / "test.parquet")["row_id"])
+    notes = it.project.state / "seen" / "pets.jsonl"
+    notes.parent.mkdir()
+    lines = [json.dumps({"model_hash": f"other {n}", "test_rows": rows.content()}) for n in range(10)]
+    notes.write_text("\n".join([*lines, lines[0], '{"model_hash": "cut o']))
+    it.decide(it.candidate("two"), margin=0.4)
+    assert it.actions() == ["accepted", *["seen"] * 10, "accepted"]
+    assert it.book.lines("pets")[-1].facts["judged"] == 11
+    assert it.book.lines("pets")[-1].reference == 1  # ten others were looked at: this one is not called better
+    shutil.rmtree(notes.parent)
+    it.decide(it.candidate("three"), margin=0.4)
+    assert it.book.lines("pets")[-1].facts["judged"] == 12
 
 
 def test_a_worse_one_is_rejected_and_a_chain_is_measured_against_the_reference(shop):

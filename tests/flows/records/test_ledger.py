@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from flows.records import row_sample
 from flows.records.champion_state import stand
 from flows.records.ledger import FIRST, Conflict, Ledger, Line, broken
 from pipelines.errors import RatchetError
+from pipelines.table import row_sample
 from tests.support.clone import ROOT, environment
 from tests.support.world import PATIENCE
 

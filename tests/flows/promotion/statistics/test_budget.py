@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from flows.promotion.statistics import budget
 from flows.promotion.statistics.budget import Budget, luck, spent
 from flows.promotion.statistics.resampling import ALPHA
-from flows.records import row_sample
 from flows.records.champion_state import Standing, Use
+from pipelines.table import row_sample
 
 
 def ids(first: int, count: int) -> list[str]:
