@@ -47,7 +47,7 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
             return answer
         if not _count_seen(project, book, declared.model, found.model_hash, standing):
             continue
-        judged = evidence.gather(store, declared, found, version, standing)
+        judged = evidence.gather(project, store, declared, found, version, standing)
         found.check()
         decision, reason = gate.decide(judged.looks)
         number = int(version.version)

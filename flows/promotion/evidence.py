@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from flows.project import scratch
+from flows.project.environment import Project
 from flows.promotion import gate, opponents, trial
 from flows.promotion.comparison import Candidate, Compared, compare, dependence
 from flows.promotion.gate import Look
@@ -61,7 +62,12 @@ def against_it(standing: Standing, version: int) -> list[Look]:
 
 
 def gather(
-    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
+    project: Project,
+    store: MlflowClient,
+    declared: Declaration,
+    found: StageOutputs,
+    version: ModelVersion,
+    standing: Standing,
 ) -> Evidence:
     """Everything that the gate checks, the deciding check last. The candidate: the outputs of the stages, `version`."""
     rules = declared.promote
@@ -74,7 +80,7 @@ def gather(
     with scratch.folder("gate") as place:
         artifact = model_registry.fetch(store, version, place, standing.artifacts.get(int(version.version)))
         mine = pd.read_parquet(found.folder / "predictions.parquet")
-        there = opponents.rivals(store, declared.model, standing, place)
+        there = opponents.rivals(project, store, declared, standing, found.folder / "test.parquet", place)
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")
         there, tried = opponents.tried(declared, artifact, there, mine, evaluated, place)
         alone = [

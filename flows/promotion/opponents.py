@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from flows.promotion import trial
+from flows.project.environment import Project
+from flows.promotion import matching, trial
 from flows.records.champion_state import Standing
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
@@ -33,8 +34,14 @@ class Rival:
         return f"version {self.version.version}"
 
 
-def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> list[Rival]:
-    """The reference, if it is another version, and the champion, each with the files kept with it."""
+def rivals(
+    project: Project, store: MlflowClient, declared: Declaration, standing: Standing, test: Path, place: Path
+) -> list[Rival]:
+    """The reference, if it is another version, and the champion, each with the files kept with it.
+
+    test: the candidate's test split, whose rows are compared; place: a folder for what is fetched.
+    """
+    model = declared.model
     roles = {"reference": standing.reference, "champion": standing.champion}
     if standing.reference == standing.champion:
         del roles["reference"]
@@ -51,6 +58,7 @@ def rivals(store: MlflowClient, model: str, standing: Standing, place: Path) -> 
         try:
             recorded = standing.artifacts.get(number)
             known = evidence_files.read(store, version, place, recorded)
+            known = matching.kept(project, store, declared, version, known, test)
             folder = model_registry.fetch(store, version, place, recorded) / "artifacts" / "model"
             result.append(Rival(role, version, folder, known))
         except (RatchetError, OSError) as error:

@@ -24,6 +24,7 @@ from flows.registry import definition, integrity, model_registry, version_files
 from flows.report import progress
 from flows.tracking import evidence_files, mlflow_runs
 from flows.verify import verify
+from pipelines import model_file
 from pipelines.errors import IntegrityError
 from pipelines.model import predictor
 from tests.support import registered as made_up
@@ -195,7 +196,8 @@ def test_no_rollback_leads_to_it(project, tmp_path):
 
 def test_the_gate_compares_with_no_champion_that_was_changed(project, artifact, tmp_path):
     flip(artifact / "evidence" / "predictions.parquet")
-    (rival,) = opponents.rivals(mlflow_runs.client(project), MODEL, made_up.standing(project), tmp_path)
+    declared, store = model_file.check(MODEL), mlflow_runs.client(project)
+    (rival,) = opponents.rivals(project, store, declared, made_up.standing(project), Path("none"), tmp_path)
     assert rival.predictions is None
     assert "evidence/predictions.parquet was changed" in rival.failure
 

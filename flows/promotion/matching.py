@@ -1,0 +1,88 @@
+"""Rows of a rival whose identities are made of other columns: matched over the columns that both versions know.
+
+A row_id is a hash of all declared columns, so that with one column more every row has another. Which of the present
+test rows a rival was fitted on is then found in its recorded splits, which DVC's cache has.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from flows.graph import pipeline
+from flows.project import scratch
+from flows.project.environment import Project
+from flows.registry import definition
+from flows.registry.model_registry import ModelVersion
+from flows.tracking.evidence_files import Kept
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.clean import SPLITS
+from pipelines.config.settings import Data
+from pipelines.errors import IntegrityError
+from pipelines.model_file import Declaration
+from pipelines.table import row_groups, rows
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a rival's run says of its data. splits: DVC's hash of each split file."""
+
+    columns: dict[str, str]  # name -> role
+    target: str
+    splits: dict[str, str]
+
+
+def kept(
+    project: Project, store: MlflowClient, declared: Declaration, version: ModelVersion, known: Kept, test: Path
+) -> Kept:
+    """What was kept with a rival, by the identities of the present rows.
+
+    test: the candidate's test split. Raises IntegrityError if the recorded splits are gone, or the rows are windows.
+    """
+    recorded = _recorded(store, declared.model, version)
+    here = declared.data
+    if recorded is None or (recorded.columns, recorded.target) == (here.columns, here.target):
+        return known
+    if here.kind == "sequence" or recorded.target != here.target:
+        raise _lost(declared.model, version, "and such rows cannot be matched")
+    common = [name for name, role in here.columns.items() if recorded.columns.get(name) == role]
+    mine = pd.DataFrame(_identities(test, common, here), columns=["common", "row_id"])
+    found: dict[str, str] = {}
+    for split in reversed(SPLITS):  # a row that stands in more than one counts as trained on
+        path = pipeline.cached(project, recorded.splits[split])
+        if path is None:
+            raise _lost(declared.model, version, f"and DVC's cache no longer has its {split} rows to match them by")
+        found |= dict.fromkeys((one for one, _ in _identities(path, common, here)), split)
+    matched = mine.assign(split=mine["common"].map(found)).dropna(subset="split")
+    return replace(known, rows=matched.set_index("row_id")["split"])
+
+
+def _recorded(store: MlflowClient, model: str, version: ModelVersion) -> Recorded | None:
+    """None for a version of before these files were recorded, whose identities are taken for those of today."""
+    run = store.get_run(str(version.run_id))
+    if "dvc.lock" not in definition.names(store, run):
+        return None
+    with scratch.folder("recorded") as place:
+        text = definition.fetch(store, run, "dvc.lock", place).read_text(encoding="utf-8")
+    stages: dict[str, Any] = YAML(typ="safe").load(text)["stages"]
+    data = stages[f"ingest@{model}"]["params"][f"models/{model}.yaml"]["data"]
+    outs = {Path(out["path"]).stem: out["md5"] for out in stages[f"clean@{model}"]["outs"]}
+    return Recorded(data.get("columns", {}), data["target"], {split: outs[split] for split in SPLITS})
+
+
+def _identities(path: Path, common: list[str], data: Data) -> Iterator[tuple[str, str]]:
+    """(identity over some columns, row_id) of every row of a split."""
+    names = [*common, data.target] + (["image"] if data.kind == "image" else [])
+    for batch in row_groups.batches(path, ["row_id", *names]):
+        found = rows.identify(batch, names)
+        yield from zip((one.decode() for one in found.tolist()), batch["row_id"].to_pylist(), strict=True)
+
+
+def _lost(model: str, version: ModelVersion, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"Version {version.version} was made of other columns, so its rows have other identities, {why}.",
+        f"`ratchet promote {model} VERSION --reason ...` decides without a comparison.",
+    )
