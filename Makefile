@@ -19,13 +19,13 @@ test: $(READY)  ## the tests, in about ten minutes on two fast cores
 
 test-fast: $(READY)  ## the tests of functions, which need neither TensorFlow nor a whole run: under a minute
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -p tests.guard.no_tensorflow \
-		-m "not (long or tensorflow or process)" tests/flows tests/pipelines tests/project
+		--hypothesis-profile quick -m "not (long or tensorflow or process)" tests/flows tests/pipelines tests/project
 
 long: $(READY)  ## the tests that take a minute or so each
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --timeout 7200 -o faulthandler_timeout=7500
 
-random: $(READY)  ## the tests in another order, which SEED=N gives again
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --random-order-seed $(SEED)
+random: $(READY)  ## the tests in another order, which SEED=N gives again, and with more examples drawn
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --hypothesis-profile thorough --random-order-seed $(SEED)
 
 alone: $(READY)  ## the tests, each file in a process of its own: no file needs what another one left
 	@failed=; for file in $$(find tests -name 'test_*.py' | sort); do echo "$$file"; \

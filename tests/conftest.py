@@ -14,7 +14,9 @@ from flows.project import environment
 from tests.support import golden
 from tests.support.world import ROOT, World
 
-hypothesis.settings.register_profile("ratchet", deadline=None)  # a busy machine is no fault
+# The deadline: a busy machine is no fault. `make test-fast` takes the second profile, `make random` the third.
+for profile, examples in (("ratchet", 50), ("quick", 15), ("thorough", 200)):
+    hypothesis.settings.register_profile(profile, deadline=None, max_examples=examples)
 hypothesis.settings.load_profile("ratchet")
 
 

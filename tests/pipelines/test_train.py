@@ -1,7 +1,6 @@
 """Train: the same bytes in every process, fitted on the training split alone, and an end when the loss is no number."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +28,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot hold a process to some cores")
-def test_fresh_processes_on_one_core_and_on_all_write_the_bytes_of_this_one(made, tmp_path_factory):
-    cores = os.sched_getaffinity(0)
-    worlds = []
-    for _ in range(2):
-        world = World(tmp_path_factory.mktemp("again"))
-        world.declare_tiles()
-        world.pin(tiles(), "rows.parquet", model="tiles")
-        for name in ("train.parquet", "validation.parquet"):
-            (world.root / "data/tiles" / name).write_bytes((made.root / "data/tiles" / name).read_bytes())
-        worlds.append(world)
-    with ThreadPoolExecutor() as pool:
-        places = zip(worlds, [{min(cores)}, cores], strict=True)
-        done = list(pool.map(lambda place: place[0].command("train", "tiles", cores=place[1]), places))
-    assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 2
-    expected = contents(made.root / "data/tiles")
-    for world in worlds:
-        assert contents(world.root / "data/tiles") == expected
+@pytest.mark.parametrize("cores", ["one", pytest.param("all", marks=pytest.mark.long)])
+def test_a_fresh_process_on_one_core_or_on_all_writes_the_bytes_of_this_one(made, tmp_path, cores):
+    """That a fresh process on all of them does is also in test_fork_server.py."""
+    world = World(tmp_path)
+    world.declare_tiles()
+    world.pin(tiles(), "rows.parquet", model="tiles")
+    for name in ("train.parquet", "validation.parquet"):
+        (world.root / "data/tiles" / name).write_bytes((made.root / "data/tiles" / name).read_bytes())
+    available = os.sched_getaffinity(0)
+    done = world.command("train", "tiles", cores={min(available)} if cores == "one" else available)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(world.root / "data/tiles") == contents(made.root / "data/tiles")
 
 
 @pytest.fixture

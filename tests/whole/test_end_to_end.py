@@ -179,9 +179,9 @@ def test_prefect_shows_a_completed_run_with_named_stages(project, first):
     ("arguments", "expected"),
     [
         (["metrics", "show"], "test.accuracy"),
-        (["params", "diff", "--all"], "models/digits.yaml"),
-        (["dag"], "evaluate@digits"),
-        (["metrics", "diff", "--all"], "data/digits/metrics.json"),
+        pytest.param(["params", "diff", "--all"], "models/digits.yaml", marks=pytest.mark.long),
+        pytest.param(["dag"], "evaluate@digits", marks=pytest.mark.long),
+        pytest.param(["metrics", "diff", "--all"], "data/digits/metrics.json", marks=pytest.mark.long),
     ],
 )
 def test_dvc_commands_are_useful_after_one_run(project, first, arguments, expected):

@@ -42,6 +42,7 @@ def test_a_csv_file_becomes_a_champion(project, first):
     assert git(project, "check-ignore", "data/shop/source/sales.csv")
 
 
+@pytest.mark.long  # of digits it is in test_end_to_end.py
 def test_nothing_new_is_unchanged(project):
     assert answer(project, "run", "shop")["decision"] == "unchanged"
 
@@ -61,7 +62,7 @@ def test_a_file_dropped_beside_the_pinned_ones_is_refused_or_cleared_away(projec
         dropped.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("engine", ["dvc", "ratchet"])
+@pytest.mark.parametrize("engine", [pytest.param("dvc", marks=pytest.mark.long), "ratchet"])
 def test_an_edited_pinned_file_is_never_read(project, engine):
     before = json.loads((project / "data" / "shop" / "pin.json").read_text())
     pinned(project).chmod(0o644)
@@ -110,7 +111,7 @@ BAD = {  # each kind of failure once through the whole flow; tests of the stages
 }
 
 
-@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.parametrize("fault", [pytest.param("missing", marks=pytest.mark.long), "rule"])
 def test_bad_data_give_one_paragraph_and_leave_the_champion(project, fault):
     content, *told = BAD[fault]
     good, pin = incoming(project).read_text(), (project / "data" / "shop" / "pin.json").read_text()

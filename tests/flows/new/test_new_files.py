@@ -132,7 +132,6 @@ def test_any_other_is_refused_in_one_paragraph_that_names_it(project, tmp_path, 
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60)
 @given(st.binary(max_size=400), st.sampled_from([".csv", ".tsv", ".csv.gz", ".jsonl", ".parquet", ".npz"]))
 def test_any_bytes_are_a_table_or_a_paragraph(project, tmp_path_factory, content, ending):
     path = tmp_path_factory.mktemp("any") / f"file{ending}"
@@ -140,7 +139,7 @@ def test_any_bytes_are_a_table_or_a_paragraph(project, tmp_path_factory, content
         yaml(project, path, content)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, len(csv()) - 2), st.binary(min_size=1, max_size=3))
 def test_a_few_wrong_bytes_in_a_table_are_read_or_told(project, tmp_path_factory, place, wrong):
     content = csv()

@@ -113,7 +113,7 @@ def test_what_is_measured_is_of_the_training_windows_alone(world):
     assert found.vocabularies == [["clear", "cloud"], ["a", "b"]]
 
 
-LATER = ("simple", "cnn")  # in the longer suite
+LATER = ("gru", "simple", "cnn")  # in the longer suite
 KINDS = [pytest.param(kind, marks=pytest.mark.long) if kind in LATER else kind for kind in NETWORKS]
 
 

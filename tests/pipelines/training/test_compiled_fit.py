@@ -16,6 +16,7 @@ from pipelines.training.data_loader import Columns, Held, Split, Streamed
 
 pytestmark = pytest.mark.usefixtures("hardware")
 
+LONG = pytest.mark.long
 ROWS, BATCH = 43, 8  # five whole batches and one of three rows
 DATA = Data(kind="table", task="regression", target="y", columns={"x": "number"})
 SCHEMA = pa.schema([("x", pa.float64()), ("y", pa.float64())])
@@ -128,10 +129,10 @@ CASES = [  # model, rows held or streamed, with sample weights
     ("dense", "held", False),
     ("dense", "streamed", True),
     ("convolution", "streamed", False),
-    pytest.param("lstm", "held", True, marks=pytest.mark.long),
-    pytest.param("gru", "streamed", False, marks=pytest.mark.long),
-    ("pooling", "held", True),
-    pytest.param("rotation", "streamed", True, marks=pytest.mark.long),
+    pytest.param("lstm", "held", True, marks=LONG),
+    pytest.param("gru", "streamed", False, marks=LONG),
+    pytest.param("pooling", "held", True, marks=LONG),
+    pytest.param("rotation", "streamed", True, marks=LONG),
 ]
 WITHOUT_XLA = {"convolution", "pooling", "rotation"}
 
@@ -282,13 +283,14 @@ def test_early_stopping_ends_training_as_in_keras_own_fit_and_brings_the_best_we
     assert_same(*models)
 
 
-def test_it_goes_on_after_an_epoch_as_if_it_had_not_stopped():
+@pytest.mark.parametrize("xla", ["off", pytest.param("on", marks=LONG)])
+def test_it_goes_on_after_an_epoch_as_if_it_had_not_stopped(xla):
     """With momentum: the optimizer is the same one."""
-    columns = rows((6,))
+    plan, held = compiled_fit.Plan(BATCH, xla=xla), (Held(rows((6,)), 1), Held(rows((6,)), None))
     whole, parts = compiled("dense"), compiled("dense")
-    fit(whole, Held(columns, 1), Held(columns, None), 4)
-    fit(parts, Held(columns, 1), Held(columns, None), 2)
-    fit(parts, Held(columns, 1), Held(columns, None), 4, initial_epoch=2)
+    compiled_fit.fit(whole, *held, plan, epochs=4, callbacks=[])
+    compiled_fit.fit(parts, *held, plan, epochs=2, callbacks=[])
+    compiled_fit.fit(parts, *held, plan, epochs=4, initial_epoch=2, callbacks=[])
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -311,7 +313,7 @@ def test_what_xla_cannot_compile_is_said_once_and_trained_without_it():
     assert found.history["loss"][-1] < 0.9 * found.history["loss"][0]
 
 
-@pytest.mark.parametrize("name", ["convolution", "pooling", "lstm"])
+@pytest.mark.parametrize("name", ["convolution", *(pytest.param(name, marks=LONG) for name in ("pooling", "lstm"))])
 def test_what_xla_makes_slow_on_a_cpu_is_said_and_run_step_by_step(name):
     model, said = compiled(name), list[str]()
     columns = rows(model.input_shape[1:])
@@ -337,7 +339,13 @@ def test_the_layers_that_xla_makes_slow_are_found_within_another_model_too(kind,
     )
 
 
-@pytest.mark.parametrize("name", ["convolution", "pooling"])
+def test_a_recurrent_network_is_not_slow():
+    assert compiled_fit.slower(compiled("lstm")) == ""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("convolution", marks=LONG), "pooling"]
+)  # the second has a convolution too
 def test_xla_that_is_asked_for_compiles_convolutions_and_max_pooling(name):
     model, said = compiled(name), list[str]()
     columns = rows((6, 6, 2))
@@ -404,10 +412,12 @@ WHERE = {  # the place of the row in the order of the epoch: the step that meets
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["linear", pytest.param("rotation", marks=pytest.mark.long)], ids=["xla", "without xla"]
-)
-@pytest.mark.parametrize("where", WHERE)
+BETWEEN = ("the last row of a whole batch", "the last whole batch")  # in the longer suite
+PLACES = [pytest.param(where, marks=LONG) if where in BETWEEN else where for where in WHERE]
+
+
+@pytest.mark.parametrize("name", ["linear", pytest.param("rotation", marks=LONG)], ids=["xla", "without xla"])
+@pytest.mark.parametrize("where", PLACES)
 def test_a_loss_that_is_no_number_is_told_with_its_epoch_and_step(name, where):
     place, step = WHERE[where]
     model = compiled(name)
@@ -440,10 +450,7 @@ def test_the_steps_of_every_epoch_are_counted_from_one():
         fit(compiled("linear"), Turning(sound, Held((x, y), None)), sound)
 
 
-LONG = pytest.mark.long  # the steps between
-
-
-@pytest.mark.parametrize("step", [1, pytest.param(2, marks=LONG), 3, pytest.param(4, marks=LONG), 6])
+@pytest.mark.parametrize("step", [*(pytest.param(step, marks=LONG) for step in (1, 2, 4)), 3, 6])
 def test_the_step_is_counted_over_the_windows_of_an_epoch(tmp_path, step):
     columns = rows((6,))
     order = [batch[1] for batch in batches(stream(tmp_path, (columns[0], np.arange(ROWS)), 7), 0)]

@@ -157,6 +157,7 @@ def test_a_byte_order_mark_is_in_no_name(tmp_path):
 
 
 WORKBOOK, OLD = b"PK\x03\x04" + bytes(range(200)), b"\xd0\xcf\x11\xe0" + bytes(200)
+MANY = b"2,%s\n" % (b"y" * 60) * 320_000  # more than a block of a file, and than a line may have
 LONG = "a,b\n1,2\n" + "x" * (text_errors.LONGEST + 9) + "\n"
 BAD = {  # name, content, what is said of it
     "empty": ("x.csv", b"", "is empty"),
@@ -179,7 +180,11 @@ BAD = {  # name, content, what is said of it
     "open quote at the end": ("x.csv", b'a,b\n1,x\n2,"y', "quote that opens in line 3 is not closed"),
     "open quote, odd one elsewhere": ("x.csv", b'a,b\n1,5"\n2,"y\n', "quote that opens in line 3 is not closed"),
     "open quote, closed by the next": ("x.csv", b'a,b\n1,"x\n2,y\n3,"z"\n4,w\n', "quote that opens in line 2 is not"),
-    "open quote, many lines": ("x.csv", b'a,b\n1,"x\n' + b"2,y\n" * 5_000_000, "quote that opens in line 2 is not"),
+    "open quote, many lines": (
+        "x.csv",
+        b'a,b\n1,"x\n' + MANY,
+        "quote that opens in line 2 is not",
+    ),
     "open quote in the header": ("x.csv", b'a,"b\n1,x\n2,y\n', "quote that opens in line 1 is not closed"),
     "delimiter": ("x.csv", b"a;b\n1,5;2\n", 'line 2 has 2 cells, and the header has 1.* `ingest: delimiter: ";"`'),
     "one long line": ("x.csv", LONG.encode(), "line 3 is longer than 4,194,304 characters"),
