@@ -1,5 +1,6 @@
 """Accumulation: a batch in parts gives, within rounding, what the whole batch gives; memory decides how many rows."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.pipelines.training.test_compiled_fit import BATCH, compiled, rows
 pytestmark = pytest.mark.usefixtures("hardware")
 
 
+@cache
 def run(name: str, shape: tuple[int, ...], weighted: bool, **plan: Any) -> tuple[dict[str, list[float]], list[Any]]:
     """Three epochs of 43 rows: five whole batches of 8, and one of three."""
     model = compiled(name)

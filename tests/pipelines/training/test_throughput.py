@@ -72,7 +72,7 @@ def fitted(
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     logs = [throughput.log(folder / "pace.csv"), keras_callbacks.log(folder / "history.csv", 1.0)]
     validation = kind(rows([4], 20, seed=1), None)
-    plan = compiled_fit.Plan(BATCH)
+    plan = compiled_fit.Plan(BATCH, xla="off")  # to compile takes longer than to train
     compiled_fit.fit(model, training, validation, plan, epochs=epochs, initial_epoch=initial_epoch, callbacks=logs)
     return read(folder)
 
