@@ -3,12 +3,14 @@
 import gc
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
+import sqlalchemy
 
 from flows.project import environment
 from tests.support import golden
@@ -57,6 +59,13 @@ def _settle() -> None:
     before every training, and each took a fifth of the time of a small one."""
     gc.collect()
     gc.freeze()
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
+def _never_wait_for_the_disk(connection, _):
+    """No test cuts the power, and a busy disk takes hundredths of a second for each transaction of MLflow's store."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture

@@ -125,14 +125,14 @@ def test_a_stage_ends_when_the_run_lets_go_of_its_lifeline(world):
 def test_a_models_own_code_sees_no_login(world):
     """It belongs to whoever wrote the model; the logins belong to whoever runs it."""
     world.pin(pets())
-    world.command("ingest")
+    world.run("ingest", "validate")
     (world.root / "models/pets.py").write_text(
-        "import json, os, pathlib\n\n\ndef derived(table):\n"
-        "    pathlib.Path('seen.json').write_text(json.dumps(dict(os.environ)))\n    return table[[]]\n"
+        "import json, os, pathlib\n\n\ndef clean(table):\n"
+        "    pathlib.Path('seen.json').write_text(json.dumps(dict(os.environ)))\n    return table\n"
     )
     given = dict.fromkeys(SECRETS, "planted-secret") | {"HARMLESS": "kept"}
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "validate", "pets"], capture_output=True, text=True, env=env(**given)
+        [sys.executable, "-m", "pipelines", "clean", "pets"], capture_output=True, text=True, env=env(**given)
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads((world.root / "seen.json").read_text())
