@@ -19,14 +19,16 @@ from typing import Any
 import filelock
 import numpy as np
 import pandas as pd
+import pytest
 
+from flows.project import databases
 from flows.project.environment import Project
 from pipelines.hardware import fingerprint
 from tests.support.clone import ROOT, answer, clone, edit, files, git
 from tests.support.world import STAGES, World, pets, tiles
 
 MODELS = ["digits", "breast_cancer", "diabetes"]
-NOT_USED = ("docs/", "benchmarks/", "tests/")  # by a run, but for tests/support/
+NOT_USED = ("docs/", "benchmarks/", "tests/", "Makefile")  # by a run, but for tests/support/
 
 DECLARED = """
 format: 1
@@ -67,7 +69,7 @@ def incoming(folder: Path) -> Path:
 
 def _three(folder: Path) -> dict[str, Any]:
     """The first run of each model that comes with the repository. Nothing of git's is changed."""
-    clone(folder)
+    store(_project(clone(folder)), "prefect")
     answer(folder, "up", "--no-schedule")
     found = {model: answer(folder, "run", model) for model in MODELS}
     answer(folder, "down")
@@ -77,6 +79,7 @@ def _three(folder: Path) -> dict[str, Any]:
 def _shop(folder: Path) -> dict[str, Any]:
     """The first run of `shop`, a table of one's own, which git does not know yet."""
     declare_shop(clone(folder))
+    store(_project(folder), "prefect")
     return {"shop": answer(folder, "run", "shop")}
 
 
@@ -95,13 +98,21 @@ def _stages(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _store(folder: Path) -> dict[str, Any]:
+def _mlflow(folder: Path) -> dict[str, Any]:
     """MLflow's database before anything is in it."""
-    for name in ("mlflow", ".ratchet/locks"):
-        (folder / name).mkdir(parents=True)
-    from flows.tracking import mlflow_runs
+    (folder / ".ratchet" / "locks").mkdir(parents=True)
+    databases.ensure_mlflow(_project(folder))
+    return {}
 
-    mlflow_runs.client(Project(folder, folder / ".ratchet", "", ""))
+
+def _prefect(folder: Path) -> dict[str, Any]:
+    """Prefect's database before anything is in it."""
+    project = _project(folder)
+    (project.state / "locks").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(project.prefect_home))
+        patch.setenv(databases.DATABASE, "")
+        databases.ensure_prefect(project)
     return {}
 
 
@@ -109,7 +120,8 @@ RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "three": _three,
     "shop": _shop,
     "stages": _stages,
-    "store": _store,
+    "mlflow": _mlflow,
+    "prefect": _prefect,
 }
 
 
@@ -129,11 +141,22 @@ def stages(target: Path) -> None:
         shutil.copytree(made / "project", target, dirs_exist_ok=True)
 
 
-def store(project: Project) -> None:
-    """Give a project MLflow's database: to make one takes seconds."""
-    with _made("store") as made:
-        shutil.copyfile(made / "project" / "mlflow" / "mlflow.db", project.mlflow_database)
+def store(project: Project, *others: str) -> None:
+    """Give a project the database of MLflow's server, and those of others: to migrate them takes fifteen seconds."""
+    for name in ("mlflow", *others):
+        database(name, databases.of_server(project, name))
     _move(project)
+
+
+def database(name: str, target: Path) -> None:
+    """Copy the empty database of the server `mlflow` or `prefect`."""
+    with _made(name) as made:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(databases.of_server(_project(made / "project"), name), target)
+
+
+def _project(folder: Path) -> Project:
+    return Project(folder, folder / ".ratchet", "", "")
 
 
 def _move(project: Project) -> None:
@@ -148,7 +171,7 @@ def _copied(name: str, target: Path) -> dict[str, Any]:
         shutil.copytree(made / "project", target, symlinks=True, dirs_exist_ok=True)
         answers = json.loads((made / "answers.json").read_text())
     (target / ".ratchet" / "ports.json").unlink(missing_ok=True)  # two copies may be up at a time
-    _move(Project(target, target / ".ratchet", "", ""))
+    _move(_project(target))
     git(target, "status", "--porcelain")  # the index knows files by their inodes
     return dict(answers)
 
@@ -162,7 +185,7 @@ def _made(name: str) -> Iterator[Path]:
     place = Path(tempfile.gettempdir()) / f"tests-of-ratchet-{os.getuid()}-{tree}"
     place.mkdir(mode=0o700, exist_ok=True)
     assert place.stat().st_uid == os.getuid(), f"{place} belongs to somebody else"
-    folder = place / f"{name}-{_key()}"
+    folder = place / f"{name}-{_key(name)}"
     with filelock.FileLock(place / f"{name}.lock"):
         if not (folder / "answers.json").exists():
             for old in place.glob(f"{name}-*"):  # of an earlier state of the tree
@@ -174,10 +197,12 @@ def _made(name: str) -> Iterator[Path]:
 
 
 @cache
-def _key() -> str:
-    """A hash of what a run depends on: the files that git would take, the environment, the processor."""
-    names = [name for name in files() if not name.endswith(".md")]
-    used = [name for name in names if name.startswith("tests/support/") or not name.startswith(NOT_USED)]
+def _key(name: str) -> str:
+    """A hash of what a project depends on: the files that git would take, the environment, the processor."""
+    names = [path for path in files() if not path.endswith(".md")]
+    used = [path for path in names if path.startswith("tests/support/") or not path.startswith(NOT_USED)]
+    if name in ("mlflow", "prefect"):  # a database is of the packages
+        used = ["requirements.lock", "flows/project/databases.py", "tests/support/golden.py"]
     known = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in sorted(used)}
     anew = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())) if os.environ.get("RATCHET_TEST_ANEW") else ""
     about = [known, str(ROOT), sys.version, sys.prefix, fingerprint.present(), anew]

@@ -23,7 +23,7 @@ from pipelines import model_file
 from pipelines.errors import RequestError
 from pipelines.table import id_sets
 from tests.support import golden
-from tests.support.clone import answer, called, command, environment, git, ratchet
+from tests.support.clone import called, command, environment, git, ratchet
 from tests.support.world import World, pets
 
 STAGES = """
@@ -323,7 +323,7 @@ def test_data_that_are_gone_from_the_cache_come_back_by_what_the_message_says(sh
 
 def test_the_command_answers_and_refuses_in_one_paragraph(shop):
     root = shop.project.root
-    assert answer(root, "data", "pets") == shop.data()
+    assert json.loads(called(root, "data", "pets", "--json").stdout) == shop.data()
     done = ratchet(root, "data", "pets", "--diff", "latest", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --diff takes two data versions, but '--json' is an option. Write --diff A B.\n"

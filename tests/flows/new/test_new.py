@@ -17,7 +17,7 @@ from flows.project import environment
 from pipelines import model_file
 from pipelines.config import settings
 from pipelines.errors import DataError, RatchetError, RequestError
-from tests.support.clone import ROOT, clone, git, ratchet
+from tests.support.clone import ROOT, called, clone, git, ratchet
 
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 
@@ -322,6 +322,6 @@ def test_the_command_says_what_it_did_and_what_it_would_not_do(project, tmp_path
     done = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered")
     assert (done.returncode, done.stderr) == (0, "")
     assert "models/shop.yaml is written" in done.stdout
-    again = ratchet(project.root, "new", "shop", "--data", str(path), "--target", "ordered", "--json")
+    again = called(project.root, "new", "shop", "--data", str(path), "--target", "ordered", "--json")
     assert again.returncode == 2
     assert "--force" in json.loads(again.stdout)["error"]

@@ -36,6 +36,7 @@ from pipelines.model.predictor import model_hash
 from pipelines.readers.formats import text
 from tests.pipelines.test_evaluate import MODELS, predictions
 from tests.project.test_documents import REFERENCE, codes, section
+from tests.support import golden
 from tests.support.clone import ROOT, answer, clone, edit, environment, git, ratchet
 from tests.support.sequences import SHOPS, prepared, shops
 from tests.support.world import PATIENCE, STAGES, World, pets
@@ -255,8 +256,8 @@ def project(made, tmp_path_factory) -> Project:
     for name in ("models", "data"):
         shutil.copytree(made.root / name, root / name)
     found = Project(root=root, state=root / ".ratchet", tracking="", prefect="")
-    for folder in (found.state / "locks", root / "mlflow"):
-        folder.mkdir(parents=True)
+    (found.state / "locks").mkdir(parents=True)
+    golden.store(found)
     store, book = mlflow_runs.client(found), ledger.of(found)
     for model in MODELS:
         place = mlflow_runs.experiment(found, store, model)

@@ -16,6 +16,7 @@ from pipelines import model_file
 from pipelines.errors import IntegrityError
 from pipelines.model.predictor import model_hash
 from tests.pipelines.test_evaluate import predictions
+from tests.support import golden
 from tests.support.world import World
 
 MODELS = ["pets", "weights", "tiles"]
@@ -29,8 +30,9 @@ def made(made, tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def project(made) -> Project:
-    (made.root / "mlflow").mkdir(exist_ok=True)
-    return Project(root=made.root, state=made.root / ".ratchet", tracking="", prefect="")
+    found = Project(root=made.root, state=made.root / ".ratchet", tracking="", prefect="")
+    golden.store(found)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 from prefect import flow, task
-from prefect.testing.utilities import prefect_test_harness
+from prefect.testing import utilities
 
 from flows.run import tasks
 from flows.run.context import RunContext
@@ -17,6 +17,7 @@ from pipelines.errors import (
     TrainingError,
     UnreachableError,
 )
+from tests.support import golden
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,14 @@ def test_a_refusal_is_what_the_same_inputs_would_do_again(error, expected):
 
 
 @pytest.fixture(scope="module")
-def prefect():
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+def prefect(tmp_path_factory):
+    """Prefect's own server for tests, whose database is migrated already."""
+    folder = tmp_path_factory.mktemp("prefect")
+    golden.database("prefect", folder / "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))
+        with utilities.prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 def attempts(errors, monkeypatch, trigger="schedule"):
