@@ -33,17 +33,21 @@ def born(rows: int) -> pd.Series:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, hardware):
-    """Models with a number and a word, with a date, of images, and of a series, each as MLflow has registered it."""
+    """Models with a number and a word, with a date, and of a series, each as MLflow has registered it.
+
+    What they have learned does not matter, and to compile takes most of the time."""
+    quick = {"epochs": 1, "xla": "off"}
     world = World(tmp_path_factory.mktemp("served"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world.root)
         columns = {"weight": "number", "age": "number", "colour": "category", "born": "date"}
-        world.declare()
-        world.declare("dated", data={"columns": columns}, ingest={"source": "data/incoming/dated/"})
+        world.declare(train=quick)
+        world.declare("dated", data={"columns": columns}, ingest={"source": "data/incoming/dated/"}, train=quick)
         for model, table in (("pets", pets()), ("dated", pets().assign(born=born(200)))):
             world.pin(table, model=model)
             world.run("ingest", "validate", "clean", "train", model=model)
-        sequences.prepared(world, sequences.shops(), "ingest", "validate", "clean", "train")
+        train = sequences.SECTIONS["train_"] | quick
+        sequences.prepared(world, sequences.shops(), "ingest", "validate", "clean", "train", train_=train)
         folders = {model: world.root / "data" / model / "model" for model in ("pets", "dated", "shops")}
         return {model: registered(folder, world.root / "registered" / model) for model, folder in folders.items()}
 
