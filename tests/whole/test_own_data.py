@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.support import golden
-from tests.support.clone import ROOT, answer, called, command, edit, git, ratchet
+from tests.support.clone import answer, called, command, edit, git, ratchet
 from tests.support.golden import DECLARED, incoming, sales
 
 
@@ -181,6 +181,6 @@ def test_a_wrong_request_is_told_in_one_line(project, arguments, told):
 
 
 def test_outside_of_a_project_the_command_says_where_it_looked(tmp_path):
-    done = ratchet(tmp_path, "status", PYTHONPATH=str(ROOT))
+    done = called(tmp_path, "status")
     assert done.returncode == 2
     assert "is not inside a Ratchet project" in done.stderr

@@ -176,6 +176,7 @@ def test_a_champion_that_misses_an_edited_floor_is_said_once_and_stays(shop):
     it.decide(one)
     found = it.decide(one, at_least=0.99)
     assert (found["decision"], found["champion"]) == ("rejected", 1)
+    assert "0.99" in found["reason"]
     assert it.decide(one, at_least=0.99)["decision"] == "unchanged"
     assert it.actions() == ["accepted", "rejected"]
 
