@@ -15,6 +15,7 @@ from flows.promotion.statistics.dependence import INDEPENDENT, Dependence, effec
 from flows.promotion.statistics.interval import Estimate
 from flows.promotion.statistics.resampling import (
     ALPHA,
+    FEW,
     SCORED,
     SEED,
     SHOWN,
@@ -128,6 +129,7 @@ def _of_means(mine: np.ndarray, theirs: np.ndarray, alpha: float, clusters: np.n
     half = float(stats.t.isf(alpha, worth - 1)) * error
     low, high = value - half, value + half
     if set(np.unique(np.concatenate([mine, theirs]))) <= {0.0, 1.0}:
+        worth = _worth(gains, clusters, error, worth)
         below, above = _exact(gains, worth, alpha)
         return Gain(rows, value, min(low, below), max(high, above), error, worth, float((gains != 0).mean()))
     differ = ~np.isclose(gains, np.median(gains))
@@ -143,6 +145,18 @@ def _error_of_mean(gains: np.ndarray, clusters: np.ndarray | None) -> float:
     sizes, sums = np.bincount(clusters), np.bincount(clusters, gains)
     apart = sums - gains.mean() * sizes
     return math.sqrt(float(apart @ apart) * len(sums) / (len(sums) - 1)) / len(gains)
+
+
+def _worth(gains: np.ndarray, clusters: np.ndarray | None, error: float, fewest: float) -> float:
+    """How many observations the rows are: as many as would give this standard error if they were independent (Kish's
+    design effect), less what is not known of it. With few clusters that differ each cluster counts as one: `fewest`."""
+    if clusters is None:
+        return fewest
+    differing = len(np.unique(clusters[gains != 0]))
+    if differing < FEW:
+        return fewest
+    unsure = 1 + 2 / math.sqrt(differing)
+    return float(np.clip(gains.var() / (error**2 * unsure), fewest, len(gains)))
 
 
 def _exact(gains: np.ndarray, worth: float, alpha: float) -> tuple[float, float]:

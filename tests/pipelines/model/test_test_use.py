@@ -2,7 +2,7 @@
 
 import json
 
-from pipelines import test_use
+from pipelines.model import test_use
 
 
 def test_a_model_whose_metrics_can_be_read_is_noted_once(made, monkeypatch, tmp_path):
