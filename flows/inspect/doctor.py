@@ -153,7 +153,7 @@ def _ledger(project: Project) -> Iterator[Check]:
     try:
         with mlflow_runs.reachable(project):
             store, book = mlflow_runs.client(project), ledger.of(project)
-            found = {model: champion_alias.problem(store, model, book.lines(model)) for model in settings.models()}
+            found = {model: champion_alias.compare(store, book, model)[1] for model in settings.models()}
     except RatchetError as error:
         yield Check("ledger", False, error.what, error.do)
         return

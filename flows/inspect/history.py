@@ -17,7 +17,8 @@ def history(project: Project, model: str, at: str) -> dict[str, Any]:
     """All lines, or with `at` (an instant with a time zone) the champion at that time. Raises RequestError."""
     name = settings.check_name(model)
     instant = _instant(at) if at else None
-    lines = ledger.of(project).lines(name)
+    book = ledger.of(project)
+    lines = book.lines(name)
     if not lines and name not in settings.models():
         raise RequestError(f"There is no model {name!r}, neither in models/ nor in the ledger.")
     if instant is not None:
@@ -26,7 +27,7 @@ def history(project: Project, model: str, at: str) -> dict[str, Any]:
         champion = stand(lines, instant).champion
         return {"format": 1, "model": name, "at": instant.isoformat(), "champion": champion}
     with mlflow_runs.reachable(project):
-        problem = champion_alias.problem(mlflow_runs.client(project), name, lines)
+        lines, problem = champion_alias.compare(mlflow_runs.client(project), book, name)
     shown = [asdict(line) | {"evidence": line.facts} for line in lines]
     return {"format": 1, "model": name, "problem": problem, "lines": shown}
 

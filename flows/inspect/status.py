@@ -37,7 +37,8 @@ def status(project: Project) -> dict[str, Any]:
 
 def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
     """The champion is that of the registry, because it is served; `problem` says if the ledger disagrees."""
-    champion, lines = model_registry.champion(store, model), book.lines(model)
+    champion = model_registry.champion(store, model)
+    lines, problem = champion_alias.compare(store, book, model)
     last = next((line for line in reversed(lines) if line.action in JUDGED), None)
     tags, standing = champion.tags if champion else {}, stand(lines)
     return {
@@ -53,7 +54,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,
         "held": standing.held is not None,
-        "problem": champion_alias.problem(store, model, lines),
+        "problem": problem,
     }
 
 

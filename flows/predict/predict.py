@@ -47,11 +47,11 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         with mlflow_runs.reachable(project, AGAIN):
             store = mlflow_runs.client(project)
             version = which(store, model, wanted.version)
-            lines = ledger.of(project).lines(model)
+            lines, wrong = champion_alias.compare(store, ledger.of(project), model)
             recorded = stand(lines).artifacts.get(int(version.version))
             files = model_registry.fetch(store, version, folder, recorded) / "artifacts" / "model"
             sections = declaration(store, version, folder)
-            problem = "" if wanted.version else champion_alias.problem(store, model, lines)
+            problem = "" if wanted.version else wrong
         check_same(version, files, sections["data"])
         about: dict[str, Any] = {
             "model": model,

@@ -25,14 +25,26 @@ REPAIR = "Restore it from a backup, or move it away and start a new one: `ratche
 BY_HAND = "Accept the alias with `ratchet promote {0} --adopt --reason ...`, or undo it with `ratchet rollback {0}`"
 
 
-def problem(store: MlflowClient, model: str, lines: list[Line]) -> str:
-    """A disagreement between ledger and alias that cannot be repaired automatically, or ""."""
+def compare(store: MlflowClient, book: ledger.Ledger, model: str) -> tuple[list[Line], str]:
+    """The lines of a model, and a disagreement with the alias that cannot be repaired automatically, or "".
+
+    Others may decide meanwhile. The order of the reads matters: tag, alias, lines. Followers take turns (`follow`), so
+    the alias is moved as a line says before the tag names that line, and later only as later lines say. If the tag
+    names line t, the alias that is read after it is that of a line from t on, which the last read contains. So an alias
+    that is not the newest champion's, while no line after t moves it, was changed by hand.
+    """
+    followed, alias = _followed(store, model), _alias(store, model)
+    lines = book.lines(model)
+    return lines, _problem(model, followed, alias, lines)
+
+
+def _problem(model: str, followed: tuple[int, str], alias: int | None, lines: list[Line]) -> str:
     if where := ledger.broken(lines):
         return f"The ledger of {model} is broken: {where}"
-    number, digest = _followed(store, model)
+    number, digest = followed
     if number > len(lines) or (number and lines[number - 1].hash != digest):
         return f"The ledger of {model} is not the one that its alias followed: line {number} is missing or different"
-    standing, alias = stand(lines), _alias(store, model)
+    standing = stand(lines)
     if alias == standing.champion or (standing.moved is not None and number < standing.moved.sequence):
         return ""
     told = f"version {standing.champion}" if standing.champion else "none"
@@ -47,27 +59,37 @@ def settle(store: MlflowClient, book: ledger.Ledger, model: str) -> Standing:
 
     Raises IntegrityError for a broken ledger, or an alias that was changed outside Ratchet: then nothing is promoted.
     """
-    lines = _sound(book, model)
-    if found := problem(store, model, lines):
+    lines, found = _sound(store, book, model)
+    if found:
         raise IntegrityError(f"{found}.", f"{BY_HAND.format(model)}.")
     standing = stand(lines)
-    if standing.last is not None:
-        follow(store, standing)
+    follow(store, book, standing.last)
     return standing
 
 
-def follow(store: MlflowClient, standing: Standing) -> None:
-    """Move the alias as the ledger says, and note it. Doing it again changes nothing."""
-    last = standing.last
-    if last is None:
+def follow(store: MlflowClient, book: ledger.Ledger, last: Line | None) -> None:
+    """Move the alias as the ledger says, at least up to the line `last`, and note it. Doing it again changes nothing.
+
+    One process at a time, and each reads the lines anew: otherwise a slow one could move the alias back, to the
+    champion of an older line. An alias that has followed is left as it is: if it is another one, a person moved it.
+    """
+    if last is None or _followed(store, last.model)[0] >= last.sequence:
         return
-    model, alias = last.model, _alias(store, last.model)
-    if standing.champion is None and alias is not None:
+    model = last.model
+    with book.alone(model) as lines:
+        standing, number = stand(lines), _followed(store, model)[0]
+        if standing.moved is not None and number < standing.moved.sequence:
+            _move(store, model, standing.champion)
+        if number < (newest := lines[-1]).sequence:
+            store.set_registered_model_tag(model, FOLLOWED, f"{newest.sequence} {newest.hash}")
+
+
+def _move(store: MlflowClient, model: str, champion: int | None) -> None:
+    alias = _alias(store, model)
+    if champion is None and alias is not None:
         store.delete_registered_model_alias(model, model_registry.CHAMPION)
-    elif standing.champion is not None and alias != standing.champion:
-        store.set_registered_model_alias(model, model_registry.CHAMPION, str(standing.champion))
-    if _followed(store, model)[0] != last.sequence:
-        store.set_registered_model_tag(model, FOLLOWED, f"{last.sequence} {last.hash}")
+    elif champion is not None and alias != champion:
+        store.set_registered_model_alias(model, model_registry.CHAMPION, str(champion))
 
 
 def _alias(store: MlflowClient, model: str) -> int | None:
@@ -88,7 +110,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
     """
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
-        alias = _alias(store, model)
+        left = _alias(store, model) if wrong else standing.champion
         seats = standing.seats if wrong else standing.seats[:-1]
         if not seats:
             raise RequestError(
@@ -97,7 +119,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
             )
         back, why = seats[-1], reason or wrong or "rolled back by hand"
         evidence = json.dumps({"hold": hold})
-        return Line(model, 0, "rolled back", alias, alias, back.version, back.reference, why, evidence)
+        return Line(model, 0, "rolled back", left, left, back.version, back.reference, why, evidence)
 
     return _by_hand(project, model, line)
 
@@ -134,11 +156,10 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
     """
     with mlflow_runs.reachable(project):
         store, book = mlflow_runs.client(project), ledger.of(project)
-        seen = _sound(book, model)
-        standing = stand(seen)
-        wrong = problem(store, model, seen)
+        lines, wrong = _sound(store, book, model)
+        standing = stand(lines)
         if not wrong:
-            follow(store, standing)  # where a crash kept it from it
+            follow(store, book, standing.last)  # where a crash kept it from it
         entry = decide(store, standing, wrong)
         if entry.to_version in standing.pruned:
             raise RequestError(
@@ -157,7 +178,7 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
                 f"Check `ratchet history {model}`, and try again.",
             ) from None
         standing.read(written)
-        follow(store, standing)
+        follow(store, book, written)
     return {
         "format": 1,
         "model": model,
@@ -168,12 +189,12 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
     }
 
 
-def _sound(book: ledger.Ledger, model: str) -> list[Line]:
-    """The lines of a model. Raises IntegrityError if their chain is broken."""
-    lines = book.lines(model)
+def _sound(store: MlflowClient, book: ledger.Ledger, model: str) -> tuple[list[Line], str]:
+    """As compare(). Raises IntegrityError if the chain of the lines is broken."""
+    lines, found = compare(store, book, model)
     if where := ledger.broken(lines):
         raise IntegrityError(f"The ledger of {model} is broken: {where}.", REPAIR.format(model))
-    return lines
+    return lines, found
 
 
 def refuse(book: ledger.Ledger, entry: Line) -> None:

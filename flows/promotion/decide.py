@@ -68,7 +68,7 @@ def decide(project: Project, declared: Declaration, found: StageOutputs, publish
         )
         if (written := _write(store, book, standing, line)) is not None:
             standing.read(written)
-            champion_alias.follow(store, standing)
+            champion_alias.follow(store, book, written)
             _note(store, version, written)
             return _answer(decision, reason, standing, written)
     raise RatchetError(

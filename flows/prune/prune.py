@@ -101,8 +101,8 @@ def _one(
 
 def _lines(store: MlflowClient, book: Ledger, model: str) -> list[Line]:
     """All lines of a model. Raises IntegrityError if they are broken, or the alias disagrees with them."""
-    lines = book.lines(model)
-    if found := champion_alias.problem(store, model, lines):
+    lines, found = champion_alias.compare(store, book, model)
+    if found:
         repair = champion_alias.REPAIR if ledger.broken(lines) else f"{champion_alias.BY_HAND}."
         raise IntegrityError(f"{found}. Nothing was deleted.", repair.format(model))
     return lines
@@ -185,18 +185,18 @@ def _decide(project: Project, store: MlflowClient, book: Ledger, model: str, pla
     """Write into the ledger what goes; returns the plan with the new lines."""
     while fresh := [one for one in plan.going if not one.at]:
         standing = stand(plan.lines)
-        champion_alias.follow(store, standing)  # where a crash kept the alias from it
+        champion_alias.follow(store, book, standing.last)  # where a crash kept the alias from it
         numbers = [one.version for one in fresh]
         evidence = {"versions": numbers, "bytes": plan.bytes, "gone": [asdict(one) for one in fresh]}
         told = f"pruned version{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
         now = standing.champion
         line = Line(model, 0, "pruned", None, now, now, standing.reference, told, json.dumps(evidence))
         try:
-            standing.read(written := book.append(standing.last, line))
+            written = book.append(standing.last, line)
         except Conflict:  # a decision came between: an unneeded version may be needed now
             plan = _plan(project, store, book, model)
             continue
-        champion_alias.follow(store, standing)
+        champion_alias.follow(store, book, written)
         going = [one if one.at else replace(one, at=written.at) for one in plan.going]
         return replace(plan, lines=[*plan.lines, written], going=going)
     return plan

@@ -9,6 +9,7 @@ import getpass
 import hashlib
 import json
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, insert, make_url, select
+from filelock import FileLock, Timeout
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import IntegrityError as Taken
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -28,6 +44,7 @@ from pipelines.errors import ShortageError, UnreachableError
 from pipelines.safety import shortage
 
 FIRST = "0" * 64  # the hash before the first line
+WAIT = 60  # seconds, for another writer
 ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned", "seen")
 
 LINES = Table(
@@ -99,9 +116,40 @@ class Ledger:
 
     def lines(self, model: str) -> list[Line]:
         """All lines of a model, the first one first. Raises RatchetError if the ledger cannot be read."""
-        query = select(LINES).where(LINES.c.model == model).order_by(LINES.c.sequence)
         with self._opened() as engine, engine.connect() as connection:
-            return [Line(**row._mapping) for row in connection.execute(query)]
+            return _lines(connection, model)
+
+    @contextmanager
+    def alone(self, model: str) -> Iterator[list[Line]]:
+        """All lines of a model. Until the end no other process, of any clone, is in here for this model.
+
+        Others may append lines. A lock ends with its holder. Raises RatchetError if the ledger cannot be used.
+        """
+        with self._opened() as engine, engine.connect() as connection, self._locked(connection, model):
+            yield _lines(connection, model)
+
+    @contextmanager
+    def _locked(self, connection: Connection, model: str) -> Iterator[None]:
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
+            name = hashlib.sha256(f"{LINES.name} {model}".encode()).digest()
+            connection.execute(select(func.pg_advisory_xact_lock(int.from_bytes(name[:8], signed=True))))
+            yield
+            return
+        path = Path(make_url(self.url).database or "").resolve()
+        # a file, because a transaction of SQLite would keep MLflow from writing, if both are in one database
+        lock = FileLock(f"{path}.lock", timeout=WAIT, mode=stat.S_IMODE(path.stat().st_mode))
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UnreachableError(
+                f"Another process has been moving the champion of {model} for {WAIT} seconds.",
+                "Run again when it has ended: this completes what is in the ledger.",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def models(self) -> list[str]:
         """The models that it has lines of, by name. Raises RatchetError if it cannot be read."""
@@ -133,7 +181,7 @@ class Ledger:
     def _opened(self) -> Iterator[Engine]:
         """The database, with its table; its failures become errors that say what to do."""
         url = make_url(self.url)
-        waits = {"timeout": 60} if url.get_backend_name() == "sqlite" else {}  # seconds, for another writer
+        waits = {"timeout": WAIT} if url.get_backend_name() == "sqlite" else {}
         place = [Path(url.database)] if waits and url.database else []
         for path in place:
             # a crash before the first line leaves an empty table; the alias reveals lost lines
@@ -152,6 +200,11 @@ class Ledger:
                 f"The ledger {self.told()} cannot be used now: {' '.join(str(error).split())[:300]}.",
                 "Nothing was decided. Run again when it is back.",
             ) from error
+
+
+def _lines(connection: Connection, model: str) -> list[Line]:
+    query = select(LINES).where(LINES.c.model == model).order_by(LINES.c.sequence)
+    return [Line(**row._mapping) for row in connection.execute(query)]
 
 
 def of(project: Project) -> Ledger:

@@ -6,8 +6,11 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from sqlalchemy import create_engine, delete
+from sqlalchemy.pool import NullPool
 
 from flows.project.environment import Project
+from flows.promotion import champion_alias
 from flows.records import ledger
 from flows.records.champion_state import Standing, stand
 from flows.records.ledger import Line
@@ -97,6 +100,17 @@ def accept(found: Project, version: int, better: bool = True, **more: object) ->
     facts = json.dumps({"better": better, "looks": [], "run_id": "", "compared_with": now.reference} | more)
     line = Line(MODEL, 0, "accepted", version, now.champion, version, reference, "good enough", facts)
     return book.append(now.last, line)
+
+
+def forget(found: Project) -> None:
+    """Take away all decisions about MODEL: its lines, its alias, and the tag that follows them."""
+    store, book = mlflow_runs.client(found), ledger.of(found)
+    book.lines(MODEL)  # makes the table
+    with create_engine(book.url, poolclass=NullPool).begin() as connection:
+        connection.execute(delete(ledger.LINES).where(ledger.LINES.c.model == MODEL))
+    store.delete_registered_model_alias(MODEL, model_registry.CHAMPION)
+    if champion_alias.FOLLOWED in model_registry.tags(store, MODEL):
+        store.delete_registered_model_tag(MODEL, champion_alias.FOLLOWED)
 
 
 def standing(found: Project) -> Standing:

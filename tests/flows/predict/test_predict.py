@@ -26,7 +26,6 @@ from flows.predict.worker import Request
 from flows.project.environment import Project
 from flows.promotion import champion_alias
 from flows.records import ledger
-from flows.records.champion_state import stand
 from flows.records.ledger import Line
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
@@ -269,9 +268,8 @@ def project(made, tmp_path_factory) -> Project:
         tags = {"ratchet.model_hash": model_hash(folder)}
         model_registry.register(store, model, folder, lambda target: None, run, place, None, tags)
         if model != "tiles":
-            champion_alias.follow(
-                store, stand([book.append(None, Line(model, 0, "promoted", 1, None, 1, 1, "a test"))])
-            )
+            written = book.append(None, Line(model, 0, "promoted", 1, None, 1, 1, "a test"))
+            champion_alias.follow(store, book, written)
     return found
 
 

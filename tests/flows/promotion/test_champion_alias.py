@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, delete
 
 from flows.cli.commands.champion import do_promote
 from flows.inspect.history import history
@@ -33,14 +34,7 @@ def three(tmp_path_factory):
 def project(three, monkeypatch):
     """The same without a ledger and without a champion; the working directory."""
     monkeypatch.chdir(three.root)
-    for path in (three.root / "mlflow").glob("ledger.db*"):
-        path.unlink()
-    store = mlflow_runs.client(three)
-    if model_registry.champion(store, MODEL):
-        store.delete_registered_model_alias(MODEL, model_registry.CHAMPION)
-    store.delete_registered_model_tag(MODEL, champion_alias.FOLLOWED) if champion_alias.FOLLOWED in model_registry.tags(
-        store, MODEL
-    ) else None
+    registered.forget(three)
     return three
 
 
@@ -163,11 +157,12 @@ def test_a_wrong_request_changes_nothing(project, version, reason, adopt, words)
 
 def test_a_ledger_whose_end_was_cut_off_is_noticed(project):
     champions(project, 1, 2)
-    lines = ledger.of(project).lines(MODEL)
-    store = mlflow_runs.client(project)
-    assert champion_alias.problem(store, MODEL, lines) == ""
-    assert "line 2 is missing" in champion_alias.problem(store, MODEL, lines[:1])
-    assert "line 2 is missing" in champion_alias.problem(store, MODEL, [])
+    store, book = mlflow_runs.client(project), ledger.of(project)
+    assert champion_alias.compare(store, book, MODEL)[1] == ""
+    for left in (1, 0):
+        with create_engine(book.url).begin() as connection:
+            connection.execute(delete(ledger.LINES).where(ledger.LINES.c.sequence > left))
+        assert "line 2 is missing" in champion_alias.compare(store, book, MODEL)[1]
 
 
 def test_who_was_champion_at_an_instant(project):

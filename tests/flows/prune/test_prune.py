@@ -133,7 +133,7 @@ def whole(project: Project, store: MlflowClient, kept: set[int], tmp_path: Path)
         assert git(project.root, "rev-parse", run.data.tags["ratchet.ref"]) == run.data.tags["ratchet.commit"]
         assert members(project, recorded(store, version.run_id)) <= there
     assert all(made(path.read_text()) <= there for path in runs(project))
-    assert champion_alias.problem(store, MODEL, lines(project)) == ""
+    assert champion_alias.compare(store, ledger.of(project), MODEL)[1] == ""
     assert int(store.get_model_version_by_alias(MODEL, "champion").version) == 4
 
 

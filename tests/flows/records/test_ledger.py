@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -127,6 +128,36 @@ def test_many_processes_at_once_lose_nothing_and_break_nothing(book):
     lines = book.lines("pets")
     assert broken(lines) == ""
     assert sorted(entry.reason for entry in lines) == sorted("0123" * 10)
+
+
+def test_one_process_at_a_time_is_alone_and_a_killed_one_makes_room(book):
+    code = (
+        "import sys, time\nfrom flows.records.ledger import Ledger\n"
+        "with Ledger(sys.argv[1]).alone('pets'):\n"
+        "    print('in', flush=True)\n"
+        "    time.sleep(3600)\n"
+    )
+    write(book, *TWO)
+    command = [sys.executable, "-c", code, book.url]
+    holder = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    entered: list[int] = []
+
+    def enter() -> None:
+        with book.alone("pets") as lines:
+            entered.append(len(lines))
+
+    try:
+        assert holder.stdout.readline() == "in\n"
+        assert len(book.lines("pets")) == 2  # readers do not wait
+        waiting = threading.Thread(target=enter)
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert entered == []
+    finally:
+        holder.kill()
+        holder.communicate()
+    waiting.join(timeout=PATIENCE)
+    assert entered == [2]
 
 
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all/ledger.db", "postgresql+no://me:secret@127.0.0.1/ratchet"])

@@ -309,7 +309,7 @@ def test_a_line_that_was_sealed_anew_is_noticed(project):
         change = update(ledger.LINES).where(ledger.LINES.c.sequence == forged.sequence)
         connection.execute(change.values(reason=forged.reason, hash=forged.hash))
     assert ledger.broken(book.lines(MODEL)) == ""
-    assert "is not the one that its alias followed" in champion_alias.problem(store, MODEL, book.lines(MODEL))
+    assert "is not the one that its alias followed" in champion_alias.compare(store, book, MODEL)[1]
     with pytest.raises(IntegrityError, match="is not the one that its alias followed"):
         champion_alias.promote(project, MODEL, 2, "again")
     assert json.loads(lines[-1].evidence)["artifact_hash"]
