@@ -81,6 +81,7 @@ def gather(
         artifact = model_registry.fetch(store, version, place, standing.artifacts.get(int(version.version)))
         mine = pd.read_parquet(found.folder / "predictions.parquet")
         there = opponents.rivals(project, store, declared, standing, found.folder / "test.parquet", place)
+        there = [one for one in there if one.role == "champion" or one.version.version != version.version]
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")
         there, tried = opponents.tried(declared, artifact, there, mine, evaluated, place)
         alone = [

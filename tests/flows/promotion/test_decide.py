@@ -213,6 +213,17 @@ def test_candidates_that_were_looked_at_without_the_gate_count_once_and_stay_cou
     assert it.book.lines("pets")[-1].facts["judged"] == 12
 
 
+def test_the_reference_itself_is_not_compared_with_itself(shop):
+    """Its settings of then, run again: no row differs, which for few rows would prove nothing."""
+    it = shop("weights")
+    one = it.candidate("one", error=1.0)
+    it.decide(one)
+    assert it.decide(it.candidate("two", error=1.0), margin=30.0)["decision"] == "accepted"
+    found = it.decide(one, margin=30.0)
+    assert (found["decision"], found["champion"]) == ("accepted", 1)
+    assert [look["what"] for look in found["looks"] if look["what"] in ("champion", "reference")] == ["champion"]
+
+
 def test_a_worse_one_is_rejected_and_a_chain_is_measured_against_the_reference(shop):
     it = shop()
     it.decide(it.candidate("one"))

@@ -169,7 +169,7 @@ def test_the_rows_it_asks_for_would_decide(first, second):
     assert needed > found.rows or found.better or found.worse or 0 in (found.low, found.high)
 
 
-@pytest.mark.parametrize("metric", ["roc_auc", "balanced_accuracy", "root_mean_squared_error"])
+@pytest.mark.parametrize("metric", ["roc_auc", "balanced_accuracy", "root_mean_squared_error", "r2"])
 @pytest.mark.parametrize("digits", [1, 7], ids=["with ties", "hardly any ties"])
 def test_many_resamples_at_once_score_as_each_by_itself(metric, digits):
     random = np.random.default_rng(5)
