@@ -15,9 +15,16 @@ def add(project: Project, model: str) -> bool:
     """
     path = project.root / "dvc.yaml"
     text = path.read_text(encoding="utf-8")
+    if (changed := with_name(text, model)) == text:
+        return False
+    whole_files.write(path, changed)
+    return True
+
+
+def with_name(text: str, model: str) -> str:
+    """The text of dvc.yaml with a model in its list."""
     found = LIST.search(text)
     if found is None or model in (names := [name.strip() for name in found[2].split(",")]):
-        return False
+        return text
     changed = ", ".join([*filter(None, names), model])
-    whole_files.write(path, f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}")
-    return True
+    return f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}"

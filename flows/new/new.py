@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from flows.data import scan
 from flows.graph import model_list
-from flows.new import column_types, dialect, image_files, rehearsal, time_series, yaml_comments
+from flows.new import column_types, commit, dialect, image_files, rehearsal, time_series, yaml_comments
 from flows.new import target as targets
 from flows.new.column_types import Column
 from flows.new.dialect import Reading
@@ -51,6 +51,7 @@ class Wanted:
     horizon: int = 1  # rows ahead, of a sequence
     force: bool = False
     dry_run: bool = False
+    commit: bool = False
 
 
 def new(project: Project, wanted: Wanted) -> dict[str, Any]:
@@ -62,6 +63,10 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     path = settings.FOLDER / f"{settings.check_name(wanted.model)}.yaml"
     if path.exists() and not (wanted.force or wanted.dry_run):
         raise RequestError(f"{path} is there already.", "Choose another name, or add --force to write it anew.")
+    if wanted.commit:
+        if wanted.dry_run:
+            raise RequestError("--dry-run writes nothing, so there is nothing to commit.", "Leave out one of them.")
+        commit.check(project, wanted.model)
     if not (wanted.data.is_file() or wanted.data.is_dir()):
         missing = "is no file" if wanted.data.exists() else "does not exist"  # a pipe, a device
         raise RequestError(f"{wanted.data} {missing}.", "Give --data the path of a table, or a folder of images.")
@@ -73,14 +78,28 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
             f"The YAML of {wanted.data.name} would be larger than {settings.MOST_BYTES:,} bytes.",
             "Leave out columns in the source, or shorten their names and words.",
         )
-    answer = {"format": 1, "model": wanted.model, "path": str(path), "yaml": text, "written": not wanted.dry_run}
     if not wanted.dry_run:
         _bring(project, wanted)
-        whole_files.write(path, text)
-        if not path.with_suffix(".py").exists():
-            whole_files.write(path.with_suffix(".py"), f'"""No code of its own: {path.name} says it all."""\n')
-        model_list.add(project, wanted.model)
-    return answer
+    files = [] if wanted.dry_run else _write(project, path, text)
+    return {
+        "format": 1,
+        "model": wanted.model,
+        "path": str(path),
+        "yaml": text,
+        "written": not wanted.dry_run,
+        "commit": commit.commit(project, wanted.model, files) if wanted.commit else "",
+    }
+
+
+def _write(project: Project, path: Path, text: str) -> list[Path]:
+    """The YAML, a Python file beside it if there is none, and the name in dvc.yaml; returns the files of `new`."""
+    code, empty = path.with_suffix(".py"), f'"""No code of its own: {path.name} says it all."""\n'
+    whole_files.write(path, text)
+    if not code.exists():
+        whole_files.write(code, empty)
+    model_list.add(project, path.stem)
+    ours = code.read_bytes() == empty.encode()  # also if an earlier `new` wrote it
+    return [path, *([code] if ours else []), Path("dvc.yaml")]
 
 
 def drafted(wanted: Wanted, source: str) -> Draft:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipelines.errors import RatchetError
 
+LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}  # variables by which a path is only a path, and no pattern
+
 
 def run(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `git ARGUMENTS` in a folder. Raises FileNotFoundError if git is not installed.

@@ -30,6 +30,7 @@ def new(
     horizon: Annotated[int, typer.Option(min=1, help="How many rows ahead a sequence is forecast.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace the YAML if it exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the YAML, and write nothing.")] = False,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit what it writes, and nothing else.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -39,11 +40,12 @@ def new(
 
     path = Path(data).absolute()  # before the project's folder becomes the working directory
     lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group)]
-    wanted = Wanted(name, path, target, lists[0], lists[1], kind.value if kind else "", horizon, force, dry_run)
+    wanted = Wanted(name, path, target, lists[0], lists[1], kind.value if kind else "", horizon, force, dry_run, commit)
     answer(lambda project: work(project, wanted), new_text, as_json, debug)
 
 
 def new_text(found: State) -> str:
     if not found["written"]:
         return str(found["yaml"]).rstrip()
-    return f"{found['path']} is written: read it, correct what is wrong, then `ratchet run {found['model']}`."
+    written = f"written, and committed as {found['commit'][:9]}" if found["commit"] else "written"
+    return f"{found['path']} is {written}: read it, correct what is wrong, then `ratchet run {found['model']}`."
