@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -130,7 +130,9 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     published = _publish(run, made)
     last_good.note(project, model, record.data, made.outputs.data_hash)
     decide = tasks.persistent(tasks.decide_champion, run)
-    answer: Any = decide("decide", run, made.outputs, published, wait_for=[made.last], return_state=True).result()
+    answer: Any = decide(
+        "decide", run, made.outputs, published, made.uncommitted, wait_for=[made.last], return_state=True
+    ).result()
     if published.fresh or answer["decision"] != "unchanged":
         _show(run, made, published, answer, refreshed.message or "", page)
     return {
@@ -145,6 +147,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "metrics": made.outputs.metrics,
         "stages": [stage.row for stage in made.stages],
         "untracked": provenance.added(project, made.tree),
+        "uncommitted": made.uncommitted,
         "seconds": round(time.monotonic() - start, 2),
     }
 
@@ -182,6 +185,7 @@ class Reproduced:
     stages: list[StageResult]
     tags: dict[str, str]  # of the run in MLflow
     tree: str  # what the stages ran from, in git's store; "" if none ran
+    uncommitted: list[str]  # files of the stages that differ from the last commit
     last: State  # of the last stage
 
 
@@ -228,7 +232,8 @@ def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tag
             done.append(result)
             tags |= result.tags
         signed = graph.check_outputs()
-    return Reproduced(outputs.read(run.project, run.model, tree.inputs, signed), done, tags, tree.hash, state)
+    made = outputs.read(run.project, run.model, tree.inputs, signed)
+    return Reproduced(made, done, tags, tree.hash, tree.uncommitted, state)
 
 
 @contextmanager
@@ -246,6 +251,7 @@ class Tree:
 
     inputs: str
     hash: str = ""
+    uncommitted: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -261,6 +267,7 @@ def _of_one_tree(run: RunContext, opened: Graph, done: list[StageResult]) -> Ite
     yield tree
     if any(stage.state != "Unchanged" for stage in done):
         tree.hash = provenance.tree(run.project)
+    tree.uncommitted = provenance.uncommitted(run.project, run.model, opened.sources())
     moved = [str(path.relative_to(run.project.root)) for path in seal.changed(signed)]
     if opened.inputs() != inputs:
         moved.append(f"models/{run.model}.yaml")

@@ -28,3 +28,8 @@ def with_name(text: str, model: str) -> str:
         return text
     changed = ", ".join([*filter(None, names), model])
     return f"{text[: found.start(2)]}{changed}{text[found.end(2) :]}"
+
+
+def without_names(text: str) -> str:
+    """The text of dvc.yaml with an empty list: what all models share."""
+    return LIST.sub(r"\1\3", text)

@@ -11,13 +11,13 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from flows.graph import untracked
+from flows.graph import model_list, untracked
 from flows.project import git, scratch
 from flows.project.environment import Project
 from pipelines.errors import RatchetError
@@ -68,6 +68,35 @@ def added(project: Project, tree: str) -> list[str]:
         return []
     listed = git.ask(project.root, "diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", parent, tree)
     return sorted(filter(None, listed.split("\0")))
+
+
+def uncommitted(project: Project, model: str, needed: Sequence[Path]) -> list[str]:
+    """The files that decide about a model and differ from the user's last commit; [] without git or a commit.
+
+    needed: whole paths that the model's stages read. Its data do not count, because each run pins them anew; nor do the
+    names of models in dvc.yaml. A file that git ignores is in no commit, so it counts. Raises RatchetError.
+    """
+    if not head(project):
+        return []
+    root, data = project.root, project.data(model)
+    read = [path for path in needed if path.is_relative_to(root) and not path.is_relative_to(data)]
+    named = {"requirements.lock", f"models/{model}.yaml", f"models/{model}.py"}
+    paths = sorted(named | {path.relative_to(root).as_posix() for path in read} - {"dvc.yaml"})
+    changed = _listed(project, "diff", "--name-only", "--relative", "--no-renames", "-z", "HEAD", "--", *paths)
+    new = _listed(project, "ls-files", "--others", "-z", "--", *paths)
+    graph = (root / "dvc.yaml").read_text(encoding="utf-8").rstrip("\n")
+    committed = git.ask(root, "show", "HEAD:./dvc.yaml")
+    same = model_list.without_names(graph) == model_list.without_names(committed)
+    found = {*changed, *new, *([] if same else ["dvc.yaml"])}
+    return sorted(name for name in found if "__pycache__" not in name.split("/"))
+
+
+def _listed(project: Project, *arguments: str) -> list[str]:
+    """The names that git lists. It must answer: else a candidate could become champion because nobody looked."""
+    failed = "git could not compare the files of this run with the last commit"
+    advice = "Check the repository with `git status`, and run again."
+    listed = git.do(project.root, *arguments, failed=failed, advice=advice, variables=git.LITERAL)
+    return list(filter(None, listed.split("\0")))
 
 
 def keep(project: Project, model: str, recorded: str) -> dict[str, str]:

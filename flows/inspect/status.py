@@ -8,10 +8,10 @@ import requests
 
 from flows.project import locks
 from flows.project.environment import Project
-from flows.promotion import champion_alias
+from flows.promotion import champion_alias, waiting
 from flows.records import attempts, ledger
-from flows.records.champion_state import JUDGED, stand
-from flows.records.ledger import Ledger
+from flows.records.champion_state import JUDGED, Standing, stand
+from flows.records.ledger import Ledger, Line
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.run import rhythm
@@ -50,12 +50,18 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "version": last.version if last else None,
         "decision": last.action if last else "",
         "reason": last.reason if last else "",
+        "next": waiting.advice(last) if last and _waits(last, standing) else "",
         "decided_at": last.at if last else "",
         "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,
         "held": standing.held is not None,
         "problem": problem,
     }
+
+
+def _waits(last: Line, standing: Standing) -> bool:
+    """Whether its version still waits: a person may have promoted it since."""
+    return last.action == "waits" and standing.champion != last.version
 
 
 def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[str, str]) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 The key of a decision: candidate, champion, reference, test rows, the promote section, and whether there is a veto or a
 hold. A decision with the same key is not made again. After a crash the next run completes the steps that are missing.
+A version that waits, because its run was an experiment, is promoted by the first run with the same key that is none.
 """
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
+from flows.project import scratch
 from flows.project.environment import Project
-from flows.promotion import champion_alias, evidence, gate
+from flows.promotion import champion_alias, evidence, gate, waiting
+from flows.promotion.waiting import Experiment
 from flows.records import ledger, seen_tests
 from flows.records.champion_state import SEEN, Standing
 from flows.records.ledger import Conflict, Ledger, Line
@@ -25,52 +29,42 @@ from pipelines.model_file import Declaration
 ATTEMPTS = 5  # how often the gate runs again because somebody else moved the champion meanwhile
 
 
-def decide(project: Project, declared: Declaration, found: StageOutputs, published: Published) -> dict[str, Any]:
-    """Returns decision (accepted, rejected, undecided or unchanged), reason, champion (version afterwards), looks.
+def decide(
+    project: Project, declared: Declaration, found: StageOutputs, published: Published, experiment: Experiment
+) -> dict[str, Any]:
+    """Returns decision (accepted, waits, rejected, undecided or unchanged), reason, champion (version afterwards),
+    looks, and next (what a person can do) if the version waits.
 
     Raises IntegrityError if the ledger is broken or the alias was changed outside Ratchet: then nothing is promoted.
     """
     store, book = mlflow_runs.client(project), ledger.of(project)
     version = store.get_model_version(declared.model, str(published.version))
+    number = int(version.version)
     for _ in range(ATTEMPTS):
         standing = champion_alias.settle(store, book, declared.model)
-        if int(version.version) in standing.pruned:
+        if number in standing.pruned:
             raise RatchetError(
-                f"Version {version.version} of {declared.model} is being pruned, but this run has made it again.",
+                f"Version {number} of {declared.model} is being pruned, but this run has made it again.",
                 f"Let `ratchet prune {declared.model}` finish, then run again: the model becomes a new version.",
             )
-        if answer := _known(store, declared, found, published, version, standing):
-            if published.fresh and answer["decision"] == "unchanged":  # other inputs gave the same model
+        counts = experiment.against(standing.champion)
+        if answer := _known(store, declared, found, published, version, standing, counts):
+            if published.fresh and answer["decision"] in ("unchanged", "waits"):  # other inputs gave the same model
                 for name in ("decision", "reason"):
                     store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
                 annotate.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
-        if not _count_seen(project, book, declared.model, found.model_hash, standing):
+        if (before := _waiting(store, declared, found, version, standing)) is not None:
+            line = _released(store, version, standing, before)
+        elif _count_seen(project, book, declared.model, found.model_hash, standing):
+            line = _judged(project, store, declared, found, published, version, standing, counts)
+        else:
             continue
-        judged = evidence.gather(project, store, declared, found, version, standing)
-        found.check()
-        decision, reason = gate.decide(judged.looks)
-        number = int(version.version)
-        about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
-        about["model_hash"] = found.model_hash
-        line = Line(
-            model=declared.model,
-            sequence=0,
-            action=decision,
-            version=number,
-            from_version=standing.champion,
-            to_version=number if decision == "accepted" else standing.champion,
-            reference=number if decision == "accepted" and judged.better else standing.reference,
-            reason=reason,
-            evidence=json.dumps(judged.content() | about, allow_nan=False),
-            decision_key=_key(store, declared, found, version, standing),
-            actor=f"gate, run {published.run_id}",
-        )
         if (written := _write(store, book, standing, line)) is not None:
             standing.read(written)
             champion_alias.follow(store, book, written)
             _note(store, version, written)
-            return _answer(decision, reason, standing, written)
+            return _answer(written.action, written.reason, standing, written, counts)
     raise RatchetError(
         f"Somebody else moved the champion of {declared.model} {ATTEMPTS} times while version {number} was judged.",
         "Nothing was promoted. Run again.",
@@ -96,6 +90,67 @@ def _count_seen(project: Project, book: Ledger, model: str, judged: str, standin
     return True
 
 
+def _judged(
+    project: Project,
+    store: MlflowClient,
+    declared: Declaration,
+    found: StageOutputs,
+    published: Published,
+    version: ModelVersion,
+    standing: Standing,
+    experiment: Experiment,
+) -> Line:
+    """The gate's decision. A version of an experiment waits where it would be accepted."""
+    judged = evidence.gather(project, store, declared, found, version, standing)
+    found.check()
+    number = int(version.version)
+    decision, reason = gate.decide(judged.looks)
+    about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
+    about["model_hash"] = found.model_hash
+    if decision == "accepted" and experiment:
+        about |= experiment.facts(reason)
+        decision, reason = "waits", experiment.reason(number, reason)
+    return Line(
+        model=declared.model,
+        sequence=0,
+        action=decision,
+        version=number,
+        from_version=standing.champion,
+        to_version=number if decision == "accepted" else standing.champion,
+        reference=number if decision == "accepted" and judged.better else standing.reference,
+        reason=reason,
+        evidence=json.dumps(judged.content() | about, allow_nan=False),
+        decision_key=_key(store, declared, found, version, standing),
+        actor=f"gate, run {published.run_id}",
+    )
+
+
+def _waiting(
+    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
+) -> Line | None:
+    """The line by which the version waits, if all that it was judged by is as it was then."""
+    before = standing.verdicts.get(int(version.version))
+    if before is None or before.action != "waits":
+        return None
+    return before if before.decision_key == _key(store, declared, found, version, standing) else None
+
+
+def _released(store: MlflowClient, version: ModelVersion, standing: Standing, before: Line) -> Line:
+    """The promotion of a version that has waited. Raises IntegrityError if its files have changed since."""
+    number = int(version.version)
+    with scratch.folder("gate") as place:
+        model_registry.fetch(store, version, place, standing.artifacts.get(number))
+    reason, facts = waiting.released(before)
+    return replace(
+        before,
+        action="accepted",
+        to_version=number,
+        reference=number if facts["better"] else standing.reference,
+        reason=reason,
+        evidence=json.dumps(facts, allow_nan=False),
+    )
+
+
 def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) -> Line | None:
     """The line as written; None if the champion has changed since the judgement, so that the gate runs again."""
     champion_alias.settle(store, book, line.model)  # raises if the alias was moved meanwhile
@@ -119,17 +174,24 @@ def _known(
     published: Published,
     version: ModelVersion,
     standing: Standing,
+    experiment: Experiment,
 ) -> dict[str, Any] | None:
     """The answer if there is nothing to decide: the version is champion, or this decision is already recorded."""
     number = int(version.version)
     before = standing.verdicts.get(number)
     if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
         _note(store, version, before)  # a crash came between the decision and its note
-        return _answer(before.action, before.reason, standing, before)
+        if before.action != "waits":
+            return _answer(before.action, before.reason, standing, before)
     if standing.champion == number and gate.floor(declared.promote, found.metrics[declared.promote.metric]).passed:
         return _answer("unchanged", f"version {number} is already the champion", standing)
     if before is None or before.decision_key != _key(store, declared, found, version, standing):
         return None
+    if before.action == "waits":
+        if not experiment:
+            return None
+        reason = experiment.reason(number, before.facts["accepted_because"])
+        return _answer("waits", reason, standing, before, experiment)
     reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
     return _answer("unchanged", reason, standing)
 
@@ -147,9 +209,14 @@ def _key(
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _answer(decision: str, reason: str, standing: Standing, line: Line | None = None) -> dict[str, Any]:
+def _answer(
+    decision: str, reason: str, standing: Standing, line: Line | None = None, experiment: Experiment | None = None
+) -> dict[str, Any]:
     looks = line.facts["looks"] if line else []
-    return {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
+    found = {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
+    if decision == "waits" and line and line.version and experiment:
+        found["next"] = experiment.advice(line.model, line.version)
+    return found
 
 
 def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
@@ -161,6 +228,7 @@ def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
     store.log_dict(facts["run_id"], content | facts, "decision.json")
     annotate.numbers(store, facts["run_id"], line)
     judged = {"decision": line.action, "reason": line.reason, "looks": facts["looks"], "against": line.from_version}
+    judged |= {"next": waiting.advice(line)} if line.action == "waits" else {}
     annotate.on_run(store, facts["run_id"], version.name, int(version.version), judged)
     annotate.on_version(store, version, line)
     tags = {"ratchet.decision": line.action, "ratchet.reason": visible_text.line(line.reason)[:5000]}

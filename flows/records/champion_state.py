@@ -4,14 +4,14 @@ It depends only on the lines, first to last, so it can be computed for any time 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flows.records.ledger import Line
 from pipelines.table import row_sample
 from pipelines.table.row_sample import RowSample
 
-JUDGED = ("accepted", "rejected", "undecided")  # by the gate
+JUDGED = ("accepted", "waits", "rejected", "undecided")  # by the gate
 SEEN = "seen"  # test metrics that somebody saw without the gate
 PROMOTED = ("accepted", "promoted", "adopted")  # lines that make a version champion
 MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
@@ -63,9 +63,7 @@ class Standing:
         if line.version is not None and (known := line.facts.get("artifact_hash")):
             self.artifacts.setdefault(line.version, known)
         if line.action in (*JUDGED, SEEN):
-            rows = row_sample.read(line.facts.get("test_rows"))
-            self.uses.append(Use(line.sequence, rows, line.action == "accepted"))
-            self.known_models |= {line.facts["model_hash"]} if "model_hash" in line.facts else set()
+            self._count(line)
         if line.action in JUDGED and line.version is not None:
             self.verdicts[line.version] = line
         if line.action in PROMOTED:
@@ -81,6 +79,15 @@ class Standing:
             self._back(line)
         elif line.to_version is not None:
             self._forward(line, line.to_version)
+
+    def _count(self, line: Line) -> None:
+        """A use of test rows. That of a version that has waited was counted when it was judged."""
+        facts = line.facts
+        if waited := facts.get("waited"):
+            self.uses = [replace(use, promoted=True) if use.line == waited else use for use in self.uses]
+        else:
+            self.uses.append(Use(line.sequence, row_sample.read(facts.get("test_rows")), line.action == "accepted"))
+            self.known_models |= {facts["model_hash"]} if "model_hash" in facts else set()
 
     def _forward(self, line: Line, version: int) -> None:
         if line.action != "accepted":  # by hand: this lifts every veto and hold

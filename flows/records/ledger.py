@@ -45,7 +45,10 @@ from pipelines.safety import shortage
 
 FIRST = "0" * 64  # the hash before the first line
 WAIT = 60  # seconds, for another writer
-ACTIONS = ("accepted", "rejected", "undecided", "refused", "promoted", "adopted", "rolled back", "pruned", "seen")
+ACTIONS = (
+    *("accepted", "waits", "rejected", "undecided", "refused"),
+    *("promoted", "adopted", "rolled back", "pruned", "seen"),
+)
 
 LINES = Table(
     "ratchet_ledger",

@@ -128,6 +128,7 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
     rows = [
         {"what": "decision", "value": answer["decision"]},
         {"what": "reason", "value": answer["reason"]},
+        *([{"what": "next", "value": answer["next"]}] if "next" in answer else []),
         {"what": "version", "value": published.version},
         {"what": "champion", "value": answer["champion"]},
         *({"what": f"test {name}", "value": value} for name, value in made.metrics.items()),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.data import refresh
+from flows.graph import provenance
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
 from flows.records import attempts
@@ -28,6 +29,7 @@ class Case:
     before: Tick | None  # whatever happened last, skipped ticks left out
     champion_at: str  # when the champion was first judged; "" if there is none
     now: datetime
+    released: bool = False  # whether what `trained` made waits, and its files are committed now
 
     @property
     def champion_days(self) -> float | None:
@@ -45,16 +47,19 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
         if tick.tree == str(project.root) and tick.flow_run != flow_run
     ]
     champion = stand(lines).champion
+    trained = attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED)
+    waits = trained is not None and trained.outcome == "waits"
     first = next((line.at for line in lines if line.version == champion), "") if champion else ""
     return Case(
         rules=declared.schedule,
         data=refresh.version(pin) if pin else "",
         rows=refresh.rows(pin) if pin else 0,
         definition=definition(graph, declared),
-        trained=attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED),
+        trained=trained,
         before=attempts.last(here, lambda tick: tick.outcome != "skipped"),
         champion_at=first,
         now=datetime.now(UTC),
+        released=waits and not provenance.uncommitted(project, declared.model, graph.sources()),
     )
 
 
@@ -81,6 +86,8 @@ def due(case: Case) -> tuple[bool, str]:
         return True, "it has not been trained here before"
     if trained.definition != case.definition:
         return True, f"code, settings or gate have changed since {_day(trained.at)}"
+    if case.released:
+        return True, f"the version of {_day(trained.at)} waits, and its files are committed now"
     if trained.data == case.data:
         return False, f"no new rows since {_day(trained.at)}{_age(case)}"
     return _of_rows(case, trained)

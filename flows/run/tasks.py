@@ -14,6 +14,7 @@ from prefect.states import Completed
 from flows.data import refresh
 from flows.graph.pipeline import Graph
 from flows.processes import log_watch
+from flows.promotion.waiting import Experiment
 from flows.records import attempts, epochs, ledger, stage_times, throughput
 from flows.records.outputs import Published, StageOutputs
 from flows.report import findings, prefect_artifacts, progress
@@ -182,11 +183,17 @@ def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[
 
 
 @step
-def decide_champion(name: str, run: RunContext, found: StageOutputs, published: Published) -> State:
-    """Judge the version, and move the alias or say why not. The answer is the data of the state."""
+def decide_champion(
+    name: str, run: RunContext, found: StageOutputs, published: Published, uncommitted: list[str]
+) -> State:
+    """Judge the version, and move the alias or say why not. The answer is the data of the state.
+
+    uncommitted: the files of the stages that differ from the last commit.
+    """
+    experiment = Experiment(not run.request.promote, uncommitted)
 
     def work() -> tuple[str, str]:
-        answer.update(run.mlflow.call(remote_calls.decide, run.project, run.declared, found, published))
+        answer.update(run.mlflow.call(remote_calls.decide, run.project, run.declared, found, published, experiment))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 
     answer: dict[str, Any] = {}

@@ -11,6 +11,7 @@ class RunRequest:
     force: bool = True  # retrain although nothing is new
     reason: str = ""  # a person's
     data: str = ""  # the beginning of the hash of an earlier version of the data
+    promote: bool = True  # whether the candidate may become champion
 
     @property
     def by_hand(self) -> bool:

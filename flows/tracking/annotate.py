@@ -28,8 +28,11 @@ def numbers(store: MlflowClient, run_id: str, line: Line) -> None:
 
 
 def on_run(store: MlflowClient, run_id: str, model: str, version: int, answer: dict[str, Any]) -> None:
-    """Describe a run. answer: decision, reason, looks, and `against`: the champion of that time, if any."""
+    """Describe a run. answer: decision, reason, looks, `against`: the champion of that time, if any, and `next`: what a
+    person can do, if there is something."""
     parts = [_sentence(answer["decision"], answer["reason"])]
+    if "next" in answer:
+        parts.append(f"Next: {answer['next']}.")
     if answer["looks"]:
         parts.append(
             markdown.table(

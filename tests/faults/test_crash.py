@@ -195,6 +195,7 @@ class TestBesideOthers:
 
     def test_a_second_run_waits_or_is_refused_as_asked(self, killed):
         edit(killed / "models" / "diabetes.yaml", "seed: 7", "seed: 8")
+        git(killed, "commit", "-qam", "another seed")
         first = start(killed, RUN)
         in_training(killed, first, 5)
         refused = start(killed, [*RUN, "--no-wait"])

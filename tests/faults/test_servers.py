@@ -55,6 +55,7 @@ def another_seed(project: Path) -> None:
     """So that the training, and nothing before it, runs again."""
     path = project / "models" / f"{MODEL}.yaml"
     path.write_text(re.sub(r"seed: (\d+)}", lambda found: f"seed: {int(found[1]) + 1}}}", path.read_text()))
+    git(project, "commit", "-qm", "another seed", "--", str(path))
 
 
 def start(project: Path, **variables: str) -> subprocess.Popen[str]:
@@ -170,7 +171,6 @@ def test_a_run_that_is_cancelled_on_prefects_page_ends_and_the_next_one_goes_on(
     """The page sets the state Cancelling; the scheduler, which has started the run, ends its process."""
     answer(project, "up", "--no-warm")
     another_seed(project)
-    git(project, "commit", "-qam", "another seed")
     ratchet(project, "down")
     answer(project, "up", "--no-warm")  # the scheduler takes the commit over
     tree = project / ".ratchet" / "schedule"

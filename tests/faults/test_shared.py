@@ -94,6 +94,9 @@ def test_of_two_clones_with_one_registry_one_is_killed_and_both_end_with_one_his
         listed.write_text(listed.read_text().replace(MODEL, name))
     other_yaml = other / "models" / f"{name}.yaml"
     other_yaml.write_text(other_yaml.read_text().replace("seed: 7}", "seed: 8}"))
+    for project in (one, other):
+        git(project, "add", "-A")
+        git(project, "commit", "-qm", "another name")
     shared = {"RATCHET_TRACKING_URI": registry, "RATCHET_LEDGER_URL": POSTGRES or f"sqlite:///{tmp_path}/ledger.db"}
     fault = injected.variables(tmp_path / "mark", point, "kill", when, "spawn_main")
     first = start(one, name, **shared, **fault)

@@ -15,7 +15,7 @@ import pytest
 from flows.project.environment import Project
 from flows.records import ledger
 from tests.support import unprivileged
-from tests.support.clone import answer, clone, environment, ratchet
+from tests.support.clone import answer, clone, environment, git, ratchet
 
 pytestmark = pytest.mark.long
 MODEL = "diabetes"
@@ -104,6 +104,7 @@ def another_seed(project: Path) -> None:
     """So that the training, and nothing before it, runs again."""
     path = project / "models" / f"{MODEL}.yaml"
     path.write_text(re.sub(r"seed: (\d+)}", lambda found: f"seed: {int(found[1]) + 1}}}", path.read_text()))
+    git(project, "commit", "-qm", "another seed", "--", str(path))
 
 
 def lines(project: Path) -> list[ledger.Line]:

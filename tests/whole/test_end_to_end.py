@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from flows.graph.lockfile import numeric_only
 from pipelines.hardware import fingerprint
 from tests.support import golden
-from tests.support.clone import ROOT, answer, command, edit, environment, git, ratchet
+from tests.support.clone import ROOT, answer, called, command, edit, environment, git, ratchet
 from tests.support.clone import prefect as ask_prefect
 from tests.support.golden import MODELS
 
@@ -217,13 +217,34 @@ class TestChanges:
         assert "rejected" in again["reason"]
         assert len(store.search_model_versions("name = 'digits'")) == 2
 
-    def test_an_edited_gate_decides_again_without_training(self, project, store):
+    def test_an_edited_gate_decides_again_without_training_and_moves_no_champion(self, project, store):
         edit(project / "models" / "digits.yaml", "at_least: 0.95, margin: 0.02", "at_least: 0.5, margin: 0.5")
+        done = ratchet(project, "run", "digits")
+        assert done.returncode == 0, done.stderr
+        assert (
+            "digits: waits: version 2 waits, because models/digits.yaml differs from the last commit; " in done.stdout
+        )
+        advice = "commit and run again, or `ratchet promote digits 2 --reason WHY`"
+        assert done.stdout.splitlines()[-1] == f"  next      {advice}"
+        steps = [line.split() for line in done.stderr.splitlines() if line.strip()]
+        assert [words[1] for words in steps if words[0] in STAGES] == ["Unchanged"] * len(STAGES)
+        assert int(store.get_model_version_by_alias("digits", "champion").version) == 1
+        run = store.get_run(store.get_model_version("digits", "2").run_id)
+        assert run.data.tags["ratchet.decision"] == "waits"
+        assert advice in run.data.tags["mlflow.note.content"]
+        assert f"digits: version 2 waits: {advice}" in called(project, "status").stdout
+
+    def test_a_commit_promotes_what_waits_without_training_but_not_a_run_that_is_not_to_promote(self, project):
+        git(project, "commit", "-qm", "another gate", "--", "models/digits.yaml")
+        edit(project / "models" / "diabetes.yaml", "seed: 7", "seed: 8")  # another model's file
+        found = answer(project, "run", "digits", "--no-promote")
+        assert (found["decision"], found["champion"], found["uncommitted"]) == ("waits", 1, [])
         found = answer(project, "run", "digits")
+        git(project, "checkout", "--", "models/diabetes.yaml")
         assert {stage["state"] for stage in found["stages"]} == {"Unchanged"}
-        assert found["decision"] == "accepted"
-        assert found["champion"] == 2
-        git(project, "checkout", "--", "models/digits.yaml")
+        assert (found["decision"], found["champion"]) == ("accepted", 2)
+        git(project, "checkout", "HEAD~1", "--", "models/digits.yaml")
+        git(project, "commit", "-qm", "the gate as it was", "--", "models/digits.yaml")
 
     def test_a_failing_stage_fails_the_run_stops_what_follows_and_keeps_the_champion(self, project, store):
         edit(project / "models" / "digits.yaml", "max_value: 16", "max_value: 10")

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from flows.promotion import trial
 from pipelines.hardware import gpus
-from tests.support.clone import answer, clone, command, edit, ratchet
+from tests.support.clone import answer, clone, command, edit, git, ratchet
 
 SIGHT = gpus.look()
 needs_one = pytest.mark.skipif(not gpus.usable(SIGHT), reason=f"no GPU: {gpus.why_none(SIGHT)[0]}")
@@ -65,6 +65,7 @@ def test_a_champion_that_was_evaluated_on_a_gpu_is_compared_with_a_model_evaluat
     folder = other(project, tmp_path)
     edit(folder / "models" / "digits.yaml", "evaluate: {device: gpu, ", "evaluate: {device: cpu, ")
     edit(folder / "models" / "digits.yaml", "seed: 7", "seed: 8")
+    git(folder, "commit", "-qam", "another seed")
     done = ratchet(folder, "run", "digits", "--json")
     assert json.loads(done.stdout)["decision"] in ("accepted", "rejected"), done.stderr
 

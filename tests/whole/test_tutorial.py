@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.project.test_documents import README, fences, section
-from tests.support.clone import ROOT, answer, clone, environment, ratchet
+from tests.support.clone import ROOT, answer, clone, environment, git, ratchet
 
 LINES = fences(section(README, "Your own data"), "sh")[0].strip().splitlines()
 TUTORIAL = (ROOT / "docs" / "tutorials" / "first-model.md").read_text(encoding="utf-8")
@@ -63,6 +63,7 @@ def test_the_models_own_code_works_as_it_stands(project):
         .replace("train: {", "train: {own: {width: 32}, ")
         .replace("train:\n", "train:\n  own: {width: 32}\n")
     )
+    git(project, "commit", "-qam", "code of its own")
     found = answer(project, "run", "churn")
     assert found["decision"] in ("accepted", "undecided", "rejected")
     assert '"silu"' in (project / "data/churn/model/architecture.json").read_text()

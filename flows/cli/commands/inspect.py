@@ -33,10 +33,11 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
 
 
 def status_text(found: State) -> str:
-    rows, problems = [], []
+    rows, problems, waiting = [], [], []
     for entry in found["models"]:
         metrics = "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
-        last = f"{entry['decision']}: version {entry['version']}" if entry["decision"] else "never run"
+        decision = "waited" if entry["decision"] == "waits" and not entry["next"] else entry["decision"]
+        last = f"{decision}: version {entry['version']}" if decision else "never run"
         rows.append(
             {
                 "model": entry["model"],
@@ -50,13 +51,15 @@ def status_text(found: State) -> str:
         )
         problems += [f"!! {entry['problem']}"] if entry["problem"] else []
         problems += [f"{entry['model']}: {entry['worn']}"] if entry["worn"] else []
+        waiting += [f"{entry['model']}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
         problems += [f"!! {entry['model']} is {entry['schedule']}"] if _broken(entry) else []
     ticks = [
         f"{entry['model']}: last tick {terminal.instant(entry['tick_at'])} {entry['tick']}: {entry['tick_reason']}"
         for entry in found["models"]
         if entry["tick"]
     ]
-    return "\n".join([terminal.table(rows), *problems, *(["", *ticks] if ticks else []), *terminal.login(found)])
+    more = ["", *waiting, *ticks] if waiting or ticks else []
+    return "\n".join([terminal.table(rows), *problems, *more, *terminal.login(found)])
 
 
 def _next(found: State, entry: State) -> str:

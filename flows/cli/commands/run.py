@@ -24,11 +24,14 @@ def run(
         bool, typer.Option("--no-wait", help="Fail if another run is active, instead of waiting.")
     ] = False,
     data: Annotated[str, typer.Option(metavar="HASH", help="Retrain on an earlier version of the data.")] = "",
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Judge the new version, but leave the champion as it is.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
-    request = RunRequest(data=data)
+    request = RunRequest(data=data, promote=not no_promote)
     answer(lambda project: do_run(project, model, as_json, not no_wait, request), run_text, as_json, debug)
 
 
@@ -60,7 +63,8 @@ def do_run(
             opened.mlflow.begin()
         rhythm.check(model, declared.schedule)  # it imports Prefect, while those import what they need
         stack.enter_context(flow_session.server(project, shown))
-        return _retrain(opened) | {"next": _next(project)}
+        found = _retrain(opened)
+        return found | {"next": found.get("next") or _next(project)}
 
 
 def _retrain(opened: "RunContext") -> dict[str, Any]:

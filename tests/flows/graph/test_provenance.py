@@ -9,7 +9,7 @@ import pytest
 from flows.cli.commands.run import run_text
 from flows.graph import provenance, untracked
 from flows.project.environment import Project
-from pipelines.errors import RequestError
+from pipelines.errors import RatchetError, RequestError
 from tests.support.clone import git
 
 
@@ -181,3 +181,76 @@ def test_a_repository_without_a_commit_and_a_folder_without_a_repository(tmp_pat
     assert provenance.tree(outside) == ""
     assert provenance.keep(outside, "pets", "") == {}
     assert provenance.commit(outside) == {}
+
+
+GRAPH = "vars:\n  - models: [{}]\n\nstages: {{}}{}\n"
+
+
+@pytest.fixture
+def pets(tmp_path) -> Project:
+    """A repository with the models pets and cars, all of it committed but the data of pets."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    for name in ("models/pets.yaml", "models/pets.py", "models/cars.yaml", "requirements.lock", "pipelines/train.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one\n")
+    (tmp_path / "dvc.yaml").write_text(GRAPH.format("pets, cars", ""))
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "first")
+    (tmp_path / "data" / "pets").mkdir(parents=True)
+    (tmp_path / "data" / "pets" / "pin.json").write_text("{}")
+    return Project(tmp_path, tmp_path / ".ratchet", "", "")
+
+
+def uncommitted(project: Project) -> list[str]:
+    read = ["pipelines", "models/pets.py", "data/pets/pin.json"]
+    needed = [*(project.root / name for name in read), Path("/elsewhere/words.txt")]
+    return provenance.uncommitted(project, "pets", needed)
+
+
+def test_data_other_models_and_the_list_of_models_are_no_uncommitted_files_of_a_model(pets):
+    (pets.root / "models" / "cars.yaml").write_text("two\n")
+    (pets.root / "models" / "bikes.yaml").write_text("new\n")
+    (pets.root / "dvc.yaml").write_text(GRAPH.format("pets, cars, bikes", ""))
+    (pets.root / "dvc.lock").write_text("made\n")
+    cached = pets.root / "pipelines" / "__pycache__" / "train.pyc"
+    cached.parent.mkdir()
+    cached.write_text("byte code")
+    assert uncommitted(pets) == []
+
+
+def test_uncommitted_is_what_the_stages_of_a_model_read_and_the_last_commit_lacks(pets):
+    (pets.root / "models" / "pets.yaml").write_text("two\n")
+    (pets.root / "models" / "pets.py").unlink()
+    (pets.root / "requirements.lock").write_text("two\n")
+    git(pets.root, "add", "requirements.lock")  # staged is not committed
+    (pets.root / "pipelines" / "new.py").write_text("new\n")
+    (pets.root / "dvc.yaml").write_text(GRAPH.format("pets, cars", " # edited"))
+    names = ["dvc.yaml", "models/pets.py", "models/pets.yaml", "pipelines/new.py", "requirements.lock"]
+    assert uncommitted(pets) == names
+    git(pets.root, "add", "-A")
+    git(pets.root, "commit", "-qm", "second")
+    assert uncommitted(pets) == []
+    (pets.root / "models" / "pets.yaml").write_text("one\n")
+    git(pets.root, "add", "-A")
+    (pets.root / "models" / "pets.yaml").write_text("two\n")
+    assert uncommitted(pets) == []  # the file is as committed; what is staged beside it is read by no stage
+
+
+def test_a_file_that_git_ignores_is_in_no_commit(pets):
+    (pets.root / ".gitignore").write_text("secret.py\n")
+    (pets.root / "pipelines" / "secret.py").write_text("new\n")
+    assert uncommitted(pets) == ["pipelines/secret.py"]
+
+
+def test_without_git_or_a_commit_nothing_is_uncommitted(pets, tmp_path_factory):
+    (pets.root / "models" / "pets.yaml").write_text("two\n")
+    git(pets.root, "checkout", "-q", "--orphan", "empty")
+    assert uncommitted(pets) == []
+    outside = tmp_path_factory.mktemp("outside")
+    assert provenance.uncommitted(Project(outside, outside / ".ratchet", "", ""), "pets", []) == []
+
+
+def test_a_repository_in_which_git_cannot_compare_stops_the_run(pets):
+    (pets.root / ".git" / "index").write_bytes(b"no index")
+    with pytest.raises(RatchetError, match="could not compare the files of this run with the last commit"):
+        uncommitted(pets)

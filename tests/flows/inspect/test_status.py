@@ -53,9 +53,22 @@ def test_the_last_tick_is_the_last_that_was_decided(project):
 def test_people_read_a_long_reason_below_the_table(project, scheduler):
     reason = "models/pets.yaml: " + "something is wrong here, " * 12
     entry = {"model": "pets", "champion": None, "metrics": {}, "age": "", "data_hash": "", "version": None}
-    entry |= {"decision": "", "reason": "", "held": False, "problem": ""}
+    entry |= {"decision": "", "reason": "", "next": "", "worn": "", "held": False, "problem": ""}
     ticked = ticking(project) | {"schedule": f"not scheduled: {reason}"}
     table, problem = status_text({"scheduler": scheduler, "models": [entry | ticked]}).split("!! ")
     assert "not scheduled" in table
     assert "something" not in table
     assert problem == f"pets is not scheduled: {reason}"
+
+
+def test_a_version_that_waits_is_told_below_the_table_until_it_is_champion(project):
+    entry = {"model": "pets", "champion": 1, "metrics": {}, "age": "", "data_hash": "", "version": 2, "held": False}
+    entry |= {"decision": "waits", "reason": "", "next": "commit and run again", "worn": "", "problem": ""} | ticking(
+        project
+    )
+    told = status_text({"scheduler": {}, "models": [entry]})
+    assert told.endswith("\n\npets: version 2 waits: commit and run again")
+    assert "waits: version 2" in told
+    told = status_text({"scheduler": {}, "models": [entry | {"champion": 2, "next": ""}]})
+    assert "waited: version 2" in told
+    assert "commit" not in told

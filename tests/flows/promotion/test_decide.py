@@ -11,10 +11,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from flows.inspect import status
 from flows.project.environment import Project
-from flows.promotion import champion_alias, decide, trial
+from flows.promotion import champion_alias, decide, trial, waiting
 from flows.promotion.statistics import resampling
+from flows.promotion.waiting import Experiment
 from flows.records import ledger
+from flows.records.champion_state import stand
 from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
 from flows.tracking import evidence_files, mlflow_runs
@@ -27,6 +30,8 @@ from pipelines.table import row_sample
 from tests.flows.promotion.test_trial import trial_here
 from tests.support import golden
 
+NONE = Experiment()
+EDITED = Experiment(uncommitted=["models/pets.yaml"])
 METRICS = {"pets": {"accuracy": 0.9}, "weights": {"mean_absolute_error": 2.0}}
 
 
@@ -76,11 +81,13 @@ class Shop:
         )
         return found, Published(int(version.version), run.info.run_id, place, fresh=True)
 
-    def decide(self, candidate: tuple[StageOutputs, Published], **rules: Any) -> dict[str, Any]:
+    def decide(
+        self, candidate: tuple[StageOutputs, Published], experiment: Experiment = NONE, **rules: Any
+    ) -> dict[str, Any]:
         promote = self.declared.promote.model_copy(update=rules)
         raw = self.declared.raw | {"promote": promote.model_dump()}
         declared = replace(self.declared, raw=raw, sections=self.declared.sections | {"promote": promote})
-        return decide.decide(self.project, declared, *candidate)
+        return decide.decide(self.project, declared, *candidate, experiment)
 
     def look(self, answer: dict[str, Any], what: str) -> dict[str, Any]:
         return next(look for look in answer["looks"] if look["what"] == what)
@@ -389,3 +396,109 @@ def test_what_changed_after_it_was_made_is_not_judged(shop):
     with pytest.raises(IntegrityError, match=r"test\.parquet changed after its stage made it"):
         one.decide((found, published))
     assert one.actions() == []
+
+
+def test_a_candidate_of_uncommitted_files_waits_and_the_commit_promotes_it_without_a_second_judgement(
+    shop, monkeypatch
+):
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    found = it.decide(two, EDITED, margin=0.5)
+    assert (found["decision"], found["champion"]) == ("waits", 1)
+    said = it.look(found, "champion")["said"]
+    why = "version 2 waits, because models/pets.yaml differs from the last commit"
+    assert found["reason"] == f"{why}; the gate would accept it: {said}"
+    assert found["next"] == "commit and run again, or `ratchet promote pets 2 --reason WHY`"
+    assert it.store.get_model_version("pets", "2").tags["ratchet.decision"] == "waits"
+    judged = stand(it.book.lines("pets"))
+    assert it.decide(two, EDITED, margin=0.5) == found  # asked again: no line
+    monkeypatch.setattr(decide.evidence, "gather", None)
+    found = it.decide(two, margin=0.5)
+    assert (found["decision"], found["champion"], found["reason"]) == ("accepted", 2, said)
+    assert "next" not in found
+    assert it.actions() == ["accepted", "waits", "accepted"]
+    waits, last = it.book.lines("pets")[1:]
+    assert (last.decision_key, last.facts["waited"], last.facts["looks"]) == (waits.decision_key, 2, found["looks"])
+    assert (waits.to_version, waits.reference, last.reference) == (1, 1, 1)
+    used = stand(it.book.lines("pets")).uses
+    assert used == [judged.uses[0], replace(judged.uses[1], promoted=True)]  # the test rows were used once
+    assert it.store.get_model_version("pets", "2").tags["ratchet.decision"] == "accepted"
+    assert it.decide(two, margin=0.5)["decision"] == "unchanged"
+
+
+def test_a_better_candidate_that_has_waited_becomes_the_reference(shop):
+    it = shop()
+    it.decide(it.candidate("one", wrong=8), margin=0.5)
+    two = it.candidate("two")
+    it.decide(two, EDITED, margin=0.5)
+    assert it.decide(two, margin=0.5)["champion"] == 2
+    assert [line.reference for line in it.book.lines("pets")] == [1, 1, 2]
+
+
+def test_a_waiting_candidate_is_judged_anew_if_the_rules_or_the_champion_are_others(shop):
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    assert it.decide(two, EDITED, margin=0.5)["decision"] == "waits"
+    assert it.decide(two, EDITED, margin=0.02)["decision"] == "undecided"  # as without an experiment
+    assert it.decide(two, EDITED, margin=0.5)["decision"] == "waits"
+    it.candidate("three")
+    champion_alias.promote(it.project, "pets", 3, "a better idea")
+    assert (it.decide(two, margin=0.5)["decision"], it.actions()[-1]) == ("accepted", "accepted")
+    assert "waited" not in it.book.lines("pets")[-1].facts
+
+
+def test_a_waiting_candidate_whose_registered_files_have_changed_is_not_promoted(shop):
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    it.decide(two, EDITED, margin=0.5)
+    version = it.store.get_model_version("pets", "2")
+    logged = it.store.get_logged_model(model_registry.logged_model(version))
+    place = Path(logged.artifact_location.removeprefix("file://"))
+    weights = next(place.rglob("model.weights.h5"))
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes() + b"x")
+    with pytest.raises(IntegrityError):
+        it.decide(two, margin=0.5)
+    assert it.actions() == ["accepted", "waits"]
+
+
+def test_a_run_that_is_not_to_promote_never_moves_the_champion_and_files_do_not_keep_from_a_first_one(shop):
+    it = shop()
+    one, asked = it.candidate("one"), Experiment(no_promote=True)
+    found = it.decide(one, asked)
+    assert (found["decision"], found["champion"]) == ("waits", None)
+    assert found["reason"].startswith("version 1 waits, because the run had --no-promote; the gate would accept it: ")
+    assert found["next"] == "run again without --no-promote, or `ratchet promote pets 1 --reason WHY`"
+    assert model_registry.champion(it.store, "pets") is None
+    assert it.decide(one, EDITED)["champion"] == 1
+
+
+def test_a_person_can_promote_what_waits(shop):
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    it.decide(two, Experiment(True, ["a.py", "b.py", "c.py", "d.py"]), margin=0.5)
+    line = it.book.lines("pets")[-1]
+    told = "the run had --no-promote and a.py, b.py, c.py and 1 more differ from the last commit"
+    assert told in line.reason
+    assert waiting.advice(line).startswith("commit and run again without --no-promote, or `ratchet promote pets 2")
+    entry = status._entry(it.store, it.book, "pets")
+    assert (entry["decision"], entry["next"]) == ("waits", waiting.advice(line))
+    champion_alias.promote(it.project, "pets", 2, "it is what we want")
+    entry = status._entry(it.store, it.book, "pets")
+    assert (entry["champion"], entry["next"]) == (2, "")
+    assert it.decide(two, EDITED, margin=0.5)["decision"] == "unchanged"
+
+
+def test_a_note_that_a_crash_prevented_is_written_before_a_waiting_candidate_is_promoted(shop, monkeypatch):
+    it = shop()
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    with monkeypatch.context() as broken, contextlib.suppress(ZeroDivisionError):
+        broken.setattr(decide, "_note", lambda *arguments: 1 / 0)
+        it.decide(two, EDITED, margin=0.5)
+    assert it.decide(two, margin=0.5)["champion"] == 2
+    assert it.store.get_model_version("pets", "2").tags["ratchet.decision"] == "accepted"

@@ -59,6 +59,12 @@ def case(rules=None, champion_days=3, **changes):
         ),
         (case({"new_rows": 50, "champion_days": 4}, data="d2", rows=1001), False, "champion 3 days old, limit 4"),
         (case({"champion_days": 2}), False, "no new rows since 2026-11-22 12:00, champion 3 days old, limit 2"),
+        (case(trained=tick("waits"), before=tick("waits")), False, "no new rows since 2026-11-22 12:00"),
+        (
+            case(trained=tick("waits"), before=tick("waits"), released=True),
+            True,
+            "the version of 2026-11-22 12:00 waits, and its files are committed now",
+        ),
         (case(before=tick("began")), True, "the last run died"),
         (case(before=tick("failed")), True, "the last run failed, and may work now"),
         (
