@@ -19,12 +19,12 @@ def interval(value: float, low: float, high: float, bounds: Collection[float] = 
 
 def _places(end: float, bound: float) -> int:
     """The fewest decimals with which the rounded end is on the same side of the bound as the end itself."""
-    side = _side(Decimal(repr(end)), bound)
+    side = _side(Decimal(repr(float(end))), bound)
     shown = (n for n in range(LEAST, MOST + 1) if _side(Decimal(f"{end:.{n}f}"), bound) == side)
     return next(shown, LEAST)
 
 
 def _side(number: Decimal, bound: float) -> int:
     """-1 below the bound, 0 on it, 1 above."""
-    at = Decimal(repr(bound))
+    at = Decimal(repr(float(bound)))
     return (number > at) - (number < at)

@@ -9,6 +9,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from flows.promotion import digits
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.gain import Gain
@@ -224,4 +225,4 @@ def _numbers(found: Gain) -> dict[str, Any]:
 
 
 def _told(found: Gain, margin: float = 0.0) -> str:
-    return f"gain {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}] on {found.rows:,} rows"
+    return f"gain {digits.interval(found.value, found.low, found.high, (0.0, -margin))} on {found.rows:,} rows"
