@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.model.metrics import METRICS
 from pipelines.safety import markdown
 
 State = dict[str, Any]
@@ -81,8 +82,10 @@ def _metrics(found: State) -> Table:
         for entry in found["metrics"]
     ]
     counts = found["rows"]
+    tailed = [row["metric"] for row in rows if METRICS[row["metric"]].unbounded]
+    seen = f", of {' and '.join(tailed)} only for errors of kinds that these rows show" if tailed else ""
     note = (
-        f"In brackets: intervals of {found['confidence']:.0%}. Gain: how much better {b} is, on each row against {a} "
+        f"In brackets: intervals of {found['confidence']:.0%}{seen}. Gain: how much better {b} is, on each row against {a} "
         f"(of an error: how much smaller). Noise: the interval of the gain holds 0. The versions were tested on "
         f"{counts['a']:,} and {counts['b']:,} rows; rows that either was trained or tuned on are left out."
     )
