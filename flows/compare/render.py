@@ -85,9 +85,9 @@ def _metrics(found: State) -> Table:
     tailed = [row["metric"] for row in rows if METRICS[row["metric"]].unbounded]
     seen = f", of {' and '.join(tailed)} only for errors of kinds that these rows show" if tailed else ""
     note = (
-        f"In brackets: intervals of {found['confidence']:.0%}{seen}. Gain: how much better {b} is, on each row against {a} "
-        f"(of an error: how much smaller). Noise: the interval of the gain holds 0. The versions were tested on "
-        f"{counts['a']:,} and {counts['b']:,} rows; rows that either was trained or tuned on are left out."
+        f"In brackets: intervals of {found['confidence']:.0%}{seen}. Gain: how much better {b} is, on each row "
+        f"against {a} (of an error: how much smaller). Noise: the interval of the gain holds 0. The versions were "
+        f"tested on {counts['a']:,} and {counts['b']:,} rows; rows that either was trained or tuned on are left out."
     )
     return Table(f"Metrics on the {counts['common']:,} common test rows, computed now", rows, note=note)
 

@@ -9,7 +9,7 @@ rows, or by another definition of the metric, is shown and marked, and never com
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def verdict(found: Gain | None) -> str:
 def _estimate(found: Estimate | None) -> dict[str, float] | None:
     if found is None:
         return None
-    return {key: float(number) for key, number in asdict(found).items() if key != "rows"}
+    return {key: float(getattr(found, key)) for key in ("value", "low", "high")}
 
 
 def _alone(metric: str, answers: Answers) -> dict[str, float | None]:

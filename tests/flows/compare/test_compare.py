@@ -416,7 +416,7 @@ class TestTheWholeWay:
         assert done.stdout.startswith("breast_cancer: version ")
         assert "beside version 3" in done.stdout
         page = (project / "notes" / "page.md").read_text()
-        assert page.startswith("# breast_cancer: version ")
+        assert page.startswith("# breast\\_cancer: version ")
         assert "## Size and time" in page
 
     @pytest.mark.parametrize(
