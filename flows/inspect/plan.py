@@ -1,7 +1,12 @@
-"""Plan: what `ratchet run` would do, stage by stage, and why. Nothing is run, fetched or written."""
+"""Plan: what `ratchet run` would do, stage by stage, and why. Nothing is run, fetched or written.
 
+It also says whether the test rows of the last run can show an equal candidate to be one, before anything is trained.
+"""
+
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flows.data import refresh
@@ -12,8 +17,10 @@ from flows.records import stage_times
 from flows.run import rhythm
 from pipelines import model_file
 from pipelines.errors import RatchetError
+from pipelines.model_file import Promote
 
 Entry = dict[str, Any]
+SELDOM = 0.05  # a chance to pass that is as good as none
 
 
 @dataclass
@@ -38,7 +45,43 @@ def plan(project: Project, model: str) -> dict[str, Any]:
             news, failure = "", error.what
         steps = _steps(project, graph, news, failure)
     stages = [{key: value for key, value in asdict(step).items() if key != "anew"} for step in steps]
-    return {"format": 1, "model": model, "source": news or failure or "nothing new", "stages": stages}
+    found = {"format": 1, "model": model, "source": news or failure or "nothing new", "stages": stages}
+    return found | {"power": power(project.data(model) / "clean.json", declared.promote)}
+
+
+def power(cleaned: Path, rules: Promote) -> dict[str, Any] | None:
+    """How often an equal candidate would pass on the test rows of the last run; None where that is often enough, where
+    nothing is known, or where only a better one shall pass."""
+    if not cleaned.exists() or rules.margin <= 0:
+        return None
+    classes = json.loads(cleaned.read_text(encoding="utf-8"))["splits"]["test"].get("classes")
+    if not classes:
+        return None
+    from flows.promotion.statistics import power
+
+    passes = power.before_training(rules.metric, list(classes.values()), rules.margin)
+    if passes is None or passes >= power.FULL:
+        return None
+    rarest, rows = power.scarce(rules.metric, classes)
+    needed = power.scarce_rows_needed(rules.metric, classes, rules.margin)
+    found = {"metric": rules.metric, "margin": rules.margin, "class": rarest, "rows": rows}
+    return found | {"equal_passes": round(passes, 3), "rows_needed": needed, "said": _said(found, passes, needed)}
+
+
+def _said(found: dict[str, Any], passes: float, needed: int | None) -> str:
+    """In one sentence."""
+    from flows.promotion.statistics.power import DISAGREE, FULL
+
+    within = f"within {found['margin']:g} of {found['metric']}"
+    more = f"about {needed:,} are needed" if needed else "no number of rows would change that"
+    if found["class"] is None:
+        said = f"on {found['rows']:,} test rows an equal candidate that disagrees on {DISAGREE:.0%} of them"
+        more = f"about {needed:,} test rows are needed for {FULL:.0%}" if needed else more
+        return f"{said} passes {passes:.0%} of the time at margin {found['margin']:g}; {more}"
+    rows = f"with {found['rows']:,} test row{'s' if found['rows'] != 1 else ''} of class {found['class']!r}"
+    if passes < SELDOM:
+        return f"{rows} no candidate can be shown equal {within}; {more}"
+    return f"{rows} an equal candidate is shown equal {within} {passes:.0%} of the time; {more}"
 
 
 def _steps(project: Project, graph: Graph, news: str, failure: str) -> list[Step]:

@@ -25,6 +25,7 @@ MOST_LETTERS = 2000  # and letters of them all
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
 EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
 UNEVEN = 0.6  # the same, below which the YAML says how classes are weighted: of two the rarer has less than 30 %
+WIDEST_MARGIN = 0.2  # that few rows of a class lead to
 METRICS = {
     "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
     "several": ["accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
@@ -174,7 +175,30 @@ class Draft:
             )
         metric, trivial, judged = self._of_classes(test)
         floor = {"at_least": Said(rounded(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
-        return {"metric": metric} | floor | {"margin": Said(rounded(0.38 / max(judged, 1.0) ** 0.5), apart)}
+        margin = self._margin(metric, test, rounded(0.38 / max(judged, 1.0) ** 0.5), apart)
+        return {"metric": metric} | floor | {"margin": margin}
+
+    def _margin(self, metric: str, test: int, usual: float, apart: str) -> Said:
+        """A margin that an equal candidate can meet on the test rows of each class, at most WIDEST_MARGIN if more than
+        usual."""
+        from flows.promotion.statistics import power
+
+        classes = self.found.classes if self.found else {}
+        if not classes:
+            kept = self.target.kept
+            classes = {str(name): max(1, count * test // sum(kept.values())) for name, count in kept.items()}
+        met = power.margin_before_training(metric, list(classes.values()))
+        if met is None or met <= usual:
+            return Said(usual, apart)
+        rarest, count = power.scarce(metric, classes)
+        rows = f"{count:,} test rows of {rarest!r}" if rarest else f"{count:,} test rows"
+        if met <= WIDEST_MARGIN:
+            return Said(met, f"the least that an equal candidate meets with {rows}")
+        margin = max(usual, WIDEST_MARGIN)
+        passes = power.before_training(metric, list(classes.values()), margin) or 0.0
+        needed = power.scarce_rows_needed(metric, classes, margin)
+        more = f"; about {needed:,} are needed" if needed else ""
+        return Said(margin, f"with {rows} an equal candidate meets it {passes:.0%} of the time{more}")
 
     def _of_classes(self, test: int) -> tuple[str, float, float]:
         """By what a classification is judged, what always naming the most frequent class reaches, and how many of the

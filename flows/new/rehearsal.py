@@ -5,7 +5,7 @@ So what `ratchet new` writes is known to work: columns fit their types, every cl
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Rehearsed:
     removed: dict[str, int]  # rows, by reason
     overlap: dict[str, float]  # by split, as `check` reports it
     leakage: dict[str, float]  # by feature
+    classes: dict[str, int] = field(default_factory=dict)  # test rows of each class; empty for a regression
     repeated: float = 0.0  # share of all rows that have the features of a row before them
 
 
@@ -65,7 +66,8 @@ def rehearse(raw: pa.Table, data: Data, config: Clean) -> Rehearsed:
         clean.check_report(report, data, config, "the new model's YAML")
         checked = check.check(folder, data, Check())
     split_rows = {name: found["rows"] for name, found in report["splits"].items()}
-    found = Rehearsed(split_rows, report["rows"]["removed"], checked["overlap"], checked["leakage"])
+    removed, classes = report["rows"]["removed"], report["splits"]["test"].get("classes", {})
+    found = Rehearsed(split_rows, removed, checked["overlap"], checked["leakage"], classes)
     apart = data.kind == "table" and not getattr(config.split, "key", [])  # rows of a group lie in one split
     return replace(found, repeated=_repeated(raw, data.features)) if apart else found
 

@@ -21,6 +21,7 @@ def plan_text(found: State) -> str:
     for stage in found["stages"]:
         seconds = f"{stage['seconds']:6.1f} s last time" if stage["seconds"] is not None else "never timed here"
         lines.append(f"  {stage['name']:<10}{stage['state']:<9}{seconds:<20}{'; '.join(stage['reasons'])}".rstrip())
+    lines += [f"  {found['power']['said']}"] if found["power"] else []
     return "\n".join(lines)
 
 

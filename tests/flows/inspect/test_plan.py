@@ -3,13 +3,17 @@
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 from dvc.repo import Repo
 
+from flows.cli.commands.inspect import plan_text
 from flows.inspect import plan
+from pipelines import model_file
 from pipelines.stages import STAGES
 from tests.support import golden
 from tests.support.clone import called, edit, git
+from tests.support.world import pets
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,7 @@ def planned(project) -> dict[str, dict[str, Any]]:
     found = json.loads(done.stdout)
     assert git(project, "status", "--porcelain") == before
     assert [stage["name"] for stage in found["stages"]] == list(STAGES)
+    assert found["power"] is None  # a regression: nothing is known before
     return {stage["name"]: stage for stage in found["stages"]}
 
 
@@ -137,3 +142,50 @@ def test_a_parameter_that_came_or_went_is_told():
         "parameter train.b 2 -> (not set)",
         "parameter train.c.d (not set) -> 3",
     ]
+
+
+def foreseen(world, cats: int, **promote) -> dict[str, Any] | None:
+    """Of pets with so many cats and 1,000 dogs, split by the real stages."""
+    table = pets(6000)
+    dogs = table[table["animal"] == "dog"][:1000]
+    world.declare(promote=promote, evaluate={"metrics": ["accuracy", "balanced_accuracy", "log_loss"]})
+    world.pin(pd.concat([dogs, table[table["animal"] == "cat"][:cats]]))
+    cleaned = world.run("ingest", "validate", "clean") / "clean.json"
+    return plan.power(cleaned, model_file.check("pets").promote)
+
+
+def test_before_training_it_is_said_when_a_class_has_too_few_test_rows(world):
+    found = foreseen(world, 60, metric="balanced_accuracy", margin=0.02)
+    assert found["class"] == "cat"
+    assert 5 <= found["rows"] <= 20
+    rows = f"with {found['rows']} test rows of class 'cat' no candidate can be shown equal within 0.02"
+    assert found["said"] == f"{rows} of balanced_accuracy; about {found['rows_needed']} are needed"
+    assert 200 < found["rows_needed"] < 400
+    said = plan_text({"model": "pets", "source": "nothing new", "stages": [], "power": found})
+    assert said.splitlines()[-1].strip() == found["said"]
+
+
+def test_of_accuracy_the_power_and_the_test_rows_that_are_needed_are_said(world):
+    found = foreseen(world, 200, metric="accuracy", margin=0.02)
+    assert found["class"] is None
+    assert "equal candidate that disagrees on 2% of them passes" in found["said"]
+    assert f"about {found['rows_needed']} test rows are needed for 80%" in found["said"]
+    assert found["rows"] < found["rows_needed"]
+
+
+@pytest.mark.parametrize(
+    "promote",
+    [
+        {"metric": "accuracy", "margin": 0.05},
+        {"metric": "accuracy"},
+        {"metric": "log_loss", "at_least": None, "at_most": 1.0, "margin": 0.01},
+    ],
+    ids=["enough rows", "no margin", "a loss"],
+)
+def test_nothing_is_said_where_the_rows_are_enough_or_nothing_is_known(world, promote):
+    assert foreseen(world, 200, **promote) is None
+
+
+def test_nothing_is_said_before_the_first_run(tmp_path, world):
+    world.declare(promote={"margin": 0.02})
+    assert plan.power(tmp_path / "clean.json", model_file.check("pets").promote) is None

@@ -72,6 +72,23 @@ def test_what_is_written_is_a_declaration_of_what_the_file_holds(inside, tmp_pat
     assert listed[-1] == "first"
 
 
+def test_the_margin_is_one_that_an_equal_candidate_meets_with_the_test_rows_of_the_rarest_class(inside, tmp_path):
+    found = made(inside, "evenly", file(tmp_path, orders()))
+    assert "the least that an equal candidate meets with" in (inside.root / "models/evenly.yaml").read_text("utf-8")
+    table = orders(3000)
+    seldom = table[(table["ordered"] == "no") | (table.index % 25 == 0)]
+    margins = [found.promote.margin, made(inside, "seldom", file(tmp_path, seldom)).promote.margin]
+    assert margins[0] < margins[1] <= 0.2
+
+
+def test_where_no_margin_can_be_met_the_reason_says_how_many_rows_are_needed(inside, tmp_path):
+    table = orders(600)
+    few = pd.concat([table[table["ordered"] == "no"], table[table["ordered"] == "yes"][:10]])
+    assert made(inside, "few", file(tmp_path, few)).promote.margin >= 0.2
+    text = " ".join((inside.root / "models/few.yaml").read_text("utf-8").split())
+    assert re.search(r"an equal candidate meets it \d+% of the time; about \d+ are needed", text.replace("# ", ""))
+
+
 def test_a_number_to_predict_is_a_regression(inside, tmp_path):
     found = made(inside, "spending", file(tmp_path, orders().drop(columns=["ordered", "copy"])), "spent")
     assert (found.data.task, found.promote.metric) == ("regression", "mean_absolute_error")
