@@ -7,6 +7,7 @@
 overlap: validation rows whose features also occur in train, and test rows whose features occur in either.
 leakage: a single feature that nearly reveals the target.
 drift: how much each number's distribution differs between test and train (Kolmogorov-Smirnov statistic).
+repeats: rows of fewer entities than rows, such as customers, without a declared group. It is a warning.
 rules: expectations, as in `validate`, on the training split. A failed run leaves data/<model>/failed/check.json.
 """
 
@@ -27,7 +28,7 @@ from pipelines.config.rules import Rules
 from pipelines.config.settings import FORMAT, Data
 from pipelines.config.stage import Stage
 from pipelines.errors import ExpectationError
-from pipelines.table import expectations, id_sets, row_groups, rows
+from pipelines.table import expectations, id_sets, repeats, row_groups, rows
 from pipelines.table.expectations import Suite
 
 SAMPLE_ROWS = 100_000  # leakage and drift use so many rows from all parts of a split; the report has the number
@@ -63,7 +64,7 @@ def run(model: str) -> None:
     folder = Path("data") / model
     report = check(folder, data, config, user_code.deriver(model))
     judge(report, folder, config, f"models/{model}.yaml")
-    for words in expectations.warnings(report):
+    for words in [*expectations.warnings(report), *repeats.warnings(report)]:
         visible_text.note(words)
     write_report(folder / "check.json", report)
 
@@ -73,6 +74,7 @@ def check(folder: Path, data: Data, config: Check, derive: user_code.Deriver | N
     columns = [*data.numbers, *data.categories, data.target]
     train = sample(folder / "train.parquet", columns)
     test = sample(folder / "test.parquet", columns)
+    found = _repeats(folder, data)
     return {
         "format": FORMAT,
         "sample_rows": {
@@ -84,7 +86,15 @@ def check(folder: Path, data: Data, config: Check, derive: user_code.Deriver | N
         "leakage": leakage(train, data),
         "drift": drift(train, test, data),
         "rules": _rules(folder / "train.parquet", data, config, derive),
-    }
+    } | ({"repeats": found} if found else {})
+
+
+def _repeats(folder: Path, data: Data) -> dict[str, Any] | None:
+    if data.kind != "table":
+        return None
+    columns = [*data.numbers, *data.categories, *data.carried, data.target]
+    train, test = (sample(folder / f"{split}.parquet", columns) for split in ("train", "test"))
+    return repeats.find(train, test, data)
 
 
 def sample(path: Path, columns: list[str]) -> pa.Table:

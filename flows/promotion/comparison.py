@@ -4,6 +4,7 @@ Only test rows count that neither of the two was trained or tuned on. All of the
 rival's own test rows and the newer ones can each say no, and where they contradict each other the older ones decide.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipelines.errors import IntegrityError
 from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration, Slice
 
+NEARLY_EQUAL = "nearly equal rows"  # of an entity that no column names
 Scored = Callable[[np.ndarray, float], Gain | None]  # the gain on some rows, at a level of error
 
 
@@ -131,6 +133,16 @@ def dependence(declared: Declaration, test: Path) -> Dependence:
         return Dependence()
     values = pq.read_table(test, columns=[column])[column].to_pandas()
     return Dependence(times=pd.to_datetime(values, utc=True, format="ISO8601").to_numpy())
+
+
+def taken_for_independent(declared: Declaration, checked: Path) -> str:
+    """The column of which `check` says that rows repeat it, or "nearly equal rows"; "" where there is none, or where a
+    key is declared, so that the rows of an entity are resampled together."""
+    cleaned = declared.sections.get("clean")
+    if isinstance(cleaned, Clean) and isinstance(cleaned.split, HashSplit) and cleaned.split.key:
+        return ""
+    found = json.loads(checked.read_text(encoding="utf-8")).get("repeats", {}) if checked.exists() else {}
+    return str(found.get("column", NEARLY_EQUAL)) if found else ""
 
 
 def _fitted(found: StageOutputs) -> pd.Series:

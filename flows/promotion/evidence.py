@@ -5,7 +5,7 @@ that depends on how often these test rows were used before (statistics/budget.py
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from flows.project import scratch
 from flows.project.environment import Project
 from flows.promotion import gate, opponents, trial
-from flows.promotion.comparison import Candidate, Compared, compare, dependence
+from flows.promotion.comparison import Candidate, Compared, compare, dependence, taken_for_independent
 from flows.promotion.gate import Look
 from flows.promotion.opponents import Rival
 from flows.promotion.statistics import budget, power
@@ -97,8 +97,11 @@ def gather(
     against = _against(candidate, there)
     facts |= {"compared_with": standing.reference} | _spent(candidate, against)
     facts["left_out"] = {rival.role: one.left_out for rival, one in zip(there, against, strict=True)}
-    better = all(one.better for one in against)
-    return Evidence([*alone, *(look for one in against for look in one.looks)], better, facts)
+    looks = [*alone, *(look for one in against for look in one.looks)]
+    if entity := taken_for_independent(declared, found.folder / "check.json"):
+        facts["taken_for_independent"] = entity
+        looks[-1] = replace(looks[-1], said=f"{looks[-1].said}; {gate.independent(entity)}")
+    return Evidence(looks, all(one.better for one in against), facts)
 
 
 def _against(candidate: Candidate, there: list[Rival]) -> list[Compared]:

@@ -220,6 +220,11 @@ def hidden(metric: str, found: Gain, worst: float, declared: bool) -> Look:
     return Look("rare errors", True, said, rows=found.rows)
 
 
+def independent(entity: str) -> str:
+    """What a verdict rests on where rows repeat an entity that no key names."""
+    return f"the {entity if ' ' in entity else f'rows of one {entity}'} were taken for independent"
+
+
 def _numbers(found: Gain) -> dict[str, Any]:
     return {"rows": found.rows, "gain": found.value, "low": found.low, "high": found.high}
 

@@ -9,7 +9,7 @@ from flows.report import suggestions
 from pipelines.check import Check
 from pipelines.model_file import Declaration
 from pipelines.stages import STAGES
-from pipelines.table import expectations
+from pipelines.table import expectations, repeats
 from pipelines.table.profile import Profile
 from pipelines.validate import Validate
 
@@ -54,7 +54,7 @@ def profile(folder: Path) -> Profile | None:
 def warnings(folder: Path, stage: str) -> str:
     """The notes of a stage that was not run again, from its report: what it said when it was."""
     report = _first(folder, REPORTS[stage]) if stage in REPORTS else {}
-    return "; ".join(expectations.warnings(report)) if report else ""
+    return "; ".join([*expectations.warnings(report), *repeats.warnings(report)]) if report else ""
 
 
 def _first(folder: Path, name: str) -> dict[str, Any]:

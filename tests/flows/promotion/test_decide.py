@@ -231,6 +231,26 @@ def test_the_reference_itself_is_not_compared_with_itself(shop):
     assert [look["what"] for look in found["looks"] if look["what"] in ("champion", "reference")] == ["champion"]
 
 
+def test_rows_that_repeat_an_entity_without_a_key_were_taken_for_independent_and_it_is_said(shop):
+    """`check` has noticed them; with a declared key they are resampled together."""
+    pets = shop()
+    checked = pets.folder / "check.json"
+    checked.write_text(json.dumps(json.loads(checked.read_text()) | {"repeats": {"column": "colour"}}))
+    pets.decide(pets.candidate("a"))
+    answer = pets.decide(pets.candidate("worse", wrong=5))
+    assert answer["reason"].endswith("; the rows of one colour were taken for independent")
+    line = pets.book.lines("pets")[-1]
+    assert line.facts["taken_for_independent"] == "colour"
+    assert line.facts["looks"][-1]["said"] == answer["reason"]
+    split = pets.declared.sections["clean"].split.model_copy(update={"key": ["colour"]})
+    cleaned = pets.declared.sections["clean"].model_copy(update={"split": split})
+    pets.declared = replace(pets.declared, sections=pets.declared.sections | {"clean": cleaned})
+    pets.decide(pets.candidate("worse again", wrong=6))
+    line = pets.book.lines("pets")[-1]
+    assert "taken_for_independent" not in line.facts
+    assert not any("independent" in look["said"] for look in line.facts["looks"])
+
+
 def test_a_worse_one_is_rejected_and_a_chain_is_measured_against_the_reference(shop):
     it = shop()
     it.decide(it.candidate("one"))
