@@ -1,6 +1,8 @@
 """What people read on the Prefect page of a run: its log, the data, the training, the decision, a link to MLflow."""
 
+import contextvars
 import json
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +25,7 @@ from flows.servers import lifecycle
 from pipelines import visible_text
 from pipelines.safety import markdown
 
+LAST = 2.0  # seconds that the last movement waits for the one before
 EVERY = 1.0  # seconds between two movements of a bar
 
 
@@ -46,24 +49,41 @@ class Logged(progress.Progress):
 
 
 class Bar:
-    """How far a training is, as a bar. Made at its first movement, so that no stage that trains nothing has one."""
+    """How far a training is, as a bar. Created at its first movement, so that a stage without training has none.
+
+    Each movement has a thread of its own, and only one is under way: Prefect tries for minutes to reach a server that
+    is gone, and training never waits for it.
+    """
 
     def __init__(self, model: str):
         self._key, self._moved = f"{_key(model)}-training", 0.0
         self._bar: Any = None
+        self._moving: threading.Thread | None = None
+        self._away = False
 
     def move(self, epoch: Epoch, epochs: int) -> None:
-        """To an epoch. What cannot be shown now is left out: training never waits or fails."""
+        """To an epoch. What cannot be shown now is left out; after a failure nothing is shown any more."""
         done = 100 * epoch["epoch"] / epochs
-        if done < 100 and time.monotonic() - self._moved < EVERY:
+        if self._away or (done < 100 and time.monotonic() - self._moved < EVERY):
             return
-        with suppress(Exception):
-            told: Any = progress.told(epoch, epochs)
+        if self._moving is not None and done >= 100:
+            self._moving.join(LAST)
+        if self._moving is not None and self._moving.is_alive():
+            return
+        self._moved = time.monotonic()
+        here = contextvars.copy_context()  # by which Prefect knows the task
+        arguments = (self._show, done, progress.told(epoch, epochs))
+        self._moving = threading.Thread(target=here.run, args=arguments, name="bar", daemon=True)
+        self._moving.start()
+
+    def _show(self, done: float, told: Any) -> None:
+        try:
             if self._bar is None:
                 self._bar = create_progress_artifact(done, key=self._key, description=told)
             else:
                 update_progress_artifact(self._bar, done, description=told)
-        self._moved = time.monotonic()
+        except Exception:
+            self._away = True
 
 
 def data(project: Project, model: str, refreshed: str) -> None:
