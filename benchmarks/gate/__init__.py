@@ -1,0 +1,1 @@
+"""How often the gate is wrong: a module for each kind of candidates."""

@@ -1,0 +1,80 @@
+"""Rare errors, and large: the candidate is the champion, but for a few rows that are wrong beyond measure."""
+
+import math
+
+import numpy as np
+
+from flows.promotion.statistics.gain import gain
+from gate.cells import Cells, Random, header, line, rate, title
+from gate.models import chances, numbers
+from gate.rules import old, passes, resamples
+from pipelines.model.metrics import Answers
+
+NEAR = 0.02  # how far apart the two are on other rows, in standard deviations
+FEWER = 100  # resamples, of the root mean squared error
+
+
+def log_losses(rows: int, worse: float, worst: float, random: Random) -> tuple[Answers, Answers]:
+    scores = 2 + random.normal(size=rows)
+    mine, theirs = (np.log1p(np.exp(-scores - NEAR * random.normal(size=rows))) for _ in "ab")
+    share = worse / (worst - 0.21)  # 0.21: the mean loss of the other rows
+    return chances(np.where(random.random(rows) < share, worst, mine)), chances(theirs)
+
+
+def absolute_errors(rows: int, worse: float, worst: float, random: Random) -> tuple[Answers, Answers]:
+    mine, theirs = _errors(rows, math.sqrt(math.pi / 2), random)
+    return _with_faults(mine, worse / (worst - 1), worst, random), numbers(theirs)
+
+
+def squared_errors(rows: int, worse: float, worst: float, random: Random) -> tuple[Answers, Answers]:
+    mine, theirs = _errors(rows, 1.0, random)
+    return _with_faults(mine, ((1 + worse) ** 2 - 1) / (worst**2 - 1), worst, random), numbers(theirs)
+
+
+def _errors(rows: int, scale: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
+    common = random.normal(size=rows)
+    mine, theirs = (scale * (common + NEAR * random.normal(size=rows)) for _ in "ab")
+    return mine, theirs
+
+
+def _with_faults(errors: np.ndarray, share: float, worst: float, random: Random) -> Answers:
+    return numbers(np.where(random.random(len(errors)) < share, worst, errors))
+
+
+MEANS = (50, 100, 300, 1_000, 10_000)
+SQUARES = (100, 1_000)
+CASES = [
+    *(("log_loss", log_losses, worst, margin, MEANS) for worst in (7.0, 16.0, 36.0) for margin in (0.01, 0.05)),
+    *(
+        ("mean_absolute_error", absolute_errors, worst, margin, MEANS)
+        for worst in (20.0, 30.0)
+        for margin in (0.02, 0.1)
+    ),
+    *(("root_mean_squared_error", squared_errors, 20.0, margin, SQUARES) for margin in (0.02, 0.1)),
+]
+
+
+def rare(cells: Cells) -> None:
+    few = cells.trials * 2 // 5
+    title(
+        f"Rare, large errors: {cells.trials} candidates that are worse by 1.1 margins, and as many equal ones "
+        f"(root mean squared error: {few}, with {FEWER} resamples)"
+    )
+    header("metric, loss of a fault", "margin", "rows", "without worst: false", "with worst: false", "equal, without",
+           "equal, with")  # fmt: skip
+    for metric, make, worst, margin, sizes in CASES:
+        for rows in sizes:
+            found = {}
+            for size in (1.1, 0.0):
+
+                def once(random: Random, size: float = size) -> dict[str, float]:
+                    one, other = make(rows, size * margin, worst, random)  # noqa: B023
+                    with resamples(FEWER):
+                        without = gain(metric, one, other)  # noqa: B023
+                        bounded = gain(metric, one, other, worst=worst)  # noqa: B023
+                    return {"old": old(without, margin), "gate": passes(bounded, margin)}  # noqa: B023
+
+                squares = metric == "root_mean_squared_error"
+                found[size] = cells.of(f"{metric} {worst} {margin} {rows} {size}", once, few if squares else None)
+            rates = [rate(found[size][rule]) for size in found for rule in ("old", "gate")]
+            line(f"{metric}, {worst:g}", margin, rows, *rates)
