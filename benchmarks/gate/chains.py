@@ -18,11 +18,12 @@ from flows.promotion.statistics import budget
 from flows.promotion.statistics.budget import Budget, spent
 from flows.promotion.statistics.gain import Gain, gain
 from flows.promotion.statistics.resampling import ALPHA
-from flows.records import champion_state, row_sample
+from flows.records import champion_state
 from flows.records.champion_state import Standing, Use
-from flows.records.row_sample import RowSample
 from gate.models import labels
 from gate.rules import passes
+from pipelines.table import row_sample
+from pipelines.table.row_sample import RowSample
 
 Window = tuple[int, int]
 POWER = 1.43  # half intervals in a margin, from which on the old gate let newer rows decide for themselves
