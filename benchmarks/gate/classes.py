@@ -1,5 +1,7 @@
 """Rare classes: what can be shown with few positives."""
 
+from functools import partial
+
 import numpy as np
 
 from flows.promotion.statistics.gain import gain
@@ -22,10 +24,7 @@ def classes(cells: Cells) -> None:
             for rows in (1_000, 10_000):
                 rates = []
                 for size in (-1.1, 0.0):
-
-                    def once(random: Random) -> dict[str, float]:
-                        return _judged(metric, positives, rows, size * margin, margin, random)  # noqa: B023
-
+                    once = partial(_judged, metric, positives, rows, size * margin, margin)
                     rates.append(rate(cells.of(f"{metric} {positives} {rows} {size}", once, few)["gate"]))
                 line(metric, f"{100 * positives:g} %", rows, *rates)
 

@@ -1,6 +1,7 @@
 """Rows that fail together: those of a customer, and neighbours in time."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -89,15 +90,13 @@ def dependent(cells: Cells) -> None:
         for rows in ROWS:
             found = {}
             for size in (-1.1, 0.0):
-
-                def once(random: Random, size: float = size) -> dict[str, float]:
-                    one, other, depends = make(rows, size * margin, random)  # noqa: B023
-                    judged = gain(metric, one, other, depends=depends)  # noqa: B023
-                    return {
-                        "old": old(gain(metric, one, other), margin),  # noqa: B023
-                        "gate": passes(judged, margin),  # noqa: B023
-                    }
-
+                once = partial(_judged, metric, make, rows, size * margin, margin)
                 found[size] = cells.of(f"{name} {margin} {rows} {size}", once)
             rates = [rate(found[size][rule]) for size in found for rule in ("old", "gate")]
             line(name, margin, rows, *rates)
+
+
+def _judged(metric: str, make: Make, rows: int, size: float, margin: float, random: Random) -> dict[str, float]:
+    one, other, depends = make(rows, size, random)
+    alone, together = gain(metric, one, other), gain(metric, one, other, depends=depends)
+    return {"old": old(alone, margin), "gate": passes(together, margin)}

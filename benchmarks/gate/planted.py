@@ -1,6 +1,7 @@
 """Candidates of planted quality on independent rows: labels, areas, numbers, slices."""
 
 from collections.abc import Callable
+from functools import partial
 
 from flows.promotion import gate
 from flows.promotion.statistics.gain import gain
@@ -9,6 +10,7 @@ from gate.models import ACCURACY, areas, candidate, heavy, labels
 from gate.rules import passes, plain
 from pipelines.model.metrics import Answers
 
+Make = Callable[[int, float, Random], tuple[Answers, Answers]]
 ROWS = (100, 360, 1_000, 3_000, 10_000)
 MARGINS = (0.005, 0.01, 0.02, 0.05)
 WORSE = (0.005, 0.006, 0.01, 0.011, 0.02, 0.021, 0.05, 0.051)  # on the very margins, and just beyond
@@ -19,14 +21,7 @@ def planted(cells: Cells) -> None:
     found = {}
     for rows in ROWS:
         for size in SIZES:
-
-            def once(random: Random) -> dict[str, float]:
-                right = random.random(rows) < ACCURACY  # noqa: B023
-                judged = gain("accuracy", labels(candidate(right, ACCURACY, size, random)), labels(right))  # noqa: B023
-                verdicts: dict[str, float] = {str(margin): passes(judged, margin) for margin in MARGINS}
-                return {"plain": plain(judged)} | verdicts
-
-            found[rows, size] = cells.of(f"{rows} {size}", once)
+            found[rows, size] = cells.of(f"{rows} {size}", partial(_labels, rows, size))
     title(f"Planted: promoted of {cells.trials} candidates, by margin (* : a false promotion)")
     header("rows", "true gain", "plain comparison", *(f"gate, margin {margin}" for margin in MARGINS))
     for (rows, size), rates in found.items():
@@ -42,24 +37,26 @@ def planted(cells: Cells) -> None:
         line(rows, percent(found[rows, -0.005]["plain"]), *shown)
 
 
-def _of_metric(
-    cells: Cells,
-    trials: int,
-    name: str,
-    make: Callable[[int, float, Random], tuple[Answers, Answers]],
-    cases: list[tuple[int, float]],
-) -> None:
+def _labels(rows: int, size: float, random: Random) -> dict[str, float]:
+    right = random.random(rows) < ACCURACY
+    judged = gain("accuracy", labels(candidate(right, ACCURACY, size, random)), labels(right))
+    verdicts: dict[str, float] = {str(margin): passes(judged, margin) for margin in MARGINS}
+    return {"plain": plain(judged)} | verdicts
+
+
+def _of_metric(cells: Cells, trials: int, name: str, make: Make, cases: list[tuple[int, float]]) -> None:
     title(f"{name}: promoted of {trials} candidates")
     header("rows", "margin", "true gain, in margins", "plain comparison", "gate")
     for rows, margin in cases:
         for size in (-2.0, -1.1, 0.0):
-
-            def once(random: Random) -> dict[str, float]:
-                judged = gain(name, *make(rows, size * margin, random))  # noqa: B023
-                return {"plain": plain(judged), "gate": passes(judged, margin)}  # noqa: B023
-
+            once = partial(_metric, name, make, rows, size * margin, margin)
             found = cells.of(f"{rows} {margin} {size}", once, trials)
             line(rows, margin, size, percent(found["plain"]), rate(found["gate"]))
+
+
+def _metric(name: str, make: Make, rows: int, size: float, margin: float, random: Random) -> dict[str, float]:
+    judged = gain(name, *make(rows, size, random))
+    return {"plain": plain(judged), "gate": passes(judged, margin)}
 
 
 def auc(cells: Cells) -> None:
@@ -78,7 +75,7 @@ def slices(cells: Cells) -> None:
     header("rows", "loss in the slice", "plain comparison", "gate without the slice", "gate with it")
     for rows in (1_000, 3_000, 10_000):
         for size in (0.06, 0.05, 0.0):
-            found = cells.of(f"{rows} {size}", lambda random: _slice(rows, 0.15, size, 0.05, random))  # noqa: B023
+            found = cells.of(f"{rows} {size}", partial(_slice, rows, 0.15, size, 0.05))
             line(rows, size, *map(rate, found.values()))
 
 

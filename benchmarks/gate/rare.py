@@ -1,6 +1,8 @@
 """Rare errors, and large: the candidate is the champion, but for a few rows that are wrong beyond measure."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from gate.rules import old, passes, resamples
 from pipelines.model.metrics import Answers
 
 NEAR = 0.02  # how far apart the two are on other rows, in standard deviations
+Make = Callable[[int, float, float, Random], tuple[Answers, Answers]]
 FEWER = 100  # resamples, of the root mean squared error
 
 
@@ -64,17 +67,18 @@ def rare(cells: Cells) -> None:
            "equal, with")  # fmt: skip
     for metric, make, worst, margin, sizes in CASES:
         for rows in sizes:
-            found = {}
+            found, trials = {}, few if metric == "root_mean_squared_error" else None
             for size in (1.1, 0.0):
-
-                def once(random: Random, size: float = size) -> dict[str, float]:
-                    one, other = make(rows, size * margin, worst, random)  # noqa: B023
-                    with resamples(FEWER):
-                        without = gain(metric, one, other)  # noqa: B023
-                        bounded = gain(metric, one, other, worst=worst)  # noqa: B023
-                    return {"old": old(without, margin), "gate": passes(bounded, margin)}  # noqa: B023
-
-                squares = metric == "root_mean_squared_error"
-                found[size] = cells.of(f"{metric} {worst} {margin} {rows} {size}", once, few if squares else None)
+                once = partial(_judged, metric, make, rows, size * margin, worst, margin)
+                found[size] = cells.of(f"{metric} {worst} {margin} {rows} {size}", once, trials)
             rates = [rate(found[size][rule]) for size in found for rule in ("old", "gate")]
             line(f"{metric}, {worst:g}", margin, rows, *rates)
+
+
+def _judged(
+    metric: str, make: Make, rows: int, worse: float, worst: float, margin: float, random: Random
+) -> dict[str, float]:
+    one, other = make(rows, worse, worst, random)
+    with resamples(FEWER):
+        without, bounded = gain(metric, one, other), gain(metric, one, other, worst=worst)
+    return {"old": old(without, margin), "gate": passes(bounded, margin)}

@@ -1,6 +1,7 @@
 """Many nights: does the gate stay open, and does the champion not slip?"""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def slipping(rule: str, margin: float, window: Callable[[int], Window], random: 
 
 def _of(cells: Cells, kind: Callable[..., dict[str, float]], name: str, rule: str, margin: float,
         window: Callable[[int], Window]) -> Found:  # fmt: skip
-    return cells.of(f"{name} {rule}", lambda random: kind(rule, margin, window, random), cells.trials // 2)
+    return cells.of(f"{name} {rule}", partial(kind, rule, margin, window), cells.trials // 2)
 
 
 def growth(cells: Cells) -> None:
@@ -118,11 +119,7 @@ def poison(cells: Cells) -> None:
            "gate: equal passes")  # fmt: skip
     for rows, margin in ((100, 0.05), (126, 0.05), (300, 0.05), (360, 0.02), (1_000, 0.02), (1_000, 0.01)):
         for times in (1, 3, 10):
-
-            def once(random: Random) -> dict[str, float]:
-                return _poisoned(rows, margin, times, random)  # noqa: B023
-
-            found = cells.of(f"{rows} {margin} {times}", once)
+            found = cells.of(f"{rows} {margin} {times}", partial(_poisoned, rows, margin, times))
             line(rows, margin, times, percent(found["plain"]), *(rate(found[name]) for name in (*RULES, "equal")))
 
 

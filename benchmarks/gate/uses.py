@@ -1,5 +1,7 @@
 """Test rows that were used before: candidates picked by their test score, and many tries at the first champion."""
 
+from functools import partial
+
 import numpy as np
 
 from flows.promotion import gate
@@ -25,7 +27,7 @@ def fishing(cells: Cells) -> None:
     header("rows", "margin", "equal: better, old gate", "equal: better, gate", "worse by 1.1: accepted, old gate",
            "worse by 1.1: accepted, gate")  # fmt: skip
     for rows, margin in ((100, 0.05), (1_000, 0.02), (10_000, 0.005)):
-        found = cells.of(f"picked {rows} {margin}", lambda random: _picked(rows, margin, random))  # noqa: B023
+        found = cells.of(f"picked {rows} {margin}", partial(_picked, rows, margin))
         line(rows, margin, *map(rate, found.values()))
     many = cells.trials
     title(
@@ -33,7 +35,7 @@ def fishing(cells: Cells) -> None:
     )
     header("rows", "margin", "old gate", "gate")
     for rows, margin in ((100, 0.05), (1_000, 0.02), (10_000, 0.005)):
-        found = cells.of(f"each {rows} {margin}", lambda random: _each(rows, margin, random))  # noqa: B023
+        found = cells.of(f"each {rows} {margin}", partial(_each, rows, margin))
         line(rows, margin, *map(rate, found.values()))
 
 
@@ -73,19 +75,19 @@ def first(cells: Cells) -> None:
     title(f"{TRIES} tries of random scores before the first champion: any passes ({sequences} sequences)")
     header("rows", "positives", "old gate", "gate")
     for rows, positives in ((50, 0.5), (300, 0.5), (300, 0.1)):
-        found = cells.of(f"tries {rows} {positives}", lambda random: _tries(rows, positives, random), sequences)  # noqa: B023
+        found = cells.of(f"tries {rows} {positives}", partial(_tries, rows, positives), sequences)
         line(rows, positives, *map(rate, found.values()))
     title(f"A constant median, judged by mean absolute error; lognormal target ({cells.trials} candidates)")
     header("rows", "sigma of the target", "old gate: passes the mean", "gate: passes the best constant")
     for rows in (50, 300, 1_000):
         for sigma in (0.5, 1.0, 2.0):
-            found = cells.of(f"median {rows} {sigma}", lambda random: _median(rows, sigma, random))  # noqa: B023
+            found = cells.of(f"median {rows} {sigma}", partial(_median, rows, sigma))
             line(rows, sigma, *map(rate, found.values()))
     few = cells.trials * 2 // 5
     title(f"Guesses by the shares of two classes, judged by F1 ({few} candidates, {FEWER} resamples)")
     header("rows", "old gate: passes the majority class", "gate: passes guesses by the shares")
     for rows in (50, 300):
-        found = cells.of(f"shares {rows}", lambda random: _shares(rows, random), few)  # noqa: B023
+        found = cells.of(f"shares {rows}", partial(_shares, rows), few)
         line(rows, *map(rate, found.values()))
 
 
