@@ -108,13 +108,13 @@ class Gate:
     def judge(self, made: Model) -> tuple[bool, bool]:
         """Whether it is accepted, and whether as better."""
         used = budget.of(self.standing, sample(made.window))
-        accepted, better, step = self._against(made, self.champion, used, None)
+        accepted, better, step = self.against(made, self.champion, used, None)
         if accepted and self.reference is not self.champion:
-            accepted, also, _ = self._against(made, self.reference, used, step)
+            accepted, also, _ = self.against(made, self.reference, used, step)
             better = better and also
         return accepted, accepted and better
 
-    def _against(self, made: Model, rival: Model, used: Budget, step: float | None) -> tuple[bool, bool, float]:
+    def against(self, made: Model, rival: Model, used: Budget, step: float | None) -> tuple[bool, bool, float]:
         counted, alpha = count(made, rival, *made.window), used.alpha
         if counted.hopeless(self.margin, alpha):
             return False, False, 0.0
@@ -162,13 +162,13 @@ class Old:
     compared: int = 0
 
     def judge(self, made: Model) -> tuple[bool, bool]:
-        looks = [self._against(made, self.champion)]
+        looks = [self.against(made, self.champion)]
         if looks[0][0] and self.reference is not self.champion:
-            looks.append(self._against(made, self.reference))
+            looks.append(self.against(made, self.reference))
         accepted = all(passed for passed, _ in looks)
         return accepted, accepted and all(better for _, better in looks)
 
-    def _against(self, made: Model, rival: Model) -> tuple[bool, bool]:
+    def against(self, made: Model, rival: Model) -> tuple[bool, bool]:
         alpha = spent(self.compared)
         own, others = parts(made, rival)
         if own.rows < 2 or own.hopeless(self.margin, alpha):
