@@ -65,14 +65,17 @@ class Count:
     won: int
     lost: int
 
+    @property
+    def value(self) -> float:
+        return (self.won - self.lost) / self.rows
+
     def at(self, alpha: float) -> Gain | None:
         return _gain(self.rows, self.won, self.lost, alpha)
 
     def hopeless(self, margin: float, alpha: float) -> bool:
         """It is so far below the margin that no interval at this level can clear it: most candidates of a long row."""
-        value = (self.won - self.lost) / self.rows
-        error = math.sqrt(max(0.0, (self.won + self.lost) / self.rows - value**2) / self.rows)
-        return error > 0 and value - NormalDist().inv_cdf(1 - alpha) * error <= -margin
+        error = math.sqrt(max(0.0, (self.won + self.lost) / self.rows - self.value**2) / self.rows)
+        return error > 0 and self.value - NormalDist().inv_cdf(1 - alpha) * error <= -margin
 
 
 @lru_cache(maxsize=100_000)
@@ -133,6 +136,8 @@ class Gate:
         return not (own.rows and newer.rows) or self._agree(own, newer), better, whole.error
 
     def _agree(self, own: Count, newer: Count) -> bool:
+        if own.value >= newer.value >= -self.margin:  # nothing to object to, however wide the intervals are
+            return True
         older, later = own.at(ALPHA), newer.at(ALPHA)
         looks = [gate.veto("rows", "it", "accuracy", self.margin, found, 0) for found in (older, later)]
         looks.append(gate.agree("it", "accuracy", self.margin, older, later))
