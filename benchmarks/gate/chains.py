@@ -75,7 +75,8 @@ class Count:
     def hopeless(self, margin: float, alpha: float) -> bool:
         """It is so far below the margin that no interval at this level can clear it: most candidates of a long row."""
         error = math.sqrt(max(0.0, (self.won + self.lost) / self.rows - self.value**2) / self.rows)
-        return error > 0 and self.value - NormalDist().inv_cdf(1 - alpha) * error <= -margin
+        wide = -NormalDist().inv_cdf(alpha) if alpha > 0 else math.inf
+        return error > 0 and self.value - wide * error <= -margin
 
 
 @lru_cache(maxsize=100_000)
