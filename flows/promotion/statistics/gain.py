@@ -216,7 +216,7 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float, clusters:
     if not math.isfinite(error) or fewest < 2:
         return None
     half = float(stats.t.isf(alpha, fewest - 1)) * error
-    half += unseen_share(int(_differ(one, other).sum()), fewest, alpha) * _widest(metric, one, other)
+    half += _unseen_loss(metric, one, other, groups, fewest, alpha)
     return Gain(len(one.actual), value, value - half, value + half, error, fewest)
 
 
@@ -244,8 +244,20 @@ def _widest(metric: str, one: Answers, other: Answers) -> float:
     return float(max(np.abs(found.actual - found.predicted).max() for found in (one, other)))
 
 
-def _differ(one: Answers, other: Answers) -> np.ndarray:
-    """Which rows the two answer differently [rows]."""
-    if one.probabilities is None or other.probabilities is None:
+def _unseen_loss(
+    metric: str, one: Answers, other: Answers, classes: list[np.ndarray], fewest: float, alpha: float
+) -> float:
+    """What rows may cost that differ though none was seen, class by class: the many rows of one say nothing about the
+    few of another, and each class has the same weight."""
+    differ = _differ(metric, one, other)
+    if METRICS[metric].task != CLASSIFY:
+        return unseen_share(int(differ.sum()), fewest, alpha) * _widest(metric, one, other)
+    shares = [unseen_share(int(differ[rows].sum()), len(rows), alpha) for rows in classes]
+    return sum(shares) / len(shares)
+
+
+def _differ(metric: str, one: Answers, other: Answers) -> np.ndarray:
+    """Which rows the two answer differently, as far as the metric sees it [rows]."""
+    if metric != "roc_auc" or one.probabilities is None or other.probabilities is None:
         return np.asarray(one.predicted != other.predicted)
     return np.asarray((one.probabilities != other.probabilities).any(axis=1))
