@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from flows.promotion.statistics.gain import gain
+from flows.promotion.statistics.resampling import score_or_nan
 from gate.cells import Cells, Random, header, line, rate, title
 from gate.models import areas, candidate
 from gate.rules import passes, resamples
@@ -34,6 +35,8 @@ def _judged(metric: str, positives: float, rows: int, size: float, margin: float
         one, other = areas(rows, size, positives, random)
     else:
         one, other = _labels(metric, positives, rows, size, random)
+    if score_or_nan(metric, one) - score_or_nan(metric, other) <= -margin:  # no interval clears it
+        return {"gate": 0.0}
     with resamples(FEWER):
         return {"gate": passes(gain(metric, one, other), margin)}
 
