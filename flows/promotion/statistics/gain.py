@@ -205,11 +205,12 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float, clusters:
         return mine(*chosen, axis=axis) - theirs(*chosen, axis=axis)
 
     value = sign * (score_or_nan(metric, one) - score_or_nan(metric, other))
-    if min(map(len, groups)) < 2 or not math.isfinite(value):
+    if _too_few(metric, groups) or not math.isfinite(value):
         return None
     if clusters is None:
-        error = standard_error(tuple(groups), difference, batch=batch_size(len(one.actual), SCORED))
         fewest = float(min(map(len, groups)))
+        error = standard_error(tuple(groups), difference, batch=batch_size(len(one.actual), SCORED))
+        error *= math.sqrt(fewest / (fewest - 1))  # resamples of few rows spread too little
     else:
         error = _error_of_clusters(metric, one, other, clusters)
         fewest = min(effective(clusters[rows], len(rows)) for rows in groups)
@@ -218,6 +219,11 @@ def _of_pairs(metric: str, one: Answers, other: Answers, alpha: float, clusters:
     half = float(stats.t.isf(alpha, fewest - 1)) * error
     half += _unseen_loss(metric, one, other, groups, fewest, alpha)
     return Gain(len(one.actual), value, value - half, value + half, error, fewest)
+
+
+def _too_few(metric: str, strata: list[np.ndarray]) -> bool:
+    """Of some class, or of classes: where all rows are of one there is nothing to tell apart."""
+    return min(map(len, strata)) < 2 or (METRICS[metric].task == CLASSIFY and len(strata) < 2)
 
 
 def _error_of_clusters(metric: str, one: Answers, other: Answers, clusters: np.ndarray) -> float:

@@ -182,3 +182,24 @@ def test_many_resamples_at_once_score_as_each_by_itself(metric, digits):
     found = resampling.scores(metric, answers)(*chosen, axis=-1)
     expected = [answers.take(np.concatenate(rows)).score(metric) for rows in zip(*chosen, strict=True)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "balanced_accuracy", "f1_macro"])
+def test_rows_of_one_class_have_no_gain(metric):
+    rows = np.arange(40)
+    chance = np.linspace(0.1, 0.9, 40)
+    both = np.stack([1 - chance, chance], axis=1)
+    made = Answers(rows, np.zeros(40, int), (chance > 0.5) * 1, both, [0, 1])
+    assert gain(metric, made, made) is None
+
+
+def test_the_many_rows_of_one_class_say_nothing_about_the_few_of_another():
+    """Fourteen positives that nobody errs on: a candidate could still lose one in four of what is to come."""
+    actual = np.repeat([1, 0], [14, 686])
+    right, other = actual.copy(), actual.copy()
+    right[20:60] = 1  # forty negatives that they answer differently
+    other[60:100] = 1
+    one, two = (Answers(np.arange(700), actual, found, None, [0, 1]) for found in (right, other))
+    found = gain("balanced_accuracy", one, two)
+    assert found is not None
+    assert found.low < -0.1
