@@ -147,6 +147,9 @@ def telling(
         return _alike(role, against, metric, margin, found, budget)
     if look.passed is not None:
         return look
+    if not found.error:
+        said = f"{look.said}; both answer every row alike, and one that was not seen could cost as much as the worst"
+        return replace(look, said=f"{said}: `ratchet promote` decides")
     return replace(look, said=f"{look.said}; {worn(found, margin, budget, alpha)}")
 
 

@@ -98,6 +98,12 @@ def test_a_candidate_that_answers_alike_passes_while_a_worse_one_would_hardly_do
     assert look.passed or "new rows are missing" in look.said
 
 
+def test_numbers_that_are_all_alike_are_left_to_a_person():
+    look = gate.telling("champion", "it", "mean_absolute_error", 3, Gain(88, 0.0, -8.6, 8.6, 0.0, 88), NEW, NEW.alpha)
+    assert look.passed is None
+    assert look.said.endswith("could cost as much as the worst: `ratchet promote` decides")
+
+
 @pytest.mark.parametrize(
     ("found", "passed"),
     [(None, True), (Gain(10, -0.3, -0.5, -0.1), False), (Gain(9, -0.05, -0.2, -0.01), True), (Gain(9, 0, -1, 1), True)],
