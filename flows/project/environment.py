@@ -204,7 +204,7 @@ def _entered(foreign: tuple[str, ...]) -> Project:
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:
         del os.environ[name]
     os.environ["DVC_SITE_CACHE_DIR"] = str(project.state / "dvc")
-    os.environ["RATCHET_SEEN"] = str(project.state / "seen")
+    os.environ["RATCHET_TESTED"] = str(project.state / "tested")
     binaries, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
     if path.split(os.pathsep)[0] != binaries:
         os.environ["PATH"] = os.pathsep.join([binaries, path])

@@ -77,7 +77,7 @@ def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
 
 
 TELLING = ("champion", "reference")
-APART = 1.28  # standard errors: equal rows are taken for different ones 10 times of 100
+APART = 1.645  # standard errors: equal rows are taken for different ones 5 times of 100
 CHANGED = 0.01  # of the labels, at most, on another kind of device: rows whose classes are as good as tied
 
 

@@ -17,7 +17,7 @@ class Seen:
 
 
 def folder(project: Project) -> Path:
-    return project.state / "seen"
+    return project.state / "tested"
 
 
 def read(project: Project, model: str) -> Iterator[Seen]:

@@ -1,15 +1,15 @@
 """Note that the test metrics of a model are there to be read, so that the gate counts it also where it did not judge.
 
 Whoever looks at test metrics and then chooses has used the test rows, with `dvc repro` as with `ratchet run`. A line of
-.ratchet/seen/<model>.jsonl names the model and a sample of the rows; the next decision takes it into the ledger
-(flows/records/seen_tests.py). RATCHET_SEEN, set by `ratchet`, names the folder for every working tree of a clone.
+.ratchet/tested/<model>.jsonl names the model and a sample of the rows; the next decision takes it into the ledger
+(flows/records/seen_tests.py). RATCHET_TESTED, set by `ratchet`, names the folder for every working tree of a clone.
 """
 
 import json
 import os
 from pathlib import Path
 
-FOLDER = ".ratchet/seen"
+FOLDER = ".ratchet/tested"
 
 
 def note(model: str) -> None:
@@ -22,7 +22,7 @@ def note(model: str) -> None:
     sample = row_sample.of(row for batch in batches for row in batch["row_id"].to_pylist())
     content = {"format": 1, "model_hash": model_hash(folder / "model"), "test_rows": sample.content()}
     line = json.dumps(content, sort_keys=True) + "\n"
-    path = Path(os.environ.get("RATCHET_SEEN", FOLDER)) / f"{model}.jsonl"
+    path = Path(os.environ.get("RATCHET_TESTED", FOLDER)) / f"{model}.jsonl"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         file.seek(0)

@@ -207,7 +207,7 @@ def test_candidates_that_were_looked_at_without_the_gate_count_once_and_stay_cou
     it = shop()
     it.decide(it.candidate("one"))
     rows = row_sample.of(pd.read_parquet(it.folder / "test.parquet")["row_id"])
-    notes = it.project.state / "seen" / "pets.jsonl"
+    notes = it.project.state / "tested" / "pets.jsonl"
     notes.parent.mkdir()
     lines = [json.dumps({"model_hash": f"other {n}", "test_rows": rows.content()}) for n in range(10)]
     notes.write_text("\n".join([*lines, lines[0], '{"model_hash": "cut o']))

@@ -7,11 +7,11 @@ from pipelines.model import test_use
 
 def test_a_model_whose_metrics_can_be_read_is_noted_once(made, monkeypatch, tmp_path):
     monkeypatch.chdir(made.root)
-    monkeypatch.setenv("RATCHET_SEEN", str(tmp_path / "seen"))
+    monkeypatch.setenv("RATCHET_TESTED", str(tmp_path / "tested"))
     test_use.note("pets")
     test_use.note("pets")
-    (line,) = (tmp_path / "seen" / "pets.jsonl").read_text().splitlines()
+    (line,) = (tmp_path / "tested" / "pets.jsonl").read_text().splitlines()
     content = json.loads(line)
     assert content["format"] == 1
     assert content["test_rows"]["rows"] == len(content["test_rows"]["ids"]) > 0
-    assert (tmp_path / "seen").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "tested").stat().st_mode & 0o077 == 0
