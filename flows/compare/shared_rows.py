@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.promotion import comparison
+from flows.promotion.statistics.dependence import INDEPENDENT, Dependence
 from flows.promotion.statistics.gain import Gain, gain
 from flows.promotion.statistics.interval import Estimate, interval
 from flows.promotion.statistics.resampling import ALPHA
@@ -55,6 +56,7 @@ def measure(declared: Declaration, one: Side, other: Side) -> dict[str, Any]:
         raise _nothing_shared(declared.model, one, other)
     a, b = comparison.paired(shared, other.kept.predictions, declared.data)
     chosen, missing = _slices(declared, a.row_ids)
+    depends = _depends(declared, a.row_ids)
     metric = declared.promote.metric
     return {
         "confidence": 1 - 2 * ALPHA,
@@ -64,11 +66,11 @@ def measure(declared: Declaration, one: Side, other: Side) -> dict[str, Any]:
             "b": len(other.kept.predictions),
             "fitted": int(_fitted(one.kept, other.kept).sum()),
         },
-        "metrics": [_whole(name, a, b) for name in declared.evaluate.metrics],
+        "metrics": [_whole(name, a, b, depends) for name in declared.evaluate.metrics],
         "recorded": recorded(declared, one, other),
-        "slices": [_part(name, metric, a.take(rows), b.take(rows)) for name, rows in chosen.items()],
+        "slices": [_part(name, metric, a, b, depends, rows) for name, rows in chosen.items()],
         "slices_missing": missing,
-        "classes": list(_classes(declared, a, b)),
+        "classes": list(_classes(declared, a, b, depends)),
     }
 
 
@@ -106,31 +108,32 @@ def _nothing_shared(model: str, one: Side, other: Side) -> RequestError:
     )
 
 
-def _whole(metric: str, a: Answers, b: Answers) -> dict[str, Any]:
+def _whole(metric: str, a: Answers, b: Answers, depends: Dependence) -> dict[str, Any]:
     """One metric of both, each with its interval, and how much better b is."""
     return {
         "metric": metric,
         "greater_is_better": METRICS[metric].greater_is_better,
         "a": _estimate(interval(metric, a)) or _alone(metric, a),
         "b": _estimate(interval(metric, b)) or _alone(metric, b),
-        **_gained(metric, a, b),
+        **_gained(metric, a, b, depends),
     }
 
 
-def _part(name: str, metric: str, a: Answers, b: Answers) -> dict[str, Any]:
-    """One metric of both on some of the rows."""
+def _part(name: str, metric: str, a: Answers, b: Answers, depends: Dependence, rows: np.ndarray) -> dict[str, Any]:
+    """One metric of both on some of the rows [rows, bool]."""
+    a, b = a.take(rows), b.take(rows)
     return {
         "name": name,
         "metric": metric,
         "rows": len(a.row_ids),
         "a": value(metric, a),
         "b": value(metric, b),
-        **_gained(metric, a, b),
+        **_gained(metric, a, b, depends.take(rows)),
     }
 
 
-def _gained(metric: str, a: Answers, b: Answers) -> dict[str, Any]:
-    found = gain(metric, b, a)
+def _gained(metric: str, a: Answers, b: Answers, depends: Dependence) -> dict[str, Any]:
+    found = gain(metric, b, a, depends=depends)
     return {"gain": _estimate(found), "verdict": verdict(found)}
 
 
@@ -191,12 +194,23 @@ def _now(metric: str, predictions: pd.DataFrame, label: str) -> float | None:
     return evaluate.skill(predictions).get(metric) if "naive" in predictions else None
 
 
-def _classes(declared: Declaration, a: Answers, b: Answers) -> Iterator[dict[str, Any]]:
+def _classes(declared: Declaration, a: Answers, b: Answers, depends: Dependence) -> Iterator[dict[str, Any]]:
     """The accuracy on the rows of each class; nothing for a regression."""
     if declared.data.task == CLASSIFY:
         for name in np.unique(a.actual).tolist():
-            rows = a.actual == name
-            yield _part(str(name), "accuracy", a.take(rows), b.take(rows))
+            yield _part(str(name), "accuracy", a, b, depends, a.actual == name)
+
+
+def _depends(declared: Declaration, row_ids: np.ndarray) -> Dependence:
+    """Which of some rows fail together, as the gate takes them: by the workspace's test split, if it has them all."""
+    path = Path("data") / declared.model / "test.parquet"
+    try:
+        known = comparison.dependence(declared, path)
+        ids = pq.read_table(path, columns=["row_id"])["row_id"].to_pandas()
+    except (OSError, KeyError, pa.ArrowException):
+        return INDEPENDENT
+    places = pd.Index(ids.drop_duplicates()).get_indexer(row_ids)
+    return known.take(places) if len(ids.drop_duplicates()) == len(ids) and (places >= 0).all() else INDEPENDENT
 
 
 def _slices(declared: Declaration, row_ids: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
