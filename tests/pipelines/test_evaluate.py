@@ -127,10 +127,10 @@ def test_there_is_a_figure_without_a_version_in_it(made, model):
 def test_a_damaged_model_is_told_with_what_to_do(made, world):
     shutil.copytree(made.root / "data/pets", world.root / "data/pets")
     (world.root / "data/pets/model/architecture.json").write_text("{}")
-    with pytest.raises(IntegrityError, match=r"architecture\.json is not what the manifest says\. Bring it back"):
+    with pytest.raises(IntegrityError, match=r"architecture\.json is not what the manifest says\. Restore it"):
         world.run("evaluate")
     shutil.rmtree(world.root / "data/pets/model")
-    with pytest.raises(IntegrityError, match=r"manifest\.json is missing\. Bring it back"):
+    with pytest.raises(IntegrityError, match=r"manifest\.json is missing\. Restore it"):
         world.run("evaluate")
 
 

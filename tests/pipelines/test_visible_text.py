@@ -94,7 +94,7 @@ def test_an_answer_in_a_terminal(capsys):
     rows = [{"model": NASTY, "decision": ":x: [bold]", "reason": NASTY, "version": 1, "champion": None}]
     for answer, words in (
         ({"yaml": "a: 1\nb: \x1b\n", "written": False}, new_text),
-        ({"model": "m", "source": NASTY, "stages": []}, plan_text),
+        ({"model": "m", "source": NASTY, "stages": [], "power": None}, plan_text),
         (
             {"rows": rows},
             lambda found: terminal.table([{"a": row["model"], "b": row["decision"]} for row in found["rows"]]),

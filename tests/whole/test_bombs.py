@@ -146,7 +146,10 @@ BOMBS = {  # name -> (how it is written, what is said)
         lambda path: path.write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 4 + bytes([0, 0, 0, 9]) * 2),
         r"train-labels-idx1-ubyte is cut off: 4,294,967,295 bytes are missing",
     ),
-    "huge.png": (huge, r"huge\.png (has more than 100,000,000 pixels|is no image .* decompression bomb)"),
+    "huge.png": (
+        huge,
+        r"huge\.png (has more than 100,000,000 pixels|is not a complete, readable image: .* decompression bomb)",
+    ),
     "frames.gif": (frames, r"frames\.gif holds 500 images"),
     "line.jsonl.gz": (zipped(b'{"a": "', b"x" * (60 << 20), b'"}\n'), r"line 1 is longer than 4,194,304 characters"),
     "deep.jsonl": (text("[" * 1_000_000), r"deep\.jsonl: line 1 is not JSON: maximum recursion depth"),

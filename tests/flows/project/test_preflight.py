@@ -81,7 +81,9 @@ def test_a_store_that_names_the_artifacts_of_another_folder_is_told(tmp_path):
             location = (Path(folder) / "mlflow" / "artifacts" / "digits").as_uri()
             database.execute("INSERT INTO experiments VALUES (?)", [location])
             database.commit()
-    with pytest.raises(IntegrityError, match=r"moved or copied from /was/here, .* Run `ratchet doctor --fix`"):
+    with pytest.raises(
+        IntegrityError, match=r"moved or copied from /was/here, .* Correct this with `ratchet doctor --fix`"
+    ):
         preflight.check(project, "digits")
     with closing(sqlite3.connect(project.mlflow_database)) as database:
         database.execute("BEGIN EXCLUSIVE")
