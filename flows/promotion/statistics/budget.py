@@ -44,12 +44,13 @@ class Budget:
 
         The champion owes its place to luck on these very rows, and a candidate that is built on it inherits that luck.
         Of `tries` equal candidates the best looks better by about `luck(tries)` standard errors of one step. How many
-        steps lie between reference and candidate shows in how much more the two differ than candidate and champion.
+        steps lie between reference and candidate shows in how much more the two differ than candidate and champion;
+        there are not more than promotions.
         error, step: standard errors of the gain over the reference and over the champion.
         """
         from scipy import stats
 
-        steps = max(0.0, (error / step) ** 2 - 1) if step > 0 else 0.0
+        steps = min(self.promotions, max(0.0, (error / step) ** 2 - 1)) if step > 0 else 0.0
         bias = luck(self.tries) * math.sqrt(steps)
         return float(stats.norm.sf(stats.norm.isf(self.alpha) + bias))
 

@@ -92,3 +92,5 @@ def test_the_reference_asks_for_more_where_the_champion_was_picked_and_the_candi
     all_passed = replace(PICKED, promotions=200.0)
     assert all_passed.alpha_reference(0.0118, 0.00447) == pytest.approx(PICKED.alpha)
     assert PICKED.alpha_reference(0.01, 0.0) == pytest.approx(PICKED.alpha)
+    far = [PICKED.alpha_reference(error=0.1 * more, step=0.001) for more in (1, 10)]  # it was another kind of model
+    assert far[0] == far[1] > 0  # six promotions are no more than six steps
