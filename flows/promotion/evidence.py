@@ -88,7 +88,7 @@ def gather(
             gate.floor(rules, found.metrics[rules.metric]),
             _golden(found, tried, evaluated),
             *_limits(declared, artifact, tried),
-            _baseline(rules.metric, found, declared.data, mine, ALPHA if there else spent.alpha / 2),
+            _baseline(rules.metric, found, declared.data, mine, ALPHA if there else spent.alpha_first),
         ]
     if not there:
         first = Look("champion", True, f"{alone[0].said}, and there is no champion yet")
@@ -140,8 +140,7 @@ def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
 
 
 def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame, alpha: float) -> Look:
-    """alpha: before the first champion all tries share half of a budget, so that none of many is lucky: on few rows the
-    interval of an area under a curve is a little too narrow (docs/explanation/gate.md)."""
+    """alpha: before the first champion all tries share it, so that none of many is lucky."""
     if data.kind != "sequence":
         return gate.baseline(metric, gain(metric, *_with_baseline(metric, found, data, mine), alpha))
     known = mine.dropna(subset="naive")

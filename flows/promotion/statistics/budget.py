@@ -29,6 +29,12 @@ class Budget:
         return spent(self.since_promotion)
 
     @property
+    def alpha_first(self) -> float:
+        """Of "better than a trivial answer" before the first champion. Half a budget for all tries, since an interval of
+        few rows is a little too narrow far out."""
+        return self.alpha / 2
+
+    @property
     def alpha_better(self) -> float:
         """Of "better", which pays for every candidate that these rows have ever judged: the best of many looks better
         than it is."""
