@@ -30,8 +30,10 @@ class Budget:
 
     @property
     def alpha_first(self) -> float:
-        """Of "better than a trivial answer" before the first champion. Half a budget for all tries: far out, an interval
-        of few rows is a little too narrow."""
+        """Of "better than a trivial answer" before the first champion.
+
+        Half a budget for all tries: far out, an interval of few rows is a little too narrow.
+        """
         return self.alpha / 2
 
     @property
