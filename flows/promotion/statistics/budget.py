@@ -32,9 +32,9 @@ class Budget:
     def alpha_first(self) -> float:
         """Of "better than a trivial answer" before the first champion.
 
-        Half a budget for all tries: far out, an interval of few rows is a little too narrow.
+        A quarter of a budget for all tries: far out, an interval of few rows is a little too narrow.
         """
-        return self.alpha / 2
+        return self.alpha / 4
 
     @property
     def alpha_better(self) -> float:
