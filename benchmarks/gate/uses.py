@@ -101,7 +101,7 @@ def _tries(rows: int, positives: float, random: Random) -> dict[str, float]:
     standing, found = Standing(), {"old": 0.0, "gate": 0.0}
     chance = np.sqrt((rows + 1) / (12 * actual.sum() * (rows - actual.sum())))  # the standard error of an area
     for number in range(1, TRIES + 1):
-        alpha = budget.of(standing, sample((0, rows))).alpha_first
+        alpha = budget.of(standing, sample((0, rows))).alpha_first(resampled=True)
         standing.uses.append(Use(number, sample((0, rows)), False))
         tried = _scored(actual, random.random(rows))
         if tried.score(metric) < 0.5 + 1.5 * chance:  # too little for any level: it is not resampled

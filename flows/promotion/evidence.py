@@ -30,7 +30,7 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import evaluate
 from pipelines.config.settings import Data
 from pipelines.hardware import device
-from pipelines.model.metrics import Answers
+from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration
 from pipelines.table import row_sample
 
@@ -84,11 +84,12 @@ def gather(
         there = [one for one in there if one.role == "champion" or one.version.version != version.version]
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")
         there, tried = opponents.tried(declared, artifact, there, mine, evaluated, place)
+        level = ALPHA if there else spent.alpha_first(resampled=METRICS[rules.metric].loss is None)
         alone = [
             gate.floor(rules, found.metrics[rules.metric]),
             _golden(found, tried, evaluated),
             *_limits(declared, artifact, tried),
-            _baseline(rules.metric, found, declared.data, mine, ALPHA if there else spent.alpha_first),
+            _baseline(rules.metric, found, declared.data, mine, level),
         ]
     if not there:
         first = Look("champion", True, f"{alone[0].said}, and there is no champion yet")

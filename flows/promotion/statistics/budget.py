@@ -28,13 +28,12 @@ class Budget:
         """Of "not worse"."""
         return spent(self.since_promotion)
 
-    @property
-    def alpha_first(self) -> float:
-        """Of "better than a trivial answer" before the first champion.
+    def alpha_first(self, resampled: bool) -> float:
+        """Of "better than a trivial answer" before the first champion. All tries share the budget.
 
-        A quarter of a budget for all tries: far out, an interval of few rows is a little too narrow.
+        resampled: a metric that is no mean over rows. A quarter then, since far out such an interval is too narrow.
         """
-        return self.alpha / 4
+        return self.alpha / 4 if resampled else self.alpha
 
     @property
     def alpha_better(self) -> float:
