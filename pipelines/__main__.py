@@ -7,7 +7,7 @@ was wrong.
 `ratchet run` sets four variables. RATCHET_STAGE_LOG: the file for output instead of the terminal; the kind of an error
 and its paragraph go to the same path with `.error` added. RATCHET_LIFELINE: a pipe that closes when the run dies; then
 the stage ends too. RATCHET_WARM: the folder of processes with the stage's imports (process/fork_server.py).
-RATCHET_TESTED: the folder that notes whose test metrics can be read (model/test_use.py).
+RATCHET_TESTED: the folder that notes whose test metrics can be read (model/used_rows.py).
 
 The stage is sealed: it fails if a file that it depends on changes before it ends. So nothing that it depends on is
 imported here at the top.
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         finally:  # report a changed file first, whatever the result
             sealed.check()
         if stage == "evaluate":
-            importlib.import_module("pipelines.model.test_use").note(model)
+            importlib.import_module("pipelines.model.used_rows").note(model)
     except Exception as error:
         return _tell(error, log)
     except KeyboardInterrupt:

@@ -7,14 +7,14 @@ A version that waits, because its run was an experiment, is promoted by the firs
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.project import scratch
 from flows.project.environment import Project
 from flows.promotion import champion_alias, evidence, gate, waiting
 from flows.promotion.waiting import Experiment
-from flows.records import ledger, seen_tests
+from flows.records import ledger, used_rows
 from flows.records.champion_state import SEEN, Standing
 from flows.records.ledger import Conflict, Ledger, Line
 from flows.records.outputs import Published, StageOutputs
@@ -27,6 +27,24 @@ from pipelines.errors import RatchetError
 from pipelines.model_file import Declaration
 
 ATTEMPTS = 5  # how often the gate runs again because somebody else moved the champion meanwhile
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one decision is about. standing: where the model stands; experiment: with the reasons that count here."""
+
+    project: Project
+    store: MlflowClient
+    declared: Declaration
+    found: StageOutputs
+    published: Published
+    version: ModelVersion
+    standing: Standing
+    experiment: Experiment
+
+    @property
+    def number(self) -> int:
+        return int(self.version.version)
 
 
 def decide(
@@ -48,16 +66,17 @@ def decide(
                 f"Let `ratchet prune {declared.model}` finish, then run again: the model becomes a new version.",
             )
         counts = experiment.against(standing.champion)
-        if answer := _known(store, declared, found, published, version, standing, counts):
+        case = Case(project, store, declared, found, published, version, standing, counts)
+        if answer := _known(case):
             if published.fresh and answer["decision"] in ("unchanged", "waits"):  # other inputs gave the same model
                 for name in ("decision", "reason"):
                     store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
                 annotate.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
             return answer
-        if (before := _waiting(store, declared, found, version, standing)) is not None:
-            line = _released(store, version, standing, before)
-        elif _count_seen(project, book, declared.model, found.model_hash, standing):
-            line = _judged(project, store, declared, found, published, version, standing, counts)
+        if (before := _waiting(case)) is not None:
+            line = _released(case, before)
+        elif _count_seen(case, book):
+            line = _judged(case)
         else:
             continue
         if (written := _write(store, book, standing, line)) is not None:
@@ -71,13 +90,11 @@ def decide(
     )
 
 
-def _count_seen(project: Project, book: Ledger, model: str, judged: str, standing: Standing) -> bool:
-    """A line for each other candidate whose test metrics could be read without the gate; False if the ledger moved on.
-
-    judged: the model_hash of the candidate that is judged now, whose line counts it.
-    """
-    for one in seen_tests.read(project, model):
-        if one.model_hash == judged or one.model_hash in standing.known_models:
+def _count_seen(case: Case, book: Ledger) -> bool:
+    """A line for each other candidate whose test metrics could be read without the gate; False if the ledger grew."""
+    model, standing = case.declared.model, case.standing
+    for one in used_rows.read(case.project, model):
+        if one.model_hash == case.found.model_hash or one.model_hash in standing.known_models:
             continue
         why = f"the test metrics of model {one.model_hash[:12]} could be read without the gate: these rows were used"
         facts = {"model_hash": one.model_hash, "test_rows": one.rows.content()}
@@ -90,26 +107,17 @@ def _count_seen(project: Project, book: Ledger, model: str, judged: str, standin
     return True
 
 
-def _judged(
-    project: Project,
-    store: MlflowClient,
-    declared: Declaration,
-    found: StageOutputs,
-    published: Published,
-    version: ModelVersion,
-    standing: Standing,
-    experiment: Experiment,
-) -> Line:
+def _judged(case: Case) -> Line:
     """The gate's decision. A version of an experiment waits where it would be accepted."""
-    judged = evidence.gather(project, store, declared, found, version, standing)
+    declared, found, standing, number = case.declared, case.found, case.standing, case.number
+    judged = evidence.gather(case.project, case.store, declared, found, case.version, standing)
     found.check()
-    number = int(version.version)
     decision, reason = gate.decide(judged.looks)
-    about = {"run_id": published.run_id, "artifact_hash": version.tags.get("ratchet.artifact_hash")}
+    about = {"run_id": case.published.run_id, "artifact_hash": case.version.tags.get("ratchet.artifact_hash")}
     about["model_hash"] = found.model_hash
-    if decision == "accepted" and experiment:
-        about |= experiment.facts(reason)
-        decision, reason = "waits", experiment.reason(number, reason)
+    if decision == "accepted" and case.experiment:
+        about |= case.experiment.facts(reason)
+        decision, reason = "waits", case.experiment.reason(number, reason)
     return Line(
         model=declared.model,
         sequence=0,
@@ -120,26 +128,24 @@ def _judged(
         reference=number if decision == "accepted" and judged.better else standing.reference,
         reason=reason,
         evidence=json.dumps(judged.content() | about, allow_nan=False),
-        decision_key=_key(store, declared, found, version, standing),
-        actor=f"gate, run {published.run_id}",
+        decision_key=_key(case),
+        actor=f"gate, run {case.published.run_id}",
     )
 
 
-def _waiting(
-    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
-) -> Line | None:
+def _waiting(case: Case) -> Line | None:
     """The line by which the version waits, if all that it was judged by is as it was then."""
-    before = standing.verdicts.get(int(version.version))
+    before = case.standing.verdicts.get(case.number)
     if before is None or before.action != "waits":
         return None
-    return before if before.decision_key == _key(store, declared, found, version, standing) else None
+    return before if before.decision_key == _key(case) else None
 
 
-def _released(store: MlflowClient, version: ModelVersion, standing: Standing, before: Line) -> Line:
+def _released(case: Case, before: Line) -> Line:
     """The promotion of a version that has waited. Raises IntegrityError if its files have changed since."""
-    number = int(version.version)
+    number, standing = case.number, case.standing
     with scratch.folder("gate") as place:
-        model_registry.fetch(store, version, place, standing.artifacts.get(number))
+        model_registry.fetch(case.store, case.version, place, standing.artifacts.get(number))
     reason, facts = waiting.released(before)
     return replace(
         before,
@@ -167,45 +173,37 @@ def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) ->
             last = now.last  # somebody's decision that moved nothing
 
 
-def _known(
-    store: MlflowClient,
-    declared: Declaration,
-    found: StageOutputs,
-    published: Published,
-    version: ModelVersion,
-    standing: Standing,
-    experiment: Experiment,
-) -> dict[str, Any] | None:
+def _known(case: Case) -> dict[str, Any] | None:
     """The answer if there is nothing to decide: the version is champion, or this decision is already recorded."""
-    number = int(version.version)
+    number, standing, rules = case.number, case.standing, case.declared.promote
     before = standing.verdicts.get(number)
-    if before is not None and version.tags.get("ratchet.decision_line") != str(before.sequence):
-        _note(store, version, before)  # a crash came between the decision and its note
+    if before is not None and case.version.tags.get("ratchet.decision_line") != str(before.sequence):
+        _note(case.store, case.version, before)  # a crash came between the decision and its note
         if before.action != "waits":
             return _answer(before.action, before.reason, standing, before)
-    if standing.champion == number and gate.floor(declared.promote, found.metrics[declared.promote.metric]).passed:
+    if standing.champion == number and gate.floor(rules, case.found.metrics[rules.metric]).passed:
         return _answer("unchanged", f"version {number} is already the champion", standing)
-    if before is None or before.decision_key != _key(store, declared, found, version, standing):
+    if before is None or before.decision_key != _key(case):
         return None
     if before.action == "waits":
-        if not experiment:
+        if not case.experiment:
             return None
-        reason = experiment.reason(number, before.facts["accepted_because"])
-        return _answer("waits", reason, standing, before, experiment)
+        reason = case.experiment.reason(number, before.facts["accepted_because"])
+        return _answer("waits", reason, standing, before, case.experiment)
     reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
     return _answer("unchanged", reason, standing)
 
 
-def _key(
-    store: MlflowClient, declared: Declaration, found: StageOutputs, version: ModelVersion, standing: Standing
-) -> str:
+def _key(case: Case) -> str:
+    standing = case.standing
+
     def model_hash(number: int | None) -> str | None:
-        there = model_registry.version(store, declared.model, number) if number else None
+        there = model_registry.version(case.store, case.declared.model, number) if number else None
         return there.tags.get("ratchet.model_hash") if there else None
 
-    stands = [look.what for look in evidence.against_it(standing, int(version.version))]
+    stands = [look.what for look in evidence.against_it(standing, case.number)]
     rivals = [model_hash(standing.champion), model_hash(standing.reference)]
-    about = [*rivals, found.model_hash, found.test_hash, declared.raw["promote"], stands]
+    about = [*rivals, case.found.model_hash, case.found.test_hash, case.declared.raw["promote"], stands]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 

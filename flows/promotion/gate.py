@@ -13,7 +13,7 @@ from flows.promotion import digits
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.gain import Gain
-from flows.promotion.statistics.gain import hidden as hidden_share
+from flows.promotion.statistics.resampling import ALPHA, largest_share
 from pipelines.model.metrics import METRICS
 from pipelines.model_file import Promote
 
@@ -213,7 +213,7 @@ def agree(against: str, metric: str, margin: float, older: Gain | None, newer: G
 
 def hidden(metric: str, found: Gain, worst: float, declared: bool) -> Look:
     """How large a share of rows with a large error could hide. It never decides: no rule sees what no row shows."""
-    share = hidden_share(found.effective)
+    share = largest_share(0, found.effective, ALPHA)
     loss = share * worst if METRICS[metric].loss else worst * math.sqrt(share)
     kind = "the declared worst" if declared else "the worst that was seen"
     said = (

@@ -170,11 +170,6 @@ def _exact(gains: np.ndarray, worth: float, alpha: float) -> tuple[float, float]
     return won - largest_share(lost * worth, worth, alpha), largest_share(won * worth, worth, alpha) - lost
 
 
-def hidden(rows: float, alpha: float = ALPHA) -> float:
-    """The largest share of rows of a kind that none of `rows` shows."""
-    return largest_share(0, rows, alpha)
-
-
 def _lowest(metric: str, one: Answers, other: Answers, worst: float, found: Gain, alpha: float) -> float:
     """The low end of the gain if a row can lose as much as `worst`, whatever was seen.
 

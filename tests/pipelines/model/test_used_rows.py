@@ -2,14 +2,14 @@
 
 import json
 
-from pipelines.model import test_use
+from pipelines.model import used_rows
 
 
 def test_a_model_whose_metrics_can_be_read_is_noted_once(made, monkeypatch, tmp_path):
     monkeypatch.chdir(made.root)
     monkeypatch.setenv("RATCHET_TESTED", str(tmp_path / "tested"))
-    test_use.note("pets")
-    test_use.note("pets")
+    used_rows.note("pets")
+    used_rows.note("pets")
     (line,) = (tmp_path / "tested" / "pets.jsonl").read_text().splitlines()
     content = json.loads(line)
     assert content["format"] == 1

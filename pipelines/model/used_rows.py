@@ -2,7 +2,7 @@
 
 Whoever looks at test metrics and then chooses has used the test rows, with `dvc repro` as with `ratchet run`. A line of
 .ratchet/tested/<model>.jsonl names the model and a sample of the rows; the next decision takes it into the ledger
-(flows/records/seen_tests.py). RATCHET_TESTED, set by `ratchet`, names the folder for every working tree of a clone.
+(flows/records/used_rows.py). RATCHET_TESTED, set by `ratchet`, names the folder for every working tree of a clone.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Candidates whose test metrics were there to be read, as `evaluate` noted them (pipelines/model/test_use.py)."""
+"""Candidates whose test metrics were there to be read, as `evaluate` noted them (pipelines/model/used_rows.py)."""
 
 import json
 from collections.abc import Iterator
