@@ -214,12 +214,11 @@ def agree(against: str, metric: str, margin: float, older: Gain | None, newer: G
 def hidden(metric: str, found: Gain, worst: float, declared: bool) -> Look:
     """How large a share of rows with a large error could hide. It never decides: no rule sees what no row shows."""
     share = largest_share(0, found.effective, ALPHA)
-    loss = share * worst if METRICS[metric].loss else worst * math.sqrt(share)
-    kind = "the declared worst" if declared else "the worst that was seen"
-    said = (
-        f"a fault on less than {share:.1%} of the rows could hide; at {worst:.3g} a row, {kind}, it would cost "
-        f"{metric} up to {loss:.3g}"
-    )
+    said = f"a fault on less than {share:.1%} of the rows could hide"
+    if metric != "r2":  # whose unit is not that of an error
+        loss = share * worst if METRICS[metric].loss else worst * math.sqrt(share)
+        kind = "the declared worst" if declared else "the worst that was seen"
+        said += f"; at {worst:.3g} a row, {kind}, it would cost {metric} up to {loss:.3g}"
     return Look("rare errors", True, said, rows=found.rows)
 
 

@@ -130,6 +130,7 @@ def test_the_share_of_rows_with_a_rare_error_is_said_and_decides_nothing():
     assert look.passed
     assert "a fault on less than 4.1% of the rows could hide" in look.said
     assert "up to 0.657" in look.said
+    assert "cost" not in gate.hidden("r2", Gain(88, 0, -0.1, 0.1, 0.05, 88), 163.0, declared=False).said
 
 
 @pytest.mark.parametrize(
