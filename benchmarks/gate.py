@@ -47,10 +47,12 @@ PARTS: dict[str, Callable[[Cells], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--state", type=Path, default=STATE)
     asked = parser.parse_args()
+    if unknown := [name for name in asked.parts if name not in PARTS]:
+        parser.error(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
     for name in asked.parts or PARTS:
         print(f"\n{name}: {date.today()}, {platform.machine()}, Python {platform.python_version()}, seed {SEED}")
         start = time.monotonic()
