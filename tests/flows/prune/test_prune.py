@@ -181,7 +181,7 @@ class TestInOrder:
             done = ratchet(project.root, "prune", *arguments)
             assert done.returncode == 1
             assert "was changed outside Ratchet" in done.stderr
-            assert "Nothing was deleted. `ratchet promote diabetes --adopt" in done.stderr
+            assert "Nothing was deleted. Accept the alias with `ratchet promote diabetes --adopt" in done.stderr
         assert contents(project) == before
         store.set_registered_model_alias(MODEL, "champion", "4")
 
