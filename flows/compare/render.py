@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.report import pages
 from pipelines.model.metrics import METRICS
-from pipelines.safety import markdown
 
 State = dict[str, Any]
 
@@ -18,16 +18,17 @@ class Table:
     grey: frozenset[int] = frozenset()
     note: str = ""
 
+    @property
+    def marks(self) -> list[str]:
+        """One for each row: Markdown has no grey."""
+        return ["*" if number in self.grey else "" for number in range(len(self.rows))]
+
 
 def page(found: State) -> str:
     """The whole as Markdown."""
-    parts = [f"# {markdown.plain(title(found))}", markdown.told(sentence(found)), f"Compared at {found['at']}."]
-    for table in tables(found):
-        parts.append(f"## {markdown.told(table.title)}")
-        marks = ["*" if number in table.grey else "" for number in range(len(table.rows))]  # Markdown has no grey
-        parts += [markdown.table(table.rows, marks)] if table.rows else []
-        parts += [markdown.told(table.note)] if table.note else []
-    return "\n\n".join(parts) + "\n"
+    return pages.render(
+        "comparison.md.j2", title=title(found), sentence=sentence(found), at=found["at"], tables=tables(found)
+    )
 
 
 def title(found: State) -> str:

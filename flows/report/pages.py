@@ -24,8 +24,8 @@ def _environment() -> "Environment":
     import jinja2
     from markupsafe import Markup
 
-    def safe(write: Callable[[Any], str]) -> Callable[[Any], Markup]:
-        return lambda text: Markup(write(text))  # noqa: S704  # `write` has escaped it
+    def safe(write: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *values: Markup(write(*values))  # noqa: S704  # `write` has escaped it
 
     @jinja2.pass_eval_context
     def escaped(context: Any, value: Any) -> Any:
