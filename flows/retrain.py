@@ -3,13 +3,14 @@
 refresh the pin -> is it due? -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
 """
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, runtime
@@ -17,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.states import Completed
 
-from flows.data import last_good, refresh
+from flows.data import last_good, reached, refresh
 from flows.graph import lockfile, provenance, untracked, worktree
 from flows.graph.pipeline import Graph, inputs_hash
 from flows.processes import orphans
@@ -35,6 +36,7 @@ from flows.run.tasks import StageResult
 from flows.run.trigger import RunRequest
 from flows.servers import lifecycle
 from pipelines import visible_text
+from pipelines.clean import Clean
 from pipelines.config import settings
 from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError, UnreachableError
 from pipelines.process import seal
@@ -128,6 +130,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         made = _make(run, record, graph, due, refreshed, saved, died)
         page = data_report.passed(run, record, made.tags)
     published = _publish(run, made)
+    unreached = _unreached(run)
     last_good.note(project, model, record.data, made.outputs.data_hash)
     decide = tasks.persistent(tasks.decide_champion, run)
     answer: Any = decide(
@@ -146,6 +149,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "test_hash": made.outputs.test_hash,
         "metrics": made.outputs.metrics,
         "stages": [stage.row for stage in made.stages],
+        "unreached": unreached,
         "untracked": provenance.added(project, made.tree),
         "uncommitted": made.uncommitted,
         "seconds": round(time.monotonic() - start, 2),
@@ -293,6 +297,16 @@ def _publish(run: RunContext, made: Reproduced) -> Published:
             run.mlflow.call(remote_calls.end, run.project, run.model, "FAILED")
         raise
     return published
+
+
+def _unreached(run: RunContext) -> str:
+    """What to say where new rows came and none is a training row; a notice where nobody reads the last lines."""
+    report = json.loads((run.project.data(run.model) / "clean.json").read_text(encoding="utf-8"))
+    config = cast(Clean, run.declared.sections["clean"])
+    said = reached.none_of_them(run.model, last_good.of(run.project, run.model), report, config)
+    if said and not run.request.by_hand:
+        run.shown.notice(said)
+    return said
 
 
 def _show(

@@ -13,7 +13,7 @@ otherwise). The rows of a sequence become windows (windows.py), each in the spli
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,16 +22,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.config import settings, user_code
 from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError
-from pipelines.table import id_sets, row_groups, rows, shuffled, windows
+from pipelines.table import id_sets, row_groups, rows, shuffled, time_edges, windows
+from pipelines.table.time_edges import Edges, Moving
 
 SPLITS = ("train", "validation", "test")
 Share = Annotated[float, Field(gt=0, lt=1)]
+Window = Annotated[float | str | None, BeforeValidator(time_edges.check_window)]
 
 
 class HashSplit(Section):
@@ -55,21 +57,51 @@ class HashSplit(Section):
 
 
 class TimeSplit(Section):
-    """Rows before `validation_from` train, rows from `test_from` on test, and those between them validate."""
+    """By the rows' time: the newest rows test, those before them validate, and older ones train.
+
+    `validation` and `test` move on with the data: every row goes from test over validation to train, never back.
+    `validation_from` and `test_from` stay where they are, so that all rows that arrive are test rows.
+    """
 
     by: Literal["time"]
     column: str
     """The date column. For a sequence it is the column of `data.time`."""
-    validation_from: str
-    """The first instant of the validation split, with its zone: `"2024-01-01T00:00:00Z"`."""
-    test_from: str
-    """The first instant of the test split, with its zone."""
+    validation: Window = None
+    """How much lies before the test rows for validation: a share of the rows, `0.1`, or a span, `30d`."""
+    test: Window = None
+    """How much the newest rows are for the test: a share of the rows, `0.2`, or a span back from the newest row, `90d`
+    (`min`, `h`, `d`, `w`)."""
+    validation_from: str | None = None
+    """The first instant of the validation split, with its zone: `"2024-01-01T00:00:00Z"`. Instead of `validation`."""
+    test_from: str | None = None
+    """The first instant of the test split, with its zone. Instead of `test`."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> "TimeSplit":
-        if instant(self.validation_from) >= instant(self.test_from):
+    def _one_way(self) -> "TimeSplit":
+        fixed, moves = (
+            sum(key is not None for key in keys)
+            for keys in ((self.validation_from, self.test_from), (self.validation, self.test))
+        )
+        if (fixed, moves) not in ((2, 0), (0, 2)):
+            raise ValueError(
+                "write `validation: 0.1` and `test: 0.2` (or spans such as 90d), which move on with the data, or "
+                "`validation_from` and `test_from`, which do not"
+            )
+        if fixed and instant(self.validation_from) >= instant(self.test_from):
             raise ValueError(f"validation_from {self.validation_from} is not before test_from {self.test_from}")
+        if isinstance(self.validation, float) and isinstance(self.test, float) and self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation:g} and test {self.test:g} leave nothing to train on")
         return self
+
+    @property
+    def moving(self) -> Moving | None:
+        """The windows that move; None for fixed instants."""
+        return Moving(self.column, self.validation, self.test) if self.validation and self.test else None
+
+    def at(self, edges: Edges) -> "TimeSplit":
+        """The same split with fixed instants."""
+        first, second = time_edges.text(edges.validation_from), time_edges.text(edges.test_from)
+        return TimeSplit(by="time", column=self.column, validation_from=first, test_from=second)
 
 
 class GivenSplit(Section):
@@ -102,19 +134,31 @@ def run(model: str) -> None:
     data = settings.load(model, "data", Data)
     config = settings.load(model, "clean", Clean)
     folder = Path("data") / model
-    report = clean(folder, data, config, user_code.chooser(model))
+    moving = config.split.moving if isinstance(config.split, TimeSplit) else None
+    former = time_edges.carried(folder / "pin.json", moving) if moving else None
+    report = clean(folder, data, config, user_code.chooser(model), former, f"models/{model}.yaml")
     check_report(report, data, config, f"models/{model}.yaml")
     (folder / "clean.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def clean(folder: Path, data: Data, config: Clean, keeps: user_code.Chooser | None = None) -> dict[str, Any]:
+def clean(
+    folder: Path,
+    data: Data,
+    config: Clean,
+    keeps: user_code.Chooser | None = None,
+    former: Edges | None = None,
+    where: str = "the model's YAML",
+) -> dict[str, Any]:
     """Write the three splits; returns the report: hashes, rows and targets of each split, rows removed and why.
 
-    keeps: chooses the rows to use, by the model's own code.
+    keeps: chooses the rows to use, by the model's own code; former: the edges of the version of the data before;
+    where: the file that declares the split, for messages.
     """
     raw = folder / "raw.parquet"
     data_hash, repeated = id_sets.survey(raw)
     aside = id_sets.marked(raw, folder / "quarantine.parquet")
+    leaving = Leaving((aside, repeated), keeps)
+    config, edges = settled(raw, data, config, leaving, former, where)
     cut = shuffled.cut(raw, data)
     row_groups.check_space(folder, raw.stat().st_size + cut.room)
     removed: Counter[str] = Counter()
@@ -122,13 +166,14 @@ def clean(folder: Path, data: Data, config: Clean, keeps: user_code.Chooser | No
     with ExitStack() as stack:
         files = {name: stack.enter_context(writer(folder / f"{name}.parquet", data, cut.parts)) for name in SPLITS}
         kept = windowed if data.kind == "sequence" else alone
-        for batch in kept(raw, data, config, Leaving((aside, repeated), keeps), removed):
+        for batch in kept(raw, data, config, leaving, removed):
             for name, chosen in divide(batch, config).items():
                 files[name].write(chosen)
                 note(targets[name], chosen[data.target], data)
     return {
         "format": FORMAT,
         "data_hash": data_hash,
+        **edges,
         "rows": {
             "raw": row_groups.rows(raw),
             "removed": {why: removed[why] for why in sorted(removed) if removed[why]},
@@ -193,6 +238,24 @@ def windowed(raw: Path, data: Data, config: Clean, leaving: Leaving, removed: Co
     removed.update(lost)
 
 
+def settled(
+    raw: Path, data: Data, config: Clean, leaving: Leaving, former: Edges | None, where: str
+) -> tuple[Clean, dict[str, Any]]:
+    """The settings with fixed instants, and the edges for the report; a split that does not move stays as it is.
+
+    They come from the rows that a split can hold. Of a sequence these are the rows with a target: those of its
+    beginning, which have no window, count too. Raises DataError for what is no date, and for too few rows.
+    """
+    split = config.split
+    if not isinstance(split, TimeSplit) or (moving := split.moving) is None:
+        return config, {}
+    ignored = ("missing value",) if data.kind == "sequence" else ()
+    read = alone(raw, data, config, leaving, Counter(), ignored)
+    times = np.concatenate([np.empty(0, np.int64), *(_times(batch, moving.column) for batch in read)])
+    edges = time_edges.settle(times, moving, former, where, moving.column in data.sensitive)
+    return config.model_copy(update={"split": split.at(edges)}), {"edges": edges.content(moving)}
+
+
 def note(seen: dict[str, Any], target: pa.Array, data: Data) -> None:
     """Add the targets of some rows to a split's record: rows of each class, or the smallest and largest number."""
     if data.task == "classification":
@@ -239,15 +302,23 @@ def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> np.ndarray:
 
 
 def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> np.ndarray:
-    first, second = instant(split.validation_from), instant(split.test_from)
+    edges = [time_edges.microseconds(instant(text)) for text in (split.validation_from, split.test_from)]
+    return np.array(SPLITS)[np.searchsorted(edges, _times(batch, split.column), side="right")]
+
+
+def _times(batch: pa.RecordBatch, column: str) -> np.ndarray:
+    """Microseconds since 1970 [rows]. Raises DataError for the first value that is no instant."""
+    values = batch[column]
+    if not values.null_count:
+        with suppress(pa.ArrowException):
+            return windows.instants(values)
     found = []
-    for value, row_id in zip(batch[split.column].to_pylist(), batch["row_id"].to_pylist(), strict=True):
+    for value, row_id in zip(values.to_pylist(), batch["row_id"].to_pylist(), strict=True):
         try:
-            at = instant(value)
+            found.append(time_edges.microseconds(instant(value)))
         except ValueError as error:
-            raise _names_no_split(batch, row_id, split.column, value, f"it is not a date ({error})") from error
-        found.append("train" if at < first else "validation" if at < second else "test")
-    return np.array(found, "<U10")
+            raise _names_no_split(batch, row_id, column, value, f"it is not a date ({error})") from error
+    return np.array(found, np.int64)
 
 
 def _by_given(batch: pa.RecordBatch, split: GivenSplit) -> np.ndarray:
@@ -310,6 +381,8 @@ def _check_classes(classes: dict[str, dict[str, int]], data: Data, again: str) -
 
 
 def _repair(config: Clean, where: str) -> str:
+    if isinstance(config.split, TimeSplit) and config.split.moving:
+        return f"Write larger windows under clean.split in {where} (validation, test), or add rows."
     if isinstance(config.split, TimeSplit):
         return f"Move clean.split.validation_from or test_from in {where}, or add rows."
     return f"Change clean.split.seed (now {config.split.seed}) or the shares in {where}, or add rows."

@@ -27,7 +27,7 @@ from pipelines.errors import DataError, IntegrityError, RatchetError, RequestErr
 from pipelines.model_file import Declaration
 from pipelines.readers import images, sources
 from pipelines.safety import regular_files
-from pipelines.table import profile
+from pipelines.table import profile, time_edges
 
 Pin = dict[str, Any]
 MOST_NAMES = 20  # of files, in one message
@@ -138,10 +138,10 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
 
 
 def pinned(model: str) -> Pin | None:
-    """The pin, without the profile in it: stages do not read data by the profile."""
+    """The pin, without what is in it of the version before: stages do not read data by that."""
     if not sources.pin_path(model).exists():
         return None
-    return {key: value for key, value in sources.read_pin(model).items() if key != "reference"}
+    return {key: value for key, value in sources.read_pin(model).items() if key not in ("reference", "edges")}
 
 
 def version(pin: Pin) -> str:
@@ -350,15 +350,17 @@ def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> No
 
 
 def _write_pin(project: Project, model: str, pin: Pin) -> None:
-    """Write a pin with the profile of the last good version. The profile stays while the same data are pinned."""
+    """Write a pin with the profile and the edges of the last good version. They stay while the same data are pinned."""
     path, old = sources.pin_path(model), pinned(model)
+    edges = sources.read_pin(model).get("edges") if old is not None else None
     if old is not None and version(old) == version(pin):
         before = profile.reference(path)
     else:
         before = profile.without(
             last_good.profile(project, model), settings.load(model, "data", settings.Data).sensitive
         )
-    text = json.dumps(pin, indent=2)
+        edges = time_edges.later(last_good.edges(project, model), edges)  # a fresh clone knows only those of the pin
+    text = json.dumps(pin | ({"edges": edges} if edges else {}), indent=2)
     if before is not None:
         inner = profile.text(before).replace("\n", "\n  ")
         text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'

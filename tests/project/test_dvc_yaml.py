@@ -17,7 +17,7 @@ DEFINITIONS = {name: stage["do"] for name, stage in PIPELINE["stages"].items()}
 READS = {  # beside modules
     "ingest": {"pin.json"},
     "validate": {"pin.json", "raw.parquet"},
-    "clean": {"raw.parquet", "quarantine.parquet"},
+    "clean": {"pin.json", "raw.parquet", "quarantine.parquet"},
     "check": {"train.parquet", "validation.parquet", "test.parquet"},
     "train": {"train.parquet", "validation.parquet", "check.json"},
     "evaluate": {"model", "test.parquet"},

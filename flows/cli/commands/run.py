@@ -99,6 +99,7 @@ def run_text(found: State) -> str:
             f"  version   {found['version']}, champion: {champion}",
             f"  test      {metrics}",
             f"  took      {found['seconds']:.1f} s",
+            *([f"  training  {found['unreached']}"] if found["unreached"] else []),
             *_untracked(found["untracked"]),
             f"  next      {found['next']}",
         ]
