@@ -163,13 +163,15 @@ def _few(times: np.ndarray, moving: Moving, edges: Edges, tested: int, where: st
     ordered = np.sort(times)
     first = len(ordered) - tested
     gap = timedelta(microseconds=int(ordered[first] - ordered[first - 1]))
-    newest = ", ".join(text(int(at)) for at in np.unique(ordered[first:])[::-1][:3])
-    told = f" The newest rows are of {newest}; the row before them is {gap} older." if not hidden else ""
+    older = f"{gap.days:,} days" if gap.days > 1 else str(gap)
+    newest = [text(int(at)) for at in np.unique(ordered[first:])[::-1][:3]]
+    told = f" The newest rows are of {', '.join(newest)}; the row before them is {older} older."
+    rule = f"rule: expect_column_values_to_not_match_regex, column: {moving.column}, regex: '^{newest[0][:10]}'"
+    aside = "" if hidden else f": {{{rule}, level: quarantine}}"
     return (
-        f"{_tested(tested)} The window is test: {moving.test}.{told}",
-        "If such a date is wrong, correct it in the source, or set its row aside with a rule of level quarantine "
-        f"(expect_column_values_to_be_between, column: {moving.column}, max_value). Else write a larger window or a "
-        f"share, such as test: 0.2, in {where}.",
+        f"{_tested(tested)} The window is test: {moving.test}.{'' if hidden else told}",
+        f"If such a date is wrong, correct it in the source, or set its row aside under validate.rules{aside}. Else "
+        f"write a larger window or a share, such as test: 0.2, in {where}.",
     )
 
 
