@@ -16,7 +16,9 @@ from flows.new.dialect import Reading
 from flows.new.rehearsal import Rehearsed
 from flows.new.target import FEWEST_OF_CLASS, Target
 from flows.new.yaml_comments import Said
+from pipelines.table import time_edges
 from pipelines.table.rows import MISSING
+from pipelines.table.time_edges import Moving
 from pipelines.validate import Validate
 
 MOST_RULES = 100  # columns that get a rule of their own
@@ -127,9 +129,8 @@ class Draft:
 
     def split(self) -> Any:
         if self.moments is not None:
-            name, first, second = str(self.moments.name), *edges(self.moments)
-            late = {"by": "time", "column": name, "validation_from": first, "test_from": second}
-            return Said(late, f"{name} is the only date: later rows are judged by what earlier ones taught")
+            name = str(self.moments.name)
+            return Said(moving(name), f"{name} is the only date: later rows are judged by what earlier ones taught")
         by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": recipe.TEST}
         return by | ({"key": self.group} if self.group else {})
 
@@ -212,12 +213,16 @@ class Draft:
         return "accuracy", share, test
 
 
-def edges(moments: pd.Series) -> tuple[str, str]:
-    """The instants from which validation and test begin, so that the latest rows are the test."""
-    at = moments.sort_values()
-    shares = (1 - recipe.VALIDATION - recipe.TEST, 1 - recipe.TEST)
-    first, second = (at.iloc[int(len(at) * share)].strftime("%Y-%m-%dT%H:%M:%S+00:00") for share in shares)
-    return first, second
+def moving(column: str) -> dict[str, Any]:
+    """The split whose newest rows are the test; it moves on with the data, so that training gets new rows too."""
+    return {"by": "time", "column": column, "validation": recipe.VALIDATION, "test": recipe.TEST}
+
+
+def can_move(moments: pd.Series) -> bool:
+    """Whether rows at these instants can be parted so, and half of them are left to train on."""
+    times = moments.dt.as_unit("us").astype("int64").to_numpy()
+    found = time_edges.of(times, Moving("", recipe.VALIDATION, recipe.TEST))
+    return found is not None and bool((times < found.validation_from).mean() >= 0.5)
 
 
 def _about(column: Column) -> list[Said]:

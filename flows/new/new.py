@@ -16,7 +16,7 @@ from flows.new import column_types, commit, dialect, image_files, rehearsal, tim
 from flows.new import target as targets
 from flows.new.column_types import Column
 from flows.new.dialect import Reading
-from flows.new.draft import Draft, edges
+from flows.new.draft import Draft, can_move
 from flows.new.image_files import PictureDraft, Pictures
 from flows.new.target import Target
 from flows.new.time_series import Grid, SeriesDraft
@@ -242,8 +242,7 @@ def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:
     if len(dates) != 1 or dates[0].missing:
         return None
     found = column_types.instants(table[dates[0].name], dates[0], rows.MISSING)
-    first, second = edges(found)
-    return found if first < second else None
+    return found if can_move(found) else None
 
 
 def _may_be_a_series(wanted: Wanted, found: Target) -> bool:

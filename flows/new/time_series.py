@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flows.new import column_types, recipe
 from flows.new.column_types import Column
-from flows.new.draft import Draft, edges, rounded
+from flows.new.draft import Draft, moving, rounded
 from flows.new.yaml_comments import Said
 from pipelines.table.rows import MISSING
 
@@ -76,9 +76,8 @@ class SeriesDraft(Draft):
     def quarantine(self) -> dict[str, Said]:
         return {}
 
-    def split(self) -> dict[str, Any]:
-        first, second = edges(self.grid.instants)
-        return {"by": "time", "column": self.grid.time, "validation_from": first, "test_from": second}
+    def split(self) -> Said:
+        return Said(moving(self.grid.time), "shares of the rows, the newest for the test: they move on with the data")
 
     def train(self) -> dict[str, Any]:
         return recipe.sequence()

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from flows.new import recipe
 from flows.new.new import Wanted, new
 from flows.project import environment
 from pipelines import model_file
@@ -119,8 +120,7 @@ def test_where_rows_have_a_time_the_later_ones_are_the_test(inside, tmp_path):
     days = pd.to_datetime("2024-01-01") + pd.to_timedelta(np.random.default_rng(1).integers(0, 1000, 600), unit="D")
     found = made(inside, "timed", file(tmp_path, orders().assign(day=days.strftime("%d.%m.%Y"))))
     split = found.raw["clean"]["split"]
-    assert (split["by"], split["column"]) == ("time", "day")
-    assert "2025-11" < split["validation_from"] < split["test_from"] < "2026-06"
+    assert split == {"by": "time", "column": "day", "validation": recipe.VALIDATION, "test": recipe.TEST}
     rare = orders().assign(day=[f"2024-01-{1 + i * 31 // 600:02d}" for i in range(600)])
     rare["ordered"] = np.where(np.arange(600) < 300, rare["ordered"], "no")
     assert made(inside, "early", file(tmp_path, rare)).raw["clean"]["split"]["by"] == "hash"

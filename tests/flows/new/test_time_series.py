@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flows.new import column_types, time_series
+from flows.new import column_types, recipe, time_series
 from flows.new.new import Wanted, new
 from flows.project import environment
 from pipelines import model_file
@@ -103,7 +103,7 @@ def test_what_is_written_is_a_declaration_of_a_sequence(project, tmp_path, made)
     assert (data.kind, data.step, data.horizon) == ("sequence", 3600, 3)
     assert set(data.columns) <= {"at", "time", "warm"}
     assert split["by"] == "time"
-    assert split["validation_from"] < split["test_from"]
+    assert (split["validation"], split["test"]) == (recipe.VALIDATION, recipe.TEST)
     assert declared.promote.at_most > 0
 
 
