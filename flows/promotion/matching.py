@@ -1,7 +1,9 @@
 """Rows of a rival whose identities are made of other columns: matched over the columns that both versions know.
 
 A row_id is a hash of all declared columns, so that with one column more every row has another. Which of the present
-test rows a rival was fitted on is then found in its recorded splits, which DVC's cache has.
+test rows a rival was fitted on is then found in its recorded splits, which DVC's cache has. Windows of a sequence are
+matched by the time and the series of the row that they predict: where one of two versions does not tell the series
+apart, a row counts as fitted if any row of that time was.
 """
 
 from collections.abc import Iterator
@@ -30,37 +32,56 @@ from pipelines.table import row_groups, rows
 class Recorded:
     """What a rival's run says of its data. splits: DVC's hash of each split file."""
 
-    columns: dict[str, str]  # name -> role
-    target: str
+    section: dict[str, Any]  # `data` of its YAML
     splits: dict[str, str]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name -> role."""
+        return dict(self.section.get("columns", {}))
+
+    @property
+    def target(self) -> str:
+        return str(self.section["target"])
 
 
 def kept(
-    project: Project, store: MlflowClient, declared: Declaration, version: ModelVersion, known: Kept, test: Path
+    project: Project, declared: Declaration, version: ModelVersion, recorded: Recorded | None, known: Kept, test: Path
 ) -> Kept:
     """What was kept with a rival, by the identities of the present rows.
 
-    test: the candidate's test split. Raises IntegrityError if the recorded splits are gone, or the rows are windows.
+    recorded: as of `recorded_of`; test: the candidate's test split. Raises IntegrityError if the recorded splits are
+    gone, or the two have too little in common.
     """
-    recorded = _recorded(store, declared.model, version)
     here = declared.data
     if recorded is None or (recorded.columns, recorded.target) == (here.columns, here.target):
         return known
-    if here.kind == "sequence" or recorded.target != here.target:
+    if (common := _common(recorded, here)) is None:
         raise _lost(declared.model, version, "and such rows cannot be matched")
-    common = [name for name, role in here.columns.items() if recorded.columns.get(name) == role]
-    mine = pd.DataFrame(_identities(test, common, here), columns=["common", "row_id"])
+    mine = pd.DataFrame(_identities(test, common), columns=["common", "row_id"])
     found: dict[str, str] = {}
     for split in reversed(SPLITS):  # a row that stands in more than one counts as trained on
         path = pipeline.cached(project, recorded.splits[split])
         if path is None:
             raise _lost(declared.model, version, f"and DVC's cache no longer has its {split} rows to match them by")
-        found |= dict.fromkeys((one for one, _ in _identities(path, common, here)), split)
+        found |= dict.fromkeys((one for one, _ in _identities(path, common)), split)
     matched = mine.assign(split=mine["common"].map(found)).dropna(subset="split")
     return replace(known, rows=matched.set_index("row_id")["split"])
 
 
-def _recorded(store: MlflowClient, model: str, version: ModelVersion) -> Recorded | None:
+def _common(recorded: Recorded, here: Data) -> list[str] | None:
+    """The columns by which rows of both versions are known; None if they have no such thing."""
+    common = [name for name, role in here.columns.items() if recorded.columns.get(name) == role]
+    if recorded.target != here.target or recorded.section["kind"] != here.kind:
+        return None
+    if here.kind != "sequence":
+        return [*common, here.target] + (["image"] if here.kind == "image" else [])
+    if here.time not in common or recorded.section["time"] != here.time:
+        return None
+    return [here.time, *(name for name in here.series if name in common and name in recorded.section.get("series", []))]
+
+
+def recorded_of(store: MlflowClient, model: str, version: ModelVersion) -> Recorded | None:
     """None for a version of before these files were recorded, whose identities are taken for those of today."""
     run = store.get_run(str(version.run_id))
     if "dvc.lock" not in definition.names(store, run):
@@ -70,12 +91,11 @@ def _recorded(store: MlflowClient, model: str, version: ModelVersion) -> Recorde
     stages: dict[str, Any] = YAML(typ="safe").load(text)["stages"]
     data = stages[f"ingest@{model}"]["params"][f"models/{model}.yaml"]["data"]
     outs = {Path(out["path"]).stem: out["md5"] for out in stages[f"clean@{model}"]["outs"]}
-    return Recorded(data.get("columns", {}), data["target"], {split: outs[split] for split in SPLITS})
+    return Recorded(dict(data), {split: outs[split] for split in SPLITS})
 
 
-def _identities(path: Path, common: list[str], data: Data) -> Iterator[tuple[str, str]]:
+def _identities(path: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     """(identity over some columns, row_id) of every row of a split."""
-    names = [*common, data.target] + (["image"] if data.kind == "image" else [])
     for batch in row_groups.batches(path, ["row_id", *names]):
         found = rows.identify(batch, names)
         yield from zip((one.decode() for one in found.tolist()), batch["row_id"].to_pylist(), strict=True)

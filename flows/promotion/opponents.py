@@ -1,6 +1,6 @@
 """The versions that a candidate is compared with, and their predictions for the current test rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,14 @@ import pandas as pd
 
 from flows.project.environment import Project
 from flows.promotion import matching, trial
+from flows.promotion.matching import Recorded
 from flows.records.champion_state import Standing
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import evidence_files
 from flows.tracking.evidence_files import Kept
 from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.config.settings import Data
 from pipelines.errors import IntegrityError, RatchetError
 from pipelines.model_file import Declaration
 
@@ -28,6 +30,7 @@ class Rival:
     kept: Kept | None = None
     predictions: pd.DataFrame | None = None  # for all current test rows
     failure: str = ""
+    windows: dict[str, Any] = field(default_factory=dict)  # its section `data`, where it sees other windows
 
     @property
     def name(self) -> str:
@@ -58,12 +61,22 @@ def rivals(
         try:
             recorded = standing.artifacts.get(number)
             known = evidence_files.read(store, version, place, recorded)
-            known = matching.kept(project, store, declared, version, known, test)
+            about = matching.recorded_of(store, model, version)
+            known = matching.kept(project, declared, version, about, known, test)
             folder = model_registry.fetch(store, version, place, recorded) / "artifacts" / "model"
-            result.append(Rival(role, version, folder, known))
+            result.append(Rival(role, version, folder, known, windows=_windows(about, declared)))
         except (RatchetError, OSError) as error:
             result.append(Rival(role, version, failure=str(error)))
     return result
+
+
+def _windows(recorded: Recorded | None, declared: Declaration) -> dict[str, Any]:
+    """The section `data` of a rival whose windows are not those of the candidate; {} where they are."""
+    if recorded is None or declared.data.kind != "sequence":
+        return {}
+    there, here = Data.model_validate(recorded.section), declared.data
+    same = all(getattr(there, name) == getattr(here, name) for name in ("window", "horizon", "step", "series"))
+    return {} if same else recorded.section
 
 
 def tried(
@@ -76,10 +89,11 @@ def tried(
     """
     known = {r.role for r in found if r.kept and r.kept.device == device and _covers(r.kept, mine)}
     score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
+    windows = {rival.role: rival.windows for rival in found if rival.role in score and rival.windows}
     timed = {}
     if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
         timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
-    answer = trial.run(trial.Request(declared.model, str(artifact), score, timed), place)
+    answer = trial.run(trial.Request(declared.model, str(artifact), score, timed, windows=windows), place)
     result = []
     for rival in found:
         failure, predictions = rival.failure or answer["failed"].get(rival.role, ""), None
@@ -87,7 +101,7 @@ def tried(
             predictions = rival.kept.predictions
             if rival.role in score:
                 predictions = pd.read_parquet(place / f"{rival.role}.parquet")
-        result.append(Rival(rival.role, rival.version, rival.folder, rival.kept, predictions, failure))
+        result.append(replace(rival, predictions=predictions, failure=failure))
     return result, answer
 
 

@@ -10,20 +10,27 @@ import os
 import statistics
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from flows.processes import fresh_process
-from pipelines import evaluate
-from pipelines.config import settings
+from pipelines import clean, evaluate
+from pipelines.config import settings, user_code
 from pipelines.config.settings import Data
-from pipelines.errors import RatchetError
+from pipelines.errors import DataError, RatchetError
 from pipelines.hardware import device
 from pipelines.model.predictor import Predictor, check_manifest
 from pipelines.process import fork_server
 from pipelines.process.lifeline import follow
-from pipelines.table import row_groups
+from pipelines.table import id_sets, row_groups, windows
+from pipelines.table import rows as table_rows
 from pipelines.train import Train
 
 TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits
@@ -35,7 +42,8 @@ SINGLES, BATCHES, BATCH_ROWS = 50, 10, 1000
 class Request:
     """artifact: a registered version as downloaded, or "" for no check for skew; score, time: name -> model folder.
 
-    rows: a table of raw rows to time them with, or "" for the test split.
+    rows: a table of raw rows to time them with, or "" for the test split. windows: name -> section `data`, of models
+    that see other windows of a sequence than those of the test split.
     """
 
     model: str
@@ -43,6 +51,7 @@ class Request:
     score: dict[str, str] = field(default_factory=dict)
     time: dict[str, str] = field(default_factory=dict)
     rows: str = ""
+    windows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def run(request: Request, folder: Path) -> dict[str, Any]:
@@ -81,7 +90,11 @@ def main(path: Path) -> None:
         try:
             check_manifest(Path(place))
             device.of_model(Path(place), "auto")  # refuses what would end the process
-            evaluate.predict(Predictor(Path(place)), rows, data).to_parquet(folder / f"{name}.parquet", index=False)
+            there = Data.model_validate(request.windows[name]) if name in request.windows else data
+            seen = (
+                rows if there is data else _other_windows(request.model, rows, there, folder / f"{name}-rows.parquet")
+            )
+            evaluate.predict(Predictor(Path(place)), seen, there).to_parquet(folder / f"{name}.parquet", index=False)
         except Exception as error:  # any error of an old model is reported, and the gate decides
             answer["failed"][name] = f"{type(error).__name__}: {error}"
     if request.time:
@@ -90,6 +103,35 @@ def main(path: Path) -> None:
         answer["timed_rows"] = len(table)
         answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, table)
     (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _other_windows(model: str, rows: Path, data: Data, path: Path) -> Path:
+    """The rows of a test split as the windows that another declaration makes of the raw rows, in a file.
+
+    Raises DataError if they lack a column, lie off its grid, or a row has no such window.
+    """
+    folder, raw, schema = rows.parent, rows.parent / "raw.parquet", table_rows.split_schema(data)
+    wanted = pq.read_table(rows, columns=["row_id"])["row_id"].combine_chunks()
+    names = table_rows.raw_schema(data).names
+    if absent := sorted(set(names) - set(pq.read_schema(raw).names)):
+        raise DataError(f"the rows lack the columns {absent}")
+    here, config = settings.load(model, "data", Data), settings.load(model, "clean", clean.Clean)
+    marked = id_sets.marked(raw, folder / "quarantine.parquet"), id_sets.survey(raw)[1]
+    leaving = clean.Leaving(marked, user_code.chooser(model))
+
+    def used() -> Iterator[pa.RecordBatch]:
+        part = clean.alone(raw, here, config, leaving, Counter(), ("missing target", "missing value"))
+        return (batch.select(names) for batch in part)
+
+    with row_groups.Writer(path, schema) as out:
+        for table in windows.windows(used, data, path.parent, Counter()):
+            for batch in table.filter(pc.is_in(table["row_id"], wanted)).combine_chunks().to_batches():
+                out.write(batch)
+    if row_groups.rows(path) < len(wanted):
+        raise DataError(
+            f"{len(wanted) - row_groups.rows(path):,} of the test rows have no window of {data.window} rows"
+        )
+    return path
 
 
 def _prepare(request: Request) -> str:

@@ -3,13 +3,21 @@
 import hashlib
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from flows.project.environment import Project
+from flows.promotion import matching, trial
+from flows.promotion.matching import Recorded
 from flows.records import ledger
 from pipelines import clean
+from pipelines.config.settings import Data
+from pipelines.errors import DataError
 from tests.support import golden
-from tests.support.clone import answer, edit
+from tests.support.clone import answer, clone, edit, git
+from tests.support.sequences import SECTIONS, SHOPS, prepared, shops
+from tests.support.world import PETS
 
 
 @pytest.fixture
@@ -60,3 +68,88 @@ def test_without_the_rows_of_then_nothing_is_decided_and_the_way_out_is_named(sh
     assert found["decision"] == "undecided"
     assert "DVC's cache no longer has its" in found["reason"]
     assert "ratchet promote" in found["reason"]
+
+
+SERIES = {"kind": "sequence", "task": "regression", "target": "sold", "time": "at", "step": 3600, "window": 6}
+AT = {"at": "date", "shop": "category", "warm": "number"}
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "common"),
+    [
+        (
+            {"columns": AT, "series": ["shop"]},
+            {"columns": AT | {"sky": "category"}, "series": ["shop"]},
+            ["at", "shop"],
+        ),
+        ({"columns": AT}, {"columns": AT, "series": ["shop"]}, ["at"]),  # one of them does not tell the series apart
+        ({"columns": AT, "series": ["shop"]}, {"columns": AT}, ["at"]),
+        ({"columns": AT, "time": "then"}, {"columns": AT}, None),
+        ({"columns": AT, "kind": "table"}, {"columns": AT}, None),
+        ({"columns": AT, "target": "rain"}, {"columns": AT}, None),
+    ],
+)
+def test_windows_are_matched_by_time_and_series(there, here, common):
+    recorded, declared = Recorded(SERIES | there, {}), Data.model_validate(SERIES | here)
+    assert matching._common(recorded, declared) == common
+
+
+def test_a_window_is_known_by_the_row_that_it_predicts_whatever_else_is_in_it(world):
+    plain = prepared(world, shops()) / "test.parquet"
+    names = ["at", "shop"]
+    before = {one for one, _ in matching._identities(plain, names)}
+    data = SHOPS | {"window": 9, "horizon": 2, "columns": SHOPS["columns"] | {"tide": "number"}}
+    table = shops().assign(tide=0.5)
+    other = prepared(world, table, data_=data) / "test.parquet"
+    assert {one for one, _ in matching._identities(other, names)} == before
+    assert len(before) == pq.read_metadata(other).num_rows
+
+
+@pytest.mark.parametrize(("window", "horizon"), [(4, 1), (9, 3)])
+def test_a_rival_gets_the_windows_that_it_was_trained_on(world, tmp_path, window, horizon):
+    there = SHOPS | {"window": window, "horizon": horizon}
+    expected = pq.read_table(prepared(world, shops(), data_=there) / "test.parquet")
+    here = SHOPS | {"columns": SHOPS["columns"] | {"tide": "number"}}
+    folder = prepared(world, shops().assign(tide=0.5), data_=here)
+    data = Data.model_validate(there)
+    found = pq.read_table(trial._other_windows("shops", folder / "test.parquet", data, tmp_path / "rows.parquet"))
+    assert found.drop_columns("row_id") == expected.drop_columns("row_id")
+    assert found["row_id"] == pq.read_table(folder / "test.parquet")["row_id"]
+    more = Data.model_validate(there | {"columns": SHOPS["columns"] | {"wet": "number"}})
+    with pytest.raises(DataError, match=r"lack the columns \['wet'\]"):
+        trial._other_windows("shops", folder / "test.parquet", more, tmp_path / "rows.parquet")
+
+
+@pytest.mark.long
+def test_a_series_with_another_window_and_a_column_more_is_compared_with_its_champion_on_newer_rows(tmp_path):
+    """The split moves with the data, so that training grows and the champion has never seen the test rows."""
+    folder = clone(tmp_path / "project")
+    edit(folder / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[digits, breast_cancer, diabetes, shops]")
+    split = {"by": "time", "column": "at", "validation": 0.1, "test": 0.2}
+    training = SECTIONS["train_"] | {"epochs": 20, "learning_rate": 0.01, "loss": "mean_absolute_error"}
+    content = PETS | {name.removesuffix("_"): section for name, section in SECTIONS.items()}
+    content |= {"train": training, "clean": {"split": split}}
+    content["promote"] = content["promote"] | {"margin": 2.0}
+    yaml, source = folder / "models" / "shops.yaml", folder / "data" / "incoming" / "shops" / "rows.csv"
+    YAML().dump(content, yaml)
+    (folder / "models" / "shops.py").write_text('"""No code of its own."""\n')
+    source.parent.mkdir(parents=True)
+    shops(360)[lambda rows: rows["at"] < "2026-01-11"].to_csv(source, index=False)
+    assert answer(folder, "run", "shops")["decision"] == "accepted"
+    before = counted(folder)
+    YAML().dump(content | {"data": SHOPS | {"window": 8, "columns": SHOPS["columns"] | {"tide": "number"}}}, yaml)
+    source.unlink()
+    source.with_name("more.csv").write_text(shops(360).assign(tide=0.5).to_csv(index=False))
+    source.with_name("rows.csv.withdrawn").touch()
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "another window")
+    assert answer(folder, "run", "shops")["decision"] in ("accepted", "rejected")
+    after, facts = counted(folder), ledger.of(Project(folder, folder / ".ratchet", "", "")).lines("shops")[-1].facts
+    assert after["train"] > before["train"]
+    assert facts["left_out"] == {"champion": 0}
+    (look,) = (look for look in facts["looks"] if look["what"] == "champion")
+    assert look["rows"] == after["test"]
+
+
+def counted(folder) -> dict[str, int]:
+    return {name: pq.read_metadata(folder / "data" / "shops" / f"{name}.parquet").num_rows for name in clean.SPLITS}

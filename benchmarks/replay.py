@@ -1,0 +1,226 @@
+"""Two years on the schedule, fed month by month: python benchmarks/replay.py FOLDER [MONTHS]
+
+In a copy of this repository in FOLDER: `ratchet up`, and a model of what four shops sell in a day, whose split by time
+moves with the data. It begins with four months; then MONTHS (default 24) arrive one after the other, and a tick of the
+schedule retrains after each. After half of them the pattern changes: until then a busy day is followed by a busy one,
+from then on by a quiet one. Printed: the rows of training, the decision, and the error on each month of the champion
+that was in charge when it came, beside that of the model of the first half. No month was in their training.
+
+After 28 minutes it stops; the same command goes on where it stopped. The seed is printed.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from flows.project.environment import Project  # noqa: E402
+from flows.records import attempts, ledger  # noqa: E402
+from flows.records.champion_state import stand  # noqa: E402
+from tests.support.clone import answer, clone, edit, git  # noqa: E402
+
+MODEL, SEED, EVERY = "orders", 24, 5  # seconds between two ticks
+BEFORE = 4  # months that are there at the beginning
+SHOPS, LEVEL, NOISE = ("north", "east", "south", "west"), 50.0, 4.0
+MOMENTUM = (0.4, -0.8)  # how much of a day's surplus the next day has: in the first half, and in the second
+BEST = NOISE * (2 / np.pi) ** 0.5  # the mean absolute error of a forecast that knows all but the noise
+PART = 28 * 60.0  # seconds
+DECLARED: dict[str, Any] = {
+    "format": 1,
+    "data": {
+        "kind": "sequence",
+        "task": "regression",
+        "target": "sold",
+        "time": "day",
+        "series": ["shop"],
+        "step": 86400,
+        "window": 7,
+        "columns": {"day": "date", "shop": "category"},
+    },
+    "ingest": {"source": f"data/incoming/{MODEL}"},
+    "validate": {"rules": [{"rule": "expect_column_values_to_not_be_null", "column": "sold"}]},
+    "clean": {"split": {"by": "time", "column": "day", "validation": "20d", "test": "60d"}},
+    "check": {},
+    "train": {
+        "network": "rnn",
+        "recurrent": [8],
+        "hidden": [],
+        "loss": "mean_absolute_error",
+        "batch_size": 32,
+        "learning_rate": 0.01,
+        "epochs": 40,
+        "early_stopping": {"patience": 8},
+    },
+    "evaluate": {"metrics": ["mean_absolute_error"]},
+    "promote": {"metric": "mean_absolute_error", "at_most": 20.0, "margin": 0.25},
+    "schedule": {"every_seconds": EVERY, "new_rows": 1},
+}
+
+
+@dataclass(frozen=True)
+class Month:
+    """What a tick made of a month. champion: after it."""
+
+    name: str
+    rows: dict[str, int]  # of each split
+    decision: str
+    reason: str
+    version: int | None
+    champion: int | None
+
+
+def sold(months: int, seed: int = SEED) -> dict[str, pd.DataFrame]:
+    """The rows of each month. The momentum changes after BEFORE and half of the others."""
+    names = pd.period_range("2024-01", periods=months, freq="M")
+    random, days = np.random.default_rng(seed), pd.date_range(names[0].start_time, names[-1].end_time, freq="D")
+    turn = names[BEFORE + (months - BEFORE) // 2].start_time
+    parts = []
+    for place, shop in enumerate(SHOPS):
+        noise, above = random.normal(0, NOISE, len(days)), np.zeros(len(days))
+        for index in range(1, len(days)):
+            above[index] = MOMENTUM[int(days[index] >= turn)] * above[index - 1] + noise[index]
+        values = (LEVEL + 10 * place + above).round(3)
+        parts.append(pd.DataFrame({"day": days.strftime("%Y-%m-%dT00:00:00Z"), "shop": shop, "sold": values}))
+    table = pd.concat(parts, ignore_index=True)
+    return {str(name): table[table["day"].str.startswith(str(name))] for name in names}
+
+
+class Replay:
+    """The clone, its months, and what is recorded of them in months.jsonl."""
+
+    def __init__(self, folder: Path, months: int, declared: dict[str, Any] = DECLARED):
+        self.folder, self.root, self.declared = folder, folder / "clone", declared
+        self.months = sold(BEFORE + months)
+        self.project = Project(self.root, self.root / ".ratchet", "", "")
+        self.incoming = self.root / "data" / "incoming" / MODEL
+
+    def begin(self) -> None:
+        """Make the clone, if it is not there yet."""
+        if self.root.exists():
+            return
+        partial = self.folder / "partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        clone(partial)
+        edit(partial / "dvc.yaml", "[digits, breast_cancer, diabetes]", f"[{MODEL}]")
+        for path in (partial / "models").iterdir():
+            path.unlink()
+        YAML().dump(self.declared, partial / "models" / f"{MODEL}.yaml")
+        (partial / "models" / f"{MODEL}.py").write_text('"""No code of its own."""\n')
+        git(partial, "add", "-A")
+        git(partial, "commit", "-qm", "a model of orders")
+        partial.rename(self.root)
+
+    @property
+    def known(self) -> list[Month]:
+        path = self.folder / "months.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [Month(**json.loads(line)) for line in lines]
+
+    def feed(self, seconds: float) -> bool:
+        """One month after the other, until all are there or the time is over; returns whether all are."""
+        end = time.monotonic() + seconds
+        names = list(self.months)
+        while (done := len(self.known)) < len(names) - BEFORE + 1:
+            if time.monotonic() > end:
+                return False
+            sent = names[: BEFORE + done]
+            self.send(sent[-1] if done else "beginning", sent[-1:] if done else sent)
+            self.note(self.tick(sum(len(self.months[name]) for name in sent)), sent[-1])
+        return True
+
+    def send(self, name: str, months: list[str]) -> None:
+        """A file of months that is there at once; one that was sent before a stop stays."""
+        path, partial = self.incoming / f"{name}.csv", self.incoming / f".{name}.partial"
+        if path.exists():
+            return
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        pd.concat([self.months[month] for month in months]).to_csv(partial, index=False)
+        partial.rename(path)
+
+    def tick(self, rows: int) -> attempts.Tick:
+        """The tick that has judged a model of so many rows."""
+        until = time.monotonic() + 600
+        while True:
+            for tick in attempts.read(self.project, MODEL):
+                if tick.rows == rows and tick.outcome in ("refused", "failed"):
+                    raise RuntimeError(tick.reason)
+                if tick.rows == rows and tick.outcome in attempts.CONCLUDED:
+                    return tick
+            if time.monotonic() > until:
+                raise TimeoutError(f"no tick has judged a model of {rows:,} rows")
+            time.sleep(0.2)
+
+    def note(self, tick: attempts.Tick, name: str) -> None:
+        report = json.loads((Path(tick.tree) / "data" / MODEL / "clean.json").read_text())
+        rows = {split: found["rows"] for split, found in report["splits"].items()}
+        lines = ledger.of(self.project).lines(MODEL)
+        month = Month(name, rows, tick.outcome, tick.reason, lines[-1].version, stand(lines).champion)
+        with (self.folder / "months.jsonl").open("a") as file:
+            file.write(json.dumps(asdict(month)) + "\n")
+        print(f"{name}: {rows['train']} training rows, {tick.outcome}", file=sys.stderr, flush=True)
+
+    def errors(self, version: int) -> dict[str, float]:
+        """The mean absolute error of a version on each month, with all rows before each day known to it."""
+        history, output = self.folder / "history.csv", self.folder / f"v{version}.csv"
+        every = pd.concat(self.months.values())
+        every.to_csv(history, index=False)
+        answer(self.root, "predict", MODEL, str(history), str(output), "--version", str(version), "--force")
+        found = pd.read_csv(output)
+        days = {"day": pd.to_datetime(found["day"], utc=True), "shop": found["shop"], "said": found["prediction"]}
+        true = every.assign(day=pd.to_datetime(every["day"], utc=True))
+        both = true.merge(pd.DataFrame(days), on=["day", "shop"])
+        wrong = (both["said"] - both["sold"]).abs().groupby(both["day"].dt.strftime("%Y-%m")).mean()
+        return {str(name): float(value) for name, value in wrong.items()}
+
+    def told(self) -> list[dict[str, Any]]:
+        """A row for each month. in_charge: the error of the champion when the month came; first_half: of the model
+        that was champion before the pattern changed."""
+        first, *later = self.known
+        half = later[len(later) // 2 - 1].champion
+        errors = {version: self.errors(version) for version in {half, first.champion, *(m.champion for m in later)}}
+        result = []
+        for before, month in zip([first, *later], later, strict=False):
+            wrong = {"in_charge": errors[before.champion][month.name], "first_half": errors[half][month.name]}
+            result.append(asdict(month) | {"before": before.champion} | wrong)
+        return result
+
+
+def main(folder: Path, months: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    replay = Replay(folder.resolve(), months)
+    print(f"seed {SEED}, {months} months, in {folder}")
+    start = time.monotonic()
+    replay.begin()
+    try:
+        answer(replay.root, "up")
+        whole = replay.feed(PART)
+        rows = replay.told() if whole else []
+    finally:
+        answer(replay.root, "down")
+    if not whole:
+        print(f"{len(replay.known)} of {months + 1} are done: the same command goes on.")
+        return
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{date.today()}, {machine}, {time.monotonic() - start:.0f} s. No forecast can be better than {BEST:.2f}.")
+    print("| month | train | test | decision | champion when it came | its error | error of the first half's model |")
+    print("| --- | ---: | ---: | --- | --- | ---: | ---: |")
+    for row in rows:
+        cells = [row["name"], row["rows"]["train"], row["rows"]["test"], row["decision"], f"version {row['before']}"]
+        print("| " + " | ".join(map(str, cells)) + f" | {row['in_charge']:.2f} | {row['first_half']:.2f} |")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 24)
