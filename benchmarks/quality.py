@@ -88,7 +88,7 @@ def declared(one: Set, path: Path) -> Declared:
     draft = new.drafted(new.Wanted("quality", path, one.target, list(one.names), []), "-")
     sections = yaml_comments.plain(draft.sections())
     data, ingest = Data.model_validate(sections["data"]), Ingest.model_validate(sections["ingest"])
-    content = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names)
+    content = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names, layout=ingest)
     typed = rehearsal.typed(pa.Table.from_batches(content), data, ingest, path.name)
     return Declared(data, sections["train"], Clean.model_validate(sections["clean"]), typed)
 

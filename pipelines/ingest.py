@@ -19,8 +19,9 @@ from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
-from pipelines.readers import dates, images, sources, text_errors
+from pipelines.readers import dates, images, marks, numbers, sources, text_errors
 from pipelines.readers.dates import Dates
+from pipelines.readers.layout import Layout
 from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]
@@ -28,7 +29,7 @@ ROW_BYTES = 100  # of disk, for each row, beside its values
 TOLD = 1 << 30  # bytes of disk: a larger need is shown
 
 
-class Ingest(Dates):
+class Ingest(Dates, Layout):
     """Where the data come from, and how to read them."""
 
     source: str = Field(min_length=1)
@@ -43,6 +44,10 @@ class Ingest(Dates):
     """How an image of another size is brought to `data.shape`. With `none` it is refused."""
     missing: list[str] = rows.MISSING
     """The texts that stand for a missing value."""
+    marks: dict[str, list[str | int | float]] = {}
+    """Values that stand for a missing one in single columns, such as `{temperature: [-200], born: [1900-01-01]}`."""
+    quiet: float = Field(10.0, ge=0, le=86_400)
+    """Seconds for which a text file whose last line has no end must not have grown: then it counts as complete."""
     ignore: list[str] = []
     """Columns of the source to leave out."""
 
@@ -131,8 +136,11 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
         raise DataError(f"The file has only one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
     chosen = batch.select(kept)
+    if config.marks:
+        chosen = marks.without(chosen, config.marks, config)
     if moments:
         chosen = dates.read(chosen, moments, config, first, wanted.names)
+    chosen = numbers.read(chosen, wanted, config, config.missing, first)
     return rows.typed(chosen, wanted, config.missing, first)
 
 
@@ -144,7 +152,7 @@ def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Itera
             if sources.format_of(path) == "image":
                 pictures.append(path.relative_to(folder).as_posix())
             else:
-                yield path.name, sources.read(path, config.delimiter, config.encoding, config.names)
+                yield path.name, sources.read(path, config.delimiter, config.encoding, config.names, layout=config)
         images.check_places(pictures)
         for place, names in groupby(pictures, key=lambda name: name.rpartition("/")[0]):
             yield f"{place}/", images.read(folder, list(names), data.shape, config.resize)

@@ -19,6 +19,7 @@ from pipelines.errors import DataError
 from pipelines.model_file import Declaration
 from pipelines.process import seal
 from pipelines.readers import compressed, images, sources
+from pipelines.readers.layout import Layout
 from pipelines.safety import regular_files
 
 MOST_OF_A_SUM = 4096  # bytes that are read of a file of sums
@@ -92,6 +93,7 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
     memo = project.state / f"seen-{declared.model}.json"
     ingest = declared.ingest
     settings = [ingest.delimiter, ingest.encoding, ingest.names, ingest.resize, declared.data.shape]
+    settings += [getattr(ingest, key) for key in Layout.model_fields]
     images.check_places(_name(folder, path) for path in paths if images.is_image(path))
     known = _load(memo)
     now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
@@ -230,7 +232,8 @@ def _rows(path: Path, declared: Declaration) -> int:
     if sources.format_of(path) == "image":
         images.pixels(path, declared.data.shape, ingest.resize)
         return 1
-    return sum(batch.num_rows for batch in sources.read(path, ingest.delimiter, ingest.encoding, ingest.names))
+    found = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names, layout=ingest)
+    return sum(batch.num_rows for batch in found)
 
 
 def _load(memo: Path) -> dict[str, Any]:

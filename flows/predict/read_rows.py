@@ -20,6 +20,7 @@ from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.readers import compressed, images, sources, text_errors
+from pipelines.readers.layout import rows_of
 from pipelines.table import rows
 
 
@@ -53,7 +54,7 @@ class Unseen:
                 pictures.append(path.relative_to(folder).as_posix())
             else:
                 names, (delimiter, encoding) = self._names(path), (self.config.delimiter, self.config.encoding)
-                yield path.name, sources.read(path, delimiter, encoding, names, labelled=False)
+                yield path.name, sources.read(path, delimiter, encoding, names, labelled=False, layout=self.config)
         images.check_places(name for name in pictures if "/" in name)
         for place, group in groupby(pictures, key=lambda name: name.rpartition("/")[0]):
             yield f"{place or folder.name}/", images.read(folder, list(group), self.data.shape, self.config.resize)
@@ -126,13 +127,15 @@ def _listed(names: list[str]) -> str:
 
 
 def _first_cells(path: Path, config: Ingest) -> list[str]:
-    """The cells of a CSV file's first line; [] where the reader will say what is wrong with it."""
+    """The cells of a CSV file's first row; [] where the reader will say what is wrong with it."""
     delimiter = "\t" if ".tsv" in path.name.lower() else config.delimiter
     try:
         with io.TextIOWrapper(compressed.opened(path), text_errors.codec(config.encoding)) as file:
-            text = file.readline(text_errors.LONGEST)
-        return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter), [])]
-    except (OSError, EOFError, UnicodeError, csv.Error):
+            lines = rows_of(text_errors.lines(path, file), config)
+            found = (cells for _, cells in text_errors.records(lines, delimiter, config.quote_char))
+            first = next(filter(None, found), [])
+        return [cell.strip() for cell in first[: len(first) - config.trailing_delimiters]]
+    except (OSError, EOFError, UnicodeError, csv.Error, DataError):
         return []
 
 

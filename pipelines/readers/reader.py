@@ -1,23 +1,27 @@
 """A reader turns one kind of file into rows. formats/ has one module for each kind."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+
+from pipelines.readers.layout import Layout
 
 
 @dataclass(frozen=True)
 class Options:
     """How a file is read, as its model declares it.
 
-    names: of the columns of a CSV file without a header. labelled: whether images need labels.
+    names: of the columns of a CSV file without a header. layout: how text is written. labelled: whether images need
+    labels.
     """
 
     delimiter: str = ","
     encoding: str = "utf-8"
     names: Sequence[str] = ()
     labelled: bool = True
+    layout: Layout = field(default_factory=Layout)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pipelines.config import plugins
 from pipelines.config.settings import FORMAT, nearest
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.readers import formats, images
+from pipelines.readers.layout import Layout
 from pipelines.readers.reader import Options, Reader
 from pipelines.safety import regular_files
 from pipelines.table import rows
@@ -137,13 +138,18 @@ def format_of(path: Path) -> str:
 
 
 def read(
-    path: Path, delimiter: str, encoding: str, names: Sequence[str] = (), labelled: bool = True
+    path: Path,
+    delimiter: str,
+    encoding: str,
+    names: Sequence[str] = (),
+    labelled: bool = True,
+    layout: Layout | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """A file's rows as they are: text for CSV and JSON lines, its own types for Parquet, images and labels for IDX
     and NumPy's archives. (A single image is no table: images.py.)
 
     names: of the columns of a CSV file without a header. labelled: whether images need labels; False for rows to
-    predict. Raises DataError if the file cannot be read to its end.
+    predict. layout: how text is written. Raises DataError if the file cannot be read to its end.
     """
     if (reader := reader_of(path)) is None:
         raise DataError(
@@ -156,7 +162,7 @@ def read(
             "Remove `names:` from the model's YAML: it is for CSV files without a header.",
         )
     try:
-        yield from reader.read(path, Options(delimiter, encoding, names, labelled))
+        yield from reader.read(path, Options(delimiter, encoding, names, labelled, layout or Layout()))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a complete gzip file: {error}.", "Send it again.") from error
     except (pa.ArrowException, OSError, UnicodeError) as error:

@@ -6,11 +6,12 @@ It reads line by line, but only a file that failed or looks doubtful.
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from pipelines.errors import DataError
+from pipelines.readers.layout import Layout, Lines
 
 HEAD_BYTES = 4096  # the bytes that are checked first
 LONGEST = 4 << 20  # characters of one line
@@ -27,7 +28,7 @@ OTHERS = {  # the first bytes of files that are no text
 PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|table)", re.IGNORECASE)
 OTHER_ENCODING = "Save the file in one encoding, or declare its encoding under `ingest: encoding:`, such as cp1252."
 MARKS = {"utf-8": (codecs.BOM_UTF8,), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
-REST_OF_A_QUOTE = re.compile(r'[^"]*(?:""[^"]*)*"(?!")')
+REST_OF_A_QUOTE = r'[^"]*(?:""[^"]*)*"(?!")'
 
 
 def codec(encoding: str) -> str:
@@ -72,7 +73,7 @@ def encoding_of(head: bytes, declared: str) -> str:
     return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
 
 
-def lines(path: Path, file: IO[str]) -> Iterator[tuple[int, str]]:
+def lines(path: Path, file: IO[str]) -> Lines:
     """Each line with its number, from 1. Raises DataError for a line that is too long to be a row."""
     number = 0
     while text := file.readline(LONGEST + 1):
@@ -102,25 +103,26 @@ def check_names(path: Path, names: list[str], first: list[str]) -> None:
         )
 
 
-def check_quotes(path: Path, file: IO[str], delimiter: str) -> None:
+def check_quotes(path: Path, found: Lines, delimiter: str, quote: str = '"') -> None:
     """Raises DataError naming the line of an opening quote that is never closed."""
-    if opened := _stray(lines(path, file), delimiter):
+    if opened := _stray(found, delimiter, quote) if quote else 0:
         raise DataError(
             f"{path}: the quote that opens in line {opened} is not closed, so the lines after it become one cell.",
-            'Close or remove it. Inside a quoted cell, write a quote twice ("").',
+            f"Close or remove it. Inside a quoted cell, write a quote twice ({2 * quote}). If quotes are letters like "
+            "others in this file, write `ingest: quote: none` in the model's YAML.",
         )
 
 
-def _stray(found: Iterator[tuple[int, str]], delimiter: str) -> int:
+def _stray(found: Lines, delimiter: str, quote: str) -> int:
     """The line of a cell's opening quote that never closes, or closes lines later in the middle of text; or 0."""
-    opened = 0
+    opened, rest = 0, re.compile(REST_OF_A_QUOTE.replace('"', quote))
     for number, text in found:
         place = 0
         while place >= 0:
-            if not opened and text[place : place + 1] == '"':
+            if not opened and text[place : place + 1] == quote:
                 opened, place = number, place + 1
             if opened:
-                if not (closes := REST_OF_A_QUOTE.match(text, place)):
+                if not (closes := rest.match(text, place)):
                     break
                 place = closes.end()
                 if opened < number and text[place : place + 80].lstrip(" ")[:1] not in ("", "\n", delimiter):
@@ -131,11 +133,17 @@ def _stray(found: Iterator[tuple[int, str]], delimiter: str) -> int:
 
 
 def explained(
-    path: Path, file: IO[str], delimiter: str, encoding: str, names: Sequence[str], error: Exception
+    path: Path,
+    again: Callable[[], Lines],
+    delimiter: str,
+    encoding: str,
+    names: Sequence[str],
+    layout: Layout,
+    error: Exception,
 ) -> DataError:
-    """The cause of a reader's error, with the line. file: the text, its faulty bytes as lone surrogates."""
+    """The cause of a reader's error, with the line. again: gives the lines, faulty bytes as lone surrogates."""
     try:
-        return _explained(path, file, delimiter, encoding, names) or _unknown(path, error)
+        return _explained(path, again, delimiter, encoding, names, layout) or _unknown(path, error)
     except UnicodeError as wrong:  # of an encoding without surrogate escapes
         return DataError(f"{path} is not {encoding} throughout: {wrong}.", OTHER_ENCODING)
     except DataError as known:
@@ -147,12 +155,14 @@ def explained(
 def _unknown(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
-        "Correct the file, or `ingest: delimiter:` and `encoding:` in the model's YAML.",
+        "Correct the file, or `ingest: delimiter:` and `ingest: encoding:` in the model's YAML.",
     )
 
 
-def _explained(path: Path, file: IO[str], delimiter: str, encoding: str, names: Sequence[str]) -> DataError | None:
-    for number, text in lines(path, file):
+def _explained(
+    path: Path, again: Callable[[], Lines], delimiter: str, encoding: str, names: Sequence[str], layout: Layout
+) -> DataError | None:
+    for number, text in again():
         if bad := re.search("[\udc80-\udcff]", text):
             byte = ord(bad.group()) - 0xDC00
             return DataError(
@@ -160,28 +170,60 @@ def _explained(path: Path, file: IO[str], delimiter: str, encoding: str, names: 
                 f"{text[: bad.start()][-20:]!r}.",
                 OTHER_ENCODING,
             )
-    file.seek(0)
-    check_quotes(path, file, delimiter)
-    file.seek(0)
-    return _ragged(path, file, delimiter, names)
+    check_quotes(path, again(), delimiter, layout.quote_char)
+    return _ragged(path, again(), delimiter, names, layout)
 
 
-def _ragged(path: Path, file: IO[str], delimiter: str, names: Sequence[str]) -> DataError | None:
-    """The first row whose number of cells differs from the header."""
+def records(found: Lines, delimiter: str, quote: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a CSV file: the lines that were read up to its end, and its cells ([] for an empty line)."""
     csv.field_size_limit(LONGEST)
-    rows = csv.reader((text for _, text in lines(path, file)), delimiter=delimiter)
-    expected, number, header = len(names), 1, list(names)
-    for cells in rows:
-        header = header or cells
-        expected = expected or len(cells)
-        if cells and len(cells) != expected:
+    taken = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal taken
+        for _, text in found:
+            taken += 1
+            yield text
+
+    reader = (
+        csv.reader(texts(), delimiter=delimiter, quotechar=quote)
+        if quote
+        else csv.reader(texts(), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    )
+    for cells in reader:
+        yield taken, cells
+
+
+def named_cells(header: list[str], trailing_delimiters: int) -> list[str]:
+    """The cells of a header without the empty ones after its last delimiters."""
+    for _ in range(trailing_delimiters):
+        if header and not header[-1].strip():
+            header = header[:-1]
+    return header
+
+
+def _ragged(path: Path, found: Lines, delimiter: str, names: Sequence[str], layout: Layout) -> DataError | None:
+    """The first row whose number of cells differs from the header."""
+    numbers: list[int] = []
+
+    def lines() -> Lines:
+        for number, text in found:
+            numbers.append(number)
+            yield number, text
+
+    header, before = list(names), 0
+    for taken, cells in records(lines(), delimiter, layout.quote_char):
+        expected = len(header) + layout.trailing_delimiters
+        if cells and not header:
+            header = named_cells(cells, layout.trailing_delimiters)
+        elif cells and len(cells) != expected:
             told = "`ingest: names:` lists" if names else "the header has"
             return DataError(
-                f"{path}: line {number} has {len(cells)} {_cells(len(cells))}, and {told} {expected}.",
+                f"{path}: line {numbers[before]} has {len(cells)} {_cells(len(cells))}, and {told} {expected}.",
                 looks_like(delimiter, header if not names else cells)
                 or f"Correct the line. Put a cell with the delimiter {delimiter!r} or a line end in quotes.",
             )
-        number = rows.line_num + 1
+        before = taken
     return None
 
 
