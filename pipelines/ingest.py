@@ -50,6 +50,9 @@ class Ingest(Dates, Layout):
     """Seconds for which a text file whose last line has no end must not have grown: then it counts as complete."""
     ignore: list[str] = []
     """Columns of the source to leave out."""
+    may_lose: float = Field(0.1, ge=0, le=1)
+    """The share of the pinned rows that may be gone at once from a folder of `data/incoming/`, as when a file is
+    replaced under its own name. A delivery that loses more is refused."""
 
     @field_validator("names")
     @classmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.data import dvc_import, last_good, mnist_http, scan
+from flows.data import dvc_import, last_good, lost_rows, mnist_http, scan
 from flows.data.scan import Arrival
 from flows.graph import pins
 from flows.graph.pipeline import Graph
@@ -37,7 +37,7 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     """Bring the pin up to date; returns "Ran" or "Unchanged", and what happened, in words.
 
     refused: a version that a run refused and would refuse again; it is not pinned.
-    Raises DataError if the source is missing, incomplete or has lost rows, UnreachableError if it is away,
+    Raises DataError if the source is missing, incomplete or has lost too many rows, UnreachableError if it is away,
     IntegrityError if the pin was edited, or pinned files have changed and cannot be restored.
     """
     pins.check(project, declared.model)
@@ -92,15 +92,24 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
         return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
     if version(pin) == refused:
         return "Unchanged", "; ".join([_stays(source, refused), *waiting])
+    lost = lost_rows.suspects(project, source, old, found) if old and _stays_there(old, source) else {}
+    if lost_rows.unfinished(project, source, lost):
+        return "Unchanged", "; ".join([f"{source}: the pinned version stays", *waiting])
     if not found:
         raise DataError(f"The source {source} holds no complete file: {'; '.join(waiting)}.", "Run again later.")
-    if old and old["source"] == source and scan.only_grows(source):
-        _check_growth(project, declared, old, found)
-    with unless_it_fails(graph):
-        _copy(found, sources.source_folder(model), scan.within(project, source))
-        dvc_import.add(graph, project.root / sources.source_folder(model))
-        _write_pin(project, model, pin)
-    return "Ran", "; ".join([told(old, pin), *waiting])
+    with scratch.folder("lost") as temporary:
+        before = lost_rows.before(declared, old, lost, temporary) if old and lost else None
+        with unless_it_fails(graph):
+            _copy(found, sources.source_folder(model), scan.within(project, source))
+            gone = lost_rows.check(declared, before, pin, temporary) if before else ""
+            dvc_import.add(graph, project.root / sources.source_folder(model))
+            _write_pin(project, model, pin)
+    return "Ran", "; ".join(filter(None, [told(old, pin), gone, *waiting]))
+
+
+def _stays_there(old: Pin, source: str) -> bool:
+    """Whether the pinned rows should still be there, as in a folder of arrivals."""
+    return bool(old["source"] == source and old["kind"] == "files" and scan.only_grows(source))
 
 
 def news(project: Project, graph: Graph, declared: Declaration) -> str:
@@ -276,34 +285,6 @@ def _files(folder: Path, source: str) -> list[Path]:
     if not found:
         raise DataError(f"The source {source} holds no file.", "Put the data there, or correct `ingest: source:`.")
     return found
-
-
-def _check_growth(project: Project, declared: Declaration, old: Pin, found: list[Arrival]) -> None:
-    """Raises DataError if a pinned file is gone without being withdrawn, or its beginning has changed."""
-    source = declared.ingest.source
-    now = {arrival.name: arrival for arrival in found}
-    for entry in old["files"]:
-        name, there = entry["name"], now.get(entry["name"])
-        if there and (there.sha256 == entry["sha256"] or _begins(there.path, entry)):
-            continue
-        if not there and scan.withdrawn(scan.place(project, source) / name):
-            continue
-        raise DataError(
-            f"{source} may only grow, but the pinned file {name} {'has changed' if there else 'is gone'}. The pinned "
-            "version stays.",
-            f"Put the file back (a copy is in {sources.source_folder(declared.model)}). Or withdraw it: put an empty "
-            f"file {name}.withdrawn beside it, and send the right data under another name.",
-        )
-
-
-def _begins(path: Path, entry: dict[str, Any]) -> bool:
-    """Whether a file still begins with its pinned content."""
-    digest, left = hashlib.sha256(), int(entry["bytes"])
-    with regular_files.opened(path) as file:
-        while left and (block := file.read(min(left, 1 << 20))):
-            digest.update(block)
-            left -= len(block)
-    return not left and digest.hexdigest() == entry["sha256"]
 
 
 def _pin(source: str, found: list[Arrival]) -> Pin:

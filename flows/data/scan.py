@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.data import checksums
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.errors import DataError
@@ -22,7 +23,6 @@ from pipelines.readers import compressed, images, sources
 from pipelines.readers.layout import Layout
 from pipelines.safety import regular_files
 
-MOST_OF_A_SUM = 4096  # bytes that are read of a file of sums
 QUIET = 1.0  # seconds for which a file must not have changed
 INCOMING = Path("data") / "incoming"
 
@@ -43,7 +43,7 @@ class Arrival:
 
 
 def only_grows(source: str) -> bool:
-    """Whether it is a folder of data/incoming/: a pinned file there must stay."""
+    """Whether it is a folder of data/incoming/: pinned rows there must stay, but for a share of them."""
     return Path(source).is_relative_to(INCOMING) and Path(source) != INCOMING and not Path(source).suffix
 
 
@@ -183,19 +183,14 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
         now = _status(path)
         if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             found[path] = f"{path.name} is still being written"
-        elif os.path.lexists(sums := path.with_name(f"{path.name}.sha256")):
-            if not _agrees(path, sums):
-                found[path] = f"{path.name} does not match {sums.name}"
-        elif whole_lines and _is_plain_text(path) and not _ends(path):
-            found[path] = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
+        elif (promise := checksums.promise(path)) == "broken":
+            what = f"{path.name} does not match {path.name}.sha256"
+            found[path] = f"{what}: if the file is whole, correct that sum or delete it"
+        elif whole_lines and not promise and _is_plain_text(path) and not _ends(path):
+            empty = f"{path.name} is empty"
+            cut = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
+            found[path] = cut if status.st_size else empty
     return found
-
-
-def _agrees(path: Path, sums: Path) -> bool:
-    """Whether a file matches the checksum beside it, in the format of `sha256sum`."""
-    with regular_files.opened(sums) as file:
-        promised = file.read(MOST_OF_A_SUM).decode(errors="replace").split()
-    return bool(promised) and promised[0].lower() == sources.file_hash(path)
 
 
 def _is_plain_text(path: Path) -> bool:

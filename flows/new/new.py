@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from flows.data import scan
+from flows.data import checksums, scan
 from flows.graph import model_list
 from flows.new import column_types, commit, dialect, image_files, rehearsal, time_series, yaml_comments
 from flows.new import target as targets
@@ -288,5 +288,5 @@ def _bring(project: Project, wanted: Wanted) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{wanted.data.name}.partial"
     digest = regular_files.copy(wanted.data, partial)
-    whole_files.write(folder / f"{wanted.data.name}.sha256", f"{digest}  {wanted.data.name}\n")
+    whole_files.write(folder / f"{wanted.data.name}.sha256", checksums.ours(digest, wanted.data.name))
     os.replace(partial, folder / wanted.data.name)

@@ -112,7 +112,8 @@ def test_a_file_with_a_sum_beside_it_is_picked_up_when_it_agrees(world, folder):
     path.write_text(TEXT)
     (folder / "rows.csv.sha256").write_text(f"{'0' * 64}  rows.csv\n")
     settle(folder)
-    assert look(world) == ([], ["rows.csv does not match rows.csv.sha256"])
+    said = "rows.csv does not match rows.csv.sha256: if the file is whole, correct that sum or delete it"
+    assert look(world) == ([], [said])
     (folder / "rows.csv.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  rows.csv\n")
     assert names(world) == ["rows.csv"]
 
