@@ -15,8 +15,10 @@ from typing import Any
 from flows.inspect import doctor_gpus
 from flows.project import databases, environment, folder_rights, locks, private_files
 from flows.project.environment import Project
+from flows.run import rhythm
 from flows.schedule import control
 from flows.servers import lifecycle, prefect_login
+from pipelines import model_file
 from pipelines.config import settings
 from pipelines.errors import RatchetError
 from pipelines.hardware import fingerprint
@@ -45,8 +47,8 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
         _move_locations(project)
         _clear_byte_code(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
-        _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models, _servers,
-        _login, _quiet,
+        _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models,
+        _declarations, _servers, _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -190,6 +192,17 @@ def _models(project: Project) -> Iterator[Check]:
         yield Check("byte code", False, what, "ratchet doctor --fix removes it")
     if not found.changed:
         yield Check("models", True, f"{found.versions} versions: no file has changed since it was registered")
+
+
+def _declarations(project: Project) -> Iterator[Check]:
+    """Every YAML can be read, and Prefect can follow every schedule. One that cannot stops its own model alone."""
+    wrong = []
+    for model in settings.models():
+        try:
+            rhythm.check(model, model_file.check(model).schedule)
+        except RatchetError as error:
+            wrong.append(Check("yaml", False, error.what, error.do))
+    yield from wrong or [Check("yaml", True, f"{len(settings.models())} models: each can be read and scheduled")]
 
 
 def _servers(project: Project) -> Iterator[Check]:

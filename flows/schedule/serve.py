@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.events import DeploymentEventTrigger
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelled, Completed
 
 from flows.graph import worktree
@@ -109,11 +110,12 @@ class Scheduler:
             try:
                 rules = model_file.check(model).schedule
                 rhythm.check(model, rules)
+                self.served[model] = await self._registered(client, await deployment(self.project, model, rules))
+                self.words[model] = rules.words
             except RatchetError as error:
                 self.words[model] = f"not scheduled: {error}"
-                continue
-            self.served[model] = await self._registered(client, await deployment(self.project, model, rules))
-            self.words[model] = rules.words
+            except PrefectHTTPStatusError as error:
+                self.words[model] = f"not scheduled: Prefect refuses it: {' '.join(str(error).split())[:300]}"
         await self._forget(client)
         self._announce()
 
