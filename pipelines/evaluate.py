@@ -24,6 +24,7 @@ from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.hardware import device
 from pipelines.hardware.device import Choice, Hardware
+from pipelines.model import temporal
 from pipelines.model.metrics import Answers
 from pipelines.model.predictor import Predictor, check_manifest
 from pipelines.table import row_groups, rows
@@ -137,15 +138,8 @@ def parts(predictor: Predictor, path: Path, data: Data) -> Iterator[pd.DataFrame
         found = predictor.predict(frame)
         found.insert(1, "actual", frame[data.target].to_numpy())
         if data.kind == "sequence":
-            found["naive"] = naive(frame[data.past_target])
+            found["naive"] = temporal.baseline_of_rows(frame, data)
         yield found
-
-
-def naive(windows: pd.Series) -> np.ndarray:
-    """The last known value of each window of the target [rows]: the forecast without a model. NaN if there is none."""
-    import pandas as pd
-
-    return pd.DataFrame(np.stack(windows.to_list())).ffill(axis=1).iloc[:, -1].to_numpy(np.float64)
 
 
 def even(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:

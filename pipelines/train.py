@@ -166,7 +166,7 @@ def train(
         if network is not None and config.precision == "float32":
             device.refuse_half(json.loads(network.to_json()))
         network = networks.answering(
-            networks.network(config, shape, outputs, config.seed) if network is None else network
+            networks.network(config, shape, outputs, config.seed, bool(fitted.baseline)) if network is None else network
         )
         trained = networks.augmented(config, network, config.seed)
         trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
@@ -222,8 +222,9 @@ def preparation(before: Any, config: Train, fitted: Fitted) -> Prepare:
         x = before(arrays)
         if not places:
             mean, scale = fitted.target
-            since = np.asarray(statistics.last_known(arrays, fitted.past))[:, 0] if fitted.changes else 0.0
-            return x, ((target - since - mean) / scale).astype(np.float32)
+            if fitted.changes:
+                target = target - np.asarray(statistics.baseline(arrays, fitted.past, fitted.baseline))[:, 0]
+            return x, ((target - mean) / scale).astype(np.float32)
         labels = np.array([places[label] for label in target.tolist()], np.int32)
         y = np.eye(len(places), dtype=np.float32)[labels] if objective.one_hot(config) else labels
         return (x, y) if weights is None else (x, y, weights[labels])

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,10 +48,14 @@ class Ahead:
 
     def _added(self, path: Path) -> Iterator[pa.RecordBatch]:
         """The next steps of each series that are not there."""
-        step, last = round(self.data.step * 1e6), self._last_known(path)
-        coming = {(*key, at + step * number) for key, at in last.items() for number in range(1, self.data.horizon + 1)}
+        last, starts = self._last_known(path), self._starts(path)
+        steps = range(1, self.data.horizon + 1)
+        wanted = {(*key, windows.later(at, number, self.data.step)) for key, at in last.items() for number in steps}
+        places = self._places(wanted, starts)
         for batch in row_groups.batches(path, [*self.data.series, self.data.time]):
-            coming -= set(_keyed(batch, self.data))
+            for place in self._places(set(_keyed(batch, self.data)), starts):
+                places.pop(place, None)
+        coming = places.values()
         if not coming:
             return
         *series, times = zip(*sorted(coming, key=lambda entry: (entry[-1], *map(str, entry[:-1]))), strict=True)
@@ -60,6 +65,23 @@ class Ahead:
         batch = pa.RecordBatch.from_pydict({name: cells.get(name, pa.nulls(len(times))) for name in names})
         config = self.unseen.config.model_copy(update={"ignore": [], "instants": {}})
         yield from ingest.ingest([batch], self.data, config, "the next steps")  # which also gives them an identity
+
+    def _places(self, keyed: set[Key], starts: dict[Key, int]) -> dict[Key, Key]:
+        """Series and instant of each row, by its series and the number of its step: two rows of one step are one."""
+        if not keyed:
+            return {}
+        found = sorted(keyed, key=str)
+        times, first = (np.array(of, np.int64) for of in ([k[-1] for k in found], [starts[k[:-1]] for k in found]))
+        steps = windows.places(times, first, self.data.step).tolist()
+        return {(*key[:-1], step): key for key, step in zip(found, steps, strict=True)}
+
+    def _starts(self, path: Path) -> dict[Key, int]:
+        """The first instant of each series, in microseconds since 1970."""
+        starts: dict[Key, int] = {}
+        for batch in row_groups.batches(path, [*self.data.series, self.data.time]):
+            for *key, at in _keyed(batch, self.data):
+                starts[tuple(key)] = min(at, starts.get(tuple(key), at))
+        return starts
 
     def _last_known(self, path: Path) -> dict[Key, int]:
         """When the target of each series was last known, in microseconds since 1970."""

@@ -11,7 +11,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -29,6 +29,7 @@ MOST_VALUES = 1_000_000  # of one YAML file, its aliases written out,
 MOST_DEPTH = 50  # and so deep
 MOST_ROWS = 100_000  # of one window
 MOST_PIXELS = 100_000_000  # of one image, all channels
+Word = Literal["day", "week", "business day", "month", "quarter", "year"]  # a step of a series by the calendar
 PIXELS = ("pixel_min", "pixel_max", "pixel_mean")  # the columns of an image for rules
 
 
@@ -72,12 +73,21 @@ class Data(Section):
     """The date column of a sequence."""
     series: list[str] = []
     """The category or carried columns that tell the series of a sequence apart."""
-    step: float = Field(0.0, ge=0)
-    """Seconds from one row of a sequence to the next."""
+    step: Annotated[float, Field(ge=0)] | Word = 0.0
+    """Seconds from one row of a sequence to the next; or `day`, `week`, `business day` (Monday to Friday), `month`,
+    `quarter` or `year`, each of which has one row, at whatever day and time within it. Steps may lack their row."""
     window: int = Field(0, ge=0, le=MOST_ROWS)
     """How many rows of a sequence the model sees for one prediction."""
     horizon: int = Field(1, ge=1)
     """How many rows after the last one of the window the predicted row comes."""
+    seasons: list[int] = []
+    """After how many steps a series repeats itself, such as `[24, 168]` for hours. The model also sees the target that
+    was known one season before the predicted row. The first one is that of `baseline`."""
+    baseline: Literal["last", "mean", "season", "season_and_change"] | None = None
+    """The forecast without a model, which a network begins with and adds a change to, and which `skill` compares with.
+    `last`: the last known value. `mean`: the mean of the window. `season`: the value one season before.
+    `season_and_change`: that value, and the change since then of the last known one. Without the key it is `last`, and
+    the network begins anywhere."""
 
     @model_validator(mode="after")
     def _kinds_match(self) -> "Data":
@@ -96,21 +106,32 @@ class Data(Section):
     @model_validator(mode="after")
     def _sequence_fits(self) -> "Data":
         if self.kind != "sequence":
-            if used := {"time", "series", "step", "window", "horizon"} & self.model_fields_set:
+            own = {"time", "series", "step", "window", "horizon", "seasons", "baseline"}
+            if used := own & self.model_fields_set:
                 raise ValueError(f"`{min(used)}` belongs to a sequence, not to a {self.kind}")
             return self
         if self.task != "regression":
             raise ValueError("a sequence forecasts a number, so its task must be regression")
-        if not (self.time and self.step > 0 and self.window):
+        if not (self.time and self.step and self.window):
             raise ValueError("a sequence needs `time`: its date column, `step`: seconds, and `window`: rows")
-        if round(self.step * 1e6) < 1:
+        if not isinstance(self.step, str) and round(self.step * 1e6) < 1:
             raise ValueError(f"`step` must be a microsecond or more, got {self.step} seconds")
         if self.dates != [self.time]:
             raise ValueError(f"a sequence must have one column of role date, that of `time`, got {self.dates}")
         if wrong := [name for name in self.series if self.columns.get(name) not in ("category", "carried")]:
             raise ValueError(f"`series` must name columns of role category or carried, but {wrong[0]!r} is not")
-        if self.past_target in self.columns:
-            raise ValueError(f"{self.past_target!r} cannot be a column: it is the history of the target")
+        if taken := [name for name in (self.past_target, *self.lags) if name in self.columns]:
+            raise ValueError(f"{taken[0]!r} cannot be a column: it is the history of the target")
+        return self
+
+    @model_validator(mode="after")
+    def _seasons_fit(self) -> "Data":
+        if wrong := [season for season in self.seasons if not 2 <= season <= MOST_ROWS]:
+            raise ValueError(f"`seasons` must have from 2 to {MOST_ROWS:,} steps each, got {wrong[0]}")
+        if len(set(self.seasons)) < len(self.seasons):
+            raise ValueError("`seasons` names a season twice")
+        if (self.baseline or "").startswith("season") and not self.seasons:
+            raise ValueError(f"`baseline: {self.baseline}` needs `seasons`: [steps of a season]")
         return self
 
     @model_validator(mode="after")
@@ -141,7 +162,7 @@ class Data(Section):
     def features(self) -> list[str]:
         """The names of the columns that a model may see."""
         if self.kind == "sequence":
-            return [*self.past_numbers, *self.past_categories, *self.fixed, *self.dates]
+            return [*self.past_numbers, *self.past_categories, *self.lags, *self.fixed, *self.dates]
         return self.shown
 
     @property
@@ -170,6 +191,17 @@ class Data(Section):
     def past_target(self) -> str:
         """The column of a sequence's windows with the past values of the target."""
         return f"past_{self.target}"
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """The columns of a sequence's windows with single values of the target, and how many steps these come before
+        the predicted row: for each season the value one season before that row, or as many as it takes for it to be
+        known, and the value one season before the last row of the window."""
+        found = {}
+        for season in self.seasons:
+            before = season * -(-self.horizon // season)
+            found |= {f"{self.target}_{steps}_before": steps for steps in (before, before + self.horizon)}
+        return found
 
     @property
     def past_numbers(self) -> list[str]:

@@ -50,7 +50,15 @@ def _window(data: Data, fitted: Fitted) -> Any:
 
     numbers = keras.Input((data.window, len(data.past_numbers)), dtype="float64", name="past_numbers")
     dates = keras.Input((len(data.dates),), dtype="float64", name="dates")
-    inputs, parts, once = {"past_numbers": numbers, "dates": dates}, _filled(numbers, *fitted.past), []
+    inputs, once = {"past_numbers": numbers, "dates": dates}, []
+    if data.lags:
+        inputs["numbers"] = keras.Input((len(data.lags),), dtype="float64", name="numbers")
+    if data.baseline:
+        parts, beside = _since_last(data, inputs, fitted)
+        once += beside
+    else:
+        parts = _filled(numbers, *fitted.past)
+        once += _filled(inputs["numbers"], *_of_target(fitted, data)) if data.lags else []
     once.append(temporal.calendar(dates))
     count = len(data.past_categories)
     if count:
@@ -63,6 +71,31 @@ def _window(data: Data, fitted: Fitted) -> Any:
     known_once = once[0] if len(once) == 1 else keras.layers.Concatenate(name="once")(once)
     joined = keras.layers.Concatenate(name="joined")([*parts, temporal.steps(known_once, data.window)])
     return keras.Model(inputs, joined, name="features")
+
+
+def _of_target(fitted: Fitted, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of the target, for each lag."""
+    mean, scale = fitted.past
+    return np.full(len(data.lags), mean[-1]), np.full(len(data.lags), scale[-1])
+
+
+def _since_last(data: Data, inputs: dict[str, Any], fitted: Fitted) -> tuple[list[Any], list[Any]]:
+    """Windows in which the target is its difference from its last known value, so that what is learned holds on another
+    level too: parts for each step [rows, window, ...], and such as are constant in a window [rows, ...]."""
+    import keras
+
+    ops, numbers, (mean, scale) = keras.ops, inputs["past_numbers"], fitted.past
+    last = statistics.baseline(inputs, fitted.past, "last")
+    history = ops.subtract(numbers[:, :, -1:], ops.expand_dims(last, 1))
+    parts = _filled(history, 0.0, fitted.since)
+    if len(mean) > 1:
+        parts += _filled(numbers[:, :, :-1], mean[:-1], scale[:-1])
+    once = [_normalised(last, mean[-1], scale[-1])]
+    if data.lags:
+        once += _filled(ops.subtract(inputs["numbers"], last), 0.0, fitted.since)
+    if data.baseline != "last":
+        once.append(_normalised(ops.subtract(statistics.baseline(inputs, fitted.past, data.baseline), last), 0.0, fitted.since))
+    return parts, once
 
 
 def _normalised(values: Any, mean: Any, scale: Any) -> Any:
@@ -136,6 +169,6 @@ def whole(before: Any, trained: Any, fitted: Fitted) -> Any:
         mean, scale = fitted.target
         answer = keras.layers.Rescaling(scale, offset=mean, name="target_units")(answer)
     if fitted.changes:
-        last = statistics.last_known(before.input, fitted.past)
-        answer = keras.layers.Add(name="changed")([answer, keras.ops.cast(last, "float32")])
+        known = statistics.baseline(before.input, fitted.past, fitted.baseline)
+        answer = keras.layers.Add(name="changed")([answer, keras.ops.cast(known, "float32")])
     return keras.Model(before.input, answer, name="model")

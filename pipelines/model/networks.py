@@ -82,14 +82,18 @@ class Network(Keys):
         return self
 
 
-def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int) -> Any:
-    """keras.Model: features of one row, of `shape`, -> `outputs` probabilities, or one number for outputs == 1."""
+def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int, still: bool = False) -> Any:
+    """keras.Model: features of one row, of `shape`, -> `outputs` probabilities, or one number for outputs == 1.
+
+    still: whether it answers 0 to every row before it is trained.
+    """
     import keras
 
     start = keras.Input(shape, name="normalised")
     values = config.architecture.build(config, start, seed)
     last = "softmax" if outputs > 1 else None
-    output = keras.layers.Dense(outputs, activation=last, dtype="float32", name="output")(values)
+    begins = {"kernel_initializer": "zeros"} if still else {}
+    output = keras.layers.Dense(outputs, activation=last, dtype="float32", name="output", **begins)(values)
     return keras.Model(start, output, name="network")
 
 

@@ -34,7 +34,9 @@ class Fitted:
     edges: list[list[float]] = field(default_factory=list)  # of the bins of each number; empty if numbers are scaled
     dates: Pair = ([], [])  # of each date of a table, in seconds
     past: Pair = ([], [])  # of each number in a window, the history of the target last
-    changes: bool = False  # whether the target is its change since the last known value
+    changes: bool = False  # whether the target is its change from the naive forecast
+    baseline: str | None = None  # that forecast, as in `data:`
+    since: float = 1.0  # standard deviation of the target in a window from its last known value; with a baseline
 
 
 Pieces = Callable[[], Iterable[tuple[dict[str, np.ndarray], np.ndarray]]]  # reads a split anew, a few rows at a time
@@ -62,12 +64,15 @@ def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
     for name, found in zip(names, known, strict=True):
         _check_words(name, len(found), MOST_WORDS)
     past: Pair = ([], [])
+    since = 1.0
     dates: Pair = ([], [])
     if data.kind == "image":
         mean, scale = pixels(arrays["image"] for arrays, _ in pieces())
     elif data.kind == "sequence":
         mean, scale = NO_COLUMNS[0], NO_COLUMNS[0]
         past = _lists(mean_and_scale(lambda: (np.concatenate(arrays["past_numbers"]) for arrays, _ in pieces())))
+        if data.baseline:
+            _, (since,) = mean_and_scale(lambda: (_since_last(arrays, past) for arrays, _ in pieces()))
     else:
         mean, scale = mean_and_scale(lambda: (arrays.get("numbers", NO_COLUMNS) for arrays, _ in pieces()))
     edges: list[list[float]] = []
@@ -82,7 +87,7 @@ def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
 
         def trained() -> Iterable[np.ndarray]:
             for arrays, target in pieces():
-                yield target[:, None] - (np.asarray(last_known(arrays, past)) if as_change else 0.0)
+                yield target[:, None] - (np.asarray(baseline(arrays, past, data.baseline)) if as_change else 0.0)
 
         (middle,), (spread,) = mean_and_scale(trained)
         of_target = (float(middle), float(spread))
@@ -96,6 +101,8 @@ def measure(data: Data, pieces: Pieces, config: Network = PLAIN) -> Fitted:
         dates=dates,
         past=past,
         changes=changes(config, data),
+        baseline=data.baseline,
+        since=float(since),
     )
 
 
@@ -109,9 +116,15 @@ def _words(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [*(past[..., index].reshape(-1) for index in range(past.shape[-1])), *arrays.get("categories", NO_COLUMNS).T]
 
 
-def last_known(inputs: Any, past: Pair) -> Any:
-    """The last known value of the target in each window [rows, 1]; its mean where there is none."""
-    return temporal.last_known(inputs["past_numbers"][:, :, -1], past[0][-1])
+def baseline(inputs: Any, past: Pair, wanted: str | None) -> Any:
+    """The naive forecast of the target for each window [rows, 1]; its mean where nothing is known."""
+    return temporal.baseline(inputs, wanted, past[0][-1])
+
+
+def _since_last(arrays: dict[str, np.ndarray], past: Pair) -> np.ndarray:
+    """Each value of the target in each window, less the last known one [rows * window, 1]."""
+    last = np.asarray(baseline(arrays, past, "last"))
+    return (arrays["past_numbers"][:, :, -1] - last).reshape(-1, 1)
 
 
 def _common(counts: Counter[str], least: int) -> set[str]:

@@ -48,12 +48,14 @@ def raw_schema(data: Data) -> pa.Schema:
 
 
 def split_schema(data: Data) -> pa.Schema:
-    """The columns of the split files: those of raw rows; for a sequence those of windows, lists of `window` values."""
+    """The columns of the split files: those of raw rows; for a sequence those of windows: lists of `window`
+    values, and single ones (Data.lags)."""
     if data.kind != "sequence":
         return raw_schema(data)
     lists = {name: pa.list_(pa.float64(), data.window) for name in data.past_numbers}
     lists |= {name: pa.list_(pa.string(), data.window) for name in data.past_categories}
     alone = [pa.field(name, pa.string()) for name in (*data.fixed, *data.dates, *data.carried)]
+    lists |= dict.fromkeys(data.lags, pa.float64())
     columns = [pa.field(name, kind) for name, kind in lists.items()]
     return pa.schema([ROW_ID, *columns, *alone, pa.field(data.target, target_type(data))])
 

@@ -1,8 +1,8 @@
 """Windows: the rows of time series, each with the values known `horizon` steps before it.
 
 A row of a split file is a window: the target and its time, and for every other column the `window` values that end
-`horizon` rows earlier, on a regular grid of `step` seconds; values without an observation are missing. So a window has
-no value of its own time or later, and each can be predicted alone.
+`horizon` rows earlier, on a regular grid of `step` seconds or on a calendar; values without an observation are missing.
+So a window has no value of its own time or later, and each can be predicted alone.
 
 Rows may come in any order. They are cut by time into ranges on disk, each small enough for memory. From earlier ranges
 only the rows stay that a window can still reach.
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
-from pipelines.table import rows
+from pipelines.table import calendar_steps, rows
 
 HELD_ROWS = 1_000_000  # in one range, about
 BINS = 65_536  # of time, for counting the rows before the cut
@@ -96,6 +96,30 @@ def _cut(read: Read, data: Data, edges: np.ndarray, place: Path) -> Iterator[pa.
         path.unlink()
 
 
+def places(times: np.ndarray, starts: np.ndarray, step: float | str) -> np.ndarray:
+    """The number of the step of each instant [rows] in its series; calendar_steps.NOWHERE for one between two steps.
+
+    times: microseconds since 1970. starts: of the first row of its series, for each row. step: seconds, or a word of
+    the calendar.
+    """
+    if isinstance(step, str):
+        return calendar_steps.places(times, starts, step)
+    length = round(step * 1e6)
+    return np.where((times - starts) % length == 0, (times - starts) // length, calendar_steps.NOWHERE)
+
+
+def later(at: int, steps: int, step: float | str) -> int:
+    """An instant so many steps after `at`, in microseconds since 1970."""
+    return calendar_steps.later(at, steps, step) if isinstance(step, str) else at + steps * round(step * 1e6)
+
+
+def _before(at: int, steps: int, step: float | str) -> int:
+    """An instant at least so many steps before `at`."""
+    if not isinstance(step, str):
+        return at - steps * round(step * 1e6)
+    return at - (steps + 1) * calendar_steps.LONGEST[step]
+
+
 @dataclass
 class Grid:
     """The grid of every series, and the last rows of the ranges read so far."""
@@ -106,9 +130,9 @@ class Grid:
     kept: pa.Table | None = None  # rows of earlier ranges that a window can reach
 
     @property
-    def step(self) -> int:
-        """In microseconds."""
-        return round(self.data.step * 1e6)
+    def reach(self) -> int:
+        """Steps from the predicted row to before the first one that it looks at."""
+        return max(self.data.window + self.data.horizon, *(steps + 1 for steps in self.data.lags.values()), 0)
 
     def windows(self, part: pa.Table, removed: Counter[str]) -> Iterator[pa.Table]:
         """part: the rows of the next range, some at least; those of `kept` are not predicted again."""
@@ -119,16 +143,16 @@ class Grid:
         every, series = np.unique(names, return_inverse=True)
         for code in np.unique(series[fresh]):
             self.starts.setdefault(every[code], int(times[fresh & (series == code)].min()))
-        since = times - np.array([self.starts[name] for name in every], np.int64)[series]
-        self._check_grid(table, since, names)
-        place = since // self.step
-        reach = self.data.window + self.data.horizon  # rows from the predicted one to before the first one seen
+        starts, reach = np.array([self.starts[name] for name in every], np.int64)[series], self.reach
+        place = places(times, starts, self.data.step)
+        self._check_grid(table, times - starts, place, names)
+        place -= place.min()
         key = series * (place.max() + reach) + place + reach  # rises with the place; series do not touch
         order = np.argsort(key, kind="stable")
         self._check_single(table, key[order], order, names)
         wanted = self._predicted(table, fresh, times, series, removed)
         yield from self._made(table, wanted, key, order, removed)
-        self.kept = table.filter(pa.array(times > times.max() - reach * self.step))
+        self.kept = table.filter(pa.array(times > _before(int(times.max()), reach, self.data.step)))
 
     def _names(self, table: pa.Table) -> np.ndarray:
         """The series of each row: text [rows]."""
@@ -137,10 +161,12 @@ class Grid:
         parts = [pc.fill_null(table[name].combine_chunks(), "") for name in self.data.series]
         return np.asarray(pc.binary_join_element_wise(*parts, "\x1f").to_numpy(zero_copy_only=False).astype(str))
 
-    def _check_grid(self, table: pa.Table, since: np.ndarray, names: np.ndarray) -> None:
-        off = since % self.step != 0
+    def _check_grid(self, table: pa.Table, since: np.ndarray, place: np.ndarray, names: np.ndarray) -> None:
+        off = place == calendar_steps.NOWHERE
         if off.any():
             row = int(off.argmax())
+            if isinstance(self.data.step, str):
+                raise DataError(f"{self._told(table, row, names)} lies on a weekend, but data.step is business day.", REPAIR)
             raise DataError(
                 f"{self._told(table, row, names)} is off the grid: {since[row] / 1e6:g} s after the first row of its "
                 f"series, but data.step is {self.data.step:g} s.",
@@ -150,8 +176,9 @@ class Grid:
     def _check_single(self, table: pa.Table, key: np.ndarray, order: np.ndarray, names: np.ndarray) -> None:
         twice = np.flatnonzero(np.diff(key) == 0)
         if len(twice):
-            row = int(order[twice[0] + 1])
-            raise DataError(f"{self._told(table, row, names)} occurs more than once in its series.", REPAIR)
+            row, word = int(order[twice[0] + 1]), self.data.step
+            what = f"lies in a {word} that has a row already" if isinstance(word, str) else "occurs more than once"
+            raise DataError(f"{self._told(table, row, names)} {what} in its series.", REPAIR)
 
     def _told(self, table: pa.Table, row: int, names: np.ndarray) -> str:
         series = f" of the series {names[row]!r}".replace("\\x1f", ", ") if self.data.series else ""
@@ -173,18 +200,22 @@ class Grid:
         back = self.data.horizon + np.arange(self.data.window)[::-1]
         ordered = key[order]
         size = max(1, CHUNK_CELLS // self.data.window)
-        for start in range(0, len(wanted), size):
-            chosen = wanted[start : start + size]
-            looked = (key[chosen][:, None] - back).reshape(-1)
+
+        def seen(looked: np.ndarray) -> pa.Array:
+            """The places in the table of the rows with these keys; null where there is none."""
             at = np.searchsorted(ordered, looked)
             absent = ordered[np.minimum(at, len(ordered) - 1)] != looked
-            seen = pa.array(order[np.where(absent, 0, at)], mask=absent)
-            made = self._window(table, pa.array(chosen), seen)
+            return pa.array(order[np.where(absent, 0, at)], mask=absent)
+
+        for start in range(0, len(wanted), size):
+            chosen = wanted[start : start + size]
+            lags = {name: seen(key[chosen] - steps) for name, steps in self.data.lags.items()}
+            made = self._window(table, pa.array(chosen), seen((key[chosen][:, None] - back).reshape(-1)), lags)
             empty = self._empty(made)
             removed["empty window"] += int(empty.sum())
             yield made.filter(pa.array(~empty))
 
-    def _window(self, table: pa.Table, chosen: pa.Array, seen: pa.Array) -> pa.Table:
+    def _window(self, table: pa.Table, chosen: pa.Array, seen: pa.Array, lags: dict[str, pa.Array]) -> pa.Table:
         schema, data = rows.split_schema(self.data), self.data
         columns = {
             name: table[name].combine_chunks().take(chosen) for name in schema.names if name in table.schema.names
@@ -192,6 +223,7 @@ class Grid:
         for name in (*data.past_numbers, *data.past_categories):
             values = table[data.target if name == data.past_target else name].combine_chunks().take(seen)
             columns[name] = pa.FixedSizeListArray.from_arrays(values, data.window)
+        columns |= {name: table[data.target].combine_chunks().take(places) for name, places in lags.items()}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
     def _empty(self, made: pa.Table) -> np.ndarray:

@@ -76,7 +76,7 @@ def described(data: Data) -> dict[str, Any]:
     about: dict[str, Any] = {"kind": data.kind, "shape": data.shape}
     if data.kind == "sequence":
         past = {"window": data.window, "numbers": data.past_numbers, "categories": data.past_categories}
-        return about | {"numbers": [], "categories": data.fixed, "dates": data.dates, "past": past}
+        return about | {"numbers": list(data.lags), "categories": data.fixed, "dates": data.dates, "past": past}
     about |= {"numbers": data.numbers, "categories": data.categories}
     return about | ({"dates": data.dates} if data.dates else {})
 

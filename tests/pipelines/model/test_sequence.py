@@ -95,7 +95,7 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
     model = features.whole(before, network, fitted)
     for arrays, _ in split.pieces():
         answers = np.asarray(model(arrays))[:, 0]
-        naive = evaluate.naive(table(folder)["past_sold"])
+        naive = temporal.baseline_of_rows(table(folder), data)
         np.testing.assert_allclose(answers, np.where(np.isnan(naive), found.past[0][-1], naive), rtol=1e-6)
 
 
@@ -107,7 +107,7 @@ def test_what_is_measured_is_of_the_training_windows_alone(world):
     values = np.stack(rows["past_sold"].tolist())
     assert found.past[0] == pytest.approx([np.nanmean(np.stack(rows["warm"].tolist())), np.nanmean(values)])
     assert found.past[1][1] == pytest.approx(np.nanstd(values))
-    naive = evaluate.naive(rows["past_sold"])
+    naive = temporal.baseline_of_rows(rows, data)
     changes = rows["sold"] - np.where(np.isnan(naive), np.nanmean(values), naive)
     assert found.target == pytest.approx((changes.mean(), changes.std(ddof=0)))
     assert found.vocabularies == [["clear", "cloud"], ["a", "b"]]
