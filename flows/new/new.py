@@ -19,7 +19,9 @@ from flows.new.dialect import Reading
 from flows.new.draft import Draft, can_move
 from flows.new.image_files import PictureDraft, Pictures
 from flows.new.target import Target
-from flows.new.time_series import Grid, SeriesDraft
+from flows.new.series import readings
+from flows.new.series.readings import Grid
+from flows.new.time_series import SeriesDraft
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines import model_file
@@ -134,13 +136,16 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     _check_names(table, [wanted.target, *wanted.group], reading)
     found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
     columns = column_types.columns(table.drop_columns([wanted.target]), rows.MISSING)
-    grid = time_series.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
+    grid = readings.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
     if wanted.kind == "sequence" and grid is None:
         raise DataError(
             f"The rows of {wanted.data.name} lie on no regular grid of time.",
-            "A sequence needs a column of instants (or their parts: year, month, day ...), a fixed step apart.",
+            "A sequence needs a column of instants (or their parts: year, month, day ...), most of them one step after "
+            "the one before: seconds, or a day, business day, week, month, quarter or year.",
         )
     columns = [_usable(column, wanted.target, grid) for column in columns if not grid or column.name not in grid.parts]
+    if grid is not None:
+        columns = [readings.role(column, table) if column.name in grid.series else column for column in columns]
     about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
     if grid is None and not wanted.group:
@@ -231,9 +236,7 @@ def _usable(column: Column, target: str, grid: Grid | None) -> Column:
         return column_types.left_out(
             column, "it has no name" if not column.name else "its name has a meaning of its own here"
         )
-    if grid is not None and column.role == "date" and column.name != grid.time:
-        return column_types.left_out(column, f"a series has one time, here {grid.time}")
-    return column
+    return column if grid is None else time_series.usable(column, grid)
 
 
 def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 TEST = 0.2  # of the rows, the latest of a series
 VALIDATION = 0.1  # of the rows, `clean.split.validation`: enough to see when to stop, and the rest is for training
-WINDOW = 24  # rows that a forecast of a series sees: no other number has been measured
+WINDOW = 24  # rows that a forecast of a series sees,
+WIDEST_WINDOW = 168  # and at most, where rows lack
 WIDEST = 2048  # values that all numbers of a row become together, about: so that many columns cost no endless training
 
 
@@ -67,7 +68,12 @@ def images(rows: int, shape: list[int]) -> dict[str, Any]:
     }
 
 
-def sequence() -> dict[str, Any]:
+def window(rows: int, lacking: int) -> int:
+    """Steps that a forecast sees: the usual number beyond a gap. lacking: rows that a usual gap lacks."""
+    return min(WIDEST_WINDOW, WINDOW + lacking)
+
+
+def sequence(rows: int) -> dict[str, Any]:
     """The section `train` of a forecast."""
     return {
         "network": "rnn",

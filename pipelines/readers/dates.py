@@ -30,8 +30,9 @@ class Dates(Section):
     """How the dates of a column are written: `ISO`, or a format such as `"%d.%m.%Y %H:%M"`. A date column that is
     not listed is ISO."""
     instants: dict[str, list[str]] = {}
-    """Date columns that are made of three to six other columns, in this order: year, month, day, hour, minute,
-    second. The parts are left out unless `data.columns` lists them."""
+    """Date columns that are made of one to six other columns, in this order: year, month, day, hour, minute, second.
+    If `dates` lists the new column, the parts are texts in any order: they are joined by a blank, and read as it says.
+    The parts are left out unless `data.columns` lists them."""
     timezone: str | None = None
     """The time zone of dates without an offset, such as Europe/Berlin. Without it such dates are refused."""
 
@@ -47,8 +48,8 @@ class Dates(Section):
     @classmethod
     def _parts_in_order(cls, found: dict[str, list[str]]) -> dict[str, list[str]]:
         for name, parts in found.items():
-            if not 3 <= len(parts) <= len(PARTS):
-                raise ValueError(f"{name!r} needs from three to six columns: {', '.join(PARTS)}, in this order")
+            if not 1 <= len(parts) <= len(PARTS):
+                raise ValueError(f"{name!r} needs from one to six columns: {', '.join(PARTS)}, in this order")
         return found
 
 
@@ -113,9 +114,13 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
     cells = pd.DataFrame({part: columns[column].to_pandas() for part, column in zip(PARTS, wanted, strict=False)})
     text = cells.astype("str").apply(lambda column: column.str.strip())
     missing = (cells.isna() | text.isin(config.missing)).any(axis=1)
+    if name in config.dates:
+        whole = text.iloc[:, 0].str.cat(text.iloc[:, 1:], sep=" ").mask(missing)
+        return _read(name, pa.array(whole, pa.string(), from_pandas=True), config, first)
     numbers = text.apply(pd.to_numeric, errors="coerce")
     numbers = numbers.where(numbers.eq(numbers.round()))
-    found = pd.to_datetime(numbers, errors="coerce").mask(missing)
+    begins = {part: 1 for part in ("month", "day") if part not in numbers}
+    found = pd.to_datetime(numbers.assign(**begins), errors="coerce").mask(missing)
     shown = text.iloc[:, 0].str.cat(text.iloc[:, 1:], sep="-", na_rep="").mask(missing)
     _check(name, shown, found, first, f"not a date made of {', '.join(wanted)}")
     return _text(_local(name, found, shown, config, first))
