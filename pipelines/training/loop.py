@@ -51,6 +51,8 @@ class Loop:
 
         columns = self._feed.shaped()
         self._shapes = [column.shape[1:] for column in columns]  # of a row, known without tracing
+        if len(columns[0]) < self._size:
+            return ""  # there is no whole batch: the program for any size takes all rows
         none = (_flat(columns), tf.zeros(len(columns[0]), tf.int32), tf.constant(0))
         if not xla:
             self._program = tf.function(self._loop, autograph=False)
@@ -79,15 +81,22 @@ class Loop:
         import tensorflow as tf
 
         columns, whole = window.columns, len(window.order) // self._size
-        order = np.zeros(len(columns[0]), np.int32)
-        order[: len(window.order)] = window.order
-        done, sound = self._call(_flat(columns), tf.constant(order), tf.constant(whole))
-        self._done += int(done)
+        done, sound = self._whole_batches(window, whole) if whole else (0, True)
+        self._done += done
         if sound and len(window.order) % self._size:
             rows = tf.constant(window.order[whole * self._size :])
             self._rest(tuple(tf.gather(column, rows) for column in columns))
             self._done += 1
-        return bool(sound)
+        return sound
+
+    def _whole_batches(self, window: Window, whole: int) -> tuple[int, bool]:
+        """Take so many batches; returns how many it were, and whether the loss was a number in each."""
+        import tensorflow as tf
+
+        order = np.zeros(len(window.columns[0]), np.int32)
+        order[: len(window.order)] = window.order
+        done, sound = self._call(_flat(window.columns), tf.constant(order), tf.constant(whole))
+        return int(done), bool(sound)
 
     def _call(self, *arguments: Any) -> Any:
         """Run the program, and hold the values of the variables meanwhile.

@@ -23,7 +23,7 @@ TIME = "time"  # the column that several become
 CLOCKS = {"%H:%M:%S": r"\d{1,2}:\d\d:\d\d", "%H:%M": r"\d{1,2}:\d\d", "%H.%M.%S": r"\d{1,2}\.\d\d\.\d\d"}
 CLOCKS |= {"%I:%M %p": r"\d{1,2}:\d\d [AaPp][Mm]", "%I:%M:%S %p": r"\d{1,2}:\d\d:\d\d [AaPp][Mm]"}
 MONTHS, HOURS = 12, 8  # so many different numbers at least, where a second column may be the month or the hour,
-ALIKE = 0.6  # and of neighbours that share of the difference of others
+ALIKE, ALIKE_ALL = 0.6, 0.95  # and of neighbours that share of the difference of others; the second where all are there
 MONTH_NAMES = ("%b", "%B")
 
 
@@ -127,7 +127,8 @@ def _runs_on(instants: pd.Series, part: pd.Series, values: np.ndarray) -> bool:
         return False
     near = table.diff(axis=1).abs().mean(axis=None)
     far = table.diff(periods=table.shape[1] // 2, axis=1).abs().mean(axis=None)
-    return bool(near < ALIKE * far)
+    every = [*range(1, 13)] if months else [*range(24)]
+    return bool(near < (ALIKE_ALL if sorted(table.columns) == every else ALIKE) * far)
 
 
 def _whole_numbers(values: pa.ChunkedArray) -> pd.Series | None:

@@ -13,6 +13,8 @@ class Mlp(Layers):
 def build(config: Mlp, start: Any, seed: int) -> Any:
     from keras import layers
 
+    if config.wide and len(start.shape) > 2:
+        start = layers.Flatten(name="flat")(start)
     values = dense(config, start, seed)
     return layers.Concatenate(name="wide")([values, start]) if config.wide else values
 

@@ -44,6 +44,32 @@ def test_parts_in_several_columns_make_one_instant_and_are_left_out_unless_decla
     assert found["at"].to_pylist() == ["2026-01-01T23:00:00+00:00", None]
 
 
+@pytest.mark.parametrize(
+    ("columns", "form", "expected"),
+    [
+        ({"y": [2026, 2027]}, None, ["2026-01-01", "2027-01-01"]),
+        ({"y": ["2026", "2026"], "m": ["2", "11"]}, None, ["2026-02-01", "2026-11-01"]),
+        ({"y": [1949.0, None], "m": ["Jan", "Feb"]}, "%Y %b", ["1949-01-01", None]),
+        ({"d": ["31/12/2025", "1/2/2026"], "t": ["18.00.00", "07.30.00"]}, "%d/%m/%Y %H.%M.%S", None),
+        ({"d": ["2025-12-31", "2026-02-01"], "t": ["18:00", "07:30"]}, "ISO", None),
+    ],
+    ids=["year", "year and month", "month as a name", "day and time", "day and time in ISO"],
+)
+def test_one_or_two_columns_make_an_instant_too(columns, form, expected):
+    keys = {"source": "x", "instants": {"at": list(columns)}, "timezone": "UTC"}
+    config = ingest.Ingest.model_validate(keys | ({"dates": {"at": form}} if form else {}))
+    found = dates.read(pa.record_batch(columns), ["at"], config, 1, ["at"])["at"].to_pylist()
+    whole = expected or ["2025-12-31T18:00", "2026-02-01T07:30"]
+    assert found == [None if at is None else pd.Timestamp(at, tz="UTC").isoformat() for at in whole]
+
+
+def test_texts_of_two_columns_that_are_no_date_together_are_named():
+    keys = {"source": "x", "instants": {"at": ["d", "t"]}, "timezone": "UTC", "dates": {"at": "%Y-%m-%d %H:%M"}}
+    batch = pa.record_batch({"d": ["2026-01-01", "2026-01-02"], "t": ["10:00", "25:00"]})
+    with pytest.raises(DataError, match="Row 8, column 'at': '2026-01-02 25:00': not a date of the form %Y-%m-%d %H:%M"):
+        dates.read(batch, ["at"], ingest.Ingest.model_validate(keys), 7, ["at"])
+
+
 WRONG = [
     (["2026-01-01T00:00Z", "2026-01-01 12:00"], {}, "Row 2, column 'at': '2026-01-01 12:00' has no offset"),
     (["2026-02-30T00:00Z"], {}, "Row 1, column 'at': '2026-02-30T00:00Z': not a date of the form ISO"),
@@ -75,7 +101,7 @@ def test_a_part_that_is_no_whole_number_is_named():
     [
         ({"dates": {"ag": "ISO"}}, "ingest.dates: 'ag' is not a column of role date"),
         ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not a time zone"),
-        ({"instants": {"born": ["y", "m"]}}, "'born' needs from three to six columns: year, month, day"),
+        ({"instants": {"born": []}}, "'born' needs from one to six columns: year, month, day"),
         ({"instants": {"born": ["y", "m", "d"]}}, "ingest.timezone: declare the time zone"),
     ],
 )

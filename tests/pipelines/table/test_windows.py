@@ -22,13 +22,15 @@ SPLITS = ("train", "validation", "test")
 HOUR = 3600
 
 
-def observed(places: list[int], window: int, horizon: int) -> tuple[Data, list[pa.RecordBatch]]:
-    """One series, seen at the hours `places`, whose target and number both are the hour's number."""
+def observed(places: list[int], window: int, horizon: int, **more: object) -> tuple[Data, list[pa.RecordBatch]]:
+    """One series, seen at the hours `places` (or other steps), whose target and number both are the step's number."""
     data = Data.model_validate(
         {"kind": "sequence", "task": "regression", "target": "y", "time": "t", "step": HOUR, "window": window}
         | {"horizon": horizon, "columns": {"t": "date", "x": "number"}}
+        | more
     )
-    at = [pd.Timestamp(place * HOUR, unit="s", tz="UTC").isoformat() for place in places]
+    later = [windows.later(0, place, data.step) for place in places]
+    at = [pd.Timestamp(micro, unit="us", tz="UTC").isoformat() for micro in later]
     values = [float(place) for place in places]
     content = {"row_id": [f"{place:032d}" for place in places], "x": values, "t": at, "y": values}
     return data, pa.table(content, rows.raw_schema(data)).to_batches()
@@ -58,6 +60,43 @@ def test_a_window_holds_each_observation_in_its_place_and_none_of_its_own_time_o
         expected = [place if place in places else np.nan for place in wanted]
         np.testing.assert_array_equal(row.x, expected)
         np.testing.assert_array_equal(row.past_y, expected)
+
+
+@given(
+    places=st.lists(st.integers(0, 60), min_size=2, max_size=30, unique=True),
+    step=st.sampled_from([HOUR, "day", "business day", "month", "year"]),
+    seasons=st.lists(st.integers(2, 15), min_size=1, max_size=2, unique=True),
+    horizon=st.integers(1, 5),
+    held=st.integers(3, 40),
+)
+def test_a_row_knows_the_target_of_whole_seasons_before_it_and_nothing_that_was_not_known(
+    tmp_path_factory, places, step, seasons, horizon, held
+):
+    data, batches = observed(places, 8, horizon, step=step, seasons=seasons)
+    assert all(steps >= horizon for steps in data.lags.values())
+    table, _ = made(tmp_path_factory.getbasetemp(), data, batches, held=held)
+    for row in table.to_dict("records"):
+        for name, steps in data.lags.items():
+            expected = row["y"] - steps if row["y"] - steps in places else np.nan
+            np.testing.assert_equal(row[name], expected)
+    for season in seasons:
+        known = [steps for steps in data.lags.values() if steps % season == 0]
+        assert min(known) < horizon + season
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "message"),
+    [
+        ("month", ["2024-01-05", "2024-02-01", "2024-02-29"], "lies in a month that has a row already in its series"),
+        ("business day", ["2024-03-01", "2024-03-02"], "lies on a weekend, but data.step is business day"),
+    ],
+)
+def test_two_rows_of_one_step_and_a_row_between_two_are_named(tmp_path, step, days, message):
+    data, batches = observed([0, 1, 2][: len(days)], 3, 1, step=step)
+    at = pa.array([f"{day}T00:00:00+00:00" for day in days])
+    batch = batches[0].set_column(2, batches[0].schema.field("t"), at)
+    with pytest.raises(DataError, match=f"{days[-1]}.*{message}"):
+        made(tmp_path, data, [batch])
 
 
 @given(order=st.permutations(range(12)), held=st.sampled_from([2, 5, 100]))
@@ -191,6 +230,14 @@ WRONG = [
     (
         {"data_": SHOPS | {"columns": SHOPS["columns"] | {"past_sold": "number"}}},
         "'past_sold' cannot be a column: it is the history of the target",
+    ),
+    ({"data_": SHOPS | {"baseline": "season"}}, r"`baseline: season` needs `seasons`"),
+    ({"data_": SHOPS | {"seasons": [1]}}, r"`seasons` must have from 2 to 100,000 steps each, got 1"),
+    ({"data_": SHOPS | {"seasons": [24, 24]}}, r"`seasons` names a season twice"),
+    ({"data_": SHOPS | {"step": "fortnight"}}, r"data\.step"),
+    (
+        {"data_": SHOPS | {"seasons": [24], "columns": SHOPS["columns"] | {"sold_24_before": "number"}}},
+        "'sold_24_before' cannot be a column: it is the history of the target",
     ),
     (
         {"check": {"rules": [{"rule": "expect_column_values_to_not_be_null", "column": "warm"}]}},
