@@ -1,7 +1,7 @@
 """Two years on the schedule, fed month by month: python benchmarks/replay.py FOLDER [MONTHS]
 
 In a copy of this repository in FOLDER: `ratchet up`, and a model of what four shops sell in a day, whose split by time
-moves with the data. It begins with four months; then MONTHS (default 24) arrive one after the other, and a tick of the
+moves with the data. It begins with six months; then MONTHS (default 24) arrive one after the other, and a tick of the
 schedule retrains after each. After half of them the pattern changes: until then a busy day is followed by a busy one,
 from then on by a quiet one. Printed: the rows of training, the decision, and the error on each month of the champion
 that was in charge when it came, beside that of the model of the first half. No month was in their training.
@@ -33,9 +33,9 @@ from flows.records.champion_state import stand  # noqa: E402
 from tests.support.clone import answer, clone, edit, git  # noqa: E402
 
 MODEL, SEED, EVERY = "orders", 24, 5  # seconds between two ticks
-BEFORE = 4  # months that are there at the beginning
+BEFORE = 6  # months that are there at the beginning
 SHOPS, LEVEL, NOISE = ("north", "east", "south", "west"), 50.0, 4.0
-MOMENTUM = (0.4, -0.8)  # how much of a day's surplus the next day has: in the first half, and in the second
+MOMENTUM = (0.3, -0.8)  # how much of a day's surplus the next day has: in the first half, and in the second
 BEST = NOISE * (2 / np.pi) ** 0.5  # the mean absolute error of a forecast that knows all but the noise
 PART = 28 * 60.0  # seconds
 DECLARED: dict[str, Any] = {
@@ -88,11 +88,11 @@ def sold(months: int, seed: int = SEED) -> dict[str, pd.DataFrame]:
     random, days = np.random.default_rng(seed), pd.date_range(names[0].start_time, names[-1].end_time, freq="D")
     turn = names[BEFORE + (months - BEFORE) // 2].start_time
     parts = []
-    for place, shop in enumerate(SHOPS):
+    for shop in SHOPS:
         noise, above = random.normal(0, NOISE, len(days)), np.zeros(len(days))
         for index in range(1, len(days)):
             above[index] = MOMENTUM[int(days[index] >= turn)] * above[index - 1] + noise[index]
-        values = (LEVEL + 10 * place + above).round(3)
+        values = (LEVEL + above).round(3)
         parts.append(pd.DataFrame({"day": days.strftime("%Y-%m-%dT00:00:00Z"), "shop": shop, "sold": values}))
     table = pd.concat(parts, ignore_index=True)
     return {str(name): table[table["day"].str.startswith(str(name))] for name in names}

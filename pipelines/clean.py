@@ -2,12 +2,14 @@
 
     python -m pipelines clean digits
 
-    data/<model>/raw.parquet, quarantine.parquet  ->  train.parquet, validation.parquet, test.parquet, clean.json
+    data/<model>/raw.parquet, quarantine.parquet, pin.json
+        ->  train.parquet, validation.parquet, test.parquet, clean.json
 
 No value changes here: only the model changes values. The split of a row depends only on the seed and the row, so new
-rows, another order or copies never move an old row. Rows keep their order, except in the training split of a large
-table (shuffled.py). A row without a target is removed (`validate` stops at one, unless the model's YAML says
-otherwise). The rows of a sequence become windows (windows.py), each in the split of the row that it predicts.
+rows, another order or copies never move an old row. By time a row may move on, from test over validation to train, but
+never back (time_edges.py). Rows keep their order, except in the training split of a large table (shuffled.py). A row
+without a target is removed (`validate` stops at one, unless the model's YAML says otherwise). The rows of a sequence
+become windows (windows.py), each in the split of the row that it predicts.
 """
 
 import json
