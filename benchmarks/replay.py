@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from flows.project.environment import Project  # noqa: E402
 from flows.records import attempts, ledger  # noqa: E402
 from flows.records.champion_state import stand  # noqa: E402
-from tests.support.clone import answer, clone, edit, git  # noqa: E402
+from tests.support.clone import answer, clone, edit, git, ratchet  # noqa: E402
 
 MODEL, SEED, EVERY = "orders", 24, 5  # seconds between two ticks
 BEFORE = 6  # months that are there at the beginning
@@ -141,6 +141,12 @@ class Replay:
             self.note(self.tick(sum(len(self.months[name]) for name in sent)), sent[-1])
         return True
 
+    def end(self) -> None:
+        """Stop the servers as soon as no tick is at work."""
+        until = time.monotonic() + 300
+        while ratchet(self.root, "down").returncode and time.monotonic() < until:
+            time.sleep(1)
+
     def send(self, name: str, months: list[str]) -> None:
         """A file of months that is there at once; one that was sent before a stop stays."""
         path, partial = self.incoming / f"{name}.csv", self.incoming / f".{name}.partial"
@@ -209,7 +215,7 @@ def main(folder: Path, months: int) -> None:
         whole = replay.feed(PART)
         rows = replay.told() if whole else []
     finally:
-        answer(replay.root, "down")
+        replay.end()
     if not whole:
         print(f"{len(replay.known)} of {months + 1} are done: the same command goes on.")
         return
