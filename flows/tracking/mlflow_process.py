@@ -1,27 +1,27 @@
 """MLflow in a process of its own. Its import takes two seconds, during which the run does other work.
 
-One worker does one call after the other. It ends with the run, however the run ends.
+One worker (flows/tracking/mlflow_worker.py) does one call after the other. It ends with the run, however the run ends.
+It is started with its output in a log and no signal of the terminal, so nothing of its start or end reaches a person:
+Python's own pools of processes print a traceback where the parent has ended, and the semaphores that they have left.
 """
 
 import os
-import pkgutil
-import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing.connection import Connection, Pipe
 from typing import Any, ParamSpec, TypeVar
 
 from flows.project import lifeline
 from flows.project.environment import Project
+from flows.tracking import mlflow_worker
 from pipelines.errors import UnreachableError
-from pipelines.process import lifeline as following
 
 P = ParamSpec("P")
 R = TypeVar("R")
-BEGINS = 30.0  # seconds that it may take to begin
 DIED = "The process that talks to MLflow was killed, most likely because memory ran out."
 
 
@@ -32,36 +32,52 @@ class Remote:
     place: str
 
 
+class WorkerDied(Exception):
+    """The process has ended before it answered."""
+
+
 class MlflowProcess:
     """The process. It starts with its first call."""
 
     def __init__(self, project: Project, pipe: str, preloaded: tuple[str, ...] = ()):
         """pipe: the lifeline that it follows. preloaded: the modules that `begin` imports."""
-        self._project, self._preloaded = project, preloaded
-        log = project.state / "logs" / "mlflow-client.log"  # MLflow's messages, apart from the run's result
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (pipe, str(log)))
-        self._first: Future[Any] | None = None  # its first call
+        self._project, self._pipe, self._preloaded = project, pipe, preloaded
+        self._turns = ThreadPoolExecutor(1, "mlflow")  # one call after the other
+        self._begun: tuple[subprocess.Popen[bytes], Connection[Any, Any]] | None = None
 
     @property
     def begun(self) -> bool:
-        return self._first is not None
+        return self._begun is not None
 
     def begin(self) -> None:
         """Import MLflow now, before it is needed."""
-        with suppress(BrokenProcessPool):
-            self._submit(_import, self._preloaded)
+        self._submit(mlflow_worker.preload, self._preloaded)
 
     def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        self._first = self._first or self._pool.submit(os.getpid)
-        return self._pool.submit(work, *arguments)
+        self._begun = self._begun or self._started()
+        return self._turns.submit(_ask, self._begun[1], work, arguments)
+
+    def _started(self) -> tuple[subprocess.Popen[bytes], "Connection[Any, Any]"]:
+        ours, theirs = Pipe()
+        command = [sys.executable, "-m", "flows.tracking.mlflow_worker", str(theirs.fileno()), self._pipe]
+        with theirs, _log(self._project) as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C and the end of the terminal are for the run, which then ends this process
+            )
+        return process, ours
 
     def close(self) -> None:
-        with suppress(BrokenProcessPool, TimeoutError):
-            if self._first is None:  # there is no process, and a call would start one
-                return
-            self._first.result(BEGINS)  # starting while this process ends would fail with a traceback
-            self._pool.submit(os._exit, 0)  # at once: an orderly end of MLflow's libraries takes a third of a second
-        self._pool.shutdown(wait=False)
+        """End it at once: an orderly end of MLflow's libraries takes a third of a second."""
+        if self._begun is not None:
+            process, _ = self._begun
+            process.kill()
+            process.wait()
+        self._turns.shutdown(wait=False, cancel_futures=True)
 
     def call(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run one of flows/run/remote_calls.py, and wait for its answer.
@@ -69,16 +85,33 @@ class MlflowProcess:
         Raises what it raises; an error of the tracking store, and the end of the process, as a RatchetError.
         """
         try:
-            answer: R = self._submit(_call, self._project, work, arguments, named).result()
-        except BrokenProcessPool as error:
+            answer: R = self._submit(mlflow_worker.call, self._project, work, arguments, named).result()
+        except WorkerDied as error:
             raise UnreachableError(DIED, "Run again: the stages are done and kept.") from error
         return answer
 
-    def send(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> "Future[R] | None":
-        """Run it without waiting. Its failure is in what this returns; None if the process has died."""
-        with suppress(BrokenProcessPool):  # the next call raises it
-            return self._submit(_call, self._project, work, arguments, named)
-        return None
+    def send(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> "Future[R]":
+        """Run it without waiting. Its failure is in what this returns."""
+        return self._submit(mlflow_worker.call, self._project, work, arguments, named)
+
+
+def _ask(line: "Connection[Any, Any]", work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """In the thread that has the line: one question, and its answer. Raises what the worker raised."""
+    try:
+        line.send((work, arguments))
+        answer, error = line.recv()
+    except (OSError, EOFError) as gone:
+        raise WorkerDied from gone
+    if error is not None:
+        raise error
+    return answer
+
+
+def _log(project: Project) -> Any:
+    """Where MLflow's messages go, apart from the run's result."""
+    with suppress(OSError):  # a full disk: later failures are reported, and nothing else reaches the terminal
+        return (project.state / "logs" / "mlflow-client.log").open("ab")
+    return open(os.devnull, "ab")
 
 
 @contextmanager
@@ -90,25 +123,3 @@ def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[Mlflow
             yield process
         finally:
             process.close()
-
-
-def _begin(pipe: str, log: str) -> None:
-    try:
-        following.redirect(log)
-    except OSError:  # a full disk: later failures are reported, and nothing else reaches the terminal
-        following.redirect(os.devnull)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends this process
-    following.follow(pipe)
-
-
-def _import(modules: tuple[str, ...]) -> None:
-    for name in modules:
-        pkgutil.resolve_name(name)
-
-
-def _call(project: Project, work: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    from flows.tracking import mlflow_runs
-
-    function = pkgutil.resolve_name(work.place)
-    with mlflow_runs.reachable(project):
-        return function(*arguments, **named)
