@@ -30,6 +30,21 @@ def count(number: int | None) -> str:
 def table(rows: list[dict[str, str]], grey: frozenset[int] = frozenset()) -> str:
     """Columns side by side, the last one wrapped. grey: the numbers of rows that are shown dim."""
     from rich.console import Console
+
+    return _drawn(rows, grey, max(120, Console().width))
+
+
+def natural(rows: list[dict[str, str]]) -> str:
+    """Columns side by side, as wide as their content."""
+    return _drawn(rows, frozenset(), sum(max(map(len, column)) for column in zip(*map(_cells, rows), strict=True)))
+
+
+def _cells(row: dict[str, str]) -> list[str]:
+    return [" " * (max(map(len, (name, *cell.split("\n")))) + 2) for name, cell in row.items()]
+
+
+def _drawn(rows: list[dict[str, str]], grey: frozenset[int], width: int) -> str:
+    from rich.console import Console
     from rich.table import Table
 
     *names, last = rows[0]
@@ -39,7 +54,7 @@ def table(rows: list[dict[str, str]], grey: frozenset[int] = frozenset()) -> str
     table.add_column(last, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(*row.values(), style="dim" if number in grey else "")
-    console = Console(width=max(120, Console().width), emoji=False)  # a class may be called :x:
+    console = Console(width=width, emoji=False)  # a class may be called :x:
     with console.capture() as capture:
         console.print(table, markup=False)
-    return capture.get().rstrip()
+    return "\n".join(line.rstrip() for line in capture.get().rstrip().split("\n"))

@@ -10,6 +10,7 @@ from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias, waiting
 from flows.records import attempts, ledger
+from flows.records.attempts import Tick
 from flows.records.champion_state import JUDGED, Standing, stand
 from flows.records.ledger import Ledger, Line
 from flows.registry import model_registry
@@ -22,8 +23,6 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
 from pipelines.errors import SettingsError
 from pipelines.model_file import Schedule
-
-UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -45,18 +44,27 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "model": model,
         "champion": int(champion.version) if champion else None,
         "metrics": json.loads(tags.get("ratchet.metrics", "{}")),
-        "age": age(champion) if champion else "",
+        "age": age(champion) if champion else None,
         "data_hash": tags.get("ratchet.data_hash", ""),
         "version": last.version if last else None,
         "decision": last.action if last else "",
         "reason": last.reason if last else "",
         "next": waiting.advice(last) if last and _waits(last, standing) else "",
         "decided_at": last.at if last else "",
+        "moved": _by_hand(standing.moved, last),
         "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,
         "held": standing.held is not None,
         "problem": problem,
     }
+
+
+def _by_hand(moved: Line | None, judged: Line | None) -> dict[str, Any] | None:
+    """How a person moved the champion after the gate's last decision: by a rollback, or a promotion by hand."""
+    if moved is None or moved.action == "accepted" or (judged and judged.sequence > moved.sequence):
+        return None
+    about = {"action": moved.action, "from": moved.from_version, "to": moved.to_version}
+    return about | {"reason": moved.reason, "actor": moved.actor, "at": moved.at}
 
 
 def _waits(last: Line, standing: Standing) -> bool:
@@ -74,8 +82,14 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
         "tick": last.outcome if last else "",
         "tick_reason": last.reason if last else "",
         "tick_at": last.at if last else "",
+        "refused": _attempt(attempts.refusal(lines)),
+        "failed": _attempt(attempts.failure(lines)),
         "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
     }
+
+
+def _attempt(tick: Tick | None) -> dict[str, str] | None:
+    return {"at": tick.at, "reason": tick.reason, "data": tick.data} if tick else None
 
 
 def _declared(model: str) -> str:
@@ -106,8 +120,6 @@ def _coming(project: Project) -> dict[str, str]:
     return found
 
 
-def age(version: ModelVersion) -> str:
-    """How long ago a version was registered, in its largest unit: "3 d"."""
-    seconds = max(0.0, time.time() - version.creation_timestamp / 1000)
-    unit, size = next((entry for entry in UNITS if seconds >= entry[1]), UNITS[-1])
-    return f"{seconds // size:.0f} {unit}"
+def age(version: ModelVersion) -> int:
+    """Seconds since a version was registered."""
+    return max(0, int(time.time() - version.creation_timestamp / 1000))

@@ -68,3 +68,20 @@ def read(project: Project, model: str) -> list[Tick]:
 
 def last(lines: list[Tick], wanted: Callable[[Tick], bool]) -> Tick | None:
     return next((tick for tick in reversed(lines) if wanted(tick)), None)
+
+
+def refusal(lines: list[Tick]) -> Tick | None:
+    """The last refusal, unless a later run has come to an end: what was refused then is refused until it is accepted.
+    A failure for another reason, or a tick that was skipped, does not end it."""
+    return last(_since_conclusion(lines), lambda tick: tick.outcome == "refused")
+
+
+def failure(lines: list[Tick]) -> Tick | None:
+    """The last attempt, if it failed."""
+    found = last(lines, lambda tick: tick.outcome not in ("began", "skipped"))
+    return found if found and found.outcome == "failed" else None
+
+
+def _since_conclusion(lines: list[Tick]) -> list[Tick]:
+    done = [number for number, tick in enumerate(lines) if tick.outcome in CONCLUDED]
+    return lines[done[-1] + 1 :] if done else lines

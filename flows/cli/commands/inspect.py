@@ -6,6 +6,7 @@ import typer
 
 from flows.cli import terminal
 from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.status_text import status_text
 
 
 @command(30)
@@ -31,51 +32,6 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
     from flows.inspect.status import status as work
 
     answer(work, status_text, as_json, debug)
-
-
-def status_text(found: State) -> str:
-    rows, problems, waiting = [], [], []
-    for entry in found["models"]:
-        metrics = "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
-        decision = "waited" if entry["decision"] == "waits" and not entry["next"] else entry["decision"]
-        last = f"{decision}: version {entry['version']}" if decision else "never run"
-        rows.append(
-            {
-                "model": entry["model"],
-                "champion": f"version {entry['champion']}" if entry["champion"] else "none",
-                "metrics": metrics,
-                "age": entry["age"],
-                "data": entry["data_hash"][:8],
-                "last decision": last + (", held" if entry["held"] else ""),
-                "next run": _next(found, entry),
-            }
-        )
-        problems += [f"!! {entry['problem']}"] if entry["problem"] else []
-        problems += [f"{entry['model']}: {entry['worn']}"] if entry["worn"] else []
-        waiting += [f"{entry['model']}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
-        problems += [f"!! {entry['model']} is {entry['schedule']}"] if _broken(entry) else []
-    ticks = [
-        f"{entry['model']}: last tick {terminal.instant(entry['tick_at'])} {entry['tick']}: {entry['tick_reason']}"
-        for entry in found["models"]
-        if entry["tick"]
-    ]
-    more = ["", *waiting, *ticks] if waiting or ticks else []
-    return "\n".join([terminal.table(rows), *problems, *more, *terminal.login(found)])
-
-
-def _next(found: State, entry: State) -> str:
-    """When, and by which schedule."""
-    schedule = "not scheduled" if _broken(entry) else entry["schedule"] or "no schedule"
-    if entry["running"]:
-        return f"running now\n{schedule}"
-    if not found["scheduler"]:
-        return f"{schedule}\n(scheduler not up)" if entry["schedule"] else schedule
-    return f"{terminal.instant(entry['next_run'])}\n{schedule}" if entry["next_run"] else schedule
-
-
-def _broken(entry: State) -> bool:
-    """Whether a model's file cannot be read: its schedule then says what is wrong."""
-    return str(entry["schedule"]).startswith("not scheduled")
 
 
 @command(90)

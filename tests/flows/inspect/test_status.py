@@ -2,11 +2,12 @@
 
 import pytest
 
-from flows.cli.commands.inspect import status_text
+from flows.cli.status_text import status_text
 from flows.inspect import status
 from flows.project.environment import Project
 from flows.records import attempts
 from flows.records.attempts import Tick
+from flows.records.ledger import Line
 
 SERVED = {"format": 1, "pid": 1, "branch": "main", "models": {"pets": "0 3 * * * UTC"}}
 
@@ -49,26 +50,89 @@ def test_the_last_tick_is_the_last_that_was_decided(project):
     assert (found["tick"], found["tick_reason"], found["running"]) == ("skipped", "no new rows", False)
 
 
+def test_a_refusal_stays_until_a_run_comes_to_an_end(project):
+    def tick(outcome: str, reason: str = "") -> dict:
+        attempts.write(project, Tick("pets", outcome, reason, "schedule", "run", "/here"))
+        return ticking(project)
+
+    tick("accepted")
+    assert tick("began")["refused"] is None
+    tick("refused", "501 rows are wrong")
+    for outcome in ("skipped", "failed", "began"):
+        found = tick(outcome, "the server is away")
+        assert found["refused"]["reason"] == "501 rows are wrong"
+    assert found["failed"]["reason"] == "the server is away"
+    for outcome in attempts.CONCLUDED:
+        tick("refused", "again")
+        found = tick(outcome)
+        assert (found["refused"], found["failed"]) == (None, None)
+
+
+def test_a_move_by_hand_is_said_until_the_gate_decides_again():
+    def line(number: int, action: str, before: int | None, after: int | None) -> Line:
+        return Line("pets", number, action, after, before, after, 1, f"{action} because", actor="anna", at="2026-11-29")
+
+    accepted, back = line(1, "accepted", None, 1), line(2, "rolled back", 2, 1)
+    assert status._by_hand(accepted, accepted) is None
+    moved = status._by_hand(back, accepted)
+    assert (moved["action"], moved["from"], moved["to"], moved["actor"]) == ("rolled back", 2, 1, "anna")
+    assert status._by_hand(back, line(3, "rejected", 1, 1)) is None
+    assert status._by_hand(None, None) is None
+
+
+def entry(project, **more):
+    told = {"model": "pets", "champion": None, "metrics": {}, "age": None, "data_hash": "", "version": None}
+    told |= {"decision": "", "reason": "", "next": "", "worn": "", "held": False, "problem": "", "moved": None}
+    return told | ticking(project) | more
+
+
+FULL = {
+    "champion": 2,
+    "metrics": {"roc_auc": 0.7695, "balanced_accuracy": 0.7387},
+    "age": 1500,
+    "data_hash": "49cb6e7a1122",
+    "version": 3,
+    "decision": "rejected",
+    "held": True,
+    "schedule": "0 4 * * * Europe/Berlin",
+    "next_run": "2026-11-29T04:00:00+00:00",
+    "refused": {"at": "2026-11-29T04:00:00+00:00", "reason": "1,000 rows of customers.csv are wrong", "data": ""},
+    "moved": {"action": "rolled back", "from": 2, "to": 1, "reason": "bad news", "actor": "anna", "at": "2026-11-29"},
+    "worn": "the rows are used up",
+}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut(project, width):
+    models = [entry(project, **FULL), entry(project, **FULL) | {"model": "a_model_with_a_rather_long_name"}]
+    text = status_text({"scheduler": SERVED, "models": models}, width)
+    assert max(map(len, text.splitlines())) <= width
+    for words in ("version 2, 25 min old", "balanced_accuracy 0.7387", "49cb6e7a", "2026-11-29 04:00", "Europe/Berlin"):
+        assert text.replace(",", "").split().count(words.split()[-1]) >= 2
+    assert "1,000 rows of customers.csv are wrong" in " ".join(text.split())
+    assert "pets: rolled back to version 1 by anna on 2026-11-29: bad news" in " ".join(text.split())
+
+
+def test_what_no_run_changed_is_not_repeated_below_the_table(project):
+    attempts.write(project, Tick("pets", "skipped", "no new rows", "schedule", "run", "/here"))
+    assert "no new rows" not in status_text({"scheduler": SERVED, "models": [entry(project)]}, 80)
+
+
 @pytest.mark.parametrize("scheduler", [{}, SERVED])
 def test_people_read_a_long_reason_below_the_table(project, scheduler):
     reason = "models/pets.yaml: " + "something is wrong here, " * 12
-    entry = {"model": "pets", "champion": None, "metrics": {}, "age": "", "data_hash": "", "version": None}
-    entry |= {"decision": "", "reason": "", "next": "", "worn": "", "held": False, "problem": ""}
-    ticked = ticking(project) | {"schedule": f"not scheduled: {reason}"}
-    table, problem = status_text({"scheduler": scheduler, "models": [entry | ticked]}).split("!! ")
+    told = entry(project, schedule=f"not scheduled: {reason}")
+    table, problem = status_text({"scheduler": scheduler, "models": [told]}).split("!! ")
     assert "not scheduled" in table
     assert "something" not in table
-    assert problem == f"pets is not scheduled: {reason}"
+    assert " ".join(problem.split()) == f"pets is not scheduled: {reason}".strip()
 
 
 def test_a_version_that_waits_is_told_below_the_table_until_it_is_champion(project):
-    entry = {"model": "pets", "champion": 1, "metrics": {}, "age": "", "data_hash": "", "version": 2, "held": False}
-    entry |= {"decision": "waits", "reason": "", "next": "commit and run again", "worn": "", "problem": ""} | ticking(
-        project
-    )
-    told = status_text({"scheduler": {}, "models": [entry]})
-    assert told.endswith("\n\npets: version 2 waits: commit and run again")
+    waits = entry(project, champion=1, version=2, age=5, decision="waits", next="commit and run again")
+    told = status_text({"scheduler": {}, "models": [waits]})
+    assert told.endswith("\npets: version 2 waits: commit and run again")
     assert "waits: version 2" in told
-    told = status_text({"scheduler": {}, "models": [entry | {"champion": 2, "next": ""}]})
+    told = status_text({"scheduler": {}, "models": [waits | {"champion": 2, "next": ""}]})
     assert "waited: version 2" in told
     assert "commit" not in told

@@ -1,0 +1,108 @@
+"""The answer of `ratchet status` in words: a table where it fits the terminal, else a block of lines for each model."""
+
+import shutil
+import textwrap
+
+from flows.cli import terminal
+from flows.cli.terminal import State
+
+UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+NARROWEST = 40  # columns
+INDENT = 12
+
+
+def status_text(found: State, width: int | None = None) -> str:
+    """width: of the terminal, by default the one at hand; 80 where there is none."""
+    width = max(NARROWEST, width or shutil.get_terminal_size().columns)
+    models = found["models"]
+    rows = [_row(found, entry) for entry in models]
+    table = terminal.natural(rows) if rows else "models/ has no model yet: `ratchet new` makes one"
+    if max(map(len, table.splitlines())) > width:
+        table = "\n".join(_block(row, width) for row in rows)
+    told = [f"!! {one}" for entry in models for one in _problems(entry)]
+    told += [one for entry in models for one in _notes(entry)]
+    return "\n".join([table, *(wrapped(one, width) for one in told), *terminal.login(found)])
+
+
+def _row(found: State, entry: State) -> dict[str, str]:
+    age = f", {ago(entry['age'])} old" if entry["champion"] else ""
+    return {
+        "model": entry["model"],
+        "champion": f"version {entry['champion']}{age}" if entry["champion"] else "none",
+        "metrics": "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items()),
+        "data": entry["data_hash"][:8],
+        "last": _last(entry) + ("\nheld" if entry["held"] else ""),
+        "next run": _next(found, entry),
+    }
+
+
+def _last(entry: State) -> str:
+    """What happened last: a person's move, a refusal, or the gate's decision."""
+    if entry["refused"]:
+        return f"refused\n{_day(entry['refused']['at'])}"
+    if moved := entry["moved"]:
+        return f"{moved['action']} to version {moved['to']}" if moved["to"] else f"{moved['action']}: no champion"
+    decision = "waited" if entry["decision"] == "waits" and not entry["next"] else entry["decision"]
+    return f"{decision}: version {entry['version']}" if decision else "never run"
+
+
+def _problems(entry: State) -> list[str]:
+    """What a person should do something about."""
+    model = entry["model"]
+    told = [entry["problem"]] if entry["problem"] else []
+    told += [f"{model} is {entry['schedule']}"] if _broken(entry) else []
+    for what in ("refused", "failed"):
+        if one := entry[what]:
+            told.append(f"{model} {what} on {_day(one['at'])}: {one['reason']}")
+    return told
+
+
+def _notes(entry: State) -> list[str]:
+    """What a person should know of."""
+    model, moved = entry["model"], entry["moved"]
+    told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
+    told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
+    if moved:
+        to = f" to version {moved['to']}" if moved["to"] else ""
+        told.append(f"{model}: {moved['action']}{to} by {moved['actor']} on {_day(moved['at'])}: {moved['reason']}")
+    return told
+
+
+def _next(found: State, entry: State) -> str:
+    """When, and by which schedule."""
+    schedule = "not scheduled" if _broken(entry) else entry["schedule"] or "no schedule"
+    if entry["running"]:
+        return f"running now\n{schedule}"
+    if not found["scheduler"]:
+        return f"{schedule}\n(scheduler not up)" if entry["schedule"] else schedule
+    return f"{_day(entry['next_run'])}\n{schedule}" if entry["next_run"] else schedule
+
+
+def _broken(entry: State) -> bool:
+    """Whether a model's file cannot be read: its schedule then says what is wrong."""
+    return str(entry["schedule"]).startswith("not scheduled")
+
+
+def _block(row: dict[str, str], width: int) -> str:
+    """A model in lines of its own."""
+    model, *others = row.items()
+    lines = [f"  {name:<{INDENT - 2}}{', '.join(value.split(chr(10)))}" for name, value in others if value]
+    return "\n".join([model[1], *(wrapped(line, width, INDENT) for line in lines)])
+
+
+def wrapped(text: str, width: int, indent: int = 3) -> str:
+    """Lines that end between two words. A word that is longer than a line, such as a path, stays whole."""
+    after = " " * indent
+    return textwrap.fill(
+        text, width, subsequent_indent=after, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+
+
+def ago(seconds: int) -> str:
+    """In its largest unit: "3 d"."""
+    unit, size = next((entry for entry in UNITS if seconds >= entry[1]), UNITS[-1])
+    return f"{seconds // size} {unit}"
+
+
+def _day(instant: str) -> str:
+    return terminal.instant(instant)[:16]
