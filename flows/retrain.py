@@ -27,7 +27,7 @@ from flows.project.environment import Project
 from flows.records import attempts, outputs
 from flows.records.attempts import Tick
 from flows.records.outputs import Published, StageOutputs
-from flows.report import failure_page, prefect_artifacts
+from flows.report import failure_page, prefect_artifacts, prefect_failures
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
 from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
@@ -59,6 +59,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         force: Retrain though nothing is new.
         reason: Why, for the record.
     """
+    prefect_failures.without_tracebacks()
     settings.check_name(model)  # before a lock, a log or a line of the ticks is named after it
     request, project = trigger.of_deployment(force, reason), environment.join()
     shown, flow_run = prefect_artifacts.Logged(), _flow_run()
@@ -72,7 +73,7 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
         except RatchetError as error:
             tick = Tick(model, "refused", str(error), request.trigger, flow_run, str(project.root))
             _note_failure(project, tick, shown)
-            raise
+            return prefect_failures.failed(error, refused=True)
         run = stack.enter_context(context.opened(project, declared, request, shown))
         return _conclude(replace(run, flow_run=flow_run))
 
@@ -87,6 +88,7 @@ def by_hand(run: RunContext) -> dict[str, Any]:
     def begun(model: str, force: bool = False, reason: str = "") -> State:
         return _conclude(replace(run, flow_run=_flow_run()))
 
+    prefect_failures.without_tracebacks()
     return dict(begun(run.model))
 
 
@@ -98,7 +100,10 @@ def _flow_run() -> str:
 
 
 def _conclude(run: RunContext) -> State:
-    """Do the run; its result is recorded, committed and reported, however it ends."""
+    """Do the run; its result is recorded, committed and reported, however it ends.
+
+    Returns the last state. That of a RatchetError has failed, and raises it for whoever asks for its result.
+    """
     record = RunRecord()
     # the flow run has the clone's tag; of every task that has one Prefect asks the server whether it may begin
     with TagsContext(current_tags=set()):
@@ -107,7 +112,9 @@ def _conclude(run: RunContext) -> State:
         except BaseException as error:
             outcome, reason = "refused" if tasks.refusal(error) else "failed", str(error) or type(error).__name__
             _note_failure(run.project, record.tick(run, outcome, reason), run.shown)
-            raise
+            if not isinstance(error, RatchetError):
+                raise
+            return prefect_failures.failed(error, outcome == "refused", record.headline)
         attempts.write(run.project, record.tick(run, answer["decision"], answer["reason"]))
         if answer["decision"] != "skipped":
             worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")

@@ -52,6 +52,7 @@ class RunRecord:
     rows: int = 0
     definition: str = ""  # the hash of code, settings and gate
     broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
+    headline: str = ""  # of the page about refused data
     unfinished: bool = False  # whether the run before began, by its line, and no line says that it ended
     live: bool = False  # whether the training is already in MLflow
 

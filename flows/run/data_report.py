@@ -16,7 +16,7 @@ def refused(run: RunContext, record: RunRecord, tags: dict[str, str], error: Sta
         found = failure_page.write(run.project, run.declared, record.data, str(error))
         if found is None:
             return
-        record.broken = found.broken
+        record.broken, record.headline = found.broken, found.title
         path = f"data/{run.model}/failed/page.html"
         said, error.args = str(error), (f"{error} {path} shows since when, and what you can do.",)
         with _without_it(run):

@@ -17,7 +17,7 @@ from flows.processes import log_watch
 from flows.promotion.waiting import Experiment
 from flows.records import attempts, epochs, ledger, stage_times, throughput
 from flows.records.outputs import Published, StageOutputs
-from flows.report import findings, prefect_artifacts, progress
+from flows.report import findings, prefect_artifacts, prefect_failures, progress
 from flows.run import due, remote_calls
 from flows.run.context import RunContext, RunRecord
 from flows.run.due import Case
@@ -203,7 +203,7 @@ def decide_champion(
 def timed(
     run: RunContext, name: str, work: Callable[[], tuple[str, str]], data: Callable[[], Any] = lambda: None
 ) -> State:
-    """Do one step and show it; returns a state with the name of what happened.
+    """Do one step and show it; returns a state with the name of what happened, also if it failed.
 
     work() returns (name, note); data() returns the data of the state, called after the work.
     """
@@ -212,6 +212,8 @@ def timed(
     try:
         state, note = work()
         note = visible_text.line(note)
+    except RatchetError as error:
+        return prefect_failures.failed(error, refusal(error))
     finally:
         run.shown.end(name, state, time.monotonic() - start, note)
     return Completed(name=state, message=note or None, data=data())

@@ -1,9 +1,12 @@
-"""What is away is waited for, what is wrong is not tried twice."""
+"""What is away is waited for, what is wrong is not tried twice, and what failed is said in a paragraph."""
+
+import logging
 
 import pytest
 from prefect import flow, task
 from prefect.testing import utilities
 
+from flows.report import prefect_failures, progress
 from flows.run import tasks
 from flows.run.context import RunContext
 from flows.run.trigger import RunRequest
@@ -11,6 +14,7 @@ from pipelines.errors import (
     DataError,
     ExpectationError,
     IntegrityError,
+    RatchetError,
     RequestError,
     SettingsError,
     StageError,
@@ -98,3 +102,53 @@ def test_a_person_at_a_terminal_is_told_at_once(prefect, monkeypatch):
 def test_the_delays_grow():
     assert sorted(tasks.DELAYS) == tasks.DELAYS
     assert len(set(tasks.DELAYS)) == len(tasks.DELAYS) > 2
+
+
+def failing(error, caplog, name="ingest"):
+    """A flow whose step raises an error, as the product's do: the states of task and flow, and the lines of the log."""
+    run = RunContext(None, None, RunRequest(), progress.Progress(), None, None, None)
+    prefect_failures.without_tracebacks()
+    states = []
+
+    def work():
+        raise error
+
+    @tasks.step
+    def one(name):
+        return tasks.timed(run, name, work)
+
+    @flow(log_prints=False)
+    def whole():
+        states.append(one(name, return_state=True))
+        try:
+            states[0].result()
+        except RatchetError as found:
+            return prefect_failures.failed(found, tasks.refusal(found), "pets: the data were refused")
+
+    loggers = [logging.getLogger(name) for name in prefect_failures.LOGGERS]
+    with pytest.MonkeyPatch.context() as patch:
+        for logger in loggers:
+            patch.setattr(logger, "propagate", True)
+        patch.setattr(logging.getLogger("prefect"), "propagate", True)
+        states.append(whole(return_state=True))
+    return states, caplog.text
+
+
+def test_a_refusal_is_a_paragraph_in_states_and_log(prefect, caplog):
+    error = StageError("ingest@pets", "Row 5 is wrong. Correct it.", kind="DataError")
+    (of_task, of_flow), log = failing(error, caplog)
+    assert (of_task.name, of_task.type.value, of_task.message) == ("Refused", "FAILED", str(error))
+    assert of_flow.message == f"pets: the data were refused: {error}"
+    assert of_flow.result(raise_on_failure=False) is error
+    assert "Traceback" not in log
+    assert "NoneType" not in log
+    assert str(error) in log
+
+
+def test_a_failure_that_may_pass_is_no_refusal_and_a_bug_keeps_its_traceback(prefect, caplog):
+    (of_task, _), log = failing(UnreachableError("MLflow is away"), caplog)
+    assert (of_task.name, of_task.message) == ("Failed", "MLflow is away")
+    assert "Traceback" not in log
+    (of_task, _), log = failing(ZeroDivisionError("ours"), caplog)
+    assert of_task.name == "Failed"
+    assert "Traceback" in log
