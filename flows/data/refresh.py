@@ -134,16 +134,22 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
 
 def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tuple[str, str]:
     """Pin an earlier version of the data again: the texts of its pin.json and source.dvc ("" if it had none)."""
-    wanted = json.loads(pin)
+    wanted = check_source(declared, pin)
+    with unless_it_fails(graph):
+        dvc_import.put_back(graph, pin, source)
+    return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
+
+
+def check_source(declared: Declaration, pin: str) -> Pin:
+    """The pin in a text of pin.json. Raises RequestError if it is of another source than the model's."""
+    wanted: Pin = json.loads(pin)
     if wanted["source"] != declared.ingest.source:
         raise RequestError(
             f"That version was read from {wanted['source']}, but models/{declared.model}.yaml reads "
             f"{declared.ingest.source}.",
             "Restore the YAML of that version first, or choose another version.",
         )
-    with unless_it_fails(graph):
-        dvc_import.put_back(graph, pin, source)
-    return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
+    return wanted
 
 
 def pinned(model: str) -> Pin | None:

@@ -62,9 +62,20 @@ def do_run(
         else:
             opened.mlflow.begin()
         rhythm.check(model, declared.schedule)  # it imports Prefect, while those import what they need
+        if request and request.data:
+            _check_data(opened, request.data)
         stack.enter_context(flow_session.server(project, shown))
         found = _retrain(opened)
         return found | {"next": found.get("next") or _next(project)}
+
+
+def _check_data(opened: "RunContext", word: str) -> None:
+    """Raises RequestError if no version of the data can be meant: before a run begins, so that none is recorded."""
+    from flows.data import refresh
+    from flows.run import remote_calls
+
+    pin, _ = opened.mlflow.call(remote_calls.pinned, opened.project, opened.model, word)
+    refresh.check_source(opened.declared, pin)
 
 
 def _retrain(opened: "RunContext") -> dict[str, Any]:
