@@ -30,9 +30,9 @@ class Dates(Section):
     """How the dates of a column are written: `ISO`, or a format such as `"%d.%m.%Y %H:%M"`. A date column that is
     not listed is ISO."""
     instants: dict[str, list[str]] = {}
-    """Date columns that are made of one to six other columns, in this order: year, month, day, hour, minute, second.
-    If `dates` lists the new column, the parts are texts in any order: they are joined by a blank, and read as it says.
-    The parts are left out unless `data.columns` lists them."""
+    """Date columns that are made of others. Two of them, or any that `dates` lists by the new name, are texts, such as
+    a date and a time of day: with a blank between them they are written as `dates` says. Else one or three to six are
+    numbers: year, month, day, hour, minute, second. The parts are left out unless `data.columns` lists them."""
     timezone: str | None = None
     """The time zone of dates without an offset, such as Europe/Berlin. Without it such dates are refused."""
 
@@ -114,7 +114,7 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
     cells = pd.DataFrame({part: columns[column].to_pandas() for part, column in zip(PARTS, wanted, strict=False)})
     text = cells.astype("str").apply(lambda column: column.str.strip())
     missing = (cells.isna() | text.isin(config.missing)).any(axis=1)
-    if name in config.dates:
+    if name in config.dates or len(wanted) == 2:
         whole = text.replace(r"^(\d+)\.0+$", r"\1", regex=True)  # a whole number that a null made a double
         whole = whole.iloc[:, 0].str.cat(whole.iloc[:, 1:], sep=" ").mask(missing)
         return _read(name, pa.array(whole, pa.string(), from_pandas=True), config, first)

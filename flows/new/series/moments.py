@@ -29,7 +29,8 @@ MONTH_NAMES = ("%b", "%B")
 
 @dataclass(frozen=True)
 class Moments:
-    """time: a date column, or the name of what `parts` become. form: of the parts as one text; "" for numbers.
+    """time: a date column, or the name of what `parts` become. form: of the parts as one text (two always are one);
+    "" for numbers.
 
     instants: of each row, as if written in UTC.
     """
@@ -97,7 +98,7 @@ def _parts(whole: dict[str, pd.Series | None]) -> Iterator[Moments]:
                 parts = {part: whole[name] for part, name in zip(RANGES, names, strict=False)}
                 instants = pd.to_datetime(pd.DataFrame({"month": 1, "day": 1} | parts), errors="coerce", utc=True)
                 if instants.notna().all():
-                    yield Moments(TIME, list(names), "", instants)
+                    yield Moments(TIME, list(names), "%Y %m" if count == 2 else "", instants)
 
 
 def _month_names(

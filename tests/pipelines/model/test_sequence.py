@@ -99,6 +99,67 @@ def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(worl
         np.testing.assert_allclose(answers, np.where(np.isnan(naive), found.past[0][-1], naive), rtol=1e-6)
 
 
+BASELINES = ("last", "mean", "season", "season_and_change")
+
+
+@pytest.fixture(scope="module")
+def seasonal(tmp_path_factory, hardware):
+    """The splits of shops whose rows know their last day and week: a folder for each baseline, and its declaration."""
+    found = {}
+    for baseline in BASELINES:
+        world = World(tmp_path_factory.mktemp(baseline))
+        declared = SHOPS | {"horizon": 2, "seasons": [24, 48], "baseline": baseline}
+        with contextlib.chdir(world.root):
+            folder = prepared(world, shops(), data_=declared)
+            found[baseline] = world.root / folder, settings.load("shops", "data", Data)
+    return found
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_a_network_with_a_baseline_begins_as_this_forecast_which_evaluate_computes_from_the_rows(seasonal, baseline):
+    folder, data = seasonal[baseline]
+    found = statistics.measure(data, Split(folder / "train.parquet", data).pieces, Train())
+    fitted = Fitted(**{**vars(found), "target": (0.0, found.target[1])})
+    before = features.features(data, fitted)
+    network = networks.network(Train(**SECTIONS["train_"]), before.output.shape[1:], 1, 0, still=True)
+    model = features.whole(before, network, fitted)
+    ((arrays, _),) = Split(folder / "test.parquet", data).pieces()
+    rows = table(folder)
+    naive = temporal.baseline_of_rows(rows, data)
+    answers = np.asarray(model(arrays))[:, 0]
+    np.testing.assert_allclose(answers, np.where(np.isnan(naive), found.past[0][-1], naive), rtol=1e-6)
+    alone = np.concatenate([np.asarray(model({k: v[[i]] for k, v in arrays.items()}))[:, 0] for i in range(5)])
+    np.testing.assert_allclose(alone, answers[:5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_a_baseline_is_what_its_name_says(seasonal, baseline):
+    folder, data = seasonal[baseline]
+    at = {(row.shop, pd.Timestamp(row.at)): row.sold for row in shops().itertuples()}
+    rows = table(folder)
+    for row, found in zip(rows.itertuples(), temporal.baseline_of_rows(rows, data), strict=True):
+        known = [value for value in row.past_sold if not np.isnan(value)]
+        last = known[-1] if known else np.nan
+        before, then = (at.get((row.shop, pd.Timestamp(row.at) - pd.Timedelta(hours=h)), np.nan) for h in (24, 26))
+        seasonal_ = before + last - then if baseline == "season_and_change" else before
+        wanted = {"last": last, "mean": np.mean(known) if known else np.nan}.get(baseline, seasonal_)
+        np.testing.assert_allclose(found, last if np.isnan(wanted) else wanted)
+
+
+def test_a_series_on_another_level_is_forecast_by_the_same_differences(seasonal):
+    """What the network sees of the history is its difference from the last value; only that one tells the level."""
+    folder, data = seasonal["season"]
+    found = statistics.measure(data, Split(folder / "train.parquet", data).pieces, Train())
+    before = features.features(data, found)
+    ((arrays, _),) = Split(folder / "test.parquet", data).pieces()
+    raised = arrays | {"numbers": arrays["numbers"] + 1000}
+    raised["past_numbers"] = arrays["past_numbers"].copy()
+    raised["past_numbers"][:, :, -1] += 1000
+    changed = np.abs(np.asarray(before(raised)) - np.asarray(before(arrays))).max(axis=(0, 1))
+    assert (changed > 1).sum() == 1
+    assert (np.delete(changed, changed.argmax()) < 1e-3).all()
+
+
 @pytest.mark.tensorflow
 def test_what_is_measured_is_of_the_training_windows_alone(world):
     folder = prepared(world, shops())
