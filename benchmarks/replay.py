@@ -1,10 +1,11 @@
-"""Two years on the schedule, fed month by month: python benchmarks/replay.py FOLDER [MONTHS]
+"""Two years of data, fed month by month: python benchmarks/replay.py FOLDER [MONTHS]
 
-In a copy of this repository in FOLDER: `ratchet up`, and a model of what four shops sell in a day, whose split by time
-moves with the data. It begins with six months; then MONTHS (default 24) arrive one after the other, and a tick of the
-schedule retrains after each. After half of them the pattern changes: until then a busy day is followed by a busy one,
-from then on by a quiet one. Printed: the rows of training, the decision, and the error on each month of the champion
-that was in charge when it came, beside that of the model of the first half. No month was in their training.
+In a copy of this repository in FOLDER, with the servers up: a model of what four shops sell in a day, whose split by
+time moves with the data. It begins with six months; then MONTHS (default 24) arrive one after the other, and a run
+retrains after each, as a tick of the schedule would. After half of them the pattern changes: until then a busy day is
+followed by a busy one, from then on by a quiet one. Printed: the rows of training, the decision, and the error on each
+month of the champion that was in charge when it came, beside that of the model of the first half. No month was in their
+training.
 
 After 28 minutes it stops; the same command goes on where it stopped. The seed is printed.
 """
@@ -27,12 +28,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows.project.environment import Project  # noqa: E402
-from flows.records import attempts, ledger  # noqa: E402
-from flows.records.champion_state import stand  # noqa: E402
-from tests.support.clone import answer, clone, edit, git, ratchet  # noqa: E402
+from tests.support.clone import answer, clone, edit, git  # noqa: E402
 
-MODEL, SEED, EVERY = "orders", 24, 5  # seconds between two ticks
+MODEL, SEED = "orders", 24
 BEFORE = 6  # months that are there at the beginning
 SHOPS, LEVEL, NOISE = ("north", "east", "south", "west"), 50.0, 4.0
 MOMENTUM = (0.3, -0.8)  # how much of a day's surplus the next day has: in the first half, and in the second
@@ -59,20 +57,20 @@ DECLARED: dict[str, Any] = {
         "recurrent": [8],
         "hidden": [],
         "loss": "mean_absolute_error",
-        "batch_size": 32,
+        "batch_size": 64,
         "learning_rate": 0.01,
-        "epochs": 40,
-        "early_stopping": {"patience": 8},
+        "epochs": 30,
+        "early_stopping": {"patience": 6},
     },
     "evaluate": {"metrics": ["mean_absolute_error"]},
     "promote": {"metric": "mean_absolute_error", "at_most": 20.0, "margin": 0.25},
-    "schedule": {"every_seconds": EVERY, "new_rows": 1},
+    "schedule": {},
 }
 
 
 @dataclass(frozen=True)
 class Month:
-    """What a tick made of a month. champion: after it."""
+    """What a run made of a month. champion: after it."""
 
     name: str
     rows: dict[str, int]  # of each split
@@ -104,7 +102,6 @@ class Replay:
     def __init__(self, folder: Path, months: int, declared: dict[str, Any] = DECLARED):
         self.folder, self.root, self.declared = folder, folder / "clone", declared
         self.months = sold(BEFORE + months)
-        self.project = Project(self.root, self.root / ".ratchet", "", "")
         self.incoming = self.root / "data" / "incoming" / MODEL
 
     def begin(self) -> None:
@@ -138,14 +135,8 @@ class Replay:
                 return False
             sent = names[: BEFORE + done]
             self.send(sent[-1] if done else "beginning", sent[-1:] if done else sent)
-            self.note(self.tick(sum(len(self.months[name]) for name in sent)), sent[-1])
+            self.note(answer(self.root, "run", MODEL), sent[-1])
         return True
-
-    def end(self) -> None:
-        """Stop the servers as soon as no tick is at work."""
-        until = time.monotonic() + 300
-        while ratchet(self.root, "down").returncode and time.monotonic() < until:
-            time.sleep(1)
 
     def send(self, name: str, months: list[str]) -> None:
         """A file of months that is there at once; one that was sent before a stop stays."""
@@ -156,27 +147,14 @@ class Replay:
         pd.concat([self.months[month] for month in months]).to_csv(partial, index=False)
         partial.rename(path)
 
-    def tick(self, rows: int) -> attempts.Tick:
-        """The tick that has judged a model of so many rows."""
-        until = time.monotonic() + 600
-        while True:
-            for tick in attempts.read(self.project, MODEL):
-                if tick.rows == rows and tick.outcome in ("refused", "failed"):
-                    raise RuntimeError(tick.reason)
-                if tick.rows == rows and tick.outcome in attempts.CONCLUDED:
-                    return tick
-            if time.monotonic() > until:
-                raise TimeoutError(f"no tick has judged a model of {rows:,} rows")
-            time.sleep(0.2)
-
-    def note(self, tick: attempts.Tick, name: str) -> None:
-        report = json.loads((Path(tick.tree) / "data" / MODEL / "clean.json").read_text())
-        rows = {split: found["rows"] for split, found in report["splits"].items()}
-        lines = ledger.of(self.project).lines(MODEL)
-        month = Month(name, rows, tick.outcome, tick.reason, lines[-1].version, stand(lines).champion)
+    def note(self, found: dict[str, Any], name: str) -> None:
+        """found: the answer of `ratchet run --json`."""
+        report = json.loads((self.root / "data" / MODEL / "clean.json").read_text())
+        rows = {split: part["rows"] for split, part in report["splits"].items()}
+        month = Month(name, rows, *(found[key] for key in ("decision", "reason", "version", "champion")))
         with (self.folder / "months.jsonl").open("a") as file:
             file.write(json.dumps(asdict(month)) + "\n")
-        print(f"{name}: {rows['train']} training rows, {tick.outcome}", file=sys.stderr, flush=True)
+        print(f"{name}: {rows['train']} training rows, {month.decision}", file=sys.stderr, flush=True)
 
     def errors(self, version: int) -> dict[str, float]:
         """The mean absolute error of a version on each month, with all rows before each day known to it."""
@@ -211,11 +189,11 @@ def main(folder: Path, months: int) -> None:
     start = time.monotonic()
     replay.begin()
     try:
-        answer(replay.root, "up")
+        answer(replay.root, "up", "--no-schedule")
         whole = replay.feed(PART)
         rows = replay.told() if whole else []
     finally:
-        replay.end()
+        answer(replay.root, "down")
     if not whole:
         print(f"{len(replay.known)} of {months + 1} are done: the same command goes on.")
         return
