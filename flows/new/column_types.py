@@ -24,8 +24,17 @@ CODE = re.compile(r"0\d+")  # a postal code or an account: its leading zero is l
 GROUPED = re.compile(r"-?\d{1,3}([.,' ]\d{3})*([.,]\d+)?|-?\d+,\d+")
 SIGNED = re.compile(r"(?=.*[%$€£¥])[-+]?[$€£¥]? ?[-+]?\d[\d.,' ]*[%$€£¥]?")
 FEW_WORDS = 20  # up to which numbers with a sign may be meant as words: 5 %, 10 % and 20 %
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+MONTH_DAYS = ("%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d/%b/%Y", "%d.%b.%Y", "%Y-%b-%d", "%Y %b %d", "%d%b%Y")
+NAMED_DAYS = (*MONTH_DAYS, *(form.replace("%b", "%B") for form in MONTH_DAYS))
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H.%M", " %H.%M.%S")
+MONTHS = tuple(
+    form.replace("%b", month)
+    for month in ("%b", "%B", "%m")
+    for form in ("%b %Y", "%b-%Y", "%b/%Y", "%b.%Y", "%b, %Y", "%Y %b", "%Y-%b", "%Y/%b")
+)
+SHORT_MONTHS = ("%b-%y", "%b %y", "%B-%y", "%B %y")  # where the two digits cannot be days
+TRIED = 5  # words by which most forms are ruled out
 ISO = "ISO"
 COMPACT = "%Y%m%d"  # of a date that looks like a number
 SHORT_YEAR = re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}")
@@ -173,12 +182,17 @@ def date_form(words: pd.Index) -> str | None:
         return ISO if sample.str.contains("-").all() else None
     if all(map(SHORT_YEAR.fullmatch, sample)):
         return ""
-    read = {form: pd.to_datetime(sample, format=form, errors="coerce").notna() for form in [*_forms(), "ISO8601"]}
-    fitting = [form for form, ok in read.items() if ok.all()]
-    if len(fitting) == 1:
+    tried = [form for form in _forms() if _reads(sample[:TRIED], form).notna().any()]
+    read = {form: _reads(sample, form) for form in [*tried, "ISO8601"]}
+    fitting = [form for form, found in read.items() if found.notna().all()]
+    if fitting and all(read[form].equals(read[fitting[0]]) for form in fitting):
         return fitting[0]
-    several = np.any([ok.to_numpy() for ok in read.values()], axis=0).mean() > 0.95
+    several = np.any([found.notna().to_numpy() for found in read.values()], axis=0).mean() > 0.95
     return "" if fitting or several else None
+
+
+def _reads(sample: pd.Series, form: str) -> pd.Series:
+    return pd.to_datetime(sample, format=form, errors="coerce", utc=True)
 
 
 def instants(values: pa.ChunkedArray, column: Column, missing: list[str]) -> pd.Series:
@@ -188,7 +202,8 @@ def instants(values: pa.ChunkedArray, column: Column, missing: list[str]) -> pd.
 
 
 def _forms() -> list[str]:
-    return [day + time for day in DAYS for time in TIMES]
+    days = [day + time for day in (*DAYS, *NAMED_DAYS) for time in TIMES]
+    return [*days, *MONTHS, *SHORT_MONTHS]
 
 
 def _absent(share: float) -> str:

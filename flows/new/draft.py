@@ -86,8 +86,9 @@ class Draft:
     def ingest(self) -> dict[str, Any]:
         found: dict[str, Any] = {"source": self.source}
         found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
+        known = self.reading.keys.get("missing", MISSING)
         marks = column_types.marks(
-            [*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], MISSING
+            [*self.columns, Column(self.target.name, "target", "", marks=self.target.marks)], known
         )
         if more := marks[len(MISSING) :]:
             found["missing"] = Said(marks, f"{', '.join(map(repr, more))}: where a value is missing")

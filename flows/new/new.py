@@ -1,8 +1,11 @@
 """New: from a file of rows to models/<name>.yaml, with a reason beside every guess."""
 
+import difflib
 import os
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from flows.new.image_files import PictureDraft, Pictures
 from flows.new.target import Target
 from flows.new.series import readings
 from flows.new.series.readings import Grid
+from flows.new.text_files import meaning, options
 from flows.new.time_series import SeriesDraft
 from flows.project import whole_files
 from flows.project.environment import Project
@@ -32,12 +36,16 @@ from pipelines.config.settings import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
 from pipelines.readers import sources
+from pipelines.readers.layout import NO_QUOTES
+from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
 from pipelines.table import rows
 
 LOOKED_AT = 200_000  # rows, from the beginning of the file,
 MOST_BYTES = 1 << 30  # or as many as take so much memory
 LONGEST = 1000  # letters of a column's name
+MOST_NAMES = 50  # of columns, in a message
+INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?|")  # as pandas names what has no name
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Wanted:
     force: bool = False
     dry_run: bool = False
     commit: bool = False
+    given: dict[str, Any] = field(default_factory=dict)  # keys of `ingest:` that say how a file is written
 
 
 def new(project: Project, wanted: Wanted) -> dict[str, Any]:
@@ -72,7 +81,8 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     if not (wanted.data.is_file() or wanted.data.is_dir()):
         missing = "is no file" if wanted.data.exists() else "does not exist"  # a pipe, a device
         raise RequestError(f"{wanted.data} {missing}.", "Give --data the path of a table, or a folder of images.")
-    draft = drafted(wanted, _source(project, wanted))
+    with options.named():
+        draft = drafted(wanted, _source(project, wanted))
     text = _text(wanted, draft)
     model_file.of(wanted.model, yaml_comments.plain(draft.sections()))  # what is written is valid
     if len(text.encode()) > settings.MOST_BYTES:
@@ -125,18 +135,20 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     reader = sources.reader_of(wanted.data)
     if reader is None or reader.shape is not None:
         raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
-    reading = dialect.sniff(wanted.data, wanted.names, wanted.target) if reader.named else Reading()
-    config = Ingest.model_validate({"source": "-", **reading.keys})
-    batches = sources.read(wanted.data, config.delimiter, config.encoding, config.names)
-    table, more = head(batches, wanted.data)
+    if wanted.given and not (reader.text or "missing" in wanted.given):
+        raise RequestError(f"{options.option(next(iter(wanted.given)))} is for text files.", "Leave it out.")
+    table, more, reading = read(wanted, reader)
     if not wanted.target:
         raise RequestError(
             "Say which column to predict: --target COLUMN.", f"There are {', '.join(table.column_names)}."
         )
+    wanted = replace(wanted, target=_counted(wanted.target, table, reading))
     _check_names(table, [wanted.target, *wanted.group], reading)
-    found = targets.target(wanted.target, table[wanted.target], rows.MISSING, wanted.data.name)
-    columns = column_types.columns(table.drop_columns([wanted.target]), rows.MISSING)
-    grid = readings.found(table, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
+    missing = reading.keys.get("missing", rows.MISSING)
+    table, seen, reading = understood(table, reading, wanted, more)
+    found = targets.target(wanted.target, seen[wanted.target], missing, wanted.data.name)
+    columns = meaning.columns(seen.drop_columns([wanted.target]), reading, missing)
+    grid = readings.found(seen, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
     if wanted.kind == "sequence" and grid is None:
         raise DataError(
             f"The rows of {wanted.data.name} lie on no regular grid of time.",
@@ -145,16 +157,66 @@ def of_table(wanted: Wanted, source: str) -> Draft:
         )
     columns = [_usable(column, wanted.target, grid) for column in columns if not grid or column.name not in grid.parts]
     if grid is not None:
-        columns = [readings.role(column, table) if column.name in grid.series else column for column in columns]
+        columns = [readings.role(column, seen) if column.name in grid.series else column for column in columns]
+    columns = [_no_index(column, seen) for column in columns]
     about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
     if grid is None and not wanted.group:
-        draft = replace(draft, moments=_moments(table, columns))
+        draft = replace(draft, moments=_moments(seen, columns))
     if grid is None and not draft.seen:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
         )
     return _rehearsed(wanted.model, draft, table, wanted.data.name)
+
+
+def read(wanted: Wanted, reader: Reader) -> tuple[pa.Table, bool, Reading]:
+    """The first rows, whether there are more, and how they are read.
+
+    Quotes that close nowhere are letters like others, where several lines have some and all lines are rows without.
+    """
+    if not reader.named:
+        reading = Reading(wanted.given)
+        return *head(_batches(wanted.data, reading), wanted.data), reading
+    reading = dialect.sniff(wanted.data, wanted.names, wanted.target, wanted.given)
+    try:
+        return *head(_batches(wanted.data, reading), wanted.data), reading
+    except DataError as error:
+        without = reading.with_key("quote", NO_QUOTES, "a quote is not closed, so they are letters like others")
+        if "quote" in reading.keys or not dialect.has_quotes(wanted.data, reading.keys.get("encoding", "utf-8")):
+            raise
+        with suppress(DataError):
+            return *head(_batches(wanted.data, without), wanted.data), without
+        raise error
+
+
+def _batches(path: Path, reading: Reading) -> Iterable[pa.RecordBatch]:
+    config = Ingest.model_validate({"source": "-", **yaml_comments.plain(reading.keys)})
+    return sources.read(path, config.delimiter, config.encoding, config.names, layout=config)
+
+
+def understood(table: pa.Table, reading: Reading, wanted: Wanted, more: bool) -> tuple[pa.Table, pa.Table, Reading]:
+    """The rows as the file has them, the same as they are meant, and the reading with the keys that say so."""
+    given, missing = wanted.given, reading.keys.get("missing", rows.MISSING)
+    if sources.reader_of(wanted.data) == sources.READERS["csv"]:
+        table, reading = meaning.rows(table, reading, given)
+    seen, reading = meaning.numbers(table, reading, wanted.target, given, missing)
+    if not more and sources.reader_of(wanted.data) == sources.READERS["csv"]:
+        table, seen, reading = meaning.total(table, seen, reading, given)
+    if "decimal" in reading.keys and sources.reader_of(wanted.data) == sources.READERS["lines"]:
+        table, _ = head(_batches(wanted.data, reading), wanted.data)
+    seen, reading = meaning.instants(seen, reading, wanted.target, missing)
+    seen, reading = meaning.without_marks(seen, reading, missing)
+    return table, seen, reading
+
+
+def _counted(target: str, table: pa.Table, reading: Reading) -> str:
+    """The target, which may be counted where the file has no names: 1 is the first column, -1 the last."""
+    names = table.column_names
+    if target in names or not reading.why.get("names") or not re.fullmatch(r"-?[1-9]\d*", target):
+        return target
+    place = int(target)
+    return names[place - 1 if place > 0 else place] if abs(place) <= len(names) else target
 
 
 def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]:
@@ -176,7 +238,7 @@ def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
     rows.check_columns(there, there)
     for name in wanted:
         if name not in there:
-            raise RequestError(f"There is no column {name!r}{settings.nearest(name, there)}.", _read_as(there, reading))
+            raise RequestError(f"There is no column {name!r}{_near(name, there)}.", _read_as(there, reading))
         if _means_something(name):
             raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
     for name in there:
@@ -188,11 +250,22 @@ def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
         raise RequestError(f"{wanted[0]!r} is the --target, and cannot be a --group too.", "Choose another one.")
 
 
+def _near(name: str, there: list[str]) -> str:
+    """The end of a sentence about an unknown column: a similar one, or all of them in their order."""
+    near = difflib.get_close_matches(name, there, n=1)
+    shown = ", ".join(there[:MOST_NAMES]) + (f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else "")
+    return f" (did you mean {near[0]!r}?)" if near and not name.lstrip("-").isdecimal() else f" (known: {shown})"
+
+
 def _read_as(there: list[str], reading: Reading) -> str:
     """What else may be wrong with how a text was read, where a column is not in it."""
     if reading.why.get("names"):
-        return "The first line was taken for a row: where it holds names, one of them is to be the --target."
-    return "Cells are parted by a comma, a semicolon, a tab or |: here are none." if len(there) == 1 else ""
+        return (
+            "The first line was taken for a row: where it holds names, one of them is to be the --target. Where it "
+            "does not, --target may count: 1 is the first column, -1 the last."
+        )
+    parted = "Cells are parted by a comma, a semicolon, a tab or |: here are none. Another sign: --delimiter."
+    return parted if len(there) == 1 else ""
 
 
 def _means_something(name: str) -> bool:
@@ -237,6 +310,16 @@ def _usable(column: Column, target: str, grid: Grid | None) -> Column:
             column, "it has no name" if not column.name else "its name has a meaning of its own here"
         )
     return column if grid is None else time_series.usable(column, grid)
+
+
+def _no_index(column: Column, table: pa.Table) -> Column:
+    """The column, left out if it is an index that pandas wrote: it counts rows, and its name says so."""
+    if column.role != "number" or not INDEX.fullmatch(column.name):
+        return column
+    values = pd.to_numeric(column_types.cells(table[column.name], rows.MISSING), errors="coerce")
+    counts = values.notna().all() and values.is_unique and bool((values == values.round()).all())
+    why = "an index that pandas wrote beside the columns, different in every row"
+    return column_types.left_out(column, why) if counts else column
 
 
 def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:

@@ -131,7 +131,7 @@ def _first_cells(path: Path, config: Ingest) -> list[str]:
     delimiter = "\t" if ".tsv" in path.name.lower() else config.delimiter
     try:
         with io.TextIOWrapper(compressed.opened(path), text_errors.codec(config.encoding)) as file:
-            lines = rows_of(text_errors.lines(path, file), config)
+            lines = rows_of(text_errors.lines(path, file), config, delimiter)
             found = (cells for _, cells in text_errors.records(lines, delimiter, config.quote_char))
             first = next(filter(None, found), [])
         return [cell.strip() for cell in first[: len(first) - config.trailing_delimiters]]

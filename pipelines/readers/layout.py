@@ -1,5 +1,6 @@
 """Layout: how a text file is written, as `ingest:` declares it, and which of its lines are rows."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Literal
@@ -30,6 +31,9 @@ class Layout(Section):
     """Lines that begin with these letters are not read, such as `#`."""
     trailing_delimiters: int = Field(0, ge=0, le=10_000)
     """How many delimiters stand at the end of each line, after which no cell comes."""
+    merge_delimiters: bool = False
+    """Whether several delimiters in a row part two cells like one, and those at the ends of a line none. With a blank
+    as delimiter tabs count as blanks."""
     blank_rows: Literal["keep", "drop"] = "keep"
     """Whether a row whose cells are all empty is a row."""
 
@@ -54,10 +58,20 @@ class Layout(Section):
     @property
     def leaves_out(self) -> bool:
         """Whether some lines of a file are no rows."""
-        return bool(self.skip or self.skip_end or self.comment)
+        return bool(self.skip or self.skip_end or self.comment or self.merge_delimiters)
+
+    def merged(self, text: str, delimiter: str) -> str:
+        """A line with one delimiter between two cells."""
+        if not self.merge_delimiters:
+            return text
+        quote, sign = self.quote_char, "[ \t]" if delimiter == " " else re.escape(delimiter)
+        run = re.compile(rf"{quote}[^{quote}]*{quote}|{sign}+" if quote else f"{sign}+")
+        line = run.sub(lambda found: found[0] if quote and found[0].startswith(quote) else delimiter, text)
+        body = line.rstrip("\r\n")
+        return body.strip(delimiter) + line[len(body) :]
 
 
-def rows_of(lines: Lines, layout: Layout) -> Lines:
+def rows_of(lines: Lines, layout: Layout, delimiter: str) -> Lines:
     """The lines of the table: without those above it, those below it, and comments."""
     held: deque[tuple[int, str]] = deque()
     inside = False  # a quoted cell that goes on in the next line
@@ -68,6 +82,6 @@ def rows_of(lines: Lines, layout: Layout) -> Lines:
             continue
         if layout.quote_char and text.count(layout.quote_char) % 2:
             inside = not inside
-        held.append((number, text))
+        held.append((number, layout.merged(text, delimiter)))
         if len(held) > layout.skip_end:
             yield held.popleft()

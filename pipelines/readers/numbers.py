@@ -33,6 +33,11 @@ def plain(text: str, decimal: str = ".", thousands: str = "") -> str:
     return text
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is a number as programs write it."""
+    return bool(_pattern(".", "").fullmatch(text))
+
+
 def example(decimal: str, thousands: str) -> str:
     """How 1234.5 is written."""
     return f"{EXAMPLE:,}".replace(",", "t").replace(".", decimal).replace("t", thousands)

@@ -1,5 +1,6 @@
 """ratchet new: write the YAML of a new model."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,16 @@ def new(
     ],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to predict. For images, their label.")] = "",
     names: Annotated[str, typer.Option(metavar="A,B,...", help="The names of the columns, if the file has none.")] = "",
+    delimiter: Annotated[str, typer.Option(metavar="SIGN", help="Between two cells; tab and space as words.")] = "",
+    decimal: Annotated[str, typer.Option(metavar="SIGN", help="Before decimals: a point or a comma.")] = "",
+    thousands: Annotated[str, typer.Option(metavar="SIGN", help="Between groups of three digits.")] = "",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of a text file, such as utf-8 or cp1252.")] = "",
+    quote: Annotated[str, typer.Option(metavar="SIGN", help="Around cells; none where quotes are letters.")] = "",
+    skip: Annotated[int | None, typer.Option(min=0, help="Lines above the header, or above the first row.")] = None,
+    skip_end: Annotated[int | None, typer.Option(min=0, help="Lines below the last row.")] = None,
+    comment: Annotated[str, typer.Option(metavar="SIGN", help="Lines that begin so are not read, such as #.")] = "",
+    trailing_delimiters: Annotated[int | None, typer.Option(min=0, help="Delimiters at the end of each line.")] = None,
+    missing: Annotated[str, typer.Option(metavar="A,B,...", help="More texts for a missing value.")] = "",
     group: Annotated[str, typer.Option(metavar="A,B,...", help="Rows with equal values here stay in one split.")] = "",
     kind: Annotated[Kind | None, typer.Option(help="What rows at regular times are. Default: sequence.")] = None,
     horizon: Annotated[int, typer.Option(min=1, help="How many rows ahead a sequence is forecast.")] = 1,
@@ -37,11 +48,24 @@ def new(
     """Look at a table and write models/NAME.yaml, with a reason beside every guess."""
     from flows.new.new import Wanted
     from flows.new.new import new as work
+    from flows.new.text_files import options
 
     path = Path(data).absolute()  # before the project's folder becomes the working directory
-    lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group)]
+    lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group, missing)]
+    asked = {
+        "delimiter": delimiter,
+        "decimal": decimal,
+        "thousands": thousands,
+        "encoding": encoding,
+        "quote": quote,
+        "skip": skip,
+        "skip_end": skip_end,
+        "comment": comment,
+        "trailing_delimiters": trailing_delimiters,
+        "missing": lists[2],
+    }
     wanted = Wanted(name, path, target, lists[0], lists[1], kind.value if kind else "", horizon, force, dry_run, commit)
-    answer(lambda project: work(project, wanted), new_text, as_json, debug)
+    answer(lambda project: work(project, replace(wanted, given=options.keys(asked))), new_text, as_json, debug)
 
 
 def new_text(found: State) -> str:

@@ -36,17 +36,17 @@ def read_csv(
     """
     try:
         for batch in _read_csv(path, delimiter, encoding, list(names), layout):
-            yield _without_blank(batch) if layout.blank_rows == "drop" else batch
+            yield without_blank(batch) if layout.blank_rows == "drop" else batch
     except (pa.ArrowInvalid, UnicodeError) as error:
 
         def lines() -> Lines:
-            return _lines_of(path, encoding, layout, "surrogateescape")
+            return _lines_of(path, delimiter, encoding, layout, "surrogateescape")
 
         raise text_errors.explained(path, lines, delimiter, encoding, names, layout, error) from error
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str], layout: Layout) -> Iterator[pa.RecordBatch]:
-    _, first = next(_lines_of(path, encoding, layout, "surrogateescape"), (1, ""))
+    _, first = next(_lines_of(path, delimiter, encoding, layout, "surrogateescape"), (1, ""))
     text_errors.check_width(path, first.count(delimiter) + 1)
     quote = layout.quote_char
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=quote or False, newlines_in_values=bool(quote))
@@ -54,13 +54,13 @@ def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str], layou
     if beyond := layout.trailing_delimiters:
         above, header = (0, names) if names else _header(path, delimiter, encoding, layout)
         read.skip_rows, read.column_names = above, [*header, *[""] * beyond]
-    file = _Watched(path, encoding, layout)
+    file = _Watched(path, delimiter, encoding, layout)
     with file, pyarrow.csv.open_csv(pa.PythonFile(file, mode="r"), read, parse) as reader:
         header = reader.schema.names
     read.block_size *= 1 + len(header) // WIDE  # each column of a block costs a fixed time
     text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
     rows, last = 0, pa.array([], pa.string())
-    with _Watched(path, encoding, layout) as file:
+    with _Watched(path, delimiter, encoding, layout) as file:
         with pyarrow.csv.open_csv(pa.PythonFile(file, mode="r"), read, parse, text) as reader:
             for batch in reader:
                 if not rows and batch.num_rows:
@@ -70,12 +70,12 @@ def _read_csv(path: Path, delimiter: str, encoding: str, names: list[str], layou
                 yield _without_last(path, batch, beyond, rows) if beyond else batch
                 rows += batch.num_rows
         if file.doubtful(rows + (not names), str(last)):
-            text_errors.check_quotes(path, _lines_of(path, encoding, layout), delimiter, quote)
+            text_errors.check_quotes(path, _lines_of(path, delimiter, encoding, layout), delimiter, quote)
 
 
 def _header(path: Path, delimiter: str, encoding: str, layout: Layout) -> tuple[int, list[str]]:
     """How many lines the header takes, and its cells without the empty ones after the last delimiters."""
-    for lines, cells in text_errors.records(_lines_of(path, encoding, layout), delimiter, layout.quote_char):
+    for lines, cells in text_errors.records(_lines_of(path, delimiter, encoding, layout), delimiter, layout.quote_char):
         if cells:
             return lines, text_errors.named_cells(cells, layout.trailing_delimiters)
     return 0, []
@@ -96,7 +96,7 @@ def _without_last(path: Path, batch: pa.RecordBatch, beyond: int, rows: int) -> 
     return batch.select(range(width))
 
 
-def _without_blank(batch: pa.RecordBatch) -> pa.RecordBatch:
+def without_blank(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch without the rows whose cells are all empty."""
     filled = pa.array(np.zeros(batch.num_rows, bool))
     for column in batch.columns:
@@ -109,10 +109,10 @@ class _Watched:
 
     closed = False
 
-    def __init__(self, path: Path, encoding: str, layout: Layout):
+    def __init__(self, path: Path, delimiter: str, encoding: str, layout: Layout):
         self._file = _decoded(path, encoding, newline="")
         self._whole = not layout.leaves_out
-        self._lines = rows_of(text_errors.lines(path, self._file), layout)
+        self._lines = rows_of(text_errors.lines(path, self._file), layout, delimiter)
         self._quote = layout.quote_char
         self._quotes = self._feeds = self._returns = 0
         self._end, self._left = "\n", ""
@@ -211,10 +211,10 @@ def _cell(path: Path, number: int, name: str, value: Any) -> str | None:
     )
 
 
-def _lines_of(path: Path, encoding: str, layout: Layout, errors: str = "strict") -> Lines:
+def _lines_of(path: Path, delimiter: str, encoding: str, layout: Layout, errors: str = "strict") -> Lines:
     """The lines of a table, with their numbers in the file."""
     with _decoded(path, encoding, newline=None, errors=errors) as file:
-        yield from rows_of(text_errors.lines(path, file), layout)
+        yield from rows_of(text_errors.lines(path, file), layout, delimiter)
 
 
 def _decoded(path: Path, encoding: str, newline: str | None, errors: str = "strict") -> IO[str]:

@@ -70,6 +70,7 @@ UNDERSTOOD = {  # a file, and what the YAML says of it
     "years.csv": (csv().replace(b"a,b,c", b"2019,2020,c", 1), '"2020": number'),
     "sentences.csv": (csv(s=[f"this is sentence number {i}" for i in range(ROWS)]), "free text"),
     "hard names.csv": (csv().replace(b"a,b,c", '"a/b ""q"" ☃", lead ,日本'.encode(), 1), "日本: category"),
+    "titled.csv": (b"Report,,,\n,,,\n" + csv(), "skip: 2"),
     "nameless.csv": (TABLE.to_csv().encode(), '- "" # it has no name'),
 }
 REFUSED = {  # a file, and what is said of it
@@ -78,7 +79,6 @@ REFUSED = {  # a file, and what is said of it
     "twice.csv": (csv().replace(b"a,b,c", b"a,a,c", 1), "more than one column 'a'"),
     "header.csv": (b"a,b,c,t\n", "holds no row"),
     "carets.csv": (TABLE.to_csv(index=False, sep="^").encode(), "Cells are parted by a comma, a semicolon, a tab or |"),
-    "titled.csv": (b"Report,,,\n,,,\n" + csv(), "The first line was taken for a row"),
     "copies.csv": (TABLE.iloc[[0, 1] * 150].to_csv(index=False).encode(), "298 duplicate. Bring more rows"),
     "money to predict.csv": (csv(t=[f"${b}.50" for b in RANDOM.integers(0, 900, ROWS)]), "write them as 1234.5"),
     "empty.csv": (b"", "is empty"),
