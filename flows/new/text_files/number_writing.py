@@ -17,13 +17,14 @@ Signs = tuple[str, str]
 PLAIN = (".", "")
 WRITINGS = [PLAIN, (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (",", "'"), (".", "'"), (".", "_")]
 OTHERWISE = "\\d[,'\u2019_ \u00a0\u2009\u202f]\\d|^\\s*[-+]?,\\d|\\.\\d+\\.|[^\\x00-\\x7f]"  # no plain number has it
+THREE_DIGITS, OTHER_DIGITS = r"^\s*[-+]?[1-9]\d{0,2}\.\d{3}\s*$", r"\.(\d{1,2}|\d{4,})\s*$"
 POINT = r"^\s*[-+]?\d*\.\d+\s*$"
 GROUPED = {sign: re.compile(rf"[-+]?[1-9]\d{{0,2}}([{sign}]\d{{3}})+") for sign in ".,"}
 SMALL = re.compile(r"[-+]?\d{1,3}")
 CODE = re.compile(r"0\d+")
 NEARLY = 0.99  # the share of a column's rows that are numbers,
 FEW_OTHERS = 3  # and the different words beside them
-MOST_WORDS = 2000  # of a column, by which a writing is judged
+MOST_WORDS = 1000  # of a column, by which a writing is judged
 FEWEST_GROUPED = 10  # words of three digits after a sign, that are more than chance beside small whole numbers
 
 
@@ -47,10 +48,12 @@ def found(table: pa.Table, delimiter: str, target: str, given: dict[str, Any], m
     asked = given.get("decimal", "."), given.get("thousands", "")
     if {"decimal", "thousands"} <= {*given} or not fitting:
         return Writing(*asked)
-    texts = {name: words for name in table.column_names if (words := _words(table[name], missing)) is not None}
-    doubtful = [words for words in texts.values() if any(_reads(words, signs) for signs in fitting if signs != PLAIN)]
-    if not (given or any(not _reads(words, PLAIN) for words in doubtful)):
+    looks = {name: _look(table[name]) for name in table.column_names}
+    texts = {name: _words(table[name], missing) for name, look in looks.items() if look == "otherwise"}
+    others = [signs for signs in fitting if signs != PLAIN]
+    if not given and all(_reads(w, PLAIN) or not any(_reads(w, signs) for signs in others) for w in texts.values()):
         return Writing()
+    texts |= {name: _words(table[name], missing) for name, look in looks.items() if look == "with points"}
     reads = {signs: [name for name, words in texts.items() if _reads(words, signs)] for signs in fitting}
     best = max(fitting, key=lambda signs: (len(reads[signs]) + 0.5 * (target in reads[signs]), -fitting.index(signs)))
     if best == (",", "") and delimiter == "," and not given and _only_groups(texts, reads[best]):
@@ -63,8 +66,10 @@ def found(table: pa.Table, delimiter: str, target: str, given: dict[str, Any], m
 def as_programs_write(table: pa.Table, writing: Writing, missing: list[str]) -> pa.Table:
     """The table with its numbers as programs write them, in the columns that this writing reads."""
     for place, name in enumerate(table.column_names):
-        words = _words(table[name], missing, MOST_WORDS)
-        if words is None or not _reads(words, writing.signs):
+        look = _look(table[name])
+        if not look or (writing.signs == PLAIN and look != "otherwise"):
+            continue
+        if not _reads(_words(table[name], missing), writing.signs):
             continue
         coded = table[name].combine_chunks().dictionary_encode()
         plain = [_plain(str(word).strip(), writing.signs) or word for word in coded.dictionary.to_pylist()]
@@ -72,14 +77,24 @@ def as_programs_write(table: pa.Table, writing: Writing, missing: list[str]) -> 
     return table
 
 
-def _words(column: pa.ChunkedArray, missing: list[str], most: int = MOST_WORDS) -> "pd.Series | None":
-    """How often the most frequent words of a column of text occur; None where none of them looks like a number."""
+def _look(column: pa.ChunkedArray) -> str:
+    """Whether some texts of a column are no numbers as programs write them, but may be some ("otherwise"), or some are
+    as programs write them, with points; else ""."""
+
+    def has(pattern: str) -> bool:
+        return bool(pc.any(pc.match_substring_regex(column, pattern)).as_py())
+
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return None
-    if not any(pc.any(pc.match_substring_regex(column, look)).as_py() for look in (OTHERWISE, POINT)):
-        return None
+        return ""
+    if has(OTHERWISE) or (has(THREE_DIGITS) and not has(OTHER_DIGITS)):
+        return "otherwise"
+    return "with points" if has(POINT) else ""
+
+
+def _words(column: pa.ChunkedArray, missing: list[str]) -> "pd.Series":
+    """How often the most frequent words of a column occur."""
     counts = column.drop_null().to_pandas().str.strip().value_counts()
-    return counts[~counts.index.isin(missing)][:most]
+    return counts[~counts.index.isin(missing)][:MOST_WORDS]
 
 
 def _reads(words: "pd.Series", signs: Signs) -> bool:
