@@ -21,9 +21,9 @@ from flows.new.column_types import Column
 from flows.new.dialect import Reading
 from flows.new.draft import Draft, can_move
 from flows.new.image_files import PictureDraft, Pictures
-from flows.new.target import Target
 from flows.new.series import readings
 from flows.new.series.readings import Grid
+from flows.new.target import Target
 from flows.new.text_files import meaning, options
 from flows.new.time_series import SeriesDraft
 from flows.project import whole_files

@@ -115,7 +115,7 @@ def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) ->
     text = cells.astype("str").apply(lambda column: column.str.strip())
     missing = (cells.isna() | text.isin(config.missing)).any(axis=1)
     if name in config.dates or len(wanted) == 2:
-        whole = text.replace(r"^(\d+)\.0+$", r"\1", regex=True)  # a whole number that a null made a double
+        whole = text.replace(r"^(\d+)\.0$", r"\1", regex=True)  # a whole number that a null made a double
         whole = whole.iloc[:, 0].str.cat(whole.iloc[:, 1:], sep=" ").mask(missing)
         return _read(name, pa.array(whole, pa.string(), from_pandas=True), config, first)
     numbers = text.apply(pd.to_numeric, errors="coerce")

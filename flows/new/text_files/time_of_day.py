@@ -12,9 +12,7 @@ from flows.new.column_types import COMPACT, ISO, Column
 
 FORMS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H.%M.%S", "%I:%M:%S %p", "%I:%M %p", "%Hh%M")
 OF_ISO = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")  # which follow a date of ISO in an instant of ISO
-POINT, HOUR = "%H.%M", "%H"  # forms that numbers may have, too
-DIGITS = {POINT: re.compile(r"\d\d\.\d\d"), HOUR: re.compile(r"\d\d?")}
-MANY_HOURS = 20  # of the 24, from which whole numbers are hours
+POINT, DIGITS = "%H.%M", re.compile(r"\d\d\.\d\d")  # of times that are numbers, too
 MOST_WORDS = 2000  # that are tried
 
 
@@ -37,9 +35,9 @@ def found(table: pa.Table, columns: list[Column]) -> list[Joined]:
         near = [day for day in days if abs(order[day.name] - order[name]) == 1 or len(days) == len(times) == 1]
         if near and (day := near[0]) not in [taken for taken, _ in pairs]:
             pairs.append((day, name))
-    if not pairs and len(days) == 1:  # numbers may be hours, where they tell the rows of a day apart
-        pairs = [(days[0], name) for name in _hours(table, columns, days[0].name, times)][:1]
-    return [_joined(table, day, name, times[name]) for day, name in pairs]
+    if not pairs and len(days) == 1:
+        pairs = [(days[0], name) for name in _with_points(table, columns, days[0].name)][:1]
+    return [_joined(table, day, name, times.get(name, POINT)) for day, name in pairs]
 
 
 def joined(table: pa.Table, one: Joined) -> pa.Table:
@@ -64,18 +62,15 @@ def _fits(words: list[str], form: str) -> bool:
     return bool(pd.to_datetime(pd.Series(words), format=form, errors="coerce").notna().all())
 
 
-def _hours(table: pa.Table, columns: list[Column], day: str, times: dict[str, str]) -> Iterator[str]:
-    """Columns of numbers that are hours: with the day each tells all rows apart, and the day alone does not."""
+def _with_points(table: pa.Table, columns: list[Column], day: str) -> Iterator[str]:
+    """Columns of numbers such as 18.30 that are times of day: the day alone does not tell rows apart, both do."""
     for column in columns:
         if column.role != "number" or column.missing or not _is_text(table, column.name):
             continue
         words = [word.strip() for word in table[column.name].unique().to_pylist()]
-        form = next((form for form, digits in DIGITS.items() if all(map(digits.fullmatch, words))), "")
-        if not form or not _fits(words, form) or (form == HOUR and len(words) < MANY_HOURS):
-            continue
         pairs = table.select([day, column.name]).to_pandas()
-        if not pairs.duplicated().any() and pairs[day].duplicated().any():
-            times[column.name] = form
+        alone = not pairs.duplicated().any() and pairs[day].duplicated().any()
+        if alone and all(map(DIGITS.fullmatch, words)) and _fits(words, POINT):
             yield column.name
 
 
