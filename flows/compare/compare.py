@@ -17,6 +17,7 @@ from flows.compare import render, shared_rows
 from flows.compare.shared_rows import Side
 from flows.project import scratch
 from flows.project.environment import Project
+from flows.project.locks import Notice
 from flows.promotion import evidence, trial
 from flows.records import ledger
 from flows.records.champion_state import stand
@@ -45,16 +46,20 @@ class Told:
     spent: dict[str, float | None]  # seconds and watt-hours of its training
 
 
-def compare(project: Project, model: str, words: tuple[str, str], output: str, here: Path) -> dict[str, Any]:
+def compare(
+    project: Project, model: str, words: tuple[str, str], output: str, here: Path, at: Notice = lambda text: None
+) -> dict[str, Any]:
     """The object that `ratchet compare --json` prints. words: version numbers, `champion` or `latest`.
 
-    output: a Markdown page to write as well, or ""; here: the folder that a relative one starts from. Raises
+    output: a Markdown page to write as well, or ""; here: the folder that a relative one starts from; at: is told what
+    it is at. Raises
     RequestError for a version or place that is not there and for versions without common rows, IntegrityError for a
     version that is not what was registered.
     """
     declared = model_file.check(model)
     target = place(project, output, here) if output else None
     with scratch.folder("compare") as folder:
+        at("fetches both versions, and compares them with the registry")
         with mlflow_runs.reachable(project):
             store, recorded = mlflow_runs.client(project), stand(ledger.of(project).lines(model)).artifacts
             versions = [resolve(store, model, word) for word in words]
@@ -64,6 +69,7 @@ def compare(project: Project, model: str, words: tuple[str, str], output: str, h
             sides = [_side(store, version, folder) for version in versions]
             told = [_told(store, version, folder / f"run-{version.version}") for version in versions]
             champion = model_registry.champion(store, model)
+        at("compares their answers to the same rows, and measures their times")
         found: dict[str, Any] = {
             "format": 1,
             "model": model,

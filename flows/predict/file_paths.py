@@ -16,7 +16,8 @@ SUFFIXES = (".parquet", ".csv")  # of answers
 
 @dataclass(frozen=True)
 class Wanted:
-    """source, output: whole paths. version: None for the champion. device: auto, cpu or gpu, "" as it is declared."""
+    """source, output: whole paths. version: None for the champion. device: auto, cpu or gpu, "" as it is declared.
+    keep: the columns of the source that go beside the answers."""
 
     model: str
     source: Path
@@ -24,6 +25,7 @@ class Wanted:
     version: int | None = None
     device: str = ""
     force: bool = False
+    keep: tuple[str, ...] = ()
 
 
 def check(project: Project, wanted: Wanted) -> None:

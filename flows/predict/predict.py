@@ -23,6 +23,7 @@ from flows.records import ledger
 from flows.records.champion_state import stand
 from flows.registry import definition, model_registry
 from flows.registry.model_registry import MlflowException, ModelVersion
+from flows.report.steps import Steps
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import evaluate
@@ -43,7 +44,13 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
     declared = settings.load(model, "evaluate", evaluate.Evaluate).device
     file_paths.check(project, wanted)
     _require(wanted.device, declared)
-    with scratch.folder("predict") as folder, lifeline.held(project), file_paths.partial(wanted.output) as output:
+    with (
+        scratch.folder("predict") as folder,
+        lifeline.held(project),
+        file_paths.partial(wanted.output) as output,
+        Steps(notice) as at,
+    ):
+        at("fetches the version, and compares it with the registry")
         with mlflow_runs.reachable(project, AGAIN):
             store = mlflow_runs.client(project)
             version = which(store, model, wanted.version)
@@ -59,9 +66,10 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
             "model_hash": predictor.model_hash(files),
         }
         asked = {"folder": str(files), "source": str(wanted.source), "output": str(output)}
-        request = worker.Request(**about | sections | asked, device=wanted.device or declared)
+        request = worker.Request(**about | sections | asked, device=wanted.device or declared, keep=[*wanted.keep])
         device.of_model(files, request.device)  # refuses what would end the process
-        found = worker.run(request, folder, dict(os.environ), notice)
+        at("reads the rows, and loads the model")
+        found = worker.run(request, folder, dict(os.environ), at)
         file_paths.put(output, wanted)
     where = {"champion": wanted.version is None, "input": str(wanted.source), "output": str(wanted.output)}
     seconds = round(time.monotonic() - start, 3)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from flows.data import scan
+from flows.predict.kept import FILE, Kept, with_files
 from pipelines import ingest
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
@@ -26,11 +27,13 @@ from pipelines.table import rows
 
 @dataclass
 class Unseen:
-    """Rows of a file, or of a folder of files. ignored: columns that were there and that the model does not know."""
+    """Rows of a file, or of a folder of files. kept: is shown each batch as the file has it. ignored: columns that were
+    there and that the model does not know."""
 
     source: Path
     data: Data
     config: Ingest
+    kept: Kept | None = None
     ignored: dict[str, None] = field(default_factory=dict)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -42,6 +45,8 @@ class Unseen:
         for where, content in self._contents():
             for batch in ingest.ingest(self._fitted(where, content), self.data, config, where):
                 count += batch.num_rows
+                if self.kept:
+                    self.kept.identify(batch["row_id"])
                 yield batch
         if not count:
             raise DataError(f"{self.source} holds no rows.", "Name a file that has some.")
@@ -57,7 +62,9 @@ class Unseen:
                 yield path.name, sources.read(path, delimiter, encoding, names, labelled=False, layout=self.config)
         images.check_places(name for name in pictures if "/" in name)
         for place, group in groupby(pictures, key=lambda name: name.rpartition("/")[0]):
-            yield f"{place or folder.name}/", images.read(folder, list(group), self.data.shape, self.config.resize)
+            found = list(group)
+            read = images.read(folder, found, self.data.shape, self.config.resize)
+            yield f"{place or folder.name}/", with_files(read, found)
 
     def _files(self) -> list[Path]:
         if not self.source.is_dir():
@@ -92,11 +99,13 @@ class Unseen:
         """The columns that are declared, and no other; those that need not be there as if their cells were empty."""
         schema, needed = rows.raw_schema(self.data), self.needed
         beside = [schema.field(name) for name in (*self.data.carried, self.data.target) if name not in needed]
-        known = {*needed, *(one.name for one in beside)}
+        known, ours = {*needed, *(one.name for one in beside)}, [FILE] if self.data.kind == "image" else []
         for batch in content:
             self._check(where, batch.schema.names)
+            if self.kept:
+                self.kept.read(where, batch)
             places = [place for place, name in enumerate(batch.schema.names) if name in known]
-            extra = [name for name in batch.schema.names if name not in known and name not in self.config.ignore]
+            extra = [name for name in batch.schema.names if name not in {*known, *self.config.ignore, *ours}]
             self.ignored |= dict.fromkeys(extra)
             chosen = batch.select(places)
             for one in beside:

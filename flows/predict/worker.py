@@ -9,8 +9,9 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ import pyarrow as pa
 
 from flows.predict import writer
 from flows.predict.forecast_rows import Ahead
+from flows.predict.kept import Kept, beside
 from flows.predict.read_rows import Unseen
-from flows.processes import fresh_process
+from flows.processes import fresh_process, log_watch
 from pipelines import evaluate
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, IntegrityError, RatchetError
@@ -33,12 +35,15 @@ from pipelines.process.lifeline import follow
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
 
+EVERY = 2.0  # seconds from one line about the rows to the next
+
 
 @dataclass(frozen=True)
 class Request:
     """data, ingest: sections of the version's own YAML. folder: the model folder, checked before any of it is run.
 
-    device: auto, cpu or gpu. output: a file that is not there yet, alone in its folder.
+    device: auto, cpu or gpu. output: a file that is not there yet, alone in its folder. keep: columns of the
+    source that go beside the answers.
     """
 
     model: str
@@ -50,12 +55,14 @@ class Request:
     source: str
     output: str
     device: str
+    keep: list[str] = field(default_factory=list)
 
 
 def run(request: Request, folder: Path, environment: dict[str, str], notice: Callable[[str], None]) -> dict[str, Any]:
-    """Start the process and read its answer: rows, columns, ignored, left_out, added, device, hardware.
+    """Start the process and read its answer: rows, columns, kept, ignored, left_out, added, device, hardware.
 
-    environment: its variables. notice: is told what it waits for. Raises the error that it met, as a RatchetError.
+    environment: its variables. notice: is told what it waits for, and how far it is. Raises the error that it met, as a
+    RatchetError.
     """
     failed = "The rows could not be predicted in a process of their own"
     found = fresh_process.run("flows.predict.worker", asdict(request), folder, environment, failed, notice)
@@ -92,7 +99,8 @@ def _told(error: RatchetError, version: int) -> str:
 def predict(request: Request) -> dict[str, Any]:
     """Write the predictions and say what they are of. Raises RatchetError."""
     data, output = Data.model_validate(request.data), Path(request.output)
-    unseen = Unseen(Path(request.source), data, Ingest.model_validate(request.ingest))
+    kept = Kept(data, request.keep, texts=output.suffix.lower() != ".parquet")
+    unseen = Unseen(Path(request.source), data, Ingest.model_validate(request.ingest), kept=kept)
     ahead = Ahead(unseen, output.parent) if data.kind == "sequence" else None
     batches = (ahead or unseen).batches()
     batches = chain([next(batches)], batches)  # what is wrong from the start is told before TensorFlow is loaded
@@ -102,13 +110,18 @@ def predict(request: Request) -> dict[str, Any]:
         predictor = loaded(folder)
         about = {name: str(getattr(request, name)) for name in ("model", "version", "model_hash")}
         schema = writer.schema(data, predictor.about["classes"], about | {evaluate.DEVICE: choice.device})
-        with writer.writer(output, schema) as out:
-            for batch in _predicted(predictor, batches, schema):
-                _check(batch, out.rows)
+        told = time.monotonic()
+        with writer.writer(output, writer.beside(schema, kept.schema)) as out:
+            for batch in _predicted(predictor, batches, schema, kept):
+                _check(batch, out.rows, schema.names)
                 out.write(batch)
+                if time.monotonic() > told + EVERY:
+                    told = time.monotonic()
+                    print(f"{log_watch.MARK}{out.rows:,} rows are predicted", flush=True)
     return {
         "rows": out.rows,
         "columns": schema.names,
+        "kept": kept.schema.names,
         "ignored": list(unseen.ignored),
         "left_out": {why: count for why, count in ahead.left_out.items() if count} if ahead else {},
         "added": ahead.added if ahead else 0,
@@ -137,22 +150,24 @@ def loaded(folder: Path) -> Any:
     return module.Predictor(folder)
 
 
-def _predicted(predictor: Any, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The answers, for as many rows at a time as come together."""
+def _predicted(
+    predictor: Any, batches: Iterator[pa.RecordBatch], schema: pa.Schema, kept: Kept
+) -> Iterator[pa.RecordBatch]:
+    """The answers, for as many rows at a time as come together, and the kept columns beside them."""
     for piece in evaluate.even(batches, predictor.about["batch_size"]):
         found: pd.DataFrame = predictor.predict(piece.to_pandas())
         for name in schema.names:
             if name not in found:  # of a sequence: when, and of which series
                 found[name] = piece[name].to_pandas()
-        table = pa.Table.from_pandas(found, schema, preserve_index=False).combine_chunks()
-        yield from table.to_batches()
+        yield from beside(found, schema, kept).combine_chunks().to_batches()
 
 
-def _check(batch: pa.RecordBatch, before: int) -> None:
-    """Raises DataError for an answer that is no number. before: answers that have been written."""
+def _check(batch: pa.RecordBatch, before: int, answers: list[str]) -> None:
+    """Raises DataError for an answer that is no number. before: answers that have been written; answers: the columns
+    that have them."""
     import numpy as np
 
-    for name in batch.schema.names:
+    for name in answers:
         if pa.types.is_floating(batch[name].type):
             wrong = ~np.isfinite(batch[name].to_numpy(zero_copy_only=False))
             if wrong.any():

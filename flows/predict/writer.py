@@ -31,6 +31,11 @@ def schema(data: Data, classes: list[str | int], about: dict[str, str]) -> pa.Sc
     return pa.schema([*known, *((f"probability_{name}", pa.float32()) for name in classes)], metadata=about)
 
 
+def beside(schema: pa.Schema, kept: pa.Schema) -> pa.Schema:
+    """The schema of the answers, and then the kept columns."""
+    return pa.schema([*schema, *kept], metadata=schema.metadata)
+
+
 def writer(path: Path, schema: pa.Schema) -> Writer:
     return row_groups.Writer(path, schema) if path.suffix.lower() == ".parquet" else _Csv(path, schema)
 

@@ -22,14 +22,20 @@ def compare(
 ) -> None:
     """Compare two versions: metrics on the same rows, slices, parameters, data, size, time."""
     here = Path.cwd()  # before the project's folder becomes the working directory
-    answer(lambda project: do_compare(project, model, (one, other), output, here), compare_text, as_json, debug)
+    words = (one, other)
+    answer(lambda project: do_compare(project, model, words, output, here, as_json), compare_text, as_json, debug)
 
 
-def do_compare(project: Project, model: str, words: tuple[str, str], output: str, here: Path) -> State:
+def do_compare(
+    project: Project, model: str, words: tuple[str, str], output: str, here: Path, quiet: bool = False
+) -> State:
     """Two versions side by side; nothing is changed. Raises RequestError, IntegrityError."""
+    from flows.cli import flow_session
     from flows.compare.compare import compare as work
+    from flows.report.steps import Steps
 
-    return work(project, model, words, output, here)
+    with Steps(flow_session.watched(quiet).notice) as at:
+        return work(project, model, words, output, here, at)
 
 
 def compare_text(found: State) -> str:

@@ -19,12 +19,16 @@ def predict(
     version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
     device: Annotated[Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Default: `evaluate: device:`.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMNS", help="Columns of INPUT to write beside the answers: `a,b`, or `all`."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Predict the rows of a file, or of a folder of files, with the champion."""
     paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
-    wanted = Wanted(model, *paths, version, device or "", force)
+    wanted = Wanted(model, *paths, version, device or "", force, keep=tuple(keep or ()))
     answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
 
 
@@ -38,13 +42,14 @@ def do_predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
 
 
 def predict_text(found: State) -> str:
-    columns = found["columns"]
+    columns = [*found["columns"], *found["kept"]]
     shown = ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])} and {len(columns) - 7} more"
     lines = [f"{found['model']} version {found['version']}: {found['rows']:,} rows predicted."]
     lines += [f"!! {found['problem']}."] if found["problem"] else []
     lines += [f"  written   {found['output']}: {shown}"]
     lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []
     lines += [f"  left out  {count:,} rows: {why}" for why, count in found["left_out"].items()]
-    if found["ignored"]:
-        lines += [f"  ignored   columns that the model does not know: {', '.join(map(repr, found['ignored']))}"]
+    if ignored := [name for name in found["ignored"] if name not in found["kept"]]:
+        told = f"columns that the model does not know: {', '.join(map(repr, ignored))}"
+        lines += [f"  ignored   {told}" + ("" if found["kept"] else "; `--keep` writes them beside the answers")]
     return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,18 @@ def test_each_row_has_one_answer_whatever_its_file_and_the_rows_around_it(made, 
         assert np.ptp(same["probability_dog"]) < 1e-5
 
 
+def test_columns_that_are_kept_stand_beside_the_answers(made, tmp_path):
+    frame = pets().assign(name=[f"pet {number}" for number in range(200)])
+    expected = answered(made, "pets", frame, tmp_path / "x.csv")
+    for suffix in ("csv", "parquet"):
+        request = asked(made, "pets", tmp_path / "new.csv", tmp_path / f"y.{suffix}")
+        told = worker.predict(replace(request, keep=["name,weight"]))
+        found = pd.read_csv(request.output) if suffix == "csv" else pd.read_parquet(request.output)
+        assert (told["kept"], list(found)) == (["name", "weight"], [*expected.columns, "name", "weight"])
+        assert found["name"].tolist() == frame["name"].tolist()
+        pd.testing.assert_frame_equal(found[["row_id", "prediction"]], expected[["row_id", "prediction"]])
+
+
 def test_it_says_what_it_has_left_aside_and_what_it_has_computed_on(made, tmp_path):
     source = tmp_path / "new.csv"
     pets().assign(name="Rex").to_csv(source, index=False)
@@ -209,6 +222,18 @@ def test_a_history_gets_the_forecasts_of_evaluate(sold, tmp_path):
     assert list(found) == ["row_id", "shop", "at", "prediction"]
     assert found["at"].is_monotonic_increasing
     assert not found.duplicated(["shop", "at"]).any()
+
+
+def test_a_forecast_keeps_the_columns_of_its_row_and_has_none_for_a_row_of_the_future(sold, tmp_path):
+    table = shops().assign(till=lambda rows: rows["shop"] + rows["at"])
+    table.to_csv(tmp_path / "new.csv", index=False)
+    request = asked(sold, "shops", tmp_path / "new.csv", tmp_path / "x.parquet")
+    added = worker.predict(replace(request, keep=["till"]))["added"]
+    found = pq.read_table(tmp_path / "x.parquet").to_pandas()
+    there = found[found["till"].notna()]
+    assert len(found) - len(there) == added > 0
+    known = dict(zip(table["till"], table["at"], strict=True))
+    assert all(pd.Timestamp(known[row.till]) == pd.Timestamp(row.at) for row in there.itertuples())
 
 
 def test_each_series_is_forecast_beyond_its_last_known_target_as_when_those_rows_are_there(sold, tmp_path):
@@ -303,7 +328,7 @@ def test_the_champion_predicts_in_a_process_of_its_own_and_everything_is_told(pr
     lines = predict_text(found).splitlines()
     assert lines[0] == f"pets version 1: {found['rows']:,} rows predicted."
     assert lines[1].endswith("x.parquet: row_id, prediction, probability_cat, probability_dog")
-    assert lines[2].endswith("ignored   columns that the model does not know: 'row_id'")
+    assert lines[2].endswith("columns that the model does not know: 'row_id'; `--keep` writes them beside the answers")
 
 
 def test_what_the_process_meets_is_told_as_it_is(ask, tmp_path):
