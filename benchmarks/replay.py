@@ -10,12 +10,14 @@ training.
 After 28 minutes it stops; the same command goes on where it stopped. The seed is printed.
 """
 
+import contextlib
 import json
 import os
 import platform
 import shutil
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -23,11 +25,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from flows.load import load_model  # noqa: E402
+from pipelines.config import settings  # noqa: E402
+from pipelines.config.settings import Data  # noqa: E402
+from pipelines.table import row_groups, windows  # noqa: E402
 from tests.support.clone import answer, clone, edit, git  # noqa: E402
 
 MODEL, SEED = "orders", 24
@@ -156,25 +163,25 @@ class Replay:
             file.write(json.dumps(asdict(month)) + "\n")
         print(f"{name}: {rows['train']} training rows, {month.decision}", file=sys.stderr, flush=True)
 
-    def errors(self, version: int) -> dict[str, float]:
-        """The mean absolute error of a version on each month, with all rows before each day known to it."""
-        history, output = self.folder / "history.csv", self.folder / f"v{version}.csv"
-        every = pd.concat(self.months.values())
-        every.to_csv(history, index=False)
-        answer(self.root, "predict", MODEL, str(history), str(output), "--version", str(version), "--force")
-        found = pd.read_csv(output)
-        days = {"day": pd.to_datetime(found["day"], utc=True), "shop": found["shop"], "said": found["prediction"]}
-        true = every.assign(day=pd.to_datetime(every["day"], utc=True))
-        both = true.merge(pd.DataFrame(days), on=["day", "shop"])
-        wrong = (both["said"] - both["sold"]).abs().groupby(both["day"].dt.strftime("%Y-%m")).mean()
-        return {str(name): float(value) for name, value in wrong.items()}
+    def errors(self, versions: set[int]) -> dict[int, dict[str, float]]:
+        """The mean absolute error of each version on each month; what came before a day is known to it."""
+        with contextlib.chdir(self.root):
+            data, folder = settings.load(MODEL, "data", Data), Path("data") / MODEL
+            read = lambda: row_groups.batches(folder / "raw.parquet")  # noqa: E731
+            seen = pa.concat_tables(windows.windows(read, data, folder, Counter())).to_pandas()
+            result = {}
+            for version in versions:
+                said = load_model(MODEL, version).predict(seen.drop(columns=["row_id", "sold"]))["prediction"]
+                wrong = (said.to_numpy() - seen["sold"]).abs().groupby(seen["day"].str[:7]).mean()
+                result[version] = {str(name): float(value) for name, value in wrong.items()}
+        return result
 
     def told(self) -> list[dict[str, Any]]:
         """A row for each month. in_charge: the error of the champion when the month came; first_half: of the model
         that was champion before the pattern changed."""
         first, *later = self.known
         half = later[len(later) // 2 - 1].champion
-        errors = {version: self.errors(version) for version in {half, first.champion, *(m.champion for m in later)}}
+        errors = self.errors({half, *(month.champion for month in (first, *later))})
         result = []
         for before, month in zip([first, *later], later, strict=False):
             wrong = {"in_charge": errors[before.champion][month.name], "first_half": errors[half][month.name]}

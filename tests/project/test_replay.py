@@ -31,6 +31,7 @@ def test_a_busy_day_is_followed_by_a_busy_one_in_the_first_half_and_by_a_quiet_o
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("hardware")  # the champions are loaded in this process
 def test_training_grows_and_the_champion_follows_a_pattern_that_changes(tmp_path):
     declared = copy.deepcopy(DECLARED)
     declared["clean"]["split"] |= {"validation": "7d", "test": "20d"}
