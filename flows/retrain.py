@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.states import Completed
 
-from flows.data import last_good, reached, refresh
+from flows.data import last_good, reached, refresh, unended
 from flows.graph import lockfile, provenance, untracked, worktree
 from flows.graph.pipeline import Graph, inputs_hash
 from flows.processes import orphans
@@ -157,6 +157,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "metrics": made.outputs.metrics,
         "stages": [stage.row for stage in made.stages],
         "unreached": unreached,
+        "waiting": unended.told(project, run.declared.ingest),
         "untracked": provenance.added(project, made.tree),
         "uncommitted": made.uncommitted,
         "seconds": round(time.monotonic() - start, 2),

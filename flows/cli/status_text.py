@@ -62,6 +62,7 @@ def _notes(entry: State) -> list[str]:
     model, moved = entry["model"], entry["moved"]
     told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
     told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
+    told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:
         to = f" to version {moved['to']}" if moved["to"] else ""
         told.append(f"{model}: {moved['action']}{to} by {moved['actor']} on {_day(moved['at'])}: {moved['reason']}")

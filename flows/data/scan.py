@@ -5,6 +5,7 @@ delivery is used.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[s
         raise DataError(f"The source {source} {wanted}.", "Put the data there, or correct `ingest: source:`.")
     if not path.is_dir():
         regular_files.check(path, inside)
-    waiting = _unfinished(found, whole_lines=only_grows(source))
+    waiting = _unfinished(found, declared.ingest.quiet if only_grows(source) else None)
     left = [f"{name} is not read: {what}" for name, what in _left_out(path).items()] if path.is_dir() else []
     whole = [path for path in found if path not in waiting]
     return read(project, declared, folder, whole), [*waiting.values(), *left]
@@ -169,11 +170,11 @@ def withdrawn(path: Path) -> bool:
     return regular_files.is_one(path.with_name(f"{path.name}.withdrawn"))
 
 
-def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
+def _unfinished(paths: list[Path], quiet: float | None) -> dict[Path, str]:
     """The files that are not complete yet, and why.
 
-    whole_lines: whether a text must end with a line end: a copy that was cut off rarely does. Only a checksum beside
-    the file shows it for certain.
+    quiet: seconds for which a text must not have grown if its last line has no end: a copy that was cut off rarely has
+    one. None for files that nobody is writing. Only a checksum beside the file shows it for certain.
     """
     before = {path: _status(path) for path in paths}
     if any(0 <= time.time() - status.st_mtime < QUIET for status in before.values()):
@@ -186,11 +187,29 @@ def _unfinished(paths: list[Path], whole_lines: bool) -> dict[Path, str]:
         elif (promise := checksums.promise(path)) == "broken":
             what = f"{path.name} does not match {path.name}.sha256"
             found[path] = f"{what}: if the file is whole, correct that sum or delete it"
-        elif whole_lines and not promise and _is_plain_text(path) and not _ends(path):
-            empty = f"{path.name} is empty"
-            cut = f"{path.name} is not picked up: its last line has no end, so it may be cut off"
-            found[path] = cut if status.st_size else empty
+        elif quiet is not None and not promise and is_unended(path) and (left := rests(now, quiet)) > 0:
+            found[path] = unended(path, left, quiet)
     return found
+
+
+def rests(status: os.stat_result, quiet: float) -> float:
+    """The seconds for which a file still has to rest; without end for an empty one."""
+    return max(0.0, quiet - abs(time.time() - status.st_mtime)) if status.st_size else math.inf
+
+
+def unended(path: Path, left: float, quiet: float) -> str:
+    """Why a text waits, in words."""
+    if left == math.inf:
+        return f"{path.name} is empty"
+    return (
+        f"{path.name} is not picked up yet: its last line has no end, so it may still be written. It is taken once it "
+        f"has not grown for {quiet:g} s (`ingest: quiet:`), in {math.ceil(left)} s"
+    )
+
+
+def is_unended(path: Path) -> bool:
+    """Whether it is a text whose last line has no end."""
+    return _is_plain_text(path) and not _ends(path)
 
 
 def _is_plain_text(path: Path) -> bool:

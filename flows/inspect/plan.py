@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.data import refresh
+from flows.data import refresh, unended
 from flows.graph import lockfile
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
@@ -17,7 +17,7 @@ from flows.records import stage_times
 from flows.run import rhythm
 from pipelines import model_file
 from pipelines.errors import RatchetError
-from pipelines.model_file import Promote
+from pipelines.model_file import Declaration, Promote
 
 Entry = dict[str, Any]
 SELDOM = 0.05  # a chance to pass that is as good as none
@@ -45,8 +45,12 @@ def plan(project: Project, model: str) -> dict[str, Any]:
             news, failure = "", error.what
         steps = _steps(project, graph, news, failure)
     stages = [{key: value for key, value in asdict(step).items() if key != "anew"} for step in steps]
-    found = {"format": 1, "model": model, "source": news or failure or "nothing new", "stages": stages}
+    found = {"format": 1, "model": model, "source": news or failure or _nothing(project, declared), "stages": stages}
     return found | {"power": power(project.data(model) / "clean.json", declared.promote)}
+
+
+def _nothing(project: Project, declared: Declaration) -> str:
+    return "; ".join(["nothing new", *unended.told(project, declared.ingest)])
 
 
 def power(cleaned: Path, rules: Promote) -> dict[str, Any] | None:

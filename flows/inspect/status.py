@@ -2,10 +2,12 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import requests
 
+from flows.data import unended
 from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias, waiting
@@ -21,7 +23,8 @@ from flows.servers import lifecycle, prefect_login
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
-from pipelines.errors import SettingsError
+from pipelines.errors import RatchetError, SettingsError
+from pipelines.ingest import Ingest
 from pipelines.model_file import Schedule
 
 
@@ -84,12 +87,20 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
         "tick_at": last.at if last else "",
         "refused": _attempt(attempts.refusal(lines)),
         "failed": _attempt(attempts.failure(lines)),
+        "waiting": _waiting(project, model),
         "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
     }
 
 
 def _attempt(tick: Tick | None) -> dict[str, str] | None:
     return {"at": tick.at, "reason": tick.reason, "data": tick.data} if tick else None
+
+
+def _waiting(project: Project, model: str) -> list[str]:
+    """Files that have arrived and wait, in words; none of a model whose file is broken: that is told elsewhere."""
+    with suppress(RatchetError):
+        return unended.told(project, settings.parse(model, "ingest", settings.read(model).get("ingest"), Ingest))
+    return []
 
 
 def _declared(model: str) -> str:

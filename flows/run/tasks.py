@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.data import refresh
+from flows.data import refresh, unended
 from flows.graph.pipeline import Graph
 from flows.processes import log_watch
 from flows.promotion.waiting import Experiment
@@ -78,6 +78,8 @@ def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
         if run.request.data:
             earlier = run.mlflow.call(remote_calls.pinned, run.project, run.model, run.request.data)
             return refresh.bring_back(graph, run.declared, *earlier)
+        if run.request.by_hand:
+            unended.wait(run.project, run.declared.ingest, run.shown.notice)
         try:
             return refresh.refresh(run.project, graph, run.declared, _refused(run, graph))
         finally:

@@ -111,6 +111,7 @@ def run_text(found: State) -> str:
             f"  test      {metrics}",
             f"  took      {found['seconds']:.1f} s",
             *([f"  training  {found['unreached']}"] if found["unreached"] else []),
+            *(f"  waiting   {words}" for words in found.get("waiting", [])),
             *_untracked(found["untracked"]),
             f"  next      {found['next']}",
         ]

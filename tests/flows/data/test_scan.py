@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import threading
 import time
 
@@ -86,10 +87,32 @@ def test_a_file_that_is_being_written_is_left_for_the_next_look(world, folder):
     assert names(world) == ["new.csv", "old.csv"]
 
 
-def test_a_text_that_was_cut_off_in_its_last_line_is_not_picked_up(world, folder):
-    (folder / "cut.csv").write_text(TEXT[:-3])
+def test_a_text_whose_last_line_has_no_end_waits_until_it_has_rested(world, folder):
+    path = folder / "more.csv"
+    path.write_text(TEXT.rstrip("\n"))
+    os.utime(path, (time.time() - 5,) * 2)
+    found, (words,) = look(world)
+    assert found == []
+    assert re.search(r"more.csv is not picked up yet: its last line has no end, .* in [45] s$", words)
     settle(folder)
-    assert look(world) == ([], ["cut.csv is not picked up: its last line has no end, so it may be cut off"])
+    (arrival,), waiting = look(world)
+    assert (arrival.rows, waiting) == (len(TEXT.splitlines()) - 1, [])
+
+
+def test_how_long_it_rests_is_declared(world, folder):
+    world.declare(ingest={"quiet": 3600.0})
+    (folder / "more.csv").write_text(TEXT.rstrip("\n"))
+    settle(folder)
+    assert "has not grown for 3600 s" in look(world)[1][0]
+    (folder / "more.csv").write_text(TEXT)
+    settle(folder)
+    assert names(world) == ["more.csv"]
+
+
+def test_an_empty_text_waits_for_ever(world, folder):
+    (folder / "more.csv").write_text("")
+    settle(folder)
+    assert look(world) == ([], ["more.csv is empty"])
 
 
 def test_a_parquet_file_that_was_cut_off_is_refused_and_named(world, folder):
