@@ -9,8 +9,11 @@ from typing import Any
 
 TEST = 0.2  # of the rows, the latest of a series
 VALIDATION = 0.1  # of the rows, `clean.split.validation`: enough to see when to stop, and the rest is for training
-WINDOW = 24  # rows that a forecast of a series sees,
+WINDOW, SHORT_WINDOW = 24, 12  # rows that a forecast of a series sees,
+SHORT = 400  # the second, if a series has fewer rows than this,
 WIDEST_WINDOW = 168  # and at most, where rows lack
+FEW = 2000  # rows of a series below which its network is small and learns slowly
+STEPS = 8000  # of a training on a series, about, unless it ends earlier
 WIDEST = 2048  # values that all numbers of a row become together, about: so that many columns cost no endless training
 
 
@@ -68,21 +71,29 @@ def images(rows: int, shape: list[int]) -> dict[str, Any]:
     }
 
 
-def window(rows: int, lacking: int) -> int:
-    """Steps that a forecast sees: the usual number beyond a gap. lacking: rows that a usual gap lacks."""
-    return min(WIDEST_WINDOW, WINDOW + lacking)
+def window(length: float, lacking: int) -> int:
+    """Steps that a forecast sees: the usual number beyond a gap. length: rows of the middle one of the series; lacking:
+    rows that a usual gap lacks."""
+    return min(WIDEST_WINDOW, (WINDOW if length >= SHORT else SHORT_WINDOW) + lacking)
 
 
 def sequence(rows: int) -> dict[str, Any]:
-    """The section `train` of a forecast."""
+    """The section `train` of a forecast. rows: of all series.
+
+    With few rows the network is small and learns slowly, in small steps away from the forecast that it begins with, so
+    that early stopping can end it near that forecast.
+    """
+    few, batch = rows < FEW, batch_size(rows) if rows >= FEW else 16
+    units = 16 if few else 32
+    epochs = min(300, max(30, math.ceil(STEPS * batch / rows / 10) * 10))
     return {
         "network": "rnn",
-        "recurrent": [32],
+        "recurrent": [units],
         "cell": "gru",
-        "hidden": [32],
+        "hidden": [units],
         "loss": "mean_absolute_error",
-        "batch_size": 256,
-        "learning_rate": 0.001,
-        "epochs": 20,
-        "early_stopping": {"patience": 3},
+        "batch_size": batch,
+        "learning_rate": 0.0003 if few else 0.001,
+        "epochs": epochs,
+        "early_stopping": {"patience": max(5, epochs // 10)},
     }

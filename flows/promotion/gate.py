@@ -57,7 +57,7 @@ def floor(rules: Promote, value: float) -> Look:
 
 
 TRIVIAL = "a trivial baseline (the best answer that does not look at the row)"
-NAIVE = "the naive forecast (the last known value)"
+NAIVE = "the naive forecast (`data: baseline:`, without it the last known value)"
 
 
 def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:

@@ -115,7 +115,7 @@ def _of_time(
 def _grid(at: Moments, series: list[str], codes: np.ndarray, values: np.ndarray, horizon: int) -> Grid | None:
     if (found := steps.found(at.instants, codes)) is None:
         return None
-    window = recipe.window(len(values), found.longest)
+    window = recipe.window(float(np.median(np.bincount(codes))), found.longest)
     forecasts = naive.forecasts(values, found, horizon, window)
     constant = naive.constant(values, found)
     if not np.isfinite(forecasts[0].before):
