@@ -41,7 +41,8 @@ class SeriesDraft(Draft):
     def _about_step(self) -> str:
         found = self.grid.steps
         unit = "" if isinstance(found.step, str) else "seconds, "
-        lacking = f"; {found.gaps:,} steps between the first and the last row have no row" if found.gaps else ""
+        widest = f", the most from {' to '.join(found.widest)}"
+        lacking = f"; {found.gaps:,} steps between first and last have no row{widest}" if found.gaps else ""
         return f"{unit}{found.share:.1%} of the rows follow one {found.name} after the one before{lacking}"
 
     def _about_baseline(self) -> str:
@@ -76,7 +77,7 @@ class SeriesDraft(Draft):
         floor = self.grid.floor
         return {
             "metric": "mean_absolute_error",
-            "at_most": Said(_up(floor.error), f"{floor.told} on the last {recipe.TEST:.0%} of the rows, without a model"),
+            "at_most": Said(_up(floor.error), f"{floor.told} on the last {recipe.TEST:.0%} of the rows: no model"),
             "margin": Said(rounded(0.45 * floor.error / test**0.5), f"what {test:,} test rows can tell apart"),
         }
 

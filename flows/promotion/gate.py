@@ -57,12 +57,12 @@ def floor(rules: Promote, value: float) -> Look:
 
 
 TRIVIAL = "a trivial baseline (the best answer that does not look at the row)"
-NAIVE = "the naive forecast (`data: baseline:`, without it the last known value)"
+NAIVE = "the naive forecast"
 
 
 def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
     """The candidate is better than always answering the majority class, its share, or the mean; for a sequence, than
-    the last known value."""
+    its forecast without a model (`data: baseline:`)."""
     if found is None:
         return Look("baseline", None, f"{metric} cannot be compared with {name} on these test rows")
     numbers = _numbers(found)

@@ -50,7 +50,7 @@ class Data(Section):
     A table's columns are numbers (stored as double), categories (stored as text), dates (stored as ISO text in UTC)
     or carried along (text that no model sees, such as the column that names a split). An image is one binary column
     `image` of height x width x channels bytes, with carried columns beside it if there are any. A sequence's rows are
-    observations at instants `step` seconds apart; a model sees `window` of them, and predicts the target `horizon` rows
+    observations at instants a `step` apart; a model sees `window` of them, and predicts the target `horizon` rows
     after the last of these.
     """
 
@@ -197,7 +197,7 @@ class Data(Section):
         """The columns of a sequence's windows with single values of the target, and how many steps these come before
         the predicted row: for each season the value one season before that row, or as many as it takes for it to be
         known, and the value one season before the last row of the window."""
-        found = {}
+        found: dict[str, int] = {}
         for season in self.seasons:
             before = season * -(-self.horizon // season)
             found |= {f"{self.target}_{steps}_before": steps for steps in (before, before + self.horizon)}

@@ -94,7 +94,8 @@ def _since_last(data: Data, inputs: dict[str, Any], fitted: Fitted) -> tuple[lis
     if data.lags:
         once += _filled(ops.subtract(inputs["numbers"], last), 0.0, fitted.since)
     if data.baseline != "last":
-        once.append(_normalised(ops.subtract(statistics.baseline(inputs, fitted.past, data.baseline), last), 0.0, fitted.since))
+        known = statistics.baseline(inputs, fitted.past, data.baseline)
+        once.append(_normalised(ops.subtract(known, last), 0.0, fitted.since))
     return parts, once
 
 

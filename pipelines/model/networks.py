@@ -53,7 +53,8 @@ class Network(Keys):
     augment: Augment | None = None
     """Random changes of the images while the network trains. Only for images."""
     predict: Literal["change", "value"] | None = None
-    """Whether a sequence forecasts the change from the last known value (the default) or the value itself."""
+    """Whether a sequence forecasts the change from `data.baseline`, without it from the last known value (the default),
+    or the value itself. The saved model adds what the change is from."""
 
     @property
     def architecture(self) -> Architecture:

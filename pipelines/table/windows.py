@@ -165,10 +165,11 @@ class Grid:
         off = place == calendar_steps.NOWHERE
         if off.any():
             row = int(off.argmax())
+            told = self._told(table, row, names)
             if isinstance(self.data.step, str):
-                raise DataError(f"{self._told(table, row, names)} lies on a weekend, but data.step is business day.", REPAIR)
+                raise DataError(f"{told} lies on a weekend, but data.step is business day.", REPAIR)
             raise DataError(
-                f"{self._told(table, row, names)} is off the grid: {since[row] / 1e6:g} s after the first row of its "
+                f"{told} is off the grid: {since[row] / 1e6:g} s after the first row of its "
                 f"series, but data.step is {self.data.step:g} s.",
                 REPAIR,
             )

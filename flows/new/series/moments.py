@@ -101,11 +101,11 @@ def _parts(whole: dict[str, pd.Series | None]) -> Iterator[Moments]:
                     yield Moments(TIME, list(names), "%Y %m" if count == 2 else "", instants)
 
 
-def _month_names(
-    table: pa.Table, columns: list[Column], whole: dict[str, pd.Series | None]
-) -> Iterator[Moments]:
+def _month_names(table: pa.Table, columns: list[Column], whole: dict[str, pd.Series | None]) -> Iterator[Moments]:
     low, high = RANGES["year"]
-    years = [name for name, values in whole.items() if values is not None and low <= values.min() <= values.max() <= high]
+    years = [
+        name for name, values in whole.items() if values is not None and low <= values.min() <= values.max() <= high
+    ]
     for column in columns if years else []:
         if column.role != "category" or column.missing or len(column.words) > 12:
             continue
@@ -126,8 +126,8 @@ def _runs_on(instants: pd.Series, part: pd.Series, values: np.ndarray) -> bool:
     table = pd.DataFrame({"whole": whole, "part": part, "value": values}).pivot_table("value", "whole", "part")
     if table.shape[1] < (MONTHS if months else HOURS):
         return False
-    near = table.diff(axis=1).abs().mean(axis=None)
-    far = table.diff(periods=table.shape[1] // 2, axis=1).abs().mean(axis=None)
+    known = table.to_numpy(float)
+    near, far = (float(np.nanmean(np.abs(known[:, by:] - known[:, :-by]))) for by in (1, known.shape[1] // 2))
     every = [*range(1, 13)] if months else [*range(24)]
     return bool(near < (ALIKE_ALL if sorted(table.columns) == every else ALIKE) * far)
 

@@ -93,9 +93,7 @@ def _is_part_of_time(grid: Grid, grids: list[Grid]) -> bool:
     return any({*grid.series} & {*other.parts} for other in grids)
 
 
-def _of_time(
-    table: pa.Table, columns: list[Column], at: Moments, values: np.ndarray, horizon: int
-) -> Iterator[Grid]:
+def _of_time(table: pa.Table, columns: list[Column], at: Moments, values: np.ndarray, horizon: int) -> Iterator[Grid]:
     """The readings with this time and the fewest columns that tell series apart."""
     if (grid := _grid(at, [], np.zeros(len(values), np.int64), values, horizon)) is not None:
         yield grid
@@ -124,7 +122,7 @@ def _grid(at: Moments, series: list[str], codes: np.ndarray, values: np.ndarray,
 
 
 def _keys(table: pa.Table, columns: list[Column], at: Moments) -> Iterator[tuple[str, Any]]:
-    """Columns that may tell series apart, as numbers [rows]: words or whole numbers that come again, and no time of day."""
+    """Columns that may tell series apart, as numbers [rows]: words or whole numbers that come again, no time of day."""
     most = table.num_rows // steps.FEWEST_OF_SERIES
     for column in sorted(columns, key=lambda one: one.role == "number"):  # words before numbers
         if column.role == "date" or column.missing or column.name in (at.time, *at.parts):

@@ -1,4 +1,4 @@
-"""Steps: how many seconds, or which step of the calendar, lie between the rows of a series; steps may lack their row."""
+"""Steps: how many seconds, or which step of the calendar, lie between the rows of a series. Steps may lack a row."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,9 @@ DAY = 86400.0
 class Steps:
     """step: seconds, or a word of the calendar. share: of the rows that follow on the one before after one step.
 
-    times, codes, places: the microsecond of each row, its series, and the number of its step in it. gaps: steps without a row, between the
-    first and the last row of their series. longest: rows that lack between two, at most in 99 of 100 cases.
+    times, codes, places: the microsecond of each row, its series, and the number of its step in it. gaps: steps without
+    a row, between the first and the last row of their series. longest: rows that lack between two, at most in 99 of 100
+    cases. widest: the last row before the longest gap and the first one after it; empty if there is none.
     """
 
     step: float | str
@@ -31,6 +32,7 @@ class Steps:
     places: np.ndarray
     gaps: int
     longest: int
+    widest: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,7 +57,7 @@ class Steps:
 
 
 def found(instants: pd.Series, codes: np.ndarray) -> Steps | None:
-    """The steps on which most rows follow on each other; None if no steps fit. codes: the series of each row, from 0."""
+    """The steps on which most rows follow on each other; None if none fit. codes: the series of each row, from 0."""
     times = instants.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
     if len(times) < FEWEST_ROWS or float(np.median(np.bincount(codes))) < FEWEST_OF_SERIES:
         return None
@@ -81,4 +83,7 @@ def _steps(
     plain = int(step) if isinstance(step, float) and step.is_integer() else step
     gaps = after[after > 1] - 1
     longest = int(np.quantile(after, 0.99)) - 1
-    return Steps(plain, float((after == 1).mean()), times, codes, places, int(gaps.sum()), longest)
+    first = int(np.flatnonzero(same)[after.argmax()])
+    sides = [np.datetime64(int(times[order[row]]), "us").astype("datetime64[m]") for row in (first, first + 1)]
+    widest = tuple(str(side).replace("T", " ") for side in sides) if len(gaps) else ()
+    return Steps(plain, float((after == 1).mean()), times, codes, places, int(gaps.sum()), longest, widest)

@@ -1,4 +1,4 @@
-"""Rows are read as series by their values alone: by calendar, with gaps, by words and by numbers; the best reading wins."""
+"""Rows are read as series by their values alone: by calendar, with gaps, by words and numbers; the best one wins."""
 
 from typing import Any
 
@@ -69,7 +69,11 @@ STEPS = {  # kind of rows: the rows, the step, and the seasons that are tried
         {7},
     ),
     "weeks": (rows(range_of("W-FRI", 200), d="%Y-%m-%d"), 604800, {52}),
-    "weeks, some a day late": (rows(range_of("W-TUE") + pd.to_timedelta(LATE.astype(int), "D"), d="%Y-%m-%d"), "week", set()),
+    "weeks, some a day late": (
+        rows(range_of("W-TUE") + pd.to_timedelta(LATE.astype(int), "D"), d="%Y-%m-%d"),
+        "week",
+        set(),
+    ),
     "months": (rows(MONTHS, d="%Y-%m"), "month", {12}),
     "last days of months": (rows(range_of("ME"), d="%Y-%m-%d"), "month", {12}),
     "last business days of months": (rows(range_of("BME"), d="%Y-%m-%d"), "month", {12}),
@@ -131,7 +135,10 @@ PANELS = {
     "numbered, by the year": (panel(range_of("YS", 40), keyed(shop=[*range(1, 13)]), d=lambda at: at.year), ["shop"]),
     "words": (panel(DAYS, keyed(shop=["Oslo", "Bodø"]), d="%Y-%m-%d"), ["shop"]),
     "two columns": (panel(DAYS, keyed(shop=[1, 2, 3], thing=["a", "b"]), d="%Y-%m-%d"), ["shop", "thing"]),
-    "two numbers, by the month": (panel(MONTHS, keyed(shop=[1, 2, 3], thing=[10, 11, 12]), d="%Y-%m"), ["shop", "thing"]),
+    "two numbers, by the month": (
+        panel(MONTHS, keyed(shop=[1, 2, 3], thing=[10, 11, 12]), d="%Y-%m"),
+        ["shop", "thing"],
+    ),
     "three columns": (
         panel(DAYS, keyed(shop=[1, 2], thing=["a", "b"], side=["l", "r"]), d="%Y-%m-%d"),
         ["shop", "thing", "side"],
@@ -160,7 +167,9 @@ NONE = {
     "days of events that say nothing": rows(DAYS[RANDOM.random(120) < 0.7], d="%Y-%m-%d").assign(
         sold=lambda t: RANDOM.normal(size=len(t))
     ),
-    "customers by day": pd.DataFrame({"d": DAYS[RANDOM.integers(0, 120, 800)].strftime("%Y-%m-%d"), "k": RANDOM.integers(1, 40, 800)}),
+    "customers by day": pd.DataFrame(
+        {"d": DAYS[RANDOM.integers(0, 120, 800)].strftime("%Y-%m-%d"), "k": RANDOM.integers(1, 40, 800)}
+    ),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flows.new import recipe
 from flows.new.new import Wanted, new
 from flows.project import environment
 from pipelines import model_file
@@ -55,7 +56,14 @@ def test_a_numbered_panel_by_the_month_has_its_words_its_season_and_a_floor_that
 ):
     at = pd.date_range("2010-01-01", periods=90, freq="MS")
     parts = [
-        pd.DataFrame({"shop": shop, "year": at.year, "m": at.strftime("%b"), "sold": shop * (20 + at.month) + RANDOM.normal(size=90)})
+        pd.DataFrame(
+            {
+                "shop": shop,
+                "year": at.year,
+                "m": at.strftime("%b"),
+                "sold": shop * (20 + at.month) + RANDOM.normal(size=90),
+            }
+        )
         for shop in (1, 2, 3)
     ]
     made = new(project, Wanted("shop", file(tmp_path, pd.concat(parts)), "sold", [], []))
@@ -64,7 +72,10 @@ def test_a_numbered_panel_by_the_month_has_its_words_its_season_and_a_floor_that
     assert (data.step, data.series, data.columns["shop"]) == ("month", ["shop"], "category")
     assert (data.seasons, data.baseline) == ([12], "season")
     assert (ingest["instants"], ingest["dates"]) == ({"time": ["year", "m"]}, {"time": "%Y %b"})
-    errors = [float(found) for found in re.findall(r"errs by ([\d.]+)", made["yaml"].partition("baseline: ")[2].partition("\n")[0])]
+    errors = [
+        float(found)
+        for found in re.findall(r"errs by ([\d.]+)", made["yaml"].partition("baseline: ")[2].partition("\n")[0])
+    ]
     assert len(errors) == 4
     assert min(errors) <= declared.promote.at_most <= min(errors) * 1.01
 

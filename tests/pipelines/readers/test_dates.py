@@ -66,7 +66,7 @@ def test_one_or_two_columns_make_an_instant_too(columns, form, expected):
 def test_texts_of_two_columns_that_are_no_date_together_are_named():
     keys = {"source": "x", "instants": {"at": ["d", "t"]}, "timezone": "UTC", "dates": {"at": "%Y-%m-%d %H:%M"}}
     batch = pa.record_batch({"d": ["2026-01-01", "2026-01-02"], "t": ["10:00", "25:00"]})
-    with pytest.raises(DataError, match="Row 8, column 'at': '2026-01-02 25:00': not a date of the form %Y-%m-%d %H:%M"):
+    with pytest.raises(DataError, match="Row 8, column 'at': '2026-01-02 25:00': not a date of the form %Y-"):
         dates.read(batch, ["at"], ingest.Ingest.model_validate(keys), 7, ["at"])
 
 

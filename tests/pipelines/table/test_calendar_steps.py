@@ -59,7 +59,9 @@ def test_the_last_day_of_a_month_is_followed_by_the_last_day_of_the_next_one():
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize("word", ["day", "month"])
 def test_the_clocks_of_summer_and_winter_part_no_local_days(zone, word):
-    at = pd.date_range("2023-01-01", periods=30 if word == "month" else 400, freq={"day": "D", "month": "MS"}[word], tz=zone)
+    at = pd.date_range(
+        "2023-01-01", periods=30 if word == "month" else 400, freq={"day": "D", "month": "MS"}[word], tz=zone
+    )
     np.testing.assert_array_equal(np.diff(places(micro(at.tz_convert("UTC")), word)), 1)
 
 
