@@ -49,5 +49,6 @@ def test_a_command_waits_for_a_short_rest_and_says_so_and_not_for_a_long_one(pro
     unended.wait(project, Ingest(source=SOURCE, quiet=3600.0), said.append)
     assert said == []
     unended.wait(project, Ingest(source=SOURCE, quiet=2.4), said.append)
-    assert len(said) == 1 and "new.csv" in said[0]
+    assert len(said) == 1
+    assert "new.csv" in said[0]
     assert unended.waiting(project, Ingest(source=SOURCE, quiet=2.4)) == {}
