@@ -180,7 +180,7 @@ class Replay:
         """A row for each month. in_charge: the error of the champion when the month came; first_half: of the model
         that was champion before the pattern changed."""
         first, *later = self.known
-        half = later[len(later) // 2 - 1].champion
+        half = later[(len(self.months) - BEFORE) // 2 - 1].champion
         errors = self.errors({half, *(month.champion for month in (first, *later))})
         result = []
         for before, month in zip([first, *later], later, strict=False):
