@@ -153,6 +153,8 @@ def explained(
 
 
 def _unknown(path: Path, error: Exception) -> DataError:
+    if "Empty CSV file" in str(error):
+        return DataError(f"{path} holds no row.", "Send it again, or remove it from the source.")
     return DataError(
         f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
         "Correct the file, or `ingest: delimiter:` and `ingest: encoding:` in the model's YAML.",

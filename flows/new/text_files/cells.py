@@ -66,7 +66,10 @@ def quotes_of(lines: Sequence[tuple[int, str]], delimiters: Sequence[str]) -> st
         return '"'
     if not marked and any("'" in text for _, text in lines):
         single = best(lines, delimiters, ["'"])
-        return "'" if single and single.share >= usual.share and _in_quotes(usual) else '"'
+        better = single is not None and (
+            single.share > usual.share or single.share == usual.share and _in_quotes(usual)
+        )
+        return "'" if better else '"'
     if marked >= FEW and usual.share < 1:
         none = best(lines, delimiters, [""])
         return "" if none and none.width > 1 and none.share == 1 else '"'

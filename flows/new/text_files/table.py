@@ -9,6 +9,7 @@ from flows.new.text_files.cells import Cut, Row, looks_like_a_number
 
 COMMENTS = ("#", "//", "%")
 SEPARATOR = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.IGNORECASE)
+CERTAIN = 0.8  # the fitness of a delimiter, from which blanks are no delimiters
 Line = tuple[int, str]
 
 
@@ -42,7 +43,7 @@ def found(lines: list[Line], delimiter: str, quote: str | None, skip: int | None
     plain, mark = (_without(lines, comment), comment) if comment else _comments(lines, target)
     quote = cutting.quotes_of(plain, delimiters) if quote is None else quote
     cut, is_merged = cutting.best(plain, delimiters, [quote]), False
-    if " " in delimiters:
+    if " " in delimiters and (cut is None or cut.delimiter == " " or cut.fitness < CERTAIN):
         together = cutting.best(cutting.merged(plain, quote), [" "], [quote])
         is_merged = bool(together and together.fitness > (cut.fitness if cut else 0.0))
         cut = together if is_merged else cut

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+import time
 
 import pytest
 
@@ -127,6 +129,7 @@ def test_a_gzipped_file_grows_and_is_replaced(stall):
 def test_a_pinned_file_that_is_not_whole_waits_and_the_pin_stays(stall, text):
     before = stall.pinned()
     replace(stall, text)
+    os.utime(stall.incoming / "a.csv", (time.time() - 5,) * 2)  # it has not rested yet
     put(stall.incoming / "b.csv", seed=1)
     state, said = stall.refresh()
     assert state == "Unchanged"

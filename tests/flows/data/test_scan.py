@@ -211,7 +211,7 @@ def test_a_workbook_beside_tables_is_said_to_be_left_out(world, folder):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 def test_a_line_ends_alike_in_every_encoding(world, folder, encoding, end):
-    world.declare(ingest={"encoding": encoding})
+    world.declare(ingest={"encoding": encoding, "quiet": 3600.0})
     (folder / "rows.csv").write_bytes(TEXT.replace("\n", end).encode(encoding))
     settle(folder)
     assert [arrival.rows for arrival in look(world)[0]] == [2]
