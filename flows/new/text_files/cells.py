@@ -67,7 +67,7 @@ def quotes_of(lines: Sequence[tuple[int, str]], delimiters: Sequence[str]) -> st
     if not marked and any("'" in text for _, text in lines):
         single = best(lines, delimiters, ["'"])
         better = single is not None and (
-            single.share > usual.share or single.share == usual.share and _in_quotes(usual)
+            single.share > usual.share or (single.share == usual.share and _in_quotes(usual))
         )
         return "'" if better else '"'
     if marked >= FEW and usual.share < 1:
