@@ -4,6 +4,8 @@ Every answer has its reason, for the YAML that `ratchet new` writes.
 """
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,8 +161,19 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
     marks = tuple(word for word in words if word.lower() in SYMBOLS)
     kept = tuple(word for word in words if word not in marks)
     share += float(counts[words.isin(marks)].sum() / total)
-    why = f"{len(kept)} words" + (f"; missing where it says {', '.join(map(repr, marks))}" if marks else "")
+    why = f"{len(kept)} words{alike(kept)}" + (
+        f"; missing where it says {', '.join(map(repr, marks))}" if marks else ""
+    )
     return Column(name, "category", why + _absent(share), share, words=kept, marks=marks)
+
+
+def alike(words: Sequence[str]) -> str:
+    """The end of a reason: two words that differ only in upper and lower case, or in how accents are stored."""
+    first: dict[str, str] = {}
+    for word in words:
+        if (other := first.setdefault(unicodedata.normalize("NFKC", word).casefold(), word)) != word:
+            return f"; look: {_shown(other)} and {_shown(word)} are two words"
+    return ""
 
 
 def written_otherwise(words: pd.Index) -> str:

@@ -28,6 +28,7 @@ class Reading:
     keys: dict[str, Any] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     forms: dict[str, str] = field(default_factory=dict)  # of dates that are made of two columns
+    lost: dict[str, str] = field(default_factory=dict)  # columns that cannot be read so, and why
 
     def with_key(self, key: str, value: Any, why: str) -> "Reading":
         return replace(self, keys=self.keys | {key: value}, why=self.why | {key: why})

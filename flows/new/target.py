@@ -94,4 +94,12 @@ def _of_words(name: str, found: pd.Series, label: str, where: str, marks: tuple[
         )
     shown = ", ".join(f"{str(key)[:40]} {count / len(found):.0%}" for key, count in [*classes.items()][:5])
     why = f"{name} holds {len(classes)} different {'numbers' if label == 'integer' else 'words'}: {shown}"
-    return Target(name, "classification", label, why + (" ..." if len(classes) > 5 else ""), found, classes, marks)
+    return Target(
+        name,
+        "classification",
+        label,
+        why + (" ..." if len(classes) > 5 else "") + column_types.alike([*map(str, classes)]),
+        found,
+        classes,
+        marks,
+    )

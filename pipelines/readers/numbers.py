@@ -89,7 +89,9 @@ def _ascii(text: str, decimal: str) -> str:
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
     whole = r"\d+"
     if thousands:
-        whole = rf"(\d{{1,3}}({_group(thousands)}\d{{3}})+|\d+)"
+        sign = _group(thousands)
+        lakhs = rf"|\d{{1,2}}({sign}\d\d)+{sign}\d{{3}}" if thousands == "," else ""  # as in India
+        whole = rf"(\d{{1,3}}({sign}\d{{3}})+{lakhs}|\d+)"
     return re.compile(rf"[-+]?({whole}({re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)([eE][-+]?\d+)?", re.ASCII)
 
 

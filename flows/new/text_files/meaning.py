@@ -31,6 +31,7 @@ def numbers(
 ) -> tuple[pa.Table, Reading]:
     """The table with its numbers as programs write them, and the reading that says how the file writes them."""
     writing = number_writing.found(table, reading.keys.get("delimiter", ","), target, given, missing)
+    reading = replace(reading, lost=writing.lost)
     if "decimal" not in given and writing.decimal != ".":
         reading = reading.with_key("decimal", writing.decimal, writing.why)
     if "thousands" not in given and writing.thousands:
@@ -62,13 +63,15 @@ def instants(seen: pa.Table, reading: Reading, target: str, missing: list[str]) 
 
 def columns(seen: pa.Table, reading: Reading, missing: list[str]) -> list[Column]:
     """What each column is; a date that is made of two columns is one, whatever its texts look like."""
-    found = column_types.columns(seen, missing)
-    return [
-        replace(c, role="date", form=reading.forms[c.name], why=f"such as {seen[c.name][0]}")
-        if c.name in reading.forms
-        else c
-        for c in found
-    ]
+    found = []
+    for column in column_types.columns(seen, missing):
+        if column.name in reading.forms:
+            why = f"such as {seen[column.name][0]}"
+            column = replace(column, role="date", form=reading.forms[column.name], why=why)
+        if column.name in reading.lost:
+            column = column_types.left_out(column, reading.lost[column.name])
+        found.append(column)
+    return found
 
 
 def without_marks(seen: pa.Table, reading: Reading, missing: list[str]) -> tuple[pa.Table, Reading]:

@@ -4,7 +4,7 @@ Each writing is judged by how many columns it reads. Of equals the plainest hold
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -33,6 +33,7 @@ class Writing:
     decimal: str = "."
     thousands: str = ""
     why: str = ""
+    lost: dict[str, str] = field(default_factory=dict)  # columns of numbers that it does not read, and why
 
     @property
     def signs(self) -> Signs:
@@ -55,12 +56,14 @@ def found(table: pa.Table, delimiter: str, target: str, given: dict[str, Any], m
         return Writing()
     texts |= {name: _words(table[name], missing) for name, look in looks.items() if look == "with points"}
     reads = {signs: [name for name, words in texts.items() if _reads(words, signs)] for signs in fitting}
-    best = max(fitting, key=lambda signs: (len(reads[signs]) + 0.5 * (target in reads[signs]), -fitting.index(signs)))
+    best = max(fitting, key=lambda signs: (target in reads[signs], len(reads[signs]), -fitting.index(signs)))
     if best == (",", "") and delimiter == "," and not given and _only_groups(texts, reads[best]):
         best = (".", ",")
     if best == asked:
         return Writing(*asked)
-    return Writing(*best, _reason(best, [(name, texts[name]) for name in reads[best]]))
+    why = _reason(best, [(name, texts[name]) for name in reads[best]])
+    lost = [name for name, words in texts.items() if name not in reads[best] and _reads(words, PLAIN)]
+    return Writing(*best, why, {name: f"numbers such as {texts[name].index[0]!r}, but {why}" for name in lost})
 
 
 def as_programs_write(table: pa.Table, writing: Writing, missing: list[str]) -> pa.Table:
@@ -99,8 +102,10 @@ def _words(column: pa.ChunkedArray, missing: list[str]) -> "pd.Series":
 
 def _reads(words: "pd.Series", signs: Signs) -> bool:
     """Whether words are numbers of this writing, but for a few that may mean a missing one."""
-    if not len(words) or any(map(CODE.fullmatch, words.index)) or (not signs[1] and _grouped(words, signs[0])):
+    if not len(words) or any(map(CODE.fullmatch, words.index)) or _grouped(words, signs[0]):
         return False
+    if all(word.startswith("+") for word in words.index):
+        return False  # telephones
     others = [word for word in words.index if _plain(word, signs) is None]
     rows = words.sum()
     return len(others) <= FEW_OTHERS and bool(rows - words[others].sum() >= NEARLY * rows)

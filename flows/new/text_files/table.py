@@ -9,6 +9,7 @@ from flows.new.text_files.cells import Cut, Row, looks_like_a_number
 
 COMMENTS = ("#", "//", "%")
 SEPARATOR = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.IGNORECASE)
+MOST_TITLES = 10  # rows above the header that are filled up with delimiters
 CERTAIN = 0.8  # the fitness of a delimiter, from which blanks are no delimiters
 Line = tuple[int, str]
 
@@ -102,12 +103,17 @@ def _cut_out(cut: Cut, lines: list[Line], mark: str, target: str) -> Table:
 
 
 def _below_titles(cut: Cut, at: int, target: str) -> int:
-    """The place of the first row that is no title filled up with delimiters."""
-    while cut.width > 2 and at + 1 < len(cut.rows):
-        row = cut.rows[at]
-        if len(row.cells) == cut.width and (row.filled > 1 or target in row.cells):
-            break
-        at += 1
+    """The place of the first row that is no title filled up with delimiters.
+
+    A title has empty cells, and the names of the columns come after it.
+    """
+    wide = [place for place in range(at, len(cut.rows)) if len(cut.rows[place].cells) == cut.width]
+    if cut.width < 3 or cut.rows[at].filled >= cut.width - 1 or target in cut.rows[at].cells:
+        return at
+    for number, place in enumerate(wide[1 : MOST_TITLES + 1], 1):
+        full = cut.rows[place].filled >= cut.width - 1
+        if full and (cut.rows[at].filled <= 1 or named([cut.rows[below].cells for below in wide[number:]])):
+            return place
     return at
 
 

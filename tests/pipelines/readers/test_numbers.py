@@ -47,7 +47,8 @@ def test_a_point_is_no_decimal_comma(number, thousands):
         ("inf", (",", ""), "inf"),
         ("12,50 €", (",", ""), "12,50 €"),
         ("1,2,3", (",", ""), "1,2,3"),
-        ("12,34,567", (".", ","), "12,34,567"),  # groups of two are no groups
+        ("12,34,567.5", (".", ","), "1234567.5"),  # as in India
+        ("12.34.567", (",", "."), "12.34.567"),
     ],
 )
 def test_texts(text, signs, found):
