@@ -110,11 +110,9 @@ def _below_titles(cut: Cut, at: int, target: str) -> int:
     wide = [place for place in range(at, len(cut.rows)) if len(cut.rows[place].cells) == cut.width]
     if cut.width < 3 or cut.rows[at].filled >= cut.width - 1 or target in cut.rows[at].cells:
         return at
-    for number, place in enumerate(wide[1 : MOST_TITLES + 1], 1):
-        full = cut.rows[place].filled >= cut.width - 1
-        if full and (cut.rows[at].filled <= 1 or named([cut.rows[below].cells for below in wide[number:]])):
-            return place
-    return at
+    full = [place for place in wide[1 : MOST_TITLES + 1] if cut.rows[place].filled >= cut.width - 1]
+    names = [place for place in full if named([cut.rows[row].cells for row in wide if row >= place])]
+    return next(iter(names), full[0] if full and cut.rows[at].filled <= 1 else at)
 
 
 def _above(rows: list[Row], at: int) -> int:
