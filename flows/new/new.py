@@ -309,7 +309,7 @@ def _usable(column: Column, target: str, grid: Grid | None) -> Column:
         return column_types.left_out(
             column, "it has no name" if not column.name else "its name has a meaning of its own here"
         )
-    return column if grid is None else time_series.usable(column, grid)
+    return column if grid is None else time_series.usable(column, grid, target)
 
 
 def _no_index(column: Column, table: pa.Table) -> Column:

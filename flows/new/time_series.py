@@ -1,6 +1,7 @@
 """The sections of a new model's YAML for rows that are time series (flows/new/series finds out whether they are)."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +83,10 @@ class SeriesDraft(Draft):
         }
 
 
-def usable(column: column_types.Column, grid: Grid) -> column_types.Column:
-    """The column, left out if it is a second date: a series has one time."""
+def usable(column: column_types.Column, grid: Grid, target: str) -> column_types.Column:
+    """The column, left out if it is a second date, or has the name of what was known of the target before."""
+    if re.fullmatch(rf"{re.escape(target)}_\d+_before", column.name):
+        return column_types.left_out(column, "its name has a meaning of its own here")
     if column.role == "date" and column.name != grid.time:
         return column_types.left_out(column, f"a series has one time, here {grid.time}")
     return column

@@ -28,6 +28,23 @@ def test_training_takes_the_settings_for_every_table(count, features):
     assert config.early_stopping is not None
 
 
+@given(st.integers(60, 10**7))
+def test_training_takes_the_settings_for_every_series_and_an_epoch_has_several_steps(count):
+    config = Train.model_validate(found := recipe.sequence(count))
+    assert count * 0.7 / config.batch_size > 2
+    assert config.early_stopping is not None
+    assert config.early_stopping.patience <= config.epochs / 5
+    fewer = recipe.sequence(count // 2)
+    assert fewer["batch_size"] <= found["batch_size"]
+    assert fewer["learning_rate"] <= found["learning_rate"]
+
+
+@pytest.mark.parametrize("lacking", [0, 5, 64, 10_000])
+def test_a_window_reaches_over_the_usual_gap_and_a_short_series_has_a_short_one(lacking):
+    short, long = recipe.window(100, lacking), recipe.window(10_000, lacking)
+    assert min(lacking, recipe.WIDEST_WINDOW - 1) < short <= long <= recipe.WIDEST_WINDOW
+
+
 def test_more_rows_never_mean_fewer_bins_or_smaller_batches():
     sizes = [10**power for power in range(1, 8)]
     for name in ("bins", "batch_size"):

@@ -313,6 +313,17 @@ def test_what_xla_cannot_compile_is_said_once_and_trained_without_it():
     assert found.history["loss"][-1] < 0.9 * found.history["loss"][0]
 
 
+def test_fewer_rows_than_a_batch_are_one_smaller_batch_and_nothing_is_said():
+    said: list[str] = []
+    model, other, (x, y) = compiled("dense"), compiled("dense"), rows((6,), BATCH - 3)
+    fit(model, Held((x, y), None), Held((x, y), None), 3, say=said.append)
+    for _ in range(3):
+        other.train_on_batch(x, y)
+    assert said == []
+    for mine, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["convolution", *(pytest.param(name, marks=LONG) for name in ("pooling", "lstm"))])
 def test_what_xla_makes_slow_on_a_cpu_is_said_and_run_step_by_step(name):
     model, said = compiled(name), list[str]()
