@@ -24,7 +24,7 @@ class SeriesDraft(Draft):
         many = f"{len(set(grid.steps.codes)):,} series"
         series = {"series": Said(grid.series, f"each has a series of its own: {many}")} if grid.series else {}
         others = "".join(f"; instead {other}" for other in grid.others)
-        seasons = {"seasons": Said(grid.seasons, f"steps of a {grid.steps.name}")} if grid.seasons else {}
+        seasons = {"seasons": Said(grid.seasons, f"steps of {grid.steps.one}")} if grid.seasons else {}
         return {
             "kind": Said("sequence", f"{grid.told}, {grid.best.told}{others}"),
             "task": plain["task"],
@@ -44,7 +44,7 @@ class SeriesDraft(Draft):
         unit = "" if isinstance(found.step, str) else "seconds, "
         widest = f", the most from {' to '.join(found.widest)}"
         lacking = f"; {found.gaps:,} steps between first and last have no row{widest}" if found.gaps else ""
-        return f"{unit}{found.share:.1%} of the rows follow one {found.name} after the one before{lacking}"
+        return f"{unit}{found.share:.1%} of the rows follow {found.one} after the one before{lacking}"
 
     def _about_baseline(self) -> str:
         told = [one.told for one in self.grid.forecasts]
@@ -55,7 +55,8 @@ class SeriesDraft(Draft):
         if not grid.parts:
             return found
         made = Said(grid.parts, "joined, and read as `dates` says" if grid.form else "parts of an instant, as numbers")
-        found = {"source": found.pop("source"), "instants": {grid.time: made}} | found
+        others = found.pop("instants", {})
+        found = {"source": found.pop("source"), "instants": others | {grid.time: made}} | found
         if grid.form:
             found["dates"] = found.get("dates", {}) | {grid.time: grid.form}
         found["timezone"] = Said("UTC", "of instants that do not say theirs")

@@ -4,7 +4,6 @@ A date column; a column of days and one of times of day; year, month, day ... in
 with the month as a name.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -15,13 +14,12 @@ import pyarrow as pa
 
 from flows.new import column_types
 from flows.new.column_types import Column
+from flows.new.text_files import time_of_day
 from pipelines.table.rows import MISSING
 
 RANGES = {"year": (1700, 2200), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
 MOST_TRIES = 500  # combinations of columns that are looked at as parts of an instant
 TIME = "time"  # the column that several become
-CLOCKS = {"%H:%M:%S": r"\d{1,2}:\d\d:\d\d", "%H:%M": r"\d{1,2}:\d\d", "%H.%M.%S": r"\d{1,2}\.\d\d\.\d\d"}
-CLOCKS |= {"%I:%M %p": r"\d{1,2}:\d\d [AaPp][Mm]", "%I:%M:%S %p": r"\d{1,2}:\d\d:\d\d [AaPp][Mm]"}
 MONTHS, HOURS = 12, 8  # so many different numbers at least, where a second column may be the month or the hour,
 ALIKE, ALIKE_ALL = 0.6, 0.95  # and of neighbours that share of the difference of others; the second where all are there
 MONTH_NAMES = ("%b", "%B")
@@ -58,9 +56,10 @@ def found(table: pa.Table, columns: list[Column], values: np.ndarray) -> Iterato
         yield Moments(name, [], "", instants)
 
 
-def clock(words: pd.Series) -> str:
-    """How times of day are written, as strptime takes it; "" for other words. words: text, without missing ones."""
-    return next((form for form, like in CLOCKS.items() if words.map(re.compile(like).fullmatch).notna().all()), "")
+def clock(values: pa.ChunkedArray) -> str:
+    """How the times of day of a column are written, as strptime takes it; "" for other values."""
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return time_of_day.time_form(values) if is_text else ""
 
 
 def _days_and_times(
@@ -73,7 +72,7 @@ def _days_and_times(
             continue
         text = column_types.cells(table[column.name], MISSING).astype(str)
         hours = whole.get(column.name)
-        form = clock(pd.Series(text.unique()))
+        form = clock(table[column.name])
         if not form and hours is not None and hours.min() >= 0 and hours.max() <= 23 and hours.nunique() > 2:
             form, text = "%H", hours.astype(int).astype(str)
         for day in days if form else []:

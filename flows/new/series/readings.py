@@ -131,7 +131,7 @@ def _keys(table: pa.Table, columns: list[Column], at: Moments) -> Iterator[tuple
         if cells.isna().any() or (column.role == "number" and not _whole(cells)):
             continue
         codes, words = pd.factorize(cells)
-        if 2 <= len(words) <= most and not moments.clock(pd.Series(words).astype(str)):
+        if 2 <= len(words) <= most and not moments.clock(table[column.name]):
             yield column.name, codes
 
 

@@ -42,6 +42,11 @@ class Steps:
         return unit if self.step == length else f"{self.step / length:g} {unit}s"
 
     @property
+    def one(self) -> str:
+        """One step, in words."""
+        return self.name if self.name[0].isdigit() else f"one {self.name}"
+
+    @property
     def seasons(self) -> list[int]:
         """Steps of a day, a week and a year, as far as the series are three times as long."""
         words = {"month": [12], "quarter": [4], "week": [52], "day": [7, 365], "business day": [5]}
