@@ -48,7 +48,7 @@ def text(head: str, sections: dict[str, Any]) -> str:
 
 
 def _commented(content: Any) -> Any:
-    """For ruamel: what holds reasons has a line for each thing in it, everything else is on one line."""
+    """For ruamel: what holds reasons has a line for each thing in it, everything else is on one line if it may be."""
     if isinstance(content, str):
         return content if WORDS.fullmatch(content) else DoubleQuotedScalarString(content)
     if not isinstance(content, dict | list):
@@ -60,9 +60,21 @@ def _commented(content: Any) -> Any:
     for key, part in parts.items():
         if part.why:  # one line, whatever names and values are told in it
             found.yaml_add_eol_comment("".join(c if c.isprintable() else " " for c in part.why), key, column=0)
-    if not _has_reasons(content):
+    if not _has_reasons(content) and _survives(content):
         found.fa.set_flow_style()
     return found
+
+
+def _survives(content: Any) -> bool:
+    """Whether DVC, which writes a file anew with `dvc exp run -S`, can read this content on one line afterwards.
+
+    It writes without our quotes, and reads by the older YAML 1.1: `{source: builtin:digits}` is none there.
+    """
+    if isinstance(content, dict):
+        return all(_survives(part) for part in (*content, *content.values()))
+    if isinstance(content, list):
+        return all(_survives(part) for part in content)
+    return not isinstance(content, str) or not {":", "?"} & set(content)
 
 
 def _has_reasons(value: Any) -> bool:

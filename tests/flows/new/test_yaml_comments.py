@@ -3,7 +3,8 @@
 import io
 
 import pytest
-from hypothesis import given
+from dvc.utils.serialize import load_yaml, modify_yaml
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -28,6 +29,40 @@ def test_what_is_written_is_read_back_without_its_reasons(content):
     text = yaml_comments.text("a head", whole)
     assert read(text) == yaml_comments.plain(whole)
     assert text.replace("\n", "").isprintable()
+
+
+WORDS = st.text("ab:?{}[],#&*!|>'\"%@`-= ü", min_size=1, max_size=6).map(lambda word: f"w{word}w") | st.sampled_from(
+    [
+        "builtin:digits",
+        "2026-01-01T00:00:00+00:00",
+        "0 4 * * *",
+        "{a}",
+        "a, b",
+        "# no",
+        "?",
+        "- x",
+        "yes",
+        "1.0",
+        "10:30",
+    ]
+)
+NAMES = st.sampled_from(["cron", "split", "test_from", "a:b", "is it?", "größe", "x y"])
+PLAIN = st.recursive(
+    WORDS | st.integers(0, 99), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3)
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(NAMES, PLAIN | st.builds(Said, PLAIN, WORDS), min_size=1, max_size=4))
+def test_dvc_can_write_a_value_anew_and_read_the_rest_as_it_was(tmp_path, content):
+    """As `dvc exp run -S models/x.yaml:train.epochs=3` does."""
+    path, whole = tmp_path / "x.yaml", {"data": content, "train": {"epochs": 1}}
+    path.write_text(yaml_comments.text("", whole), encoding="utf-8")
+    before = load_yaml(path)
+    with modify_yaml(path) as tree:
+        tree["train"]["epochs"] = 3
+    assert load_yaml(path) == before | {"train": {"epochs": 3}}
+    assert read(path.read_text(encoding="utf-8")) == yaml_comments.plain(whole) | {"train": {"epochs": 3}}
 
 
 @pytest.mark.parametrize("name", ["x" * 2000, "a b" * 500, "\n" * 1000, "- ? : #" * 200, "a: {" * 300])
