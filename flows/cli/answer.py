@@ -7,12 +7,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from flows.cli import completion
 from pipelines import visible_text
 from pipelines.errors import RatchetError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Model = Annotated[str, typer.Argument(help="A model of models/, by its file's name.")]
+Model = Annotated[str, typer.Argument(help="A model of models/, by its file's name.", autocompletion=completion.models)]
 State = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., None])
 WHOLE = ("yaml",)  # what has lines of its own in the answer of a command

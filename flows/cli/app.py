@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import typer
 
-from flows.cli import commands
+from flows.cli import commands, group
 from flows.cli.answer import PLACE
 
 app = typer.Typer(
-    add_completion=False,
+    cls=group.Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Keeps models retrained: on a schedule, forward only when better, with proof of how each was made.",
@@ -32,6 +32,7 @@ def found() -> list[Callable[..., None]]:
     return sorted(marked, key=lambda one: (getattr(one, PLACE), one.__name__))
 
 
+app.callback(invoke_without_command=True)(group.options)
 for _one in found():
     app.command()(_one)
 

@@ -20,7 +20,8 @@ def history(project: Project, model: str, at: str) -> dict[str, Any]:
     book = ledger.of(project)
     lines = book.lines(name)
     if not lines and name not in settings.models():
-        raise RequestError(f"There is no model {name!r}, neither in models/ nor in the ledger.")
+        wrong = f"There is no model {name!r}, neither in models/ nor in the ledger."
+        raise RequestError(wrong, settings.suggestion(name))
     if instant is not None:
         if where := ledger.broken(lines):
             raise IntegrityError(f"The ledger of {name} is broken: {where}.", "So it cannot say who was champion.")

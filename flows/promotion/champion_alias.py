@@ -18,6 +18,7 @@ from flows.records.ledger import Conflict, Line
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 
 FOLLOWED = "ratchet.ledger"  # tag of the registered model: number and hash of the line that the alias has followed
@@ -115,7 +116,7 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
         if not seats:
             raise RequestError(
                 f"{model} has no earlier champion to go back to.",
-                f"`ratchet history {model}` shows all champions.",
+                f"{settings.suggestion(model)}`ratchet history {model}` shows all champions.",
             )
         back, why = seats[-1], reason or wrong or "rolled back by hand"
         evidence = json.dumps({"hold": hold})
@@ -215,7 +216,10 @@ def _check(store: MlflowClient, model: str, version: int | None, standing: Stand
     """The hash of an existing, unchanged version. Raises RequestError if it is missing, IntegrityError if changed."""
     found = model_registry.version(store, model, version) if version else None
     if found is None:
-        raise RequestError(f"{model} has no version {version}.", f"`ratchet history {model}` shows all versions.")
+        raise RequestError(
+            f"{model} has no version {version}.",
+            f"{settings.suggestion(model)}`ratchet history {model}` shows all versions.",
+        )
     with scratch.folder("check") as temporary:
         model_registry.fetch(store, found, temporary, standing.artifacts.get(int(found.version)))
     return str(found.tags["ratchet.artifact_hash"])

@@ -59,7 +59,8 @@ class Shown(Progress):
         self.close()
         line = Text.assemble(f"  {name:<10}", (f"{state:<10}", STYLES.get(state, "")), f"{seconds:6.1f} s  ")
         said = visible_text.line("; ".join(filter(None, [self._detail, note])))
-        self._console.print(line.append(said, style="dim"), soft_wrap=True)
+        line.append(said, style="dim").rstrip()
+        self._console.print(line, soft_wrap=True)
 
     def notice(self, text: str) -> None:
         self._console.print(Text(f"  {visible_text.line(text)}", style="dim"), soft_wrap=True)

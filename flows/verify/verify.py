@@ -83,7 +83,7 @@ def _recorded(store: MlflowClient, model: str, number: int | None, temporary: Pa
     if version is None:
         settings.read(model)  # says so if there is no such model at all, and which one may be meant
         wanted = "no champion" if number is None else f"no version {number}"
-        raise RequestError(f"{model} has {wanted} to verify.", "`ratchet status` shows what there is.")
+        raise RequestError(f"{model} has {wanted} to verify.", f"`ratchet history {model}` shows what there is.")
     run = store.get_run(str(version.run_id))
     if "ratchet.commit" not in run.data.tags or "environment.json" not in definition.names(store, run):
         raise RequestError(

@@ -241,9 +241,15 @@ def check_name(model: str) -> str:
         return model
     raise RequestError(
         f"{_shown(model)} cannot be a model's name.",
-        f"Use at most {LONGEST_NAME} lower-case letters, digits and underscores, with a letter first, and none of the "
-        f"names {', '.join(sorted(RESERVED))}.",
+        f"{suggestion(model)}Use at most {LONGEST_NAME} lower-case letters, digits and underscores, with a letter "
+        f"first, and none of the names {', '.join(sorted(RESERVED))}.",
     )
+
+
+def suggestion(model: str) -> str:
+    """ "Did you mean 'digits'? ", if a model here has a similar name and none has this one; else ""."""
+    near = difflib.get_close_matches(model[:LONGEST_NAME].lower(), models(), n=1)
+    return f"Did you mean {near[0]!r}? " if near and near[0] != model else ""
 
 
 def models() -> list[str]:

@@ -83,6 +83,8 @@ def data_text(found: State) -> str:
 
 def _two_data(found: State) -> str:
     a, b, rows = found["a"], found["b"], found["rows"]
+    if a["data_hash"] == b["data_hash"]:
+        return f"{found['model']}: both are the same data, {_used(a)}"
     lines = [f"{found['model']}: data {b['data_hash'][:8]} beside {a['data_hash'][:8]}"]
     lines += [f"  {key}         {_used(found[key])}" for key in "ab"]
     lines += [f"  rows      only in a {rows['only_a']:,}, only in b {rows['only_b']:,}, in both {rows['both']:,}"]

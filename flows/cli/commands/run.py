@@ -96,7 +96,7 @@ def _next(project: Project) -> str:
     from flows.servers import lifecycle
 
     if flow_session.is_shared(project):
-        return f"{lifecycle.address(project, 'mlflow')} and {lifecycle.address(project, 'prefect')}"
+        return f"MLflow {lifecycle.address(project, 'mlflow')}, Prefect {lifecycle.address(project, 'prefect')}"
     return "`ratchet up` opens the pages of MLflow and Prefect, `ratchet status` shows every model"
 
 

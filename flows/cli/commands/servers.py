@@ -55,7 +55,7 @@ def do_up(project: Project, schedule: bool = True) -> dict[str, Any]:
 
 @command(80)
 def down(as_json: Json = False, debug: Debug = False) -> None:
-    """Stop them."""
+    """Stop what `ratchet up` has started: the servers of Prefect and MLflow, and the scheduler."""
     answer(do_down, lambda found: f"stopped: {', '.join(found['stopped']) or 'nothing was running'}", as_json, debug)
 
 

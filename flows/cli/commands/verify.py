@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli import completion
 from flows.cli.answer import Debug, Json, State, answer, command
 from flows.project import locks
 from flows.project.environment import Project
@@ -20,9 +21,14 @@ class Accept(StrEnum):
 
 @command(100)
 def verify(
-    model: Annotated[str, typer.Argument(help="A model of models/, or `all` for every champion.")] = "digits",
+    model: Annotated[
+        str, typer.Argument(help="A model of models/, or `all` for every champion.", autocompletion=completion.models)
+    ] = "digits",
     version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
-    accept: Annotated[Accept, typer.Option(help="Exit with 0 up to this verdict.")] = Accept.identical,
+    accept: Annotated[
+        Accept,
+        typer.Option(metavar="VERDICT", help="Exit with 0 up to: identical, equal within tolerance, or different."),
+    ] = Accept.identical,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest difference of a probability, or share of the target's spread.")
     ] = 0.01,

@@ -1,0 +1,43 @@
+"""The group of all commands: its own options, and what is typed wrongly, also as a JSON object."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+
+class Commands(TyperGroup):
+    """As typer's. With --json a wrong option, argument or command is also one object on standard output."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        with _told(list(args)):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _told([*ctx._protected_args, *ctx.args]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told(words: Sequence[str]) -> Iterator[None]:
+    """words: of the command line."""
+    try:
+        yield
+    except TyperException as error:
+        if "--json" in words and hasattr(error, "format_message"):
+            status = getattr(error, "exit_code", 2)
+            print(json.dumps({"format": 1, "error": error.format_message(), "status": status}), flush=True)
+        raise
+
+
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print Ratchet's version.")] = False,
+) -> None:
+    if version:
+        print(f"ratchet {metadata.version('ratchet')}")
+        raise typer.Exit
