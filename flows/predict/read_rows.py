@@ -20,7 +20,7 @@ from pipelines import ingest
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
-from pipelines.readers import compressed, images, sources, text_errors
+from pipelines.readers import compressed, images, marks, numbers, sources, text_errors
 from pipelines.readers.layout import rows_of
 from pipelines.table import rows
 
@@ -109,7 +109,7 @@ class Unseen:
             self.ignored |= dict.fromkeys(extra)
             chosen = batch.select(places)
             for one in beside:
-                chosen = _with(chosen, one, self.config.missing)
+                chosen = _with(chosen, one, self.config)
             yield chosen
 
     def _check(self, where: str, names: list[str]) -> None:
@@ -148,32 +148,34 @@ def _first_cells(path: Path, config: Ingest) -> list[str]:
         return []
 
 
-def _with(batch: pa.RecordBatch, one: pa.Field, missing: list[str]) -> pa.RecordBatch:
+def _with(batch: pa.RecordBatch, one: pa.Field, config: Ingest) -> pa.RecordBatch:
     """The batch with this column, of which no model sees a value: one that cannot be read is missing."""
     place = batch.schema.get_field_index(one.name)  # -1 if there is none, or more than one
     if place < 0:
         twice = batch.schema.names.count(one.name)
         return batch if twice else batch.append_column(one.name, pa.nulls(batch.num_rows, one.type))
-    return batch.set_column(place, one.name, _readable(batch.column(place), one, missing))
+    return batch.set_column(place, one.name, _readable(batch.column(place), one, config))
 
 
-def _readable(column: pa.Array, one: pa.Field, missing: list[str]) -> pa.Array:
+def _readable(column: pa.Array, one: pa.Field, config: Ingest) -> pa.Array:
     try:
-        return _typed(column, one, missing)
+        return _typed(column, one, config)
     except DataError:
         if pa.types.is_nested(column.type):
             return pa.nulls(len(column), one.type)
         coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        values = [_or_none(coded.dictionary.slice(place, 1), one, missing) for place in range(len(coded.dictionary))]
+        values = [_or_none(coded.dictionary.slice(place, 1), one, config) for place in range(len(coded.dictionary))]
         return pa.concat_arrays([*values, pa.nulls(0, one.type)]).take(coded.indices)
 
 
-def _or_none(value: pa.Array, one: pa.Field, missing: list[str]) -> pa.Array:
+def _or_none(value: pa.Array, one: pa.Field, config: Ingest) -> pa.Array:
     try:
-        return _typed(value, one, missing)
+        return _typed(value, one, config)
     except DataError:
         return pa.nulls(1, one.type)
 
 
-def _typed(column: pa.Array, one: pa.Field, missing: list[str]) -> pa.Array:
-    return rows.typed(pa.RecordBatch.from_arrays([column], [one.name]), pa.schema([one]), missing).column(0)
+def _typed(column: pa.Array, one: pa.Field, config: Ingest) -> pa.Array:
+    batch, schema = pa.RecordBatch.from_arrays([column], [one.name]), pa.schema([one])
+    batch = numbers.read(marks.without(batch, config.marks, config), schema, config, config.missing, 1)
+    return rows.typed(batch, schema, config.missing).column(0)

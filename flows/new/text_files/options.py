@@ -77,7 +77,8 @@ def _like(error: RatchetError, what: str, do: str) -> RatchetError:
 
 def _without_keys(text: str) -> str:
     def one(found: re.Match[str]) -> str:
-        return f"`{option(found[2])}{found[3] or ''}`" if found[2] in KEYS else found[0]
+        into = "with " if found[1] else ""
+        return f"{into}`{option(found[2])}{found[3] or ''}`" if found[2] in KEYS else found[0]
 
     text = OF_A_YAML.sub(f"Leave out `{option('names')}`: it is", KEY.sub(one, text))
     return OTHER_KEYS.sub("", text).strip()

@@ -108,7 +108,7 @@ def _below_titles(cut: Cut, at: int, target: str) -> int:
     A title has empty cells, and the names of the columns come after it.
     """
     wide = [place for place in range(at, len(cut.rows)) if len(cut.rows[place].cells) == cut.width]
-    if cut.width < 3 or cut.rows[at].filled >= cut.width - 1 or target in cut.rows[at].cells:
+    if cut.width < 3 or cut.rows[at].filled >= cut.width - 1 or (target and target in cut.rows[at].cells):
         return at
     full = [place for place in wide[1 : MOST_TITLES + 1] if cut.rows[place].filled >= cut.width - 1]
     names = [place for place in full if named([cut.rows[row].cells for row in wide if row >= place])]

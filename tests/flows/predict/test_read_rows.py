@@ -202,3 +202,40 @@ def test_an_image_that_is_none_is_named(tmp_path):
     packed.write_bytes(gzip.compress(gzip.decompress(packed.read_bytes())[:-1]))
     with pytest.raises(DataError, match="is cut off: 1 bytes are missing"):
         table(unseen(tmp_path / "bare", TILES))
+
+
+WRITTEN = {"delimiter": ";", "decimal": ",", "thousands": ".", "skip": 1, "skip_end": 1, "trailing_delimiters": 1}
+AS_WRITTEN = {
+    "kind": "table",
+    "task": "regression",
+    "target": "y",
+    "columns": {"a": "number", "w": "category", "at": "date"},
+}
+DATES = {"instants": {"at": ["d", "t"]}, "dates": {"at": "%d.%m.%Y %H.%M"}, "timezone": "UTC"}
+
+
+def test_rows_are_read_as_the_model_s_files_are_written(tmp_path):
+    """Decimal commas, thousands, marks, lines around the rows, a date and a time: by the model's own keys."""
+    keys = WRITTEN | DATES | {"marks": {"a": [-200]}, "blank_rows": "drop"}
+    lines = ["a;w;d;t;y;", "1.234,5;x;01.02.2024;18.30;9,5;", "-200,0;y;01.02.2024;19.30;;", ";;;;;", "Total;;;;;"]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["A title", *lines]) + "\n")
+    found = table(unseen(path, AS_WRITTEN, **keys))
+    assert found["a"].tolist()[:1] == [1234.5]
+    assert found["a"].isna().tolist() == [False, True]
+    assert found["at"].tolist() == ["2024-02-01T18:30:00+00:00", "2024-02-01T19:30:00+00:00"]
+    content = sources.read(path, ";", "utf-8", layout=Ingest(source="x", **keys))
+    batches = ingest.ingest(content, Data(**AS_WRITTEN), Ingest(source="x", **keys), "x.csv")
+    pd.testing.assert_frame_equal(found, pa.Table.from_batches(batches).to_pandas())
+    path.write_text(
+        "\n".join(["A title", *(line.rpartition(";")[0].rpartition(";")[0] + ";" for line in lines)]) + "\n"
+    )
+    without = table(unseen(path, AS_WRITTEN, **keys))
+    assert without["row_id"].tolist()[1] == found["row_id"].tolist()[1]  # its target was missing there, too
+
+
+def test_numbers_of_json_mean_the_same_where_texts_have_a_decimal_comma(tmp_path):
+    path = tmp_path / "x.jsonl"
+    rest = '"w": "x", "d": "01.02.2024", "t": "18.30"}\n'
+    path.write_text(f'{{"a": 1234.5, {rest}{{"a": "1.234,5", {rest}{{"a": 12, {rest}')
+    assert table(unseen(path, AS_WRITTEN, **WRITTEN, **DATES))["a"].tolist() == [1234.5, 1234.5, 12.0]
