@@ -203,9 +203,9 @@ def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
 
 
 LOOKS = {  # texts that look like another kind of number, and the repair
-    r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?": "it looks like commas between thousands: remove them",
-    r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+": "it looks like a decimal comma: write a point, and nothing between thousands",
-    r"[+-]?\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?": "it looks like gaps between thousands: remove them",
+    r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?": 'it looks like commas between thousands: write `ingest: thousands: ","`',
+    r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+": 'it looks like a decimal comma: write `ingest: decimal: ","`',
+    r"[+-]?\d{1,3}([ '\u00a0\u202f]\d{3})+([.,]\d+)?": "it looks like gaps between thousands: see `ingest: thousands:`",
     r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*": "it looks like a date: declare the column as category or carried",
     r"(?=.*\d)[+-]?[\d.,]+ ?(%|[^\W\d_]+|\W)|[^\w\s] ?[\d.,]+": "it looks like a number with a unit: remove the unit",
 }
