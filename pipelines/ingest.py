@@ -19,7 +19,7 @@ from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
-from pipelines.readers import dates, images, marks, numbers, sources, text_errors
+from pipelines.readers import dates, images, marks, numbers, sources, text_errors, value_columns, values
 from pipelines.readers.dates import Dates
 from pipelines.readers.layout import Layout
 from pipelines.table import row_groups, rows
@@ -53,6 +53,14 @@ class Ingest(Dates, Layout):
     may_lose: float = Field(0.1, ge=0, le=1)
     """The share of the pinned rows that may be gone at once from a folder of `data/incoming/`, as when a file is
     replaced under its own name. A delivery that loses more is refused."""
+    reader: int = Field(1, ge=1, le=values.READER)
+    """Which rules say what a value means; see [Readers](files.md#readers). `ratchet new` writes the newest, `ratchet
+    upgrade-reader` brings a model to it."""
+
+    @property
+    def rules(self) -> values.Rules:
+        """What matters for a single row."""
+        return values.Rules(self.reader, tuple(self.missing), self.dates, self.timezone or "", self.ambiguous)
 
     @field_validator("names")
     @classmethod
@@ -84,6 +92,11 @@ def run(model: str) -> None:
         raise IntegrityError(
             f"models/{model}.yaml reads {config.source!r}, but {sources.pin_path(model)} pins {pin['source']!r}.",
             f"Pin the new source: `ratchet run {model}`.",
+        )
+    if pin.get("reader", config.reader) != config.reader:
+        raise IntegrityError(
+            f"models/{model}.yaml has reader {config.reader}, but {sources.pin_path(model)} reader {pin['reader']}.",
+            f"Pin the data for this reader: `ratchet run {model}`.",
         )
     folder = Path("data") / model
     needed = disk_need(pin)
@@ -119,7 +132,7 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator
     first = 1
     for batch in content:
         try:
-            found = _typed(batch, wanted, config, first, data.dates)
+            found = _typed(batch, wanted, config, first, data)
         except DataError as error:
             raise DataError(f"{where}: {error.what}", error.do) from error
         ids = rows.id_column(rows.identify(found, wanted.names))
@@ -127,7 +140,7 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator
         first += batch.num_rows
 
 
-def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int, moments: list[str]) -> pa.RecordBatch:
+def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int, data: Data) -> pa.RecordBatch:
     names = batch.schema.names
     if unknown := [name for name in config.ignore if name not in names]:
         raise DataError(
@@ -141,10 +154,17 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
     chosen = batch.select(kept)
     if config.marks:
         chosen = marks.without(chosen, config.marks, config)
-    if moments:
+    if moments := [name for name in data.dates if config.reader == 1 or name in config.instants]:
         chosen = dates.read(chosen, moments, config, first, wanted.names)
     chosen = numbers.read(chosen, wanted, config, config.missing, first)
+    if config.reader > 1:
+        return value_columns.typed(chosen, wanted, roles(data), config.rules, first)
     return rows.typed(chosen, wanted, config.missing, first)
+
+
+def roles(data: Data) -> dict[str, str]:
+    """What the columns of the source hold but an image, by the names that readers/values.py has for it."""
+    return {**data.columns, data.target: "number" if data.task == "regression" else data.label}
 
 
 def pinned(model: str, data: Data, pin: dict[str, Any], config: Ingest) -> Iterator[tuple[str, Batches]]:

@@ -82,12 +82,12 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
     if sources.followed(source):
         return _follow(project, graph, declared, old, refused)
     if source.startswith("builtin:"):
-        if old and old["source"] == source:
+        if _pins(old, declared):
             return "Unchanged", f"{source} is pinned"
-        _write_pin(project, model, _builtin_pin(source))
+        _write_pin(project, model, _builtin_pin(source) | _reader(declared))
         return "Ran", f"{source} pinned"
     found, waiting = scan.look(project, declared)
-    pin = _pin(source, found)
+    pin = _pin(declared, found)
     if old == pin and _in_place(project, declared, pin):
         return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
     if version(pin) == refused:
@@ -116,18 +116,19 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
     """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
     source, old = declared.ingest.source, pinned(declared.model)
     if source.startswith("builtin:"):
-        return "" if old and old["source"] == source else f"{source}: not pinned yet"
+        return "" if _pins(old, declared) else f"{source}: not pinned yet"
     if sources.followed(source):
         _check_followed(source)
-        known = old is not None and old["source"] == source and not _moved(graph, source, old)
+        known = old is not None and _pins(old, declared) and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = scan.look(project, declared)
-    pin = _pin(source, found)
+    pin = _pin(declared, found)
     if old == pin and _in_place(project, declared, pin):
         return ""
     before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
     words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
     words += [f"{name} is gone" for name in before if name not in now]
+    words += [f"read by reader {declared.ingest.reader}"] if old and not _pins(old, declared) else []
     words = [*words[:MOST_NAMES], *([f"{len(words) - MOST_NAMES:,} more"] if len(words) > MOST_NAMES else []), *waiting]
     return f"{source}: {', '.join(words) or 'the pinned copy is incomplete'}"
 
@@ -157,6 +158,12 @@ def pinned(model: str) -> Pin | None:
     if not sources.pin_path(model).exists():
         return None
     return {key: value for key, value in sources.read_pin(model).items() if key not in ("reference", "edges")}
+
+
+def _pins(old: Pin | None, declared: Declaration) -> bool:
+    """Whether a pin is of the declared source, by the declared reader; the first reader has no number."""
+    wanted = declared.ingest.source, declared.ingest.reader
+    return old is not None and (old["source"], old.get("reader", 1)) == wanted
 
 
 def version(pin: Pin) -> str:
@@ -222,7 +229,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
     """Import a path or URL outside the project, if it has changed since the last import."""
     model, source = declared.model, declared.ingest.source
     _check_followed(source)
-    here = old is not None and old["source"] == source and _in_place(project, declared, old)
+    here = old is not None and _pins(old, declared) and _in_place(project, declared, old)
     if old is not None and here and not _moved(graph, source, old):
         return "Unchanged", f"{source}: nothing new"
     if mnist_http.is_folder(source):
@@ -234,7 +241,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         dvc_import.follow(graph, source, folder if source.endswith("/") else folder / name)
-        pin = _pin(source, scan.read(project, declared, folder, _files(folder, source)))
+        pin = _pin(declared, scan.read(project, declared, folder, _files(folder, source)))
         if version(pin) == refused:
             raise _Refused
         if pin != old:
@@ -264,7 +271,7 @@ def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | Non
     with scratch.folder("web") as fetched:
         versions = mnist_http.fetch(source, fetched)
         found = scan.read(project, declared, fetched, _files(fetched, source))
-        pin = _pin(source, found) | {"versions": versions}
+        pin = _pin(declared, found) | {"versions": versions}
         if version(pin) == refused:
             return "Unchanged", _stays(source, refused)
         with unless_it_fails(graph):
@@ -293,8 +300,14 @@ def _files(folder: Path, source: str) -> list[Path]:
     return found
 
 
-def _pin(source: str, found: list[Arrival]) -> Pin:
-    return {"format": FORMAT, "source": source, "kind": "files", "files": [arrival.entry() for arrival in found]}
+def _pin(declared: Declaration, found: list[Arrival]) -> Pin:
+    head = {"format": FORMAT, "source": declared.ingest.source, "kind": "files", **_reader(declared)}
+    return head | {"files": [arrival.entry() for arrival in found]}
+
+
+def _reader(declared: Declaration) -> Pin:
+    """The reader's number, which the pin keeps."""
+    return {"reader": declared.ingest.reader} if declared.ingest.reader > 1 else {}
 
 
 def _builtin_pin(source: str) -> Pin:

@@ -89,7 +89,7 @@ def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
 def cells(values: pa.ChunkedArray, missing: list[str]) -> pd.Series:
     """The cells as `ingest` would see them: text without blanks around it, null for a missing value."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        trimmed = [rows._trimmed(part.cast(pa.large_string()), missing) for part in values.chunks]
+        trimmed = [rows.trimmed(part.cast(pa.large_string()), missing) for part in values.chunks]
         return pa.chunked_array(trimmed, pa.large_string()).to_pandas().astype(object)
     if pa.types.is_boolean(values.type):
         return values.cast(pa.string()).to_pandas().astype(object)

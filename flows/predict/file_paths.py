@@ -26,6 +26,7 @@ class Wanted:
     device: str = ""
     force: bool = False
     keep: tuple[str, ...] = ()
+    strict: bool = False  # whether a word that the model has never seen is refused
 
 
 def check(project: Project, wanted: Wanted) -> None:

@@ -7,7 +7,7 @@ those that the model sees. A target, a carried column or an ignored one may be a
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -27,13 +27,15 @@ from pipelines.table import rows
 
 @dataclass
 class Unseen:
-    """Rows of a file, or of a folder of files. kept: is shown each batch as the file has it. ignored: columns that were
+    """Rows of a file, or of a folder of files. kept: is shown each batch as the file has it. look: is shown each batch as
+    it was read, and gives it back. ignored: columns that were
     there and that the model does not know."""
 
     source: Path
     data: Data
     config: Ingest
     kept: Kept | None = None
+    look: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch
     ignored: dict[str, None] = field(default_factory=dict)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -47,7 +49,7 @@ class Unseen:
                 count += batch.num_rows
                 if self.kept:
                     self.kept.identify(batch["row_id"])
-                yield batch
+                yield self.look(batch)
         if not count:
             raise DataError(f"{self.source} holds no rows.", "Name a file that has some.")
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from flows.predict import writer
+from flows.predict import unknown_words, writer
 from flows.predict.forecast_rows import Ahead
 from flows.predict.kept import Kept, beside
 from flows.predict.read_rows import Unseen
+from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
 from pipelines import evaluate
 from pipelines.config.settings import Data
@@ -43,7 +44,7 @@ class Request:
     """data, ingest: sections of the version's own YAML. folder: the model folder, checked before any of it is run.
 
     device: auto, cpu or gpu. output: a file that is not there yet, alone in its folder. keep: columns of the
-    source that go beside the answers.
+    source that go beside the answers. strict: refuses unknown words.
     """
 
     model: str
@@ -56,10 +57,12 @@ class Request:
     output: str
     device: str
     keep: list[str] = field(default_factory=list)
+    strict: bool = False
 
 
 def run(request: Request, folder: Path, environment: dict[str, str], notice: Callable[[str], None]) -> dict[str, Any]:
-    """Start the process and read its answer: rows, columns, kept, ignored, left_out, added, device, hardware.
+    """Start the process and read its answer: rows, columns, kept, ignored, unknown, unknown_words, left_out, added,
+    device, hardware.
 
     environment: its variables. notice: is told what it waits for, and how far it is. Raises the error that it met, as a
     RatchetError.
@@ -99,13 +102,14 @@ def _told(error: RatchetError, version: int) -> str:
 def predict(request: Request) -> dict[str, Any]:
     """Write the predictions and say what they are of. Raises RatchetError."""
     data, output = Data.model_validate(request.data), Path(request.output)
+    folder = _checked(request)
+    unknown = Unknown(data, unknown_words.known(folder, data), request.strict)
     kept = Kept(data, request.keep, texts=output.suffix.lower() != ".parquet")
-    unseen = Unseen(Path(request.source), data, Ingest.model_validate(request.ingest), kept=kept)
+    unseen = Unseen(Path(request.source), data, Ingest.model_validate(request.ingest), kept, unknown.look)
     ahead = Ahead(unseen, output.parent) if data.kind == "sequence" else None
     batches = (ahead or unseen).batches()
     batches = chain([next(batches)], batches)  # what is wrong from the start is told before TensorFlow is loaded
     with device.turn(Hardware(device=request.device), f"predictions of {request.model}"):  # type: ignore[arg-type]
-        folder = _checked(request)
         choice = device.prepare(device.of_model(folder, request.device), seed=0)
         predictor = loaded(folder)
         about = {name: str(getattr(request, name)) for name in ("model", "version", "model_hash")}
@@ -123,6 +127,8 @@ def predict(request: Request) -> dict[str, Any]:
         "columns": schema.names,
         "kept": kept.schema.names,
         "ignored": list(unseen.ignored),
+        "unknown": unknown.counts,
+        "unknown_words": unknown.words,
         "left_out": {why: count for why, count in ahead.left_out.items() if count} if ahead else {},
         "added": ahead.added if ahead else 0,
         "device": choice.device,

@@ -20,7 +20,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from flows.project import scratch
-from flows.registry import integrity, served
+from flows.registry import integrity, reading, served
 from pipelines.errors import IntegrityError
 
 CHAMPION = "champion"
@@ -88,9 +88,11 @@ def register(
     experiment_id: str,
     example: Any,
     tags: dict[str, str],
+    read: dict[str, Any] | None = None,
 ) -> ModelVersion:
     """Log a model folder with its run and register it, with the tags, as the next version of `model`.
 
+    read: how raw rows are read (reading.content); without it they have to be as in raw.parquet.
     evidence: adds the files to the registered folder that are kept with the model (flows/tracking/evidence_files.py).
     """
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -98,13 +100,16 @@ def register(
         store.delete_logged_model(left.model_id)
     logged = store.create_logged_model(experiment_id, name=model, source_run_id=run_id, model_type=about["task"])
     with scratch.folder("model") as temporary:
-        target = temporary / "model"
+        target, artifacts = temporary / "model", {"model": str(folder)}
+        if read is not None:
+            artifacts[reading.NAME] = str(reading.write(read, temporary / reading.NAME))
+            tags |= {reading.TAG: str(read["rules"]["reader"])}
         mlflow.pyfunc.save_model(
             target,
             mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
             python_model=served.__file__,
-            artifacts={"model": str(folder)},
-            signature=signature(about),
+            artifacts=artifacts,
+            signature=signature(about, read),
             input_example=example,
             pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         )
@@ -130,13 +135,21 @@ def _ensure_registered(store: MlflowClient, model: str, about: dict[str, Any]) -
         store.create_registered_model(model, description=f"Predicts {about['target']} ({about['task']}) from raw rows.")
 
 
-def signature(about: dict[str, Any]) -> ModelSignature:
-    """Raw rows in; prediction, and for a classification the probability of each class, out."""
+def signature(about: dict[str, Any], read: dict[str, Any] | None = None) -> ModelSignature:
+    """Raw rows in; prediction, and for a classification the probability of each class, out.
+
+    read: how raw rows are read. Then a column takes values of any type: MLflow refuses whole numbers where it expects
+    doubles, and dates where it expects text.
+    """
     if about["kind"] == "image":
         inputs: list[Any] = [ColSpec(DataType.binary, "image")]
     else:
-        inputs = [ColSpec(DataType.double, name) for name in about["numbers"]]
-        inputs += [ColSpec(DataType.string, name) for name in (*about["categories"], *about.get("dates", []))]
+        words = [*about["categories"], *about.get("dates", [])]
+        typed = [(name, DataType.double) for name in about["numbers"]] + [(name, DataType.string) for name in words]
+        made = read["instants"] if read else {}
+        inputs = [ColSpec(AnyType() if read else kind, name, required=name not in made) for name, kind in typed]
+        parts = dict.fromkeys(part for found in made.values() for part in found)
+        inputs += [ColSpec(AnyType(), name, required=False) for name in parts if name not in dict(typed)]
         past = about.get("past", {"numbers": [], "categories": []})
         # not Array(double): MLflow refuses a list of whole numbers, and most languages write 1.0 as 1 in JSON; nor
         # Array(string): if a value is missing, it keeps only one letter of each word

@@ -16,7 +16,7 @@ from flows.project import scratch
 from flows.project.environment import Project
 from flows.records import epochs, outputs, throughput
 from flows.records.outputs import Published, StageOutputs
-from flows.registry import definition, model_registry
+from flows.registry import definition, model_registry, reading
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import evidence_files, measurements, mlflow_runs, views
 from pipelines.clean import SPLITS
@@ -61,6 +61,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
             place,
             example(found, declared),
             hashes | extra,
+            reading.content(declared.ingest),
         )
     history = throughput.beside(epochs.read(found.folder / "history.csv"), found.folder / "pace.csv")
     mlflow_runs.log_epochs(store, run_id, history)

@@ -4,7 +4,7 @@ An instant depends only on the text and the declared time zone, never on the zon
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ from pydantic import field_validator
 
 from pipelines.config.settings import Section
 from pipelines.errors import DataError
+from pipelines.readers import values as raw_values
+from pipelines.table import rows
 
 if TYPE_CHECKING:  # half a second to import, and needed only where there are dates
     import pandas as pd
@@ -35,6 +37,9 @@ class Dates(Section):
     numbers: year, month, day, hour, minute, second. The parts are left out unless `data.columns` lists them."""
     timezone: str | None = None
     """The time zone of dates without an offset, such as Europe/Berlin. Without it such dates are refused."""
+    ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    """Which of two instants is meant by a date without an offset in the hour that comes twice, when clocks in
+    `timezone` are put back. A date in the hour that clocks leave out is always refused."""
 
     @field_validator("timezone")
     @classmethod
@@ -59,6 +64,7 @@ def read(batch: pa.RecordBatch, names: list[str], config: Any, first: int, kept:
     config: of ingest, with `missing`. first: the number of the first row, for messages. Parts of an instant are left
     out unless `kept` lists them. Raises DataError naming the row, the column and the wrong value.
     """
+    rows.check_once(batch.schema.names)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name in names:
         if name in config.instants:
@@ -138,8 +144,13 @@ def _local(name: str, found: "pd.Series", shown: "pd.Series", config: Any, first
             "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin.",
         )
     there = found.dt.tz_localize(config.timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
-    why = f"when clocks change in {config.timezone}, this hour does not exist, or exists twice"
-    _check(name, shown.mask(found.isna()), there, first, why)
+    rules = raw_values.Rules(timezone=config.timezone, ambiguous=config.ambiguous)
+    for row in (found.notna() & there.isna()).to_numpy().nonzero()[0].tolist():  # when clocks change
+        try:
+            there.iloc[row] = raw_values.local(found.iloc[row].to_pydatetime(), rules)
+        except raw_values.Misfit as error:
+            told = f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} {error}."
+            raise DataError(told, error.do) from error
     return there
 
 
@@ -155,8 +166,14 @@ def _check(name: str, text: "pd.Series", found: "pd.Series", first: int, why: st
 
 
 def _text(found: "pd.Series") -> pa.Array:
-    """ISO text in UTC, with a fraction only if there is one, so that an instant has one spelling."""
-    exact = pa.array(found.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True, safe=False)
+    return text(pa.array(found.dt.tz_localize(None), pa.timestamp("us"), from_pandas=True, safe=False))
+
+
+def text(exact: pa.Array) -> pa.Array:
+    """Instants as ISO text in UTC, with a fraction only if there is one, so that an instant has one spelling.
+
+    exact: timestamps in microseconds, without a zone.
+    """
     seconds = exact.cast(pa.timestamp("s"), safe=False)
     whole = pc.equal(seconds.cast(pa.timestamp("us")), exact)
     return pc.if_else(whole, pc.strftime(seconds, WHOLE), pc.strftime(exact, WHOLE))

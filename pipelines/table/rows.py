@@ -23,6 +23,7 @@ from pipelines.table import canonical
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]  # texts for a missing value, unless declared otherwise
 TYPES = {"number": pa.float64(), "category": pa.string(), "date": pa.string()}  # a date: ISO text in UTC
 LABELS = {"integer": pa.int64(), "text": pa.string()}
+MISMATCH = "Correct the source, or declare the mark as missing under `ingest: missing:`."
 DOUBLE_DIGITS = 15  # a whole number of so many digits always fits into a double
 SENSITIVE = {"sensitive": "true"}  # marks a field whose values no message shows
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
@@ -67,18 +68,15 @@ def typed(batch: pa.RecordBatch, schema: pa.Schema, missing: list[str], first: i
     missing or not declared.
     """
     check_columns(batch.schema.names, schema.names)
-    columns = [_typed(batch.column(field.name), field, missing, first) for field in schema]
+    columns = [typed_column(batch.column(field.name), field, missing, first) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def check_columns(present: list[str], wanted: list[str]) -> None:
     """Raises DataError for a column that is missing, there more than once, or not declared."""
-    counts = Counter(present)
-    absent = [name for name in wanted if name not in counts]
-    extra = sorted(counts.keys() - set(wanted), key=present.index)
-    twice = sorted(name for name, count in counts.items() if count > 1)
-    if twice:
-        raise DataError(f"The data have more than one column {_names(twice)}.", "Rename one in the source.")
+    check_once(present)
+    absent = [name for name in wanted if name not in present]
+    extra = sorted(set(present) - set(wanted), key=present.index)
     if absent:
         header = "" if len(absent) < len(wanted) else " A file without a header needs `ingest: names:`."
         raise DataError(
@@ -97,16 +95,22 @@ def check_columns(present: list[str], wanted: list[str]) -> None:
         )
 
 
+def check_once(present: list[str]) -> None:
+    """Raises DataError for a column that is there more than once."""
+    if twice := sorted(name for name, count in Counter(present).items() if count > 1):
+        raise DataError(f"The data have more than one column {_names(twice)}.", "Rename one in the source.")
+
+
 def _names(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
-def _typed(values: pa.Array, field: pa.Field, missing: list[str], first: int) -> pa.Array:
+def typed_column(values: pa.Array, field: pa.Field, missing: list[str], first: int) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    if _is_text(values.type):
-        values = _trimmed(values.cast(pa.large_string()), missing)
+    if is_text(values.type):
+        values = trimmed(values.cast(pa.large_string()), missing)
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     try:
@@ -122,11 +126,11 @@ def _typed(values: pa.Array, field: pa.Field, missing: list[str], first: int) ->
     return result
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _trimmed(values: pa.Array, missing: list[str]) -> pa.Array:
+def trimmed(values: pa.Array, missing: list[str]) -> pa.Array:
     """Text without spaces around it, and null for the marks of a missing value."""
     values = pc.utf8_trim_whitespace(values)
     holds_none = pc.is_in(values, value_set=pa.array(missing, values.type))
@@ -140,7 +144,7 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(found := values.cast(kind, safe=False)), pa.scalar(None, kind), found)
-    if pa.types.is_integer(kind) and _is_text(values.type):
+    if pa.types.is_integer(kind) and is_text(values.type):
         return pc.replace_substring_regex(values, r"^\+?(-?\d+)(\.0*)?$", r"\1").cast(kind)
     if pa.types.is_string(kind) and pa.types.is_floating(values.type):
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
@@ -149,7 +153,7 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind) and pa.types.is_timestamp(values.type):
         zone = "UTC" if values.type.tz else None
         return values.cast(pa.timestamp("us", zone)).cast(kind)
-    if pa.types.is_fixed_size_binary(kind) and _is_text(values.type):
+    if pa.types.is_fixed_size_binary(kind) and is_text(values.type):
         raise pa.ArrowInvalid("text is no image")
     return values.cast(kind)
 
@@ -163,7 +167,7 @@ def _check_exact(values: pa.Array, field: pa.Field, first: int) -> None:
         least = -(2**53) if pa.types.is_signed_integer(values.type) else 0
         too_large = pc.greater(values, pa.scalar(2**53, values.type))
         large = pc.or_(too_large, pc.less(values, pa.scalar(least, values.type)))
-    elif _is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > DOUBLE_DIGITS:
+    elif is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > DOUBLE_DIGITS:
         large = pc.match_substring_regex(values, rf"^[+-]?\d{{{DOUBLE_DIGITS + 1},}}$")
     else:
         return
@@ -194,12 +198,14 @@ def _misfit(values: pa.Array, field: pa.Field, first: int) -> DataError:
         try:
             _cast(values.slice(row, 1), field.type)
         except pa.ArrowException:
-            return DataError(
-                f"Row {first + row}, column {field.name!r}: {_shown(values[row], field)} is not "
-                f"{_described(field.type)}{_looks_like(values[row], field.type)}.",
-                "Correct the source, or declare the mark as missing under `ingest: missing:`.",
-            )
+            return misfit(values[row], field, first + row, f"is not {_described(field.type)}")
     return DataError(f"Column {field.name!r}: {values.type} cannot be read as {_described(field.type)}.")
+
+
+def misfit(value: pa.Scalar, field: pa.Field, row: int, what: str, do: str = MISMATCH) -> DataError:
+    """The error for one value. what: such as "is not a number"."""
+    found = f"{_shown(value, field)} {what}{_looks_like(value, field.type)}"
+    return DataError(f"Row {row}, column {field.name!r}: {found}.", do)
 
 
 LOOKS = {  # texts that look like another kind of number, and the repair

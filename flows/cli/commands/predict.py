@@ -23,12 +23,13 @@ def predict(
         list[str] | None,
         typer.Option(metavar="COLUMNS", help="Columns of INPUT to write beside the answers: `a,b`, or `all`."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse words that the model has never seen.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Predict the rows of a file, or of a folder of files, with the champion."""
     paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
-    wanted = Wanted(model, *paths, version, device or "", force, keep=tuple(keep or ()))
+    wanted = Wanted(model, *paths, version, device or "", force, keep=tuple(keep or ()), strict=strict)
     answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
 
 
@@ -52,4 +53,8 @@ def predict_text(found: State) -> str:
     if ignored := [name for name in found["ignored"] if name not in found["kept"]]:
         told = f"columns that the model does not know: {', '.join(map(repr, ignored))}"
         lines += [f"  ignored   {told}" + ("" if found["kept"] else "; `--keep` writes them beside the answers")]
+    for name, count in found["unknown"].items():
+        words = found["unknown_words"].get(name, [])
+        told = f" ({', '.join(map(repr, words))}{', ...' if count > len(words) else ''})" if words else ""
+        lines += [f"  unknown   {count:,} words in {name!r} that the model has never seen{told}, taken as missing"]
     return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])

@@ -74,8 +74,16 @@ WRONG = [
     (["2026-01-01T00:00Z", "2026-01-01 12:00"], {}, "Row 2, column 'at': '2026-01-01 12:00' has no offset"),
     (["2026-02-30T00:00Z"], {}, "Row 1, column 'at': '2026-02-30T00:00Z': not a date of the form ISO"),
     (["soon"], {"dates": {"at": "%d.%m.%Y"}}, "'soon': not a date of the form %d.%m.%Y"),
-    (["2026-03-29T02:30"], {"timezone": "Europe/Berlin"}, "when clocks change in Europe/Berlin, this hour"),
-    (["2026-10-25T02:30"], {"timezone": "Europe/Berlin"}, "when clocks change in Europe/Berlin, this hour"),
+    (
+        ["2026-03-29T02:30"],
+        {"timezone": "Europe/Berlin"},
+        "is a time that does not exist: clocks in Europe/Berlin were",
+    ),
+    (
+        ["2026-10-25T02:30"],
+        {"timezone": "Europe/Berlin"},
+        "is a time that comes twice: clocks in Europe/Berlin were put",
+    ),
     (pa.array([0], pa.timestamp("us")), {}, "has no offset, so its time zone is unknown"),
 ]
 
@@ -109,3 +117,17 @@ def test_what_cannot_be_declared_of_dates_is_told(world, ingested, message):
     world.declare(data={"columns": {"weight": "number", "born": "date"}}, ingest=ingested)
     with pytest.raises(SettingsError, match=message):
         model_file.check("pets")
+
+
+def test_of_an_hour_that_comes_twice_the_declared_one_is_read():
+    text = ["2026-10-25T02:30", "2026-07-01T12:00"]
+    for which, hour in (("earlier", "00"), ("later", "01")):
+        found = read(text, timezone="Europe/Berlin", ambiguous=which)
+        assert found == [f"2026-10-25T{hour}:30:00+00:00", "2026-07-01T10:00:00+00:00"]
+
+
+def test_a_column_that_stands_twice_beside_a_date_is_refused():
+    batch = pa.RecordBatch.from_arrays([pa.array(["2026-01-01Z"]), pa.array([1]), pa.array([2])], ["at", "x", "x"])
+    config = ingest.Ingest.model_validate({"source": "x", "timezone": "UTC"})
+    with pytest.raises(DataError, match="more than one column 'x'"):
+        dates.read(batch, ["at"], config, 1, ["at", "x"])

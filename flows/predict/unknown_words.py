@@ -1,0 +1,65 @@
+"""Words that a model has never seen. It takes such a cell for an empty one, and people should know."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.config.settings import Data
+from pipelines.errors import DataError
+
+SHOWN = 5  # words of a column
+
+
+@dataclass
+class Unknown:
+    """What was met. known: of each category, the words of its training rows. strict: whether another one is refused."""
+
+    data: Data
+    known: dict[str, pa.Array]
+    strict: bool = False
+    rows: int = 0  # looked at
+    counts: dict[str, int] = field(default_factory=dict)  # cells, by column
+    words: dict[str, list[str]] = field(default_factory=dict)  # the first ones; none of a sensitive column
+
+    def look(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The same rows, looked through. Raises DataError for the first unknown word, if that is asked for."""
+        for name, known in self.known.items():
+            strange = pc.and_(batch[name].is_valid(), pc.invert(pc.is_in(batch[name], known)))
+            if count := pc.sum(strange).as_py():
+                self._note(name, batch[name], strange, count)
+        self.rows += batch.num_rows
+        return batch
+
+    def _note(self, name: str, column: pa.Array, strange: pa.Array, count: int) -> None:
+        if self.strict:
+            row = pc.index(strange, True).as_py()
+            word = "a sensitive word" if name in self.data.sensitive else repr(column[row].as_py()[:60])
+            raise DataError(
+                f"Row {self.rows + row + 1}, column {name!r}: {word} is no word that the model was trained on.",
+                "Correct it, leave out --strict to have the row answered as if the cell were empty, or train with it.",
+            )
+        self.counts[name] = self.counts.get(name, 0) + count
+        if name not in self.data.sensitive:
+            met = dict.fromkeys([*self.words.get(name, []), *pc.unique(column.filter(strange)).to_pylist()])
+            self.words[name] = list(met)[:SHOWN]
+
+
+def known(folder: Path, data: Data) -> dict[str, pa.Array]:
+    """The words that the model of a folder knows of each category.
+
+    Of more than a hundred categories (pipelines/model/features.py) only all words together are known.
+    """
+    layers = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))["config"]["layers"]
+    found = {layer["config"]["name"]: layer["config"] for layer in layers if layer["class_name"] == "StringLookup"}
+    if every := found.get("categories_lookup"):
+        return dict.fromkeys(data.categories, _words(every))
+    ordered = [*data.past_categories, *data.fixed] if data.kind == "sequence" else data.categories
+    return {name: _words(found[f"category_{place}"]) for place, name in enumerate(ordered)}
+
+
+def _words(layer: dict[str, Any]) -> pa.Array:
+    return pa.array(layer["vocabulary"], pa.string())

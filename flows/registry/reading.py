@@ -1,0 +1,31 @@
+"""How the raw rows of a version are read: reading.json and a copy of pipelines/readers/values.py, beside the model.
+
+The registered model reads each value by them (served.py), as `ingest` read the rows that it learned from.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipelines.config.settings import FORMAT
+from pipelines.ingest import Ingest
+from pipelines.readers import values
+
+NAME = "reading"  # of the folder, among the artifacts of a version
+TAG = "ratchet.reader"
+
+
+def content(ingest: Ingest) -> dict[str, Any]:
+    """The keys of `ingest:` that matter for a single row, as reading.json holds them."""
+    keys = ("reader", "missing", "dates", "timezone", "ambiguous")
+    rules = {key: getattr(ingest.rules, key) for key in keys}
+    return {"format": FORMAT, "rules": rules | {"missing": list(ingest.missing)}, "instants": ingest.instants}
+
+
+def write(found: dict[str, Any], folder: Path) -> Path:
+    """The folder, made anew."""
+    folder.mkdir(parents=True)
+    (folder / "reading.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    shutil.copyfile(values.__file__, folder / "values.py")
+    return folder

@@ -1,0 +1,310 @@
+"""What a raw value means, one value at a time: for rows that arrive in a program or over the network.
+
+readers/value_columns.py says the same of whole columns, for files; a property test holds the two equal. Every
+registered version carries a copy of this file and answers by it, so it imports nothing but the standard library.
+
+A value is first the text that a CSV file would hold of it (`spelled`), so that it means the same in every format.
+READERS has a function for each role. A model keeps the reader that it was made with.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any
+from zoneinfo import ZoneInfo
+
+READER = 2  # the newest, which `ratchet new` declares
+EXACT = 2**53  # whole numbers up to here are doubles
+BOOLEANS = dict.fromkeys(("true", "True", "TRUE"), "true") | dict.fromkeys(("false", "False", "FALSE"), "false")
+WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")  # a whole number as floats are written
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+NOT_FINITE = re.compile(r"[+-]?(inf|infinity)", re.IGNORECASE)
+NO_NUMBER = re.compile(r"[+-]?nan", re.IGNORECASE)
+LABEL = re.compile(r"\+?(-?[0-9]+)(\.0*)?", re.ASCII)
+CLOCK = r"([0-9]{1,2})(?::?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,9}))?)?)?( ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
+ISO = re.compile(rf"([0-9]{{4}})[-/]([0-9]{{1,2}})(?:[-/]([0-9]{{1,2}})(?:[T ]{CLOCK})?)?")
+REPAIR = "Correct the source, or declare the mark as missing under `ingest: missing:`."
+
+DATES = "Correct the source, or `dates` or `missing` under `ingest:` in the model's YAML."
+ZONE = "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin."
+ALL = "Correct the source, or `ingest: timezone:` in the model's YAML."
+TWICE = "Say which of the two is meant: `ingest: ambiguous: earlier`, or `later`. Or write dates with their offset."
+
+
+class Misfit(ValueError):
+    """A value that is not what its column holds: "is not a number", and what to do about it."""
+
+    def __init__(self, what: str, do: str = REPAIR):
+        super().__init__(what)
+        self.do = do
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the values of one model are written: the keys of `ingest:` that matter for a single row."""
+
+    reader: int = 1
+    missing: tuple[str, ...] = ()
+    dates: dict[str, str] = field(default_factory=dict)  # column -> ISO, or a format of strptime
+    timezone: str = ""
+    ambiguous: str = "refuse"  # or earlier, later
+
+    @cached_property
+    def marks(self) -> frozenset[float]:
+        """The numbers that stand for a missing value, however they are written."""
+        known = self.missing if self.reader > 1 else ()
+        return frozenset(float(mark) for mark in known if NUMBER.fullmatch(mark))
+
+
+def spelled(value: Any) -> str | None:
+    """The text of any value, as a CSV file would hold it; None where there is none. Raises Misfit for bytes that are no
+    text, and for what is no single value."""
+    if _absent(value):
+        return None
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or type(value).__name__ == "bool":  # NumPy's
+        return "true" if value else "false"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, Real):
+        return _float(shortest(value))
+    if isinstance(value, bytes | bytearray):
+        return _decoded(bytes(value))
+    return _instant(value)
+
+
+def _absent(value: Any) -> bool:
+    kind = type(value).__name__
+    return (
+        value is None or kind in ("NAType", "NaTType") or (kind == "datetime64" and value != value)
+    )  # of pandas, NumPy
+
+
+def shortest(value: Any) -> float:
+    """A float of any width, by the fewest digits that tell it apart: 0.1 is 0.1 in 32 bits too."""
+    return float(value) if isinstance(value, float) else float(str(value))
+
+
+def _float(value: float) -> str | None:
+    if value != value:
+        return None
+    return str(int(value)) if abs(value) < EXACT and value.is_integer() else repr(value)
+
+
+def _decimal(value: Decimal) -> str | None:
+    if value.is_nan():
+        return None
+    return str(int(value)) if value.is_finite() and value == value.to_integral_value() else format(value, "f")
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError as error:
+        raise Misfit(
+            "is no text in UTF-8", "Write it as text in UTF-8, or list the column under `ingest: ignore:`."
+        ) from error
+
+
+def _instant(value: Any) -> str:
+    """A date or a time, in UTC where it has an offset."""
+    if type(value).__name__ == "datetime64":  # NumPy's
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, datetime):
+        return str(plain(value) if value.tzinfo is None else plain(value).astimezone(UTC))
+    if isinstance(value, date):
+        return str(value)
+    raise Misfit(f"is of type {type(value).__name__}, which is no single value")
+
+
+def plain(value: datetime) -> datetime:
+    """Without what pandas adds, such as nanoseconds."""
+    parts = value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
+    return datetime(*parts, tzinfo=value.tzinfo, fold=value.fold)
+
+
+def _marked(value: Any, written: str, rules: Rules) -> bool:
+    """Whether it stands for a missing value: the first reader looks for marks only among texts."""
+    return written in rules.missing and (rules.reader > 1 or isinstance(value, str))
+
+
+def _boolean(value: Any, written: str, rules: Rules) -> bool | None:
+    """What it says, if it says yes or no; to the first reader a text does not."""
+    if rules.reader == 1 and isinstance(value, str):
+        return None
+    return {"true": True, "false": False}.get(BOOLEANS.get(written, ""))
+
+
+def text(value: Any, rules: Rules) -> str | None:
+    """A category, a class or a carried value; None where it is missing."""
+    found = spelled(value)
+    if found is None or _marked(value, found, rules):
+        return None
+    if rules.reader == 1:
+        return found
+    if whole := WHOLE.fullmatch(found):
+        found = str(int(whole[1]))
+    found = BOOLEANS.get(found, found)
+    return None if found in rules.missing else found
+
+
+def number(value: Any, rules: Rules) -> float | None:
+    """A double. Raises Misfit for what is no number, is not finite, or has more digits than a double keeps."""
+    found = _number(value, rules)
+    if found is not None and found in (float("inf"), float("-inf")):
+        raise Misfit("is not a finite number")
+    return None if found is None or found in rules.marks else found
+
+
+def _number(value: Any, rules: Rules) -> float | None:
+    if isinstance(value, Real) and not isinstance(value, bool | Integral):
+        found = shortest(value) if rules.reader > 1 else float(value)
+        return None if found != found else found
+    written = spelled(value)
+    if written is None or _marked(value, written, rules) or NO_NUMBER.fullmatch(written):
+        return None
+    if NOT_FINITE.fullmatch(written):
+        return float("inf")
+    if (boolean := _boolean(value, written, rules)) is not None:
+        return float(boolean)
+    if not NUMBER.fullmatch(written):
+        raise Misfit("is not a number")
+    return _exact(written)
+
+
+def _exact(written: str) -> float:
+    found, digits = float(written), written.lstrip("+-")
+    if len(digits) > 15 and digits.isdigit() and int(found) != int(written):
+        raise Misfit(
+            f"has more digits than a number keeps here (it would become {int(found)})",
+            "If it is an identity, declare the column as category or carried. Else round it in the source.",
+        )
+    return found
+
+
+def whole(value: Any, rules: Rules) -> int | None:
+    """A class that is a whole number of 64 bits."""
+    written = spelled(value)
+    if written is None or _marked(value, written, rules):
+        return None
+    if (boolean := _boolean(value, written, rules)) is not None:
+        return int(boolean)
+    found = LABEL.fullmatch(written)
+    if not found or not -(2**63) <= int(found[1]) < 2**63:
+        raise Misfit("is not a whole number of 64 bits")
+    return None if found[1] in rules.missing and rules.reader > 1 else int(found[1])
+
+
+def moment(value: Any, rules: Rules, name: str) -> str | None:
+    """An instant, as ISO text in UTC. Raises Misfit for what is none, or for one whose time zone is unknown."""
+    if type(value).__name__ == "datetime64" and not _absent(value):
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, date) and not _absent(value):
+        found = plain(value) if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    else:
+        written = spelled(value)
+        if not written or written in rules.missing:
+            return None
+        found = parsed(written, rules.dates.get(name, "ISO"))
+    return iso(found if found.tzinfo else local(found, rules))
+
+
+def joined(parts: Iterable[Any], rules: Rules) -> str | None:
+    """One instant, from year, month, day and so on in values of their own; None if one is missing."""
+    found = [_part(part, rules) for part in parts]
+    if None in found:
+        return None
+    try:
+        return iso(local(datetime(*found), rules))  # type: ignore[arg-type]
+    except ValueError as error:
+        if isinstance(error, Misfit):
+            raise
+        raise Misfit("is not a date", DATES) from error
+
+
+def _part(value: Any, rules: Rules) -> int | None:
+    written = spelled(value)
+    if written is None or written in rules.missing:
+        return None
+    if not (found := LABEL.fullmatch(written)):
+        raise Misfit("is not a date", DATES)
+    return int(found[1])
+
+
+def parsed(written: str, form: str) -> datetime:
+    """With an offset where the text has one."""
+    try:
+        return _iso(written) if form == "ISO" else datetime.strptime(written, form)
+    except ValueError as error:
+        raise Misfit(f"is not a date of the form {form}", DATES) from error
+
+
+def _iso(written: str) -> datetime:
+    found = ISO.fullmatch(written)
+    if not found:
+        raise ValueError(written)
+    year, month, day, hour, minute, second = (int(part or "0") for part in found.groups()[:6])
+    fraction = int((found[7] or "0")[:6].ljust(6, "0"))
+    offset = datetime.fromisoformat(f"2000-01-01T00:00{_offset(found[8])}").tzinfo if found[8] else None
+    return datetime(year, month, day or 1, hour, minute, second, fraction, offset)
+
+
+def _offset(written: str) -> str:
+    digits = written.strip().replace(":", "")
+    return "+00:00" if digits == "Z" else f"{digits[:3]}:{digits[3:] or '00'}"
+
+
+def local(found: datetime, rules: Rules) -> datetime:
+    """By the clock of the declared time zone."""
+    if not rules.timezone:
+        raise Misfit("has no offset, so its time zone is unknown", ZONE)
+    zone = ZoneInfo(rules.timezone)
+    first, second = found.replace(tzinfo=zone, fold=0), found.replace(tzinfo=zone, fold=1)
+    before, after = (one.utcoffset() for one in (first, second))
+    if before == after:
+        return first
+    if before < after:  # type: ignore[operator]
+        raise Misfit(f"is a time that does not exist: clocks in {rules.timezone} were put forward over it", ALL)
+    if rules.ambiguous == "refuse":
+        raise Misfit(f"is a time that comes twice: clocks in {rules.timezone} were put back over it", TWICE)
+    return first if rules.ambiguous == "earlier" else second
+
+
+def iso(found: datetime) -> str:
+    try:
+        return found.astimezone(UTC).isoformat(timespec="auto")
+    except OverflowError as error:
+        raise Misfit("is a date outside of the years 1 to 9999") from error
+
+
+READERS: dict[str, Callable[[Any, Rules], Any]] = {
+    "number": number,
+    "category": text,
+    "carried": text,
+    "text": text,
+    "integer": whole,
+}
+
+
+def one(value: Any, role: str, rules: Rules, name: str) -> Any:
+    """A value by its role: a double, text, or a whole number; None where it is missing. Raises Misfit."""
+    return moment(value, rules, name) if role == "date" else READERS[role](value, rules)
+
+
+def read(cells: Iterable[Any], role: str, rules: Rules, name: str) -> list[Any]:
+    """The cells of a column by its role. Raises ValueError naming row, column and value."""
+    result = []
+    for row, value in enumerate(cells):
+        try:
+            result.append(one(value, role, rules, name))
+        except Misfit as error:
+            shown = repr(value)
+            raise ValueError(f"row {row}, column {name!r}: {shown[:60]} {error}") from error
+    return result
