@@ -76,8 +76,6 @@ class Reading:
 
     def read(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows with the columns that the model knows. Raises ValueError for the first value that does not fit."""
-        if (twice := table.columns[table.columns.duplicated()].intersection([*self._roles, *self._past])).size:
-            raise ValueError(f"the rows have more than one column {twice[0]!r}")
         made = {name: self._joined(name, table) for name in self._instants if name not in table}
         found = {name: self._column(table[name], role) for name, role in self._roles.items() if name in table}
         lists = {name: self._lists(table[name], role) for name, role in self._past.items() if name in table}

@@ -114,7 +114,8 @@ def _moments(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
             return None
         known = {"earlier": "earliest", "later": "latest"}.get(rules.ambiguous, "raise")
         column = pc.assume_timezone(column, rules.timezone, ambiguous=known, nonexistent="raise")
-    return dates.text(column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")))
+    found = dates.text(column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")))
+    return _without(found, sorted(values.marked_moments(name, rules)))
 
 
 def _clocks_known(column: pa.Array) -> bool:

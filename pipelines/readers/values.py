@@ -9,6 +9,7 @@ READERS has a function for each role. A model keeps the reader that it was made 
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -27,6 +28,7 @@ NO_NUMBER = re.compile(r"[+-]?nan", re.IGNORECASE)
 LABEL = re.compile(r"\+?(-?[0-9]+)(\.0*)?", re.ASCII)
 CLOCK = r"([0-9]{1,2})(?::?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,9}))?)?)?( ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 ISO = re.compile(rf"([0-9]{{4}})[-/]([0-9]{{1,2}})(?:[-/]([0-9]{{1,2}})(?:[T ]{CLOCK})?)?")
+STORED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?\+00:00")  # an instant as raw.parquet has it
 REPAIR = "Correct the source, or declare the mark as missing under `ingest: missing:`."
 
 DATES = "Correct the source, or `dates` or `missing` under `ingest:` in the model's YAML."
@@ -52,6 +54,7 @@ class Rules:
     dates: dict[str, str] = field(default_factory=dict)  # column -> ISO, or a format of strptime
     timezone: str = ""
     ambiguous: str = "refuse"  # or earlier, later
+    moments: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)  # marked_moments so far
 
     @cached_property
     def marks(self) -> frozenset[float]:
@@ -213,7 +216,20 @@ def moment(value: Any, rules: Rules, name: str) -> str | None:
         if not written or written in rules.missing:
             return None
         found = parsed(written, rules.dates.get(name, "ISO"))
-    return iso(found if found.tzinfo else local(found, rules))
+    stored = iso(found if found.tzinfo else local(found, rules))
+    return None if stored in marked_moments(name, rules) else stored
+
+
+def marked_moments(name: str, rules: Rules) -> frozenset[str]:
+    """The instants that stand for a missing value in a column of dates, however they are written."""
+    if name not in rules.moments:
+        found = set()
+        for mark in rules.missing if rules.reader > 1 else ():
+            with suppress(Misfit):
+                at = parsed(mark, rules.dates.get(name, "ISO"))
+                found.add(iso(at if at.tzinfo else local(at, rules)))
+        rules.moments[name] = frozenset(found)
+    return rules.moments[name]
 
 
 def joined(parts: Iterable[Any], rules: Rules) -> str | None:
@@ -241,7 +257,7 @@ def _part(value: Any, rules: Rules) -> int | None:
 def parsed(written: str, form: str) -> datetime:
     """With an offset where the text has one."""
     try:
-        return _iso(written) if form == "ISO" else datetime.strptime(written, form)
+        return _iso(written) if form == "ISO" or STORED.fullmatch(written) else datetime.strptime(written, form)
     except ValueError as error:
         raise Misfit(f"is not a date of the form {form}", DATES) from error
 

@@ -19,6 +19,7 @@ AT = [datetime(2026, 1, 1, hour, minute, tzinfo=UTC) for hour in range(4) for mi
 NUMBERS = [0.1, 2.0, None, -200.0, 1e-7, 3.25, 1e10, 7.0, 1234.5, 0.0, -1.5, 42.0]
 FLAGS = [True, False, None] * 4
 CODES = [1, 2, None, 44] * 3
+CLOSED = [None, datetime(1900, 1, 1), datetime(2026, 5, 1), datetime(2026, 5, 2, 12, 30)] * 3
 NOTES = ["a b", " ä", "x,y", "", 'q"', "NA"] * 2
 INDIA = timezone(timedelta(hours=5, minutes=30))
 
@@ -62,6 +63,10 @@ TYPES: dict[str, tuple[str, list[pa.Array]]] = {  # name -> role, and the same v
         ],
     ),
     "day": ("date", [_as(datetime.date, AT), _as(datetime.date, AT, pa.date64()), _as(lambda at: str(at.date()), AT)]),
+    "closed": (  # 1900-01-01 stands for a missing value
+        "date",
+        [pa.array(CLOSED), pa.array(CLOSED, pa.timestamp("ms")), _as(str, CLOSED), _as(datetime.isoformat, CLOSED)],
+    ),
     "note": ("carried", [pa.array(NOTES), pa.array(NOTES, pa.large_string())]),
     "y": ("", [pa.array([0, 1] * 6, pa.int16()), pa.array([0.0, 1.0] * 6), pa.array(["0", "1"] * 6)]),
 }
@@ -75,7 +80,7 @@ DATA = Data.model_validate(
     }
 )
 CONFIG = ingest.Ingest.model_validate(
-    {"source": "-", "reader": 2, "timezone": "UTC", "missing": ["", "NA", "-200"]},
+    {"source": "-", "reader": 2, "timezone": "UTC", "missing": ["", "NA", "-200", "1900-01-01"]},
 )
 
 

@@ -17,7 +17,7 @@ from pipelines.readers.values import Rules
 
 ROLES = ("number", "category", "integer", "date")
 KINDS = {"number": pa.float64(), "integer": pa.int64()}
-RULES = Rules(2, ("", "NA", "-200"), {"german": "%d.%m.%Y %H:%M"}, "Europe/Berlin", "earlier")
+RULES = Rules(2, ("", "NA", "-200", "2026-01-31"), {"german": "%d.%m.%Y %H:%M"}, "Europe/Berlin", "earlier")
 WORDS = (
     "",
     " ",
