@@ -7,12 +7,14 @@ from pathlib import Path
 
 import httpx
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from flows.registry import model_registry, served
+from flows.registry import model_registry, reading, served
+from pipelines.ingest import Ingest
 from tests.support import sequences
 from tests.support.world import World, pets
 
@@ -49,17 +51,20 @@ def models(tmp_path_factory, hardware):
         train = sequences.SECTIONS["train_"] | quick
         sequences.prepared(world, sequences.shops(), "ingest", "validate", "clean", "train", train_=train)
         folders = {model: world.root / "data" / model / "model" for model in ("pets", "dated", "shops")}
-        return {model: registered(folder, world.root / "registered" / model) for model, folder in folders.items()}
+        found = {model: registered(folder, world.root / "registered" / model) for model, folder in folders.items()}
+        read = reading.content(Ingest(source="-", reader=2, timezone="UTC", missing=["", "NA", "-9"]))
+        return found | {"shops, read": registered(folders["shops"], world.root / "registered" / "read", read)}
 
 
-def registered(folder: Path, target: Path) -> mlflow.pyfunc.PyFuncModel:
-    """A model folder, saved by MLflow as it is for the registry, and loaded."""
+def registered(folder: Path, target: Path, read: dict | None = None) -> mlflow.pyfunc.PyFuncModel:
+    """A model folder, saved by MLflow as it is for the registry, and loaded. read: how raw rows are read."""
     about = json.loads((folder / "model.json").read_text())
+    kept = {"reading": str(reading.write(read, target.with_name("reading")))} if read else {}
     mlflow.pyfunc.save_model(
         target,
         python_model=served.__file__,
-        artifacts={"model": str(folder)},
-        signature=model_registry.signature(about),
+        artifacts={"model": str(folder), **kept},
+        signature=model_registry.signature(about, read),
         pip_requirements=["mlflow"],
     )
     return mlflow.pyfunc.load_model(str(target))
@@ -104,6 +109,32 @@ def test_a_row_that_does_not_fit_is_told_in_a_sentence_with_status_400(models, m
     assert status == 400
     assert message in answer["message"]
     assert "stack_trace" not in answer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "2026-01-09"},
+        {"warm": [1, 2.5, -9, 4, "5.0", 6]},
+        {"warm": np.array([1, 2.5, np.nan, 4, 5, 6], np.float32)},
+        {"sky": ["clear", "cloud", "NA", " clear", "clear", "clear"]},
+        {"past_sold": ["12", 13, "14.5", 15.0, 16, 17]},
+    ],
+)
+def test_a_window_of_raw_values_is_answered_as_one_of_plain_values(models, change):
+    wanted, found = (models["shops, read"].predict([row]) for row in (SHOP, SHOP | change))
+    assert found["prediction"].tolist() == wanted["prediction"].tolist()
+    assert wanted["prediction"].tolist() == models["shops"].predict(pd.DataFrame([SHOP]))["prediction"].tolist()
+
+
+def test_a_value_in_a_window_that_does_not_fit_is_told(models):
+    for change, told in (
+        ({"warm": [1, 2, "x", 4, 5, 6]}, "row 0, column 'warm': a list holds a value that is not a number"),
+        ({"warm": [1, 2]}, "row 0, column 'warm': not a list of the last 6 values"),
+        ({"warm": "1, 2"}, "warm"),
+    ):
+        with pytest.raises(MlflowException, match=told):
+            models["shops, read"].predict([SHOP | change])
 
 
 def test_in_a_program_it_is_an_error_of_mlflow_s(models):
