@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines.model.statistics import MOST_WORDS
-from pipelines.table import rows
+from pipelines.readers import value_columns, value_kinds
+from pipelines.readers.values import READER, Rules
 
 FEWEST_ROWS = 50  # fewer cannot be parted into three splits that say anything
 MARKS = {"?", "-", "--", ".", "*", "n.a.", "none", "nil", "missing", "unknown", "undefined", "not available", "inf"}
@@ -64,6 +65,8 @@ def columns(table: pa.Table, missing: list[str]) -> list[Column]:
 
 
 def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
+    if why := value_kinds.problem(values):
+        return Column(name, "ignore", why)
     found = cells(values, missing)
     counts = found.value_counts()
     share = float(found.isna().mean())
@@ -88,11 +91,9 @@ def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
 
 def cells(values: pa.ChunkedArray, missing: list[str]) -> pd.Series:
     """The cells as `ingest` would see them: text without blanks around it, null for a missing value."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        trimmed = [rows.trimmed(part.cast(pa.large_string()), missing) for part in values.chunks]
-        return pa.chunked_array(trimmed, pa.large_string()).to_pandas().astype(object)
-    if pa.types.is_boolean(values.type):
-        return values.cast(pa.string()).to_pandas().astype(object)
+    words = [value_columns.words(part, Rules(READER, tuple(missing))) for part in values.chunks]
+    if words and words[0] is not None:
+        return pa.chunked_array(words, pa.string()).to_pandas().astype(object)
     return values.to_pandas()
 
 

@@ -16,6 +16,7 @@ from flows.new.dialect import Reading
 from flows.new.rehearsal import Rehearsed
 from flows.new.target import FEWEST_OF_CLASS, Target
 from flows.new.yaml_comments import Said
+from pipelines.readers.values import READER
 from pipelines.table import time_edges
 from pipelines.table.rows import MISSING
 from pipelines.table.time_edges import Moving
@@ -84,7 +85,7 @@ class Draft:
         }
 
     def ingest(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"source": self.source}
+        found: dict[str, Any] = {"source": self.source, "reader": Said(READER, "the rules for what a value means")}
         found |= {key: Said(value, self.reading.why.get(key, "")) for key, value in self.reading.keys.items()}
         known = self.reading.keys.get("missing", MISSING)
         marks = column_types.marks(

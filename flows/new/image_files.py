@@ -14,6 +14,7 @@ from flows.new.draft import Draft
 from flows.new.yaml_comments import Said
 from pipelines.errors import DataError, RequestError
 from pipelines.readers import images, sources
+from pipelines.readers.values import READER
 from pipelines.safety import regular_files
 
 MEASURED = 200  # images of a folder whose sizes are looked at
@@ -59,7 +60,8 @@ class PictureDraft(Draft):
 
     def ingest(self) -> dict[str, Any]:
         resize = {"resize": Said(self.pictures.resize, "how the others come to that shape")}
-        return {"source": self.source} | (resize if self.pictures.resize else {})
+        read = {"source": self.source, "reader": Said(READER, "the rules for what a value means")}
+        return read | (resize if self.pictures.resize else {})
 
     def rules(self) -> list[Said]:
         found = super().rules()
@@ -112,7 +114,7 @@ def _measured(folder: Path, files: list[Path]) -> Pictures:
     for path in files[:: max(1, len(files) // MEASURED)]:
         try:
             with regular_files.opened(path) as opened, Image.open(opened, formats=images.FORMATS) as image:
-                sizes[image.height, image.width] += 1
+                sizes[images.measured(image)] += 1
                 grey = grey and image.mode in ("1", "L", "LA")
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(f"{path} is no image that can be read: {error}.", "Take it away.") from error

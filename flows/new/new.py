@@ -35,7 +35,7 @@ from pipelines.config import settings, user_code
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
-from pipelines.readers import sources
+from pipelines.readers import sources, value_kinds
 from pipelines.readers.layout import NO_QUOTES
 from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
@@ -145,6 +145,9 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     wanted = replace(wanted, target=_counted(wanted.target, table, reading))
     _check_names(table, [wanted.target, *wanted.group], reading)
     missing = reading.keys.get("missing", rows.MISSING)
+    for name in (wanted.target, *wanted.group):
+        if why := value_kinds.problem(table[name]):
+            raise DataError(f"{wanted.data.name}: {name!r} holds {why}.")
     table, seen, reading = understood(table, reading, wanted, more)
     found = targets.target(wanted.target, seen[wanted.target], missing, wanted.data.name)
     columns = meaning.columns(seen.drop_columns([wanted.target]), reading, missing)

@@ -25,6 +25,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # by content, in Pillow's words
 SPLITS = ("train", "validation", "test")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
+LYING = (5, 6, 7, 8)  # EXIF orientations of pictures whose sides are exchanged
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 BATCH_BYTES = 8 << 20
 BESIDE = (".sha256", ".withdrawn")  # what a sender puts beside a file
@@ -133,6 +134,14 @@ def pixels(path: Path, shape: list[int], resize: str) -> bytes:
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling[resize.upper()])
     return bytes(image.tobytes())
+
+
+def measured(image: Any) -> tuple[int, int]:
+    """Height and width of an open image once it is turned as its EXIF data say; it need not be decoded for that."""
+    from PIL import ExifTags
+
+    lies = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+    return (image.width, image.height) if lies else (image.height, image.width)
 
 
 def _decoded(path: Path) -> Any:

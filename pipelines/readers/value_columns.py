@@ -56,6 +56,14 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(kind) else column
 
 
+def words(column: pa.Array, rules: Rules) -> pa.Array | None:
+    """Text, bytes or booleans as the words of a category; None for a column of another kind. Raises DataError."""
+    found = _plain(column)
+    if not (rows.is_text(found.type) or value_kinds.is_bytes(found.type) or pa.types.is_boolean(found.type)):
+        return None
+    return _column(found, pa.field("", pa.string()), "category", rules, 1)
+
+
 def _numbers(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
     """None where not every value is plainly a number."""
     if rows.is_text(column.type):

@@ -23,6 +23,22 @@ def refused(kind: pa.DataType) -> tuple[str, str]:
     return next(((what, do) for fits, what, do in KINDS if fits(kind)), ("", ""))
 
 
+def is_bytes(kind: pa.DataType) -> bool:
+    found = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(fits(kind) for fits in found)
+
+
+def problem(column: pa.ChunkedArray) -> str:
+    """Why a column cannot be read, and what to do; "" for one that can."""
+    what, do = refused(column.type)
+    if not what and is_bytes(column.type):
+        try:
+            column.cast(pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowException:
+            what, do = "bytes that are no text in UTF-8", "write them as text in UTF-8"
+    return f"{what} ({column.type}): in the source {do}" if what else ""
+
+
 def check(schema: pa.Schema, names: Iterable[str]) -> None:
     """Raises DataError for the first of these columns that cannot be read."""
     for name in names:
