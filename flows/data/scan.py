@@ -99,6 +99,7 @@ def read(project: Project, declared: Declaration, folder: Path, paths: list[Path
     known = _load(memo)
     now, found = {name: there for name, there in known.items() if Path(name).exists()}, []
     for path in paths:
+        check_name(path)
         status = _status(path)
         signed = seal.signature(path)
         mark = [*settings, *(signed or ())]
@@ -152,11 +153,22 @@ def listed(folder: Path, within: list[Path]) -> list[Path]:
     tables = [p for p in folder.glob("*") if sources.format_of(p) and not p.name.startswith(".") and not p.is_dir()]
     pictures = images.listed(folder)
     for path in (*tables, *pictures):
+        check_name(path)
         if not regular_files.is_one(path):
             regular_files.check(path, within)
     if pictures or any(not images.is_image(path) for path in tables):  # a picture beside tables is not a row
         tables = [path for path in tables if not images.is_image(path)]
     return sorted(tables) + pictures
+
+
+def check_name(path: Path) -> None:
+    """Raises DataError for a name that no pin and no cache can keep: one of bytes that are no UTF-8."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"The name of the file {path} is no text in UTF-8, so it may come from another system.", "Rename it."
+        ) from error
 
 
 def _left_out(folder: Path) -> dict[str, str]:

@@ -81,6 +81,7 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
     if not (wanted.data.is_file() or wanted.data.is_dir()):
         missing = "is no file" if wanted.data.exists() else "does not exist"  # a pipe, a device
         raise RequestError(f"{wanted.data} {missing}.", "Give --data the path of a table, or a folder of images.")
+    scan.check_name(wanted.data)
     with options.named():
         draft = drafted(wanted, _source(project, wanted))
     text = _text(wanted, draft)

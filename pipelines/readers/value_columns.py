@@ -38,6 +38,8 @@ def _column(column: pa.Array, field: pa.Field, role: str, rules: Rules, first: i
     with suppress(pa.ArrowException):
         if (result := FAST[role](found, field.name, rules)) is not None:
             return result
+    if rows.is_text(found.type) and not _is_utf8(found):
+        found = found.cast(pa.large_binary())
     return _each(found, lambda value: values.one(value, role, rules, field.name), field, first)
 
 
@@ -54,6 +56,15 @@ def _plain(column: pa.Array) -> pa.Array:
         texts = column.cast(pa.float32()).to_numpy(zero_copy_only=False).astype("float16").astype(str)
         return pc.if_else(column.is_valid(), pa.array(texts, pa.string()).cast(pa.float64()), None)
     return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(kind) else column
+
+
+def _is_utf8(column: pa.Array) -> bool:
+    """Whether text is what it says; a file may hold other bytes."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def words(column: pa.Array, rules: Rules) -> pa.Array | None:

@@ -31,7 +31,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 def problem(column: pa.ChunkedArray) -> str:
     """Why a column cannot be read, and what to do; "" for one that can."""
     what, do = refused(column.type)
-    if not what and is_bytes(column.type):
+    if not what and (is_bytes(column.type) or pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         try:
             column.cast(pa.large_binary()).cast(pa.large_string())
         except pa.ArrowException:

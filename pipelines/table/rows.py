@@ -110,7 +110,11 @@ def typed_column(values: pa.Array, field: pa.Field, missing: list[str], first: i
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if is_text(values.type):
-        values = trimmed(values.cast(pa.large_string()), missing)
+        try:
+            values = trimmed(values.cast(pa.large_string()), missing)
+        except pa.ArrowInvalid as error:
+            what = f"Column {field.name!r} holds bytes that are no text in UTF-8."
+            raise DataError(what, "Write them as text in UTF-8 in the source.") from error
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     try:

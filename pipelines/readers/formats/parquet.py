@@ -34,12 +34,19 @@ WIDTHS = {
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """The open file, after a check of its footer. Raises DataError, and pyarrow's errors for a damaged file."""
-    with (
-        regular_files.opened(path) as content,
-        pq.ParquetFile(content, pre_buffer=False) as file,
-    ):  # pre_buffer would keep the whole file in memory
+    with regular_files.opened(path) as content, _file(path, content) as file:
         _check_head(path, file.metadata, path.stat().st_size)
         yield file
+
+
+def _file(path: Path, content: Any) -> pq.ParquetFile:
+    """Raises DataError for a column whose name is no text."""
+    try:
+        return pq.ParquetFile(content, pre_buffer=False)  # pre_buffer would keep the whole file in memory
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: the name of the column {error.object!r} is no text in UTF-8.", "Rename the column in the source."
+        ) from error
 
 
 def rows(path: Path) -> int:

@@ -184,7 +184,19 @@ def _lines(path: Path, encoding: str, decimal: str) -> Iterator[dict[str, str | 
                 raise DataError(f"{path}: line {number} is not JSON: {error}.", "Correct the file.") from error
             if not isinstance(found, dict):
                 raise DataError(f"{path}: line {number} is not a JSON object.", "Write one object in each line.")
+            if "\\u" in text and not _is_text(found):
+                what = f"{path}: line {number} holds half of a character, such as \\ud800, which is no text."
+                raise DataError(what, "Correct the line.")
             yield {name: _cell(path, number, name, value) for name, value in found.items()}
+
+
+def _is_text(found: dict[str, Any]) -> bool:
+    """Whether all keys and values can be written in UTF-8."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Twice(Exception):
