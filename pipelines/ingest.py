@@ -19,7 +19,17 @@ from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
-from pipelines.readers import dates, images, marks, numbers, sources, text_errors, value_columns, values
+from pipelines.readers import (
+    dates,
+    images,
+    marks,
+    numbers,
+    sources,
+    text_errors,
+    value_columns,
+    value_kinds,
+    values,
+)
 from pipelines.readers.dates import Dates
 from pipelines.readers.layout import Layout
 from pipelines.table import row_groups, rows
@@ -152,6 +162,9 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
         raise DataError(f"The file has only one column, {names[0][:60]!r}.", hint)
     kept = [index for index, name in enumerate(names) if name not in config.ignore]
     chosen = batch.select(kept)
+    rows.check_once(chosen.schema.names)
+    known = wanted.names if config.reader > 1 else [*data.numbers, *data.dates]  # of the first, any may be a category
+    value_kinds.check(chosen.schema, [name for name in known if name in chosen.schema.names])
     if config.marks:
         chosen = marks.without(chosen, config.marks, config)
     if moments := [name for name in data.dates if config.reader == 1 or name in config.instants]:

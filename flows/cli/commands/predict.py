@@ -55,6 +55,6 @@ def predict_text(found: State) -> str:
         lines += [f"  ignored   {told}" + ("" if found["kept"] else "; `--keep` writes them beside the answers")]
     for name, count in found["unknown"].items():
         words = found["unknown_words"].get(name, [])
-        told = f" ({', '.join(map(repr, words))}{', ...' if count > len(words) else ''})" if words else ""
+        told = f" ({', '.join(map(repr, words))}{', ...' if len(words) > 4 else ''})" if words else ""
         lines += [f"  unknown   {count:,} words in {name!r} that the model has never seen{told}, taken as missing"]
     return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
