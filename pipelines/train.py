@@ -34,6 +34,7 @@ from pipelines.model import features, networks, objective, predictor, statistics
 from pipelines.model.networks import Network
 from pipelines.model.objective import Objective
 from pipelines.model.statistics import Fitted
+from pipelines.table import row_groups, rows
 from pipelines.training import (
     accumulation,
     checkpoints,
@@ -126,7 +127,7 @@ def fit(model: str, config: Train, strategy: Any, place: Path) -> None:
     trained, used = memory.fitting(
         attempt, config.batch_size, config.micro_batch or config.batch_size, visible_text.note
     )
-    save(trained, data, used, fitted, place / "model")
+    save(trained, data, used, fitted, place / "model", reader_of(splits[0].path))
     checkpoint.unlink(missing_ok=True)
 
 
@@ -247,9 +248,15 @@ def watchers(config: Train, folder: Path) -> list[Any]:
     return found
 
 
-def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) -> str:
+def reader_of(split: Path) -> int:
+    """The number of the reader that made the rows of a split."""
+    return int((row_groups.metadata(split) or {}).get(rows.READER, b"1"))
+
+
+def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path, reader: int = 1) -> str:
     """Write the model folder; returns its model_hash. Raises TrainingError if a weight is not a finite number.
 
+    reader: the number of the one that made the rows; the first has none in model.json.
     config: resolved (device.resolved); as declared for a model that no stage trains.
     """
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
@@ -275,6 +282,7 @@ def save(model: Any, data: Data, config: Train, fitted: Fitted, folder: Path) ->
         "batch_size": compiled_fit.Plan(config.batch_size, config.micro_batch).validation_rows,
         "hardware": {key: getattr(config, key) for key in Hardware.model_fields},
         **described(data),
+        **({"reader": reader} if reader > 1 else {}),
     }
     (partial / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     digest = predictor.write_manifest(partial)

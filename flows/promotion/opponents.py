@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from flows.project.environment import Project
-from flows.promotion import matching, trial
+from flows.promotion import across_readers, matching, trial
+from flows.promotion.across_readers import Known
 from flows.promotion.matching import Recorded
 from flows.records.champion_state import Standing
 from flows.registry import model_registry
@@ -22,7 +23,10 @@ from pipelines.model_file import Declaration
 
 @dataclass(frozen=True)
 class Rival:
-    """A version that the candidate is compared with; failure: why that is impossible."""
+    """A version that the candidate is compared with; failure: why that is impossible.
+
+    across: the test rows as it knows them, where it has another reader.
+    """
 
     role: str  # champion or reference
     version: ModelVersion
@@ -31,6 +35,7 @@ class Rival:
     predictions: pd.DataFrame | None = None  # for all current test rows
     failure: str = ""
     windows: dict[str, Any] = field(default_factory=dict)  # its section `data`, where it sees other windows
+    across: Known | None = None
 
     @property
     def name(self) -> str:
@@ -62,9 +67,11 @@ def rivals(
             recorded = standing.artifacts.get(number)
             known = evidence_files.read(store, version, place, recorded)
             about = matching.recorded_of(store, model, version)
-            known = matching.kept(project, declared, version, about, known, test)
+            across = across_readers.known(declared, version, test, place)
+            there = matching.kept(project, declared, version, about, known, across.test if across else test)
+            known = across.kept(known) if across and there is known else there
             folder = model_registry.fetch(store, version, place, recorded) / "artifacts" / "model"
-            result.append(Rival(role, version, folder, known, windows=_windows(about, declared)))
+            result.append(Rival(role, version, folder, known, windows=_windows(about, declared), across=across))
         except (RatchetError, OSError) as error:
             result.append(Rival(role, version, failure=str(error)))
     return result
@@ -93,7 +100,9 @@ def tried(
     timed = {}
     if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
         timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
-    answer = trial.run(trial.Request(declared.model, str(artifact), score, timed, windows=windows), place)
+    tests = {rival.role: str(rival.across.test) for rival in found if rival.across}
+    asked = trial.Request(declared.model, str(artifact), score, timed, windows=windows, tests=tests)
+    answer = trial.run(asked, place)
     result = []
     for rival in found:
         failure, predictions = rival.failure or answer["failed"].get(rival.role, ""), None
@@ -101,6 +110,8 @@ def tried(
             predictions = rival.kept.predictions
             if rival.role in score:
                 predictions = pd.read_parquet(place / f"{rival.role}.parquet")
+            if rival.across:
+                predictions = across_readers.translated(predictions, declared)
         result.append(replace(rival, predictions=predictions, failure=failure))
     return result, answer
 

@@ -43,7 +43,8 @@ class Request:
     """artifact: a registered version as downloaded, or "" for no check for skew; score, time: name -> model folder.
 
     rows: a table of raw rows to time them with, or "" for the test split. windows: name -> section `data`, of models
-    that see other windows of a sequence than those of the test split.
+    that see other windows of a sequence than those of the test split. tests: name -> the test split as that model
+    reads it, where it has another reader.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Request:
     time: dict[str, str] = field(default_factory=dict)
     rows: str = ""
     windows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
 
 
 def run(request: Request, folder: Path) -> dict[str, Any]:
@@ -91,9 +93,8 @@ def main(path: Path) -> None:
             check_manifest(Path(place))
             device.of_model(Path(place), "auto")  # refuses what would end the process
             there = Data.model_validate(request.windows[name]) if name in request.windows else data
-            seen = (
-                rows if there is data else _other_windows(request.model, rows, there, folder / f"{name}-rows.parquet")
-            )
+            own = Path(request.tests.get(name, rows))
+            seen = own if there is data else _other_windows(request.model, rows, there, folder / f"{name}-rows.parquet")
             evaluate.predict(Predictor(Path(place)), seen, there).to_parquet(folder / f"{name}.parquet", index=False)
         except Exception as error:  # any error of an old model is reported, and the gate decides
             answer["failed"][name] = f"{type(error).__name__}: {error}"

@@ -86,6 +86,12 @@ def opened(path: Path) -> pq.ParquetFile:
         raise _unreadable(path, error) from error
 
 
+def metadata(path: Path) -> dict[bytes, bytes] | None:
+    """What a table says of itself, such as which reader made its rows; None if nothing. Raises DataError."""
+    with opened(path) as file:
+        return file.schema_arrow.metadata or None
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} is not a readable Parquet file: {' '.join(str(error).split())}.",

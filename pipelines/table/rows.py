@@ -26,6 +26,7 @@ LABELS = {"integer": pa.int64(), "text": pa.string()}
 MISMATCH = "Correct the source, or declare the mark as missing under `ingest: missing:`."
 DOUBLE_DIGITS = 15  # a whole number of so many digits always fits into a double
 SENSITIVE = {"sensitive": "true"}  # marks a field whose values no message shows
+READER = b"reader"  # the metadata of a table whose rows were not read by the first reader: its number
 ROW_ID = pa.field("row_id", pa.string(), nullable=False)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.answer import Debug, Json, State, answer, command
+from flows.cli.answer import Debug, Json, Model, State, answer, command
 
 
 class Kind(StrEnum):
@@ -73,3 +73,36 @@ def new_text(found: State) -> str:
         return str(found["yaml"]).rstrip()
     written = f"written, and committed as {found['commit'][:9]}" if found["commit"] else "written"
     return f"{found['path']} is {written}: read it, correct what is wrong, then `ratchet run {found['model']}`."
+
+
+@command(165)
+def upgrade_reader(
+    model: Model,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read a model's data by the newest rules for what a value means; its champion keeps the rules that it has."""
+    answer(lambda project: do_upgrade_reader(model, dry_run), upgrade_text, as_json, debug)
+
+
+def do_upgrade_reader(model: str, dry_run: bool) -> State:
+    """Write the newest reader into the model's YAML, and say what it changes in the pinned rows."""
+    from flows.data import upgrade_reader as work
+    from pipelines.config import settings
+
+    return work.upgrade(settings.check_name(model), dry_run)
+
+
+def upgrade_text(found: State) -> str:
+    model, before, after = found["model"], found["reader"]["before"], found["reader"]["after"]
+    if before == after:
+        return f"{model} has reader {after}, the newest, already."
+    done = "is" if found["written"] else "would be"
+    lines = [f"{model}: reader {before} {done} reader {after} now: `ingest: reader: {after}` in models/{model}.yaml."]
+    lines += [f"  rows      {found['identities']:,} of {found['rows']:,} get another identity, and maybe another split"]
+    for name, count in found["cells"].items():
+        example = found["examples"].get(name)
+        shown = f", such as {example[0]!r} -> {example[1]!r}" if example else ""
+        lines += [f"  changed   {count:,} cells of {name!r}{shown}: look at the rules about them"]
+    return "\n".join([*lines, f"  next      `ratchet run {model}`: the gate matches the rows of both readers"])
