@@ -64,7 +64,7 @@ class Ingest(Dates, Layout):
     """The share of the pinned rows that may be gone at once from a folder of `data/incoming/`, as when a file is
     replaced under its own name. A delivery that loses more is refused."""
     reader: int = Field(1, ge=1, le=values.READER)
-    """Which rules say what a value means; see [Readers](files.md#readers). `ratchet new` writes the newest, `ratchet
+    """Which rules say what a value means; see [Readers](rows.md#readers). `ratchet new` writes the newest, `ratchet
     upgrade-reader` brings a model to it."""
 
     @property

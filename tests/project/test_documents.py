@@ -146,11 +146,11 @@ def test_every_module_that_is_named_exists(document):
 
 
 def test_the_readme_lists_every_command():
-    assert re.findall(r"^\| `ratchet (\w+)", section(README, "Commands"), re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^\| `ratchet ([\w-]+)", section(README, "Commands"), re.MULTILINE) == list(COMMANDS)
 
 
 def test_the_formats_list_the_object_of_every_command():
-    rows = re.findall(r"^\| `ratchet (\w+)[^`]*`", section(REFERENCE["answers"], "Commands"), re.MULTILINE)
+    rows = re.findall(r"^\| `ratchet ([\w-]+)[^`]*`", section(REFERENCE["answers"], "Commands"), re.MULTILINE)
     assert rows == list(COMMANDS)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from flows.registry.served import _cells
 from pipelines.readers import values
-from tests.support import formats
+from tests.pipelines.readers import same_rows
 
 READ = {
     ".parquet": pd.read_parquet,
@@ -20,23 +20,23 @@ READ = {
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("formats")
-    return [path for turn, table in enumerate(formats.tables()) for path in formats.written(table, folder / str(turn))]
+    return [path for turn, table in enumerate(same_rows.tables()) for path in same_rows.written(table, folder / str(turn))]
 
 
 def test_the_same_rows_are_the_same_in_every_type_and_format(files):
-    found = {path: formats.ingested(path) for path in files}
+    found = {path: same_rows.ingested(path) for path in files}
     first = found[files[0]]
-    assert len({*first["row_id"].to_pylist()}) == len(formats.AT)
+    assert len({*first["row_id"].to_pylist()}) == len(same_rows.AT)
     for path, table in found.items():
         for name in first.column_names:
             assert table[name].to_pylist() == first[name].to_pylist(), f"{name} in {path}"
 
 
 def test_single_rows_of_a_program_mean_what_the_file_means(files):
-    wanted = formats.ingested(files[0])
+    wanted = same_rows.ingested(files[0])
     for path in (path for path in files if path.suffix in READ):
         frame = READ[path.suffix](path)
-        for name in formats.DATA.features:
-            role = formats.DATA.columns[name]
-            found = values.read(_cells(frame[name]), role, formats.CONFIG.rules, name)
+        for name in same_rows.DATA.features:
+            role = same_rows.DATA.columns[name]
+            found = values.read(_cells(frame[name]), role, same_rows.CONFIG.rules, name)
             assert found == wanted[name].to_pylist(), f"{name} in {path}"
