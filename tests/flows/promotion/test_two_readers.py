@@ -1,5 +1,6 @@
 """A champion of one reader, a candidate of the next: each is asked by its own, on rows that neither was fitted on."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -8,16 +9,19 @@ from flows.records import ledger
 from tests.support import golden
 from tests.support.clone import answer, clone, edit
 
+ROWS = 1200
+
 
 @pytest.fixture(scope="module")
 def club(tmp_path_factory):
     """A champion of the first reader; a column and the target are booleans, as pandas writes them in CSV."""
     folder = tmp_path_factory.mktemp("club")
     golden.declare_shop(clone(folder))
-    table = golden.sales()
-    table = table.assign(city=[str(at % 2 == 0) for at in range(300)], bought=(table["bought"] == "yes").astype(str))
+    table, at = golden.sales(ROWS), np.arange(ROWS)
+    bought = (table["bought"] == "yes").astype(str)
+    table = table.assign(age=table["age"] + at / 10_000, city=(at % 2 == 0).astype(str), bought=bought)
     table.to_csv(golden.incoming(folder), index=False)
-    edit(folder / "models" / "shop.yaml", "epochs: 3", "epochs: 30")
+    edit(folder / "models" / "shop.yaml", "epochs: 3", "epochs: 10")
     golden.store(Project(folder, folder / ".ratchet", "", ""), "prefect")
     assert answer(folder, "run", "shop")["decision"] == "accepted"
     return folder
@@ -35,7 +39,7 @@ def rows(folder, *splits: str) -> list[tuple]:
 class TestUpgrade:
     def test_the_gate_leaves_out_what_the_champion_was_fitted_on_and_asks_it_by_its_own_reader(self, club):
         before = set(rows(club, "train", "validation"))
-        assert answer(club, "upgrade-reader", "shop")["identities"] == 300
+        assert answer(club, "upgrade-reader", "shop")["identities"] == ROWS
         found = answer(club, "run", "shop")
         facts = ledger.of(Project(club, club / ".ratchet", "", "")).lines("shop")[-1].facts
         test = rows(club, "test")
@@ -57,7 +61,7 @@ class TestUpgrade:
                 asked = ("shop", str(tmp_path / name), str(tmp_path / f"{version}-{name}"), "--version", version)
                 unknown[version, name] = answer(club, "predict", *asked)["unknown"]
         assert unknown["1", "rows.csv"] == unknown["2", "rows.csv"] == unknown["2", "rows.parquet"] == {}
-        assert unknown["1", "rows.parquet"] == {"city": 300}
+        assert unknown["1", "rows.parquet"] == {"city": ROWS}
         answers = [pd.read_csv(tmp_path / "2-rows.csv"), pd.read_parquet(tmp_path / "2-rows.parquet")]
         assert answers[0]["row_id"].tolist() == answers[1]["row_id"].tolist()
         assert (

@@ -20,7 +20,9 @@ READ = {
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("formats")
-    return [path for turn, table in enumerate(same_rows.tables()) for path in same_rows.written(table, folder / str(turn))]
+    return [
+        path for turn, table in enumerate(same_rows.tables()) for path in same_rows.written(table, folder / str(turn))
+    ]
 
 
 def test_the_same_rows_are_the_same_in_every_type_and_format(files):
