@@ -27,9 +27,11 @@ from pipelines.table import rows
 
 @dataclass
 class Unseen:
-    """Rows of a file, or of a folder of files. kept: is shown each batch as the file has it. look: is shown each batch as
-    it was read, and gives it back. ignored: columns that were
-    there and that the model does not know."""
+    """Rows of a file, or of a folder of files.
+
+    kept: is shown each batch as the file has it. look: is shown each batch as it was read, and gives it back. ignored:
+    columns that were there and that the model does not know.
+    """
 
     source: Path
     data: Data
