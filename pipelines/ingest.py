@@ -70,7 +70,8 @@ class Ingest(Dates, Layout):
     @property
     def rules(self) -> values.Rules:
         """What matters for a single row."""
-        return values.Rules(self.reader, tuple(self.missing), self.dates, self.timezone or "", self.ambiguous)
+        dated = (self.dates, self.timezone or "", self.ambiguous)
+        return values.Rules(self.reader, tuple(self.missing), *dated, self.decimal, self.thousands, self.marks)
 
     @field_validator("names")
     @classmethod
@@ -170,9 +171,9 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
         chosen = marks.without(chosen, config.marks, config)
     if moments := [name for name in data.dates if config.reader == 1 or name in config.instants]:
         chosen = dates.read(chosen, moments, config, first, wanted.names)
-    chosen = numbers.read(chosen, wanted, config, config.missing, first)
     if config.reader > 1:
         return value_columns.typed(chosen, wanted, roles(data), config.rules, first)
+    chosen = numbers.read(chosen, wanted, config, config.missing, first)
     return rows.typed(chosen, wanted, config.missing, first)
 
 

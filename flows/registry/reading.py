@@ -18,7 +18,7 @@ TAG = "ratchet.reader"
 
 def content(ingest: Ingest) -> dict[str, Any]:
     """The keys of `ingest:` that matter for a single row, as reading.json holds them."""
-    keys = ("reader", "missing", "dates", "timezone", "ambiguous")
+    keys = ("reader", "missing", "dates", "timezone", "ambiguous", "decimal", "thousands", "marks")
     rules = {key: getattr(ingest.rules, key) for key in keys}
     return {"format": FORMAT, "rules": rules | {"missing": list(ingest.missing)}, "instants": ingest.instants}
 

@@ -82,10 +82,14 @@ class Reading:
         return table.assign(**{name: column for name, column in (made | found | lists).items() if column is not None})
 
     def _column(self, column: pd.Series, role: str) -> pd.Series:
-        if role == "number" and column.dtype == "float64" and not self._rules.marks:
+        if role == "number" and column.dtype == "float64" and not self._marked(column.name):
             return column
         read = self._values.read(_cells(column), role, self._rules, column.name)
         return pd.Series(read, column.index, "float64" if role == "number" else object)
+
+    def _marked(self, name: Any) -> bool:
+        """Whether some numbers of a column stand for missing ones."""
+        return bool(self._rules.numeric_marks) or name in self._rules.marks
 
     def _lists(self, column: pd.Series, role: str) -> pd.Series:
         """Of lists; what is none stays, and is refused by the predictor."""
@@ -95,7 +99,7 @@ class Reading:
     def _list(self, row: int, cell: Any, role: str, name: Any) -> Any:
         if not isinstance(cell, list | tuple | np.ndarray):
             return cell
-        if isinstance(cell, np.ndarray) and cell.dtype == np.float64 and not self._rules.marks:
+        if isinstance(cell, np.ndarray) and cell.dtype == np.float64 and not self._marked(name):
             return cell
         try:
             return [self._values.one(value, role, self._rules, name) for value in cell]
@@ -109,7 +113,7 @@ class Reading:
         found = []
         for row, cells in enumerate(zip(*(_cells(table[part]) for part in parts), strict=True)):
             try:
-                found.append(self._values.joined(cells, self._rules))
+                found.append(self._values.joined(cells, self._rules, name))
             except self._values.Misfit as error:
                 raise ValueError(f"row {row}, column {name!r}: {cells!r} {error}") from error
         return pd.Series(found, table.index, object)

@@ -79,13 +79,13 @@ def _numbers(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
     """None where not every value is plainly a number."""
     if rows.is_text(column.type):
         column = rows.trimmed(column, list(rules.missing))
-        if _long(column):
+        if (rules.decimal, rules.thousands) != (".", "") or _long(column):
             return None
     elif not (pa.types.is_integer(column.type) or pa.types.is_float64(column.type)):
         return None
     found = column.cast(pa.float64())  # also refuses whole numbers that do not fit
     known = pc.if_else(pc.is_nan(found), pa.scalar(None, pa.float64()), found)
-    return None if pc.any(pc.is_inf(known)).as_py() else _without(known, sorted(rules.marks))
+    return None if pc.any(pc.is_inf(known)).as_py() else _without(known, sorted(rules.numeric_marks))
 
 
 def _long(column: pa.Array) -> bool:
@@ -114,7 +114,7 @@ def _words(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
 
 
 def _labels(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
-    return column.cast(pa.int64()) if pa.types.is_integer(column.type) and not rules.marks else None
+    return column.cast(pa.int64()) if pa.types.is_integer(column.type) and not rules.numeric_marks else None
 
 
 def _moments(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:

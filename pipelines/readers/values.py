@@ -8,12 +8,12 @@ READERS has a function for each role. A model keeps the reader that it was made 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Integral, Real
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,10 +29,17 @@ LABEL = re.compile(r"\+?(-?[0-9]+)(\.0*)?", re.ASCII)
 CLOCK = r"([0-9]{1,2})(?::?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,9}))?)?)?( ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 ISO = re.compile(rf"([0-9]{{4}})[-/]([0-9]{{1,2}})(?:[-/]([0-9]{{1,2}})(?:[T ]{CLOCK})?)?")
 STORED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?\+00:00")  # an instant as raw.parquet has it
+BLANKS = " \u00a0\u2009\u202f"  # that stand between thousands: of a keyboard, not broken, thin, narrow
+APOSTROPHES = "'\u2019"
+MINUS = str.maketrans("\u2212\ufe63\uff0d\u2010\u2011\u2013", "------")
+GROUPS = {" ": f"[{BLANKS}]", "'": f"[{APOSTROPHES}]"}
+EXAMPLE = 1234.5
+Mark = str | int | float
 REPAIR = "Correct the source, or declare the mark as missing under `ingest: missing:`."
 
 DATES = "Correct the source, or `dates` or `missing` under `ingest:` in the model's YAML."
 ZONE = "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin."
+WRITTEN = "Write all numbers alike, or correct `ingest: decimal:` and `ingest: thousands:` in the model's YAML."
 ALL = "Correct the source, or `ingest: timezone:` in the model's YAML."
 TWICE = "Say which of the two is meant: `ingest: ambiguous: earlier`, or `later`. Or write dates with their offset."
 
@@ -54,10 +61,13 @@ class Rules:
     dates: dict[str, str] = field(default_factory=dict)  # column -> ISO, or a format of strptime
     timezone: str = ""
     ambiguous: str = "refuse"  # or earlier, later
+    decimal: str = "."
+    thousands: str = ""
+    marks: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # column -> its own marks of a missing value
     moments: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)  # marked_moments so far
 
     @cached_property
-    def marks(self) -> frozenset[float]:
+    def numeric_marks(self) -> frozenset[float]:
         """The numbers that stand for a missing value, however they are written."""
         known = self.missing if self.reader > 1 else ()
         return frozenset(float(mark) for mark in known if NUMBER.fullmatch(mark))
@@ -121,13 +131,13 @@ def _instant(value: Any) -> str:
     if type(value).__name__ == "datetime64":  # NumPy's
         value = value.astype("datetime64[us]").item()
     if isinstance(value, datetime):
-        return str(plain(value) if value.tzinfo is None else plain(value).astimezone(UTC))
+        return str(bare(value) if value.tzinfo is None else bare(value).astimezone(UTC))
     if isinstance(value, date):
         return str(value)
     raise Misfit(f"is of type {type(value).__name__}, which is no single value")
 
 
-def plain(value: datetime) -> datetime:
+def bare(value: datetime) -> datetime:
     """Without what pandas adds, such as nanoseconds."""
     parts = value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
     return datetime(*parts, tzinfo=value.tzinfo, fold=value.fold)
@@ -163,7 +173,7 @@ def number(value: Any, rules: Rules) -> float | None:
     found = _number(value, rules)
     if found is not None and found in (float("inf"), float("-inf")):
         raise Misfit("is not a finite number")
-    return None if found is None or found in rules.marks else found
+    return None if found is None or found in rules.numeric_marks else found
 
 
 def _number(value: Any, rules: Rules) -> float | None:
@@ -177,9 +187,19 @@ def _number(value: Any, rules: Rules) -> float | None:
         return float("inf")
     if (boolean := _boolean(value, written, rules)) is not None:
         return float(boolean)
-    if not NUMBER.fullmatch(written):
+    digits = _as_written(written, rules) if isinstance(value, str) else written
+    if not NUMBER.fullmatch(digits):
         raise Misfit("is not a number")
-    return _exact(written)
+    return _exact(digits)
+
+
+def _as_written(text: str, rules: Rules) -> str:
+    """The text of a number as programs write it."""
+    try:
+        return plain(text, rules.decimal, rules.thousands)
+    except ValueError as error:
+        told = f"is not written like {example(rules.decimal, rules.thousands)}, as numbers are declared"
+        raise Misfit(told, WRITTEN) from error
 
 
 def _exact(written: str) -> float:
@@ -199,7 +219,7 @@ def whole(value: Any, rules: Rules) -> int | None:
         return None
     if (boolean := _boolean(value, written, rules)) is not None:
         return int(boolean)
-    found = LABEL.fullmatch(written)
+    found = LABEL.fullmatch(_as_written(written, rules) if isinstance(value, str) else written)
     if not found or not -(2**63) <= int(found[1]) < 2**63:
         raise Misfit("is not a whole number of 64 bits")
     return None if found[1] in rules.missing and rules.reader > 1 else int(found[1])
@@ -210,7 +230,7 @@ def moment(value: Any, rules: Rules, name: str) -> str | None:
     if type(value).__name__ == "datetime64" and not _absent(value):
         value = value.astype("datetime64[us]").item()
     if isinstance(value, date) and not _absent(value):
-        found = plain(value) if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        found = bare(value) if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
     else:
         written = spelled(value)
         if not written or written in rules.missing:
@@ -232,26 +252,21 @@ def marked_moments(name: str, rules: Rules) -> frozenset[str]:
     return rules.moments[name]
 
 
-def joined(parts: Iterable[Any], rules: Rules) -> str | None:
-    """One instant, from year, month, day and so on in values of their own; None if one is missing."""
-    found = [_part(part, rules) for part in parts]
-    if None in found:
+def joined(parts: Iterable[Any], rules: Rules, name: str) -> str | None:
+    """One instant, of values of their own (`ingest: instants:`); None if one is missing."""
+    found = [spelled(part) for part in parts]
+    if any(part is None or part in rules.missing for part in found):
         return None
+    written = [re.sub(r"^([0-9]+)\.0$", r"\1", str(part)) for part in found]
+    if name in rules.dates or len(written) == 2:
+        at = parsed(" ".join(written), rules.dates.get(name, "ISO"))
+        return iso(at if at.tzinfo else local(at, rules))
     try:
-        return iso(local(datetime(*found), rules))  # type: ignore[arg-type]
+        numbers = [int(part) for part in written]
+        at = datetime(*numbers, *(1, 1, 1)[len(numbers) : 3])  # type: ignore[arg-type]
     except ValueError as error:
-        if isinstance(error, Misfit):
-            raise
         raise Misfit("is not a date", DATES) from error
-
-
-def _part(value: Any, rules: Rules) -> int | None:
-    written = spelled(value)
-    if written is None or written in rules.missing:
-        return None
-    if not (found := LABEL.fullmatch(written)):
-        raise Misfit("is not a date", DATES)
-    return int(found[1])
+    return iso(local(at, rules))
 
 
 def parsed(written: str, form: str) -> datetime:
@@ -300,6 +315,71 @@ def iso(found: datetime) -> str:
         raise Misfit("is a date outside of the years 1 to 9999") from error
 
 
+def plain(text: str, decimal: str = ".", thousands: str = "") -> str:
+    """A text without blanks around it as a program writes it, where it is a number; another text as it is.
+
+    Raises ValueError for a number that is written otherwise, such as `1.5` where `decimal` is a comma.
+    """
+    found = text if text.isascii() else _ascii(text, decimal)
+    if _pattern(decimal, thousands).fullmatch(found):
+        return re.sub(_group(thousands), "", found).replace(decimal, ".") if thousands else found.replace(decimal, ".")
+    if (decimal, thousands) != (".", "") and _pattern(".", "").fullmatch(found):
+        raise ValueError(f"{text!r} is not written like {example(decimal, thousands)}")
+    return text
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is a number as programs write it."""
+    return bool(_pattern(".", "").fullmatch(text))
+
+
+def example(decimal: str, thousands: str) -> str:
+    """How 1234.5 is written."""
+    return f"{EXAMPLE:,}".replace(",", "t").replace(".", decimal).replace("t", thousands)
+
+
+def _ascii(text: str, decimal: str) -> str:
+    """Digits, signs and points of any script as those of ASCII."""
+    found = text.translate(MINUS).replace("\u066b", decimal).replace("\u066c", "")
+    return "".join(str(int(sign)) if sign.isdecimal() else sign for sign in found)
+
+
+@lru_cache(maxsize=64)
+def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
+    whole = r"\d+"
+    if thousands:
+        sign = _group(thousands)
+        lakhs = rf"|\d{{1,2}}({sign}\d\d)+{sign}\d{{3}}" if thousands == "," else ""  # as in India
+        whole = rf"(\d{{1,3}}({sign}\d{{3}})+{lakhs}|\d+)"
+    return re.compile(rf"[-+]?({whole}({re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+)([eE][-+]?\d+)?", re.ASCII)
+
+
+def _group(thousands: str) -> str:
+    return GROUPS.get(thousands, re.escape(thousands))
+
+
+def is_mark(value: Any, marks: Sequence[Mark], layout: Any) -> bool:
+    """Whether a value is one of the marks: the same text, the same number however it is written, or the same day.
+
+    layout: with `decimal` and `thousands`.
+    """
+    if value is None:
+        return False
+    if isinstance(value, date):  # an instant is one, too
+        return any(value.isoformat()[:10] == str(mark)[:10] for mark in marks)
+    text = str(value).strip()
+    number = _as_number(text, layout)
+    return any(text == str(mark) or (number is not None and number == _as_number(str(mark), None)) for mark in marks)
+
+
+def _as_number(text: str, layout: Any) -> float | None:
+    """layout: None for a mark, which a YAML has as programs write it."""
+    try:
+        return float(plain(text, layout.decimal, layout.thousands) if layout else text)
+    except ValueError:
+        return None
+
+
 READERS: dict[str, Callable[[Any, Rules], Any]] = {
     "number": number,
     "category": text,
@@ -311,6 +391,8 @@ READERS: dict[str, Callable[[Any, Rules], Any]] = {
 
 def one(value: Any, role: str, rules: Rules, name: str) -> Any:
     """A value by its role: a double, text, or a whole number; None where it is missing. Raises Misfit."""
+    if name in rules.marks and is_mark(value, rules.marks[name], rules):
+        return None
     return moment(value, rules, name) if role == "date" else READERS[role](value, rules)
 
 

@@ -134,7 +134,7 @@ def outcome(read, cells, role: str, name: str) -> object:
 
 
 REASONS = ("not a number", "not a finite number", "more digits", "whole number of 64 bits", "not a date of the form")
-REASONS += ("no offset", "does not exist", "comes twice", "years 1 to 9999", "no text in UTF-8")
+REASONS += ("is not written like", "no offset", "does not exist", "comes twice", "years 1 to 9999", "no text in UTF-8")
 
 
 @given(column=ARRAYS, role=st.sampled_from(ROLES), name=st.sampled_from(["x", "german"]))
@@ -241,3 +241,33 @@ def test_the_first_reader_means_what_it_always_meant():
     assert values.one(np.float32(0.1), "number", rules, "x") == float(np.float32(0.1))
     with pytest.raises(values.Misfit, match="is not a number"):
         values.one("True", "number", rules, "x")
+
+
+CELLS = st.sampled_from(
+    ["1.234,5", "1,5", "1.5", "1234", "−5", "٣", "NA", "1.234.567", "x", "1,234.5", "-200", "", "12,5e3"]
+)
+
+
+@given(cells=st.lists(CELLS | st.none()), decimal=st.sampled_from([",", "."]), thousands=st.sampled_from(["", " "]))
+def test_numbers_as_people_write_them_are_read_alike(cells, decimal, thousands):
+    rules = Rules(2, ("", "NA"), decimal=decimal, thousands="." if decimal == "," else thousands, marks={"x": [-200]})
+
+    def read(read, found):
+        return outcome(lambda cells, role, name: read(cells, role, name, rules), found, "number", "x")
+
+    assert read(one_by_one, cells) == read(as_column, pa.array(cells, pa.string()))
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        ([2026, 1, 31], "2026-01-30T23:00:00+00:00"),
+        (["2026", 1.0, "31.0", 14], "2026-01-31T13:00:00+00:00"),
+        ([2026], "2025-12-31T23:00:00+00:00"),
+        (["2026-01-31", "14:05"], "2026-01-31T13:05:00+00:00"),
+        ([2026, None, 3], None),
+        ([2026, "NA", 3], None),
+    ],
+)
+def test_an_instant_of_several_values(parts, wanted):
+    assert values.joined(parts, Rules(2, ("", "NA"), timezone="Europe/Berlin"), "at") == wanted
