@@ -1,11 +1,13 @@
 """How good are the models that `ratchet new` declares? python benchmarks/quality.py FOLDER [SET ...] [--seeds 3]
 
-FOLDER holds telco-churn.csv, adult-train.csv and pollution.csv; a set whose file is not there is named and skipped.
+FOLDER holds telco-churn.csv, adult-train.csv, pollution.csv, bikeshare.csv, daily-min-temperatures.csv and
+airline-passengers.csv; a set whose file is not there is named and skipped.
 What is written is taken as it is: columns, missing marks, settings. Every seed is another split (20 % test, stratified
 for classes; a series is split by time) and another training, through the stages' own functions. Beside it, fitted on
 the same rows, of which ours sets some aside for early stopping: scikit-learn's linear model (numbers standardised,
-categories one-hot) and its HistGradientBoosting, both as they come; for a series the last known value, and boosting on
-the same windows. Prints a Markdown table of means over the seeds, and who wins. Minutes on two cores; keep the machine
+categories one-hot) and its HistGradientBoosting, both as they come; for a series the forecast without a model that the
+YAML names (`data: baseline:`), and boosting of the change from it, on the same windows and the calendar. Prints a
+Markdown table of means over the seeds, and who wins. Minutes on two cores; keep the machine
 idle.
 """
 
@@ -41,7 +43,7 @@ from pipelines.clean import Clean
 from pipelines.config.settings import Data
 from pipelines.hardware import device
 from pipelines.ingest import Ingest
-from pipelines.model import statistics
+from pipelines.model import statistics, temporal
 from pipelines.model.metrics import METRICS, Answers
 from pipelines.readers import sources
 from pipelines.table import row_groups, rows
@@ -130,6 +132,9 @@ SETS = {
     "telco": Set("Churn", CLASSES, "telco-churn.csv"),
     "adult": Set("income", CLASSES, "adult-train.csv", ADULT),
     "pollution": Set("pm2.5", ("mean_absolute_error",), "pollution.csv"),
+    "bikeshare": Set("count", ("mean_absolute_error",), "bikeshare.csv"),
+    "temperatures": Set("Temp", ("mean_absolute_error",), "daily-min-temperatures.csv"),
+    "airline": Set("Passengers", ("mean_absolute_error",), "airline-passengers.csv"),
     "breast_cancer": Set("diagnosis", CLASSES, builtin("breast_cancer")),
     "imbalanced": Set("y", CLASSES, imbalanced),
     "diabetes": Set("progression", NUMBERS, builtin("diabetes")),
@@ -224,26 +229,33 @@ def forecasts(one: Set, found: Declared, seeds: int, folder: Path) -> dict[str, 
         pass
     clean.clean(folder, found.data, found.clean)
     parts = [_windows(folder / f"{name}.parquet", found.data) for name in ("train", "validation", "test")]
-    x, y, last = (np.concatenate([part[index] for part in parts[:2]]) for index in range(3))
-    new_x, new_y, new_last = parts[2]
-    scores: dict[str, list[dict[str, float]]] = {name: [] for name in ("ratchet new", "last value", "boosting")}
+    x, y, naive = (np.concatenate([part[index] for part in parts[:2]]) for index in range(3))
+    new_x, new_y, new_naive = parts[2]
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in ("ratchet new", "no model", "boosting")}
     for seed in range(seeds):
         scores["ratchet new"].append(timed(trained, found, one, seed, folder))
-        scores["last value"].append(timed(lambda: {one.metrics[0]: _error(new_y, new_last)}))
+        scores["no model"].append(timed(lambda: {one.metrics[0]: _error(new_y, new_naive)}))
         model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
         scores["boosting"].append(
-            timed(lambda model=model: {one.metrics[0]: _error(new_y, new_last + model.fit(x, y - last).predict(new_x))})
+            timed(
+                lambda model=model: {one.metrics[0]: _error(new_y, new_naive + model.fit(x, y - naive).predict(new_x))}
+            )
         )
     return scores
 
 
 def _windows(path: Path, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The numbers of each window side by side, the target, and its last known value; rows without one are left out."""
+    """The numbers of each window side by side with those of its calendar, the target, and its forecast without a model;
+    rows without one are left out."""
     arrays, target = zip(*Split(path, data).pieces(), strict=True)
-    past = np.concatenate([part["past_numbers"] for part in arrays])
-    last = pd.DataFrame(past[:, :, -1]).ffill(axis=1).iloc[:, -1].to_numpy()
-    known = ~np.isnan(last)
-    return past.reshape(len(past), -1)[known], np.concatenate(target)[known], last[known]
+    seen = [
+        np.concatenate([part[name] for part in arrays]) for name in ("past_numbers", "numbers") if name in arrays[0]
+    ]
+    at = pd.to_datetime(np.concatenate([part["dates"] for part in arrays])[:, 0], unit="s")
+    x = np.column_stack([*(part.reshape(len(at), -1) for part in seen), at.hour, at.day_of_week, at.month])
+    naive = temporal.baseline_of_rows(pd.read_parquet(path), data)
+    known = ~np.isnan(naive)
+    return x[known], np.concatenate(target)[known], naive[known]
 
 
 def _error(actual: np.ndarray, predicted: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 import json
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.pyfunc import scoring_server
@@ -73,6 +74,33 @@ def test_a_time_series_becomes_a_champion_that_forecasts_from_lists(tmp_path):
     assert all(not entry[side]["marks"] for entry in recorded.values() for side in ("a", "b"))
     assert recorded["skill"]["a"]["now"] == pytest.approx(found["metrics"]["skill"])
     assert answer(folder, "verify", "shops")["verdict"] == "identical"
+
+
+@pytest.mark.long
+def test_a_monthly_series_that_new_declares_is_better_than_last_year_and_forecasts_the_next_month(tmp_path):
+    folder, months = clone(tmp_path / "project"), pd.date_range("1990-01-01", periods=160, freq="MS")
+    noise = pd.Series(np.random.default_rng(0).normal(0, 8, 160)).ewm(span=5).mean().to_numpy()
+    sold = 100 + 20 * np.sin(2 * np.pi * months.month.to_numpy() / 12) + np.arange(160) / 2 + noise
+    history = tmp_path / "history.csv"
+    pd.DataFrame({"year": months.year, "month": months.strftime("%b"), "sold": sold}).to_csv(history, index=False)
+    written = answer(folder, "new", "shop", "--data", str(history), "--target", "sold")["yaml"]
+    assert "step: month" in written
+    floor = float(written.partition("at_most: ")[2].split()[0])
+    found = answer(folder, "run", "shop")
+    assert found["metrics"]["mean_absolute_error"] <= floor
+    forecast = answer(folder, "predict", "shop", str(history), str(tmp_path / "forecasts.csv"), "--version", "1")
+    assert forecast["added"] == 1
+    last = pd.read_csv(tmp_path / "forecasts.csv").iloc[-1]
+    assert last["time"] == "2003-05-01T00:00:00+00:00"
+    expected = 100 + 20 * np.sin(2 * np.pi * 5 / 12) + 80
+    assert last["prediction"] == pytest.approx(expected, abs=25)
+
+    store = mlflow_runs.client(Project(root=folder, state=folder / ".ratchet", tracking="", prefect=""))
+    fetched = model_registry.fetch(store, store.get_model_version("shop", "1"), tmp_path)
+    rows = pd.read_parquet(folder / "data" / "shop" / "train.parquet").head(30)
+    assert rows["sold_12_before"].isna().any()
+    lists = rows.assign(past_sold=[list(cell) for cell in rows["past_sold"]]).drop(columns=["row_id", "sold"])
+    assert np.isfinite(mlflow.pyfunc.load_model(str(fetched)).predict(lists)["prediction"]).all()
 
 
 def by_json(served, rows: pd.DataFrame, expected: list[float]) -> None:
