@@ -300,9 +300,14 @@ def test_the_difference_in_words(shop, monkeypatch):
         ["age", "b", "yes", "number"],
     ]
     assert any(re.match(r"colour +b +yes +text +\d+ +3 +\w+ \d+\.\d%, ", line) for line in plain)
-    same = data_command.data_text(shop.data(first, first)).splitlines()
-    assert all("\x1b[2m" in line for line in same if "a, b" in line)
-    assert sum("a, b" in line for line in same) == 4
+    dim = [line for line in text.splitlines() if "a, b" in line]
+    assert all("\x1b[2m" in line for line in dim)
+
+
+def test_two_names_of_the_same_data_are_said_to_be_that(shop):
+    text = data_command.data_text(shop.data("champion", shop.first.data_hash[:8]))
+    assert text.startswith(f"pets: both are the same data, {shop.first.data_hash[:8]}, the champion's: 200 rows")
+    assert "\n" not in text
 
 
 def test_data_that_are_gone_from_the_cache_come_back_by_what_the_message_says(shop):
