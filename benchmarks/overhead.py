@@ -1,11 +1,13 @@
-"""What Ratchet costs beside the plain tools, all in one run: python benchmarks/overhead.py [ROUNDS]
+"""What Ratchet costs beside the plain tools, all in one run: python benchmarks/overhead.py [ROUNDS] [--peers]
 
 In a clone of this repository in a temporary folder: `ratchet run digits` from nothing, again with nothing changed
 (with and without `ratchet up`), `dvc repro` with nothing changed, the plain Keras script that trains the same
 network on the same rows, and `ratchet --help`. Prints medians of ROUNDS (default 5) and the ratio; keep the machine
-idle meanwhile.
+idle meanwhile. With --peers a second table has the same work in Kedro, DVC alone and ZenML (benchmarks/peers.py), each
+installed into a throwaway environment for it; one that cannot be is named with the reason.
 """
 
+import argparse
 import os
 import platform
 import statistics
@@ -15,6 +17,8 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+
+import peers
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -92,5 +96,24 @@ def main(rounds: int) -> None:
     print(f"\nnothing changed and servers up, beside `dvc repro`: {ratio:.2f} times (pair by pair, median)")
 
 
+def beside(rounds: int) -> None:
+    """The same work in other tools: the first run in an empty folder, and the median of those with nothing changed."""
+    print("\n| peer | first run, seconds | again, nothing changed, seconds |\n| --- | ---: | ---: |")
+    for peer in peers.PEERS:
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                first, again = peers.measured(peer, Path(temporary), rounds)
+            except (peers.NotThere, RuntimeError, subprocess.TimeoutExpired) as error:
+                print(f"| {peer.name} | left out: {' '.join(str(error).split())[:200]} | |", flush=True)
+                continue
+        print(f"| {peer.name} | {first:.2f} | {statistics.median(again):.2f} |", flush=True)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    parser.add_argument("--peers", action="store_true")
+    asked = parser.parse_args()
+    main(asked.rounds)
+    if asked.peers:
+        beside(asked.rounds)

@@ -8,7 +8,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -16,12 +17,13 @@ from uuid import UUID
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
-from prefect.states import Completed
+from prefect.exceptions import CancelledRun, TerminationSignal
+from prefect.states import Cancelled, Completed
 
 from flows.data import last_good, reached, refresh, unended
-from flows.graph import lockfile, provenance, untracked, worktree
-from flows.graph.pipeline import Graph, inputs_hash
-from flows.processes import orphans
+from flows.graph import lockfile, provenance, worktree
+from flows.graph.pipeline import Graph
+from flows.processes import orphans, stopping
 from flows.project import environment, locks, preflight
 from flows.project.environment import Project
 from flows.records import attempts, outputs
@@ -32,16 +34,17 @@ from flows.report.failure_page import Page
 from flows.report.progress import Progress
 from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
 from flows.run.context import RunContext, RunRecord
+from flows.run.first_look import one_tree
 from flows.run.tasks import StageResult
 from flows.run.trigger import RunRequest
 from flows.servers import lifecycle
 from pipelines import visible_text
 from pipelines.clean import Clean
 from pipelines.config import settings
-from pipelines.errors import BusyError, IntegrityError, RatchetError, StageError, UnreachableError
-from pipelines.process import seal
+from pipelines.errors import BusyError, RatchetError, StageError, UnreachableError
 
 KEPT_LOGS = 200  # of runs
+STOPS = (KeyboardInterrupt, TerminationSignal)
 STATES = {"accepted": "Promoted"}  # the name of a run's last state; for other decisions it is the decision's name
 
 
@@ -81,15 +84,28 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
 def by_hand(run: RunContext) -> dict[str, Any]:
     """The same for a command, which has checked the model, holds its lock, and has a server.
 
-    Returns what `ratchet run --json` prints.
+    Returns what `ratchet run --json` prints. A run that is stopped is Cancelled in Prefect, and raises Stopped.
     """
+    stops, since = list[stopping.Stopped](), datetime.now(UTC)
 
     @flow(name=retrain.name, flow_run_name=retrain.flow_run_name)
     def begun(model: str, force: bool = False, reason: str = "") -> State:
-        return _conclude(replace(run, flow_run=_flow_run()))
+        try:
+            return _conclude(replace(run, flow_run=_flow_run()))
+        except STOPS as error:
+            stops.append(stopping.found(error) or stopping.Stopped())
+            return Cancelled(message=str(stops[0]))
 
     prefect_failures.without_tracebacks()
-    return dict(begun(run.model))
+    try:
+        return dict(begun(run.model))
+    except CancelledRun:
+        raise stops[0] from None
+    except STOPS as error:  # in Prefect's own code, which takes it for a crash
+        stop = stopping.found(error) or stopping.Stopped()
+        with suppress(Exception):
+            orphans.cancel(run.project, retrain.name, run.model, since, str(stop))
+        raise stop from error
 
 
 def _flow_run() -> str:
@@ -110,7 +126,7 @@ def _conclude(run: RunContext) -> State:
         try:
             answer = _work(run, record)
         except BaseException as error:
-            outcome, reason = "refused" if tasks.refusal(error) else "failed", str(error) or type(error).__name__
+            outcome, reason = _outcome(error)
             _note_failure(run.project, record.tick(run, outcome, reason), run.shown)
             if not isinstance(error, RatchetError):
                 raise
@@ -123,13 +139,20 @@ def _conclude(run: RunContext) -> State:
     return _ended(run.model, answer["decision"], answer["reason"], answer)
 
 
+def _outcome(error: BaseException) -> tuple[str, str]:
+    """Of a run that ends by an error: its outcome and the reason, as they are recorded."""
+    if stop := stopping.found(error):
+        return "stopped", str(stop)
+    return "refused" if tasks.refusal(error) else "failed", str(error) or type(error).__name__
+
+
 def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     """Every step of a run; returns what `ratchet run --json` prints."""
     start, project, model = time.monotonic(), run.project, run.model
     died = orphans.end(project, "retrain", model, UUID(run.flow_run)) > 0  # the last run of this model was killed
-    with Graph(project, model) as graph:
+    with _graph(run) as graph:
         preflight.cache(graph.cache)
-        saved = refresh.records(graph)
+        saved = run.early.saved if run.early else refresh.records(graph)
         refreshed = _look_for_data(run, graph)
         due = _is_due(run, record, graph, refreshed)
         if due.name == "Skipped":
@@ -165,6 +188,16 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------ its steps
+
+
+@contextmanager
+def _graph(run: RunContext) -> Iterator[Graph]:
+    """That of the command, which is open, or one for the flow."""
+    if run.early:
+        yield run.early.graph
+        return
+    with Graph(run.project, run.model) as graph:
+        yield graph
 
 
 def _look_for_data(run: RunContext, graph: Graph) -> State:
@@ -220,7 +253,7 @@ def _make(
         with suppress(Exception):  # an error here must not hide the failure
             prefect_artifacts.data(project, model, refreshed.message or "")
             if record.live:
-                run.mlflow.call(remote_calls.end, project, model, "FAILED")
+                run.mlflow.call(remote_calls.end, project, model, _status(error))
         if isinstance(error, StageError) and tasks.refuses_data(error):
             data_report.refused(run, record, tags, error)
             refresh.restore(graph, saved)
@@ -230,7 +263,11 @@ def _make(
 def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tags: dict[str, str]) -> Reproduced:
     """Every stage, in the order of the graph."""
     done: list[StageResult] = []
-    with _measured(run), _of_one_tree(run, graph, done) as tree, lockfile.kept(run.project, graph):
+
+    def ran() -> bool:
+        return any(stage.state != "Unchanged" for stage in done)
+
+    with _measured(run), one_tree.held(run.project, graph, ran) as tree, lockfile.kept(run.project, graph):
         needs, state = graph.needs(), before
         states: dict[str, Any] = {"": before}
         for stage in graph.order():
@@ -257,40 +294,6 @@ def _measured(run: RunContext) -> Iterator[None]:
         run.meter.end()
 
 
-@dataclass
-class Tree:
-    """The files of the stages. inputs: the hash that names the run; hash: the tree in git's store, "" if none ran."""
-
-    inputs: str
-    hash: str = ""
-    uncommitted: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def _of_one_tree(run: RunContext, opened: Graph, done: list[StageResult]) -> Iterator[Tree]:
-    """Around the stages. Raises IntegrityError if their inputs changed from first to last.
-
-    Each stage is sealed while it runs (pipelines/process/seal.py). This check covers the time between stages, and the
-    outputs of stages: without it a run could mix two trees under the name of one.
-    """
-    untracked.check(run.project, [*opened.sources(), run.project.root / "models" / f"{run.model}.yaml"])
-    inputs, signed = opened.inputs(), seal.sign(opened.sources())
-    tree = Tree(inputs_hash(inputs))
-    yield tree
-    if any(stage.state != "Unchanged" for stage in done):
-        tree.hash = provenance.tree(run.project)
-    tree.uncommitted = provenance.uncommitted(run.project, run.model, opened.sources())
-    moved = [str(path.relative_to(run.project.root)) for path in seal.changed(signed)]
-    if opened.inputs() != inputs:
-        moved.append(f"models/{run.model}.yaml")
-    if found := [*moved, *lockfile.torn(lockfile.effective(run.project, run.model))]:
-        raise IntegrityError(
-            f"{found[0]} changed while {run.model} was being made. So nobody knows which content made it: nothing is "
-            "published.",
-            "Run again when nothing edits the project's files.",
-        )
-
-
 def _publish(run: RunContext, made: Reproduced) -> Published:
     """Publish. After a failure MLflow does not keep showing "running", and the next run continues."""
     publish = tasks.persistent(tasks.publish_version, run)
@@ -300,9 +303,9 @@ def _publish(run: RunContext, made: Reproduced) -> Published:
         published: Published = state.result()
     except UnreachableError:  # nor could that be said
         raise
-    except BaseException:
+    except BaseException as error:
         with suppress(Exception):
-            run.mlflow.call(remote_calls.end, run.project, run.model, "FAILED")
+            run.mlflow.call(remote_calls.end, run.project, run.model, _status(error))
         raise
     return published
 
@@ -315,6 +318,11 @@ def _unreached(run: RunContext) -> str:
     if said and not run.request.by_hand:
         run.shown.notice(said)
     return said
+
+
+def _status(error: BaseException) -> str:
+    """In MLflow, of a run that ends by an error."""
+    return "KILLED" if stopping.found(error) else "FAILED"
 
 
 def _show(

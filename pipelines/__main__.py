@@ -95,8 +95,11 @@ def _unforeseen(error: Exception) -> str:
 
 def anywhere(arguments: list[str]) -> int:
     """The stage in a child of a warm process, or in this one."""
-    known = bool(arguments) and arguments[0] in seal.stages()
-    status = fork_server.ask(arguments[0], "pipelines.__main__", arguments) if known else None
+    try:
+        known = bool(arguments) and arguments[0] in seal.stages()
+        status = fork_server.ask(arguments[0], "pipelines.__main__", arguments) if known else None
+    except KeyboardInterrupt:  # while it waits for one
+        return INTERRUPTED
     return main(arguments) if status is None else status
 
 

@@ -54,7 +54,7 @@ ACTIONS = {  # what happens, and the exit status of the run
     "no room": 1,  # the call itself fails with ENOSPC
     "full": 1,  # the disk of the case is filled
 }
-TRACKER, MIGRATION = "spawn_main", "server database upgrade"
+TRACKER, MIGRATION = "flows.tracking.mlflow_process", "flows.servers.prefect_app"
 STAGE = "pipelines.process.fork_server serve networks"  # whose children train, evaluate and try models
 CLIENT = "mlflow.tracking.client:MlflowClient"
 SETTINGS = "prefect.settings.context:get_current_settings"  # the first thing that Prefect does

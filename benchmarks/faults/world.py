@@ -90,8 +90,10 @@ def from_elsewhere(folder: Path, local: Entries) -> None:
 
 DATABASES = """
 from flows.project import databases, environment, lifeline
+from flows.servers import lifecycle
 project = environment.prepare()
-databases.ensure_prefect(project)
+with lifecycle.for_a_run(project) as server:
+    server.url()
 databases.ensure_mlflow(project)
 """
 

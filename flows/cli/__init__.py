@@ -3,6 +3,6 @@
 May import every package.
 """
 
-from flows.cli.app import main
+from flows.cli.entry import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """python -m flows.cli: the `ratchet` command, without its script."""
 
-from flows.cli.app import main
+from flows.cli.entry import main
 
 main()

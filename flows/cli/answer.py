@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from flows.cli import completion
+from flows.cli import completion, terminate
+from flows.processes import stopping
 from pipelines import visible_text
 from pipelines.errors import RatchetError
 
@@ -41,7 +42,6 @@ def answer(
 
     failed: whether an answer, though it is one, is not what was asked for.
     """
-    from flows.cli import terminate
     from flows.project import environment
 
     project = None
@@ -49,7 +49,7 @@ def answer(
         project = environment.prepare()
         found = command(project)
     except KeyboardInterrupt as error:
-        _fail(*terminate.words(error), as_json)
+        _stop(error, as_json)
     except Exception as error:
         if debug:
             raise
@@ -59,6 +59,17 @@ def answer(
     print(json.dumps(found, allow_nan=False) if as_json else words(visible_text.every(found, WHOLE)), flush=True)
     if failed(found):
         raise typer.Exit(1)
+
+
+def _stop(error: KeyboardInterrupt, as_json: bool) -> None:
+    """Not an error: whoever has stopped it knows why, and is told how to go on."""
+    text, status = terminate.words(error)
+    if (stop := stopping.found(error)) is not None:
+        stop.told = True
+    if as_json:
+        print(json.dumps({"format": 1, "error": text, "status": status}), flush=True)
+    print(text, file=sys.stderr, flush=True)
+    raise typer.Exit(status)
 
 
 def _diagnosed(project: Any, error: Exception) -> RatchetError | None:

@@ -1,30 +1,32 @@
 """A flow's session: a Prefect server to talk to, and progress for people."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.cli import terminate
 from flows.project import environment
 from flows.project.environment import Project
 from flows.report import progress
 from flows.servers import lifecycle, prefect_login
+from flows.servers.lifecycle import ForARun
 
 
 @contextmanager
-def server(project: Project, shown: progress.Progress) -> Iterator[None]:
-    """Around a flow: a Prefect server to talk to, progress for people, an end for SIGTERM as for Ctrl-C."""
-    with lifecycle.for_a_run(project) as url, environment.variable("PREFECT_API_URL", url), terminate.listening():
-        from prefect.events.worker import EventsWorker  # Prefect: 1.5 s
+def server(project: Project, shown: progress.Progress, api: ForARun) -> Iterator[None]:
+    """Around a flow: a Prefect server to talk to, and progress for people."""
+    with environment.variable("PREFECT_API_URL", api.url()):
+        from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogWorker
-        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         login = prefect_login.settings(project)  # here and in no variable: stages and hooks inherit those
+        own = {PREFECT_API_URL: os.environ["PREFECT_API_URL"], PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         logging.raiseExceptions = False  # that Prefect's log could not be sent is no news: what has failed is told
         try:
             # a heartbeat's thread ends up to a second late
-            with temporary_settings(login | {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            with temporary_settings(login | own):
                 yield
         finally:
             shown.close()

@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from flows.graph import crash_report, dvc_locks, lock_writer
+from flows.graph import dvc_locks, lock_writer, stage_command
 from flows.project import environment
 from flows.project.environment import Project
 from pipelines.config import settings
@@ -39,6 +39,7 @@ class Graph:
         from flows.graph import content
 
         content.install()
+        stage_command.install()
         dvcfile.modify_yaml = lock_writer.modified
         logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
         dvc_locks.mend_rwlock(self.project.root / ".dvc" / "tmp")
@@ -96,13 +97,10 @@ class Graph:
 
         from flows.graph import content
 
-        found = self._stages[stage]
-        if edited := content.edited(self.repo, found):
+        if edited := content.edited(self.repo, self._stages[stage]):
             self.notices.append(edited)
-        else:
-            content.put_back(found.outs)
-            if not found.changed():  # asked of what was read already: dvc.lock is not parsed again
-                return "Unchanged"
+        elif self.unchanged(stage):
+            return "Unchanged"
         before()
         for leftover in (log, error := Path(f"{log}.error")):
             leftover.unlink(missing_ok=True)
@@ -112,15 +110,28 @@ class Graph:
         except Exception as problem:
             places = [self.project.data(self.model), self.cache, log.parent, self.project.state / "dvc"]
             kind, reason = _reason(problem, error, places)
-            if not kind and crash_report.interrupted(reason):
+            if not kind and stage_command.interrupted(reason):
                 raise KeyboardInterrupt from problem
             if not kind and not isinstance(problem, DvcException):
                 raise
-            raise StageError(stage, crash_report.told(stage, reason, log), kind=kind) from problem
+            raise StageError(stage, stage_command.told(stage, reason, log), kind=kind) from problem
         finally:
             self._tell_dropped()
         self._stages |= {made.addressing: made for made in changed}  # which know what they have made
         return "Unchanged" if not changed else "Ran" if log.exists() else "Restored"
+
+    def unchanged(self, stage: str) -> bool:
+        """Whether the outputs of a stage are there, as dvc.lock names them, and were made of what its inputs are now.
+
+        False if somebody wrote other outputs into dvc.lock. The cache gets back what it has lost of them.
+        """
+        from flows.graph import content
+
+        found = self._stages[stage]
+        if content.edited(self.repo, found):
+            return False
+        content.put_back(found.outs)
+        return not found.changed()  # asked of what was read already: dvc.lock is not parsed again
 
     def _tell_dropped(self) -> int:
         """Add a notice for each wrong object that was removed from the cache; returns their number."""

@@ -4,12 +4,13 @@ A tag on each run names this clone's state folder. The holder of the model's loc
 model lives. Runs of other clones, which may share the servers, are not touched.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import State
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from flows.project.environment import Project
 
@@ -29,6 +30,20 @@ def end(project: Project, flow: str, name: str, living: UUID) -> int:
         for run_id in died:
             _crash(client, run_id, is_open)
     return len(died)
+
+
+def cancel(project: Project, flow: str, name: str, since: datetime, reason: str) -> None:
+    """Set the flow runs of this flow, name and clone that began since then, and did not end in order, to Cancelled."""
+    broken_off = {"type": {"any_": [*OPEN, "CRASHED"]}}
+    begun = {"after_": since.isoformat()}
+    wanted = {"name": {"any_": [name]}, "tags": {"all_": [project.clone]}, "state": broken_off}
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter.model_validate({"name": {"any_": [flow]}}),
+            flow_run_filter=FlowRunFilter.model_validate(wanted | {"expected_start_time": begun}),
+        )
+        for run in found:
+            client.set_flow_run_state(run.id, Cancelled(message=reason), force=True)
 
 
 def end_of_deployment(project: Project, model: str) -> int:

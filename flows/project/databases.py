@@ -5,15 +5,14 @@ Several processes that migrate one empty database together break it for good, an
 
 import os
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
 from flows.project import locks
 from flows.project.environment import Project
-from pipelines.errors import IntegrityError, RatchetError
+from pipelines.errors import IntegrityError
 from pipelines.safety import shortage
 
 LOGS = ("-wal", "-shm", "-journal")  # endings of SQLite's files beside a database
@@ -31,27 +30,30 @@ def of_server(project: Project, name: str) -> Path:
     return {"prefect": project.prefect_home / "prefect.db", "mlflow": project.mlflow_database}[name]
 
 
-def ensure_prefect(project: Project) -> None:
-    """Prefect's database exists and is migrated; 10 s the first time."""
+def point_prefect(project: Project) -> None:
+    """Tell Prefect's server, by a variable, where its database is. Raises IntegrityError if it is damaged."""
     path = of_server(project, "prefect")
     os.environ[DATABASE] = prefect_url(path)
     if path.exists() and path.stat().st_size:
         check(path)
+
+
+def make_prefect(project: Project, migrate: Callable[[str], None]) -> None:
+    """Prefect's database exists and is migrated. migrate: makes its tables in the database at a URL."""
+    path = of_server(project, "prefect")
+    if path.exists() and path.stat().st_size:
         return
     with locks.hold(project, "stores", "making the databases"):
         if path.exists() and path.stat().st_size:
             return
         partial = _fresh(path)
-        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-        environment = os.environ | {DATABASE: prefect_url(partial)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
+        try:
+            migrate(prefect_url(partial))
+            with closing(sqlite3.connect(partial)) as made:  # all of it, also what is still in the log beside it
+                made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except BaseException:
             partial.unlink(missing_ok=True)  # on a full disk it takes the room that is missing
-            said = done.stderr.strip()
-            raise shortage.of_text(said, [path]) or RatchetError(
-                f"Prefect could not make its database {path}: {last_line(said)}.",
-                "Run `ratchet doctor`; the folder must be writable and on a local disk.",
-            )
+            raise
         os.replace(partial, path)
 
 

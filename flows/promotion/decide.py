@@ -67,7 +67,7 @@ def decide(
             )
         counts = experiment.against(standing.champion)
         case = Case(project, store, declared, found, published, version, standing, counts)
-        if answer := _known(case):
+        if answer := known(case):
             if published.fresh and answer["decision"] in ("unchanged", "waits"):  # other inputs gave the same model
                 for name in ("decision", "reason"):
                     store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
@@ -173,7 +173,7 @@ def _write(store: MlflowClient, book: Ledger, standing: Standing, line: Line) ->
             last = now.last  # somebody's decision that moved nothing
 
 
-def _known(case: Case) -> dict[str, Any] | None:
+def known(case: Case) -> dict[str, Any] | None:
     """The answer if there is nothing to decide: the version is champion, or this decision is already recorded."""
     number, standing, rules = case.number, case.standing, case.declared.promote
     before = standing.verdicts.get(number)

@@ -18,7 +18,8 @@ CONCLUDED = ("accepted", "waits", "rejected", "undecided", "unchanged")  # a mod
 
 @dataclass(frozen=True)
 class Tick:
-    """outcome: "began", one of CONCLUDED, "skipped", "refused" (the same inputs would fail again) or "failed"."""
+    """outcome: "began", one of CONCLUDED, "skipped", "refused" (the same inputs would fail again), "stopped" (by a
+    person or a signal) or "failed"."""
 
     model: str
     outcome: str

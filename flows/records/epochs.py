@@ -1,9 +1,11 @@
 """Follow the epochs of a training through the file that it writes."""
 
 import csv
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 from flows.processes.watch import polled
 
@@ -18,6 +20,19 @@ def read(path: Path) -> list[Epoch]:
         return []
     lines = text[: text.rfind("\n") + 1].splitlines()
     return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+
+
+def kept(folder: Path) -> int:
+    """The epochs in the checkpoint of a training that was interrupted, in data/<model>/; 0 if there is none."""
+    import numpy as np
+
+    from pipelines.training.checkpoints import ABOUT
+
+    try:
+        with np.load(folder / "checkpoint.npz", allow_pickle=False) as file:
+            return int(json.loads(file[ABOUT].tobytes())["epoch"])
+    except (OSError, ValueError, KeyError, BadZipFile):  # none, or one that training will not take either
+        return 0
 
 
 @contextmanager

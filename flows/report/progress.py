@@ -16,7 +16,7 @@ from flows.records.epochs import Epoch
 from pipelines import visible_text
 
 CHOSEN = "device: "  # how the note of `train` begins that tells where and how it is computed
-STYLES = {"Ran": "green", "Restored": "cyan", "Unchanged": "dim", "Failed": "red"}
+STYLES = {"Ran": "green", "Restored": "cyan", "Unchanged": "dim", "Failed": "red", "Stopped": "yellow"}
 
 
 class Progress:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.processes import fork_pool
 from flows.processes.fork_pool import ForkPool
@@ -20,6 +21,9 @@ from pipelines import model_file
 from pipelines.hardware import gpus
 from pipelines.model_file import Declaration
 
+if TYPE_CHECKING:
+    from flows.run.first_look.early import Early
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -33,6 +37,7 @@ class RunContext:
     mlflow: MlflowProcess
     meter: Meter
     flow_run: str = ""  # its id in Prefect, once that has begun
+    early: "Early | None" = None  # what the command has done before the flow
 
     @property
     def model(self) -> str:

@@ -63,6 +63,14 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
     )
 
 
+def refused(project: Project, graph: Graph, declared: Declaration) -> str:
+    """The version of the data that the last tick refused under the same definition, or ""."""
+    here = [tick for tick in attempts.read(project, declared.model) if tick.tree == str(project.root)]
+    before = attempts.last(here, lambda tick: tick.outcome not in ("skipped", "began", "stopped"))
+    same = before and before.outcome == "refused" and before.definition == definition(graph, declared)
+    return before.data if before and same else ""
+
+
 def definition(graph: Graph, declared: Declaration) -> str:
     """The hash of everything besides the data that decides about a model: code, settings, gate."""
     inputs = graph.inputs()
@@ -82,6 +90,8 @@ def due(case: Case) -> tuple[bool, str]:
         return False, f"nothing has changed since it failed on {_day(before.at)}: {before.reason}"
     if before is not None and before.outcome in ("began", "failed"):
         return True, "the last run died" if before.outcome == "began" else "the last run failed, and may work now"
+    if before is not None and before.outcome == "stopped":
+        return True, f"the last run was {before.reason}"
     if trained is None:
         return True, "it has not been trained here before"
     if trained.definition != case.definition:

@@ -13,9 +13,9 @@ from prefect.states import Completed
 
 from flows.data import refresh, unended
 from flows.graph.pipeline import Graph
-from flows.processes import log_watch
+from flows.processes import log_watch, stopping
 from flows.promotion.waiting import Experiment
-from flows.records import attempts, epochs, ledger, stage_times, throughput
+from flows.records import epochs, ledger, stage_times, throughput
 from flows.records.outputs import Published, StageOutputs
 from flows.report import findings, prefect_artifacts, prefect_failures, progress
 from flows.run import due, remote_calls
@@ -78,10 +78,13 @@ def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
         if run.request.data:
             earlier = run.mlflow.call(remote_calls.pinned, run.project, run.model, run.request.data)
             return refresh.bring_back(graph, run.declared, *earlier)
-        if run.request.by_hand:
+        if run.request.by_hand and not run.early:
             unended.wait(run.project, run.declared.ingest, run.shown.notice)
         try:
-            return refresh.refresh(run.project, graph, run.declared, _refused(run, graph))
+            if run.early:
+                return run.early.refreshed
+            refused = "" if run.request.force else due.refused(run.project, graph, run.declared)
+            return refresh.refresh(run.project, graph, run.declared, refused)
         finally:
             _tell(run, graph)
 
@@ -92,16 +95,6 @@ def _tell(run: RunContext, graph: Graph) -> None:
     """Show the problems that were found, and their repairs."""
     while graph.notices:
         run.shown.notice(graph.notices.pop(0))
-
-
-def _refused(run: RunContext, graph: Graph) -> str:
-    """The version of the data that the last tick refused under the same definition, or ""."""
-    if run.request.force:
-        return ""
-    here = [tick for tick in attempts.read(run.project, run.model) if tick.tree == str(run.project.root)]
-    before = attempts.last(here, lambda tick: tick.outcome not in ("skipped", "began"))
-    same = before and before.outcome == "refused" and before.definition == due.definition(graph, run.declared)
-    return before.data if before and same else ""
 
 
 def look(run: RunContext, graph: Graph) -> Case:
@@ -216,6 +209,9 @@ def timed(
         note = visible_text.line(note)
     except RatchetError as error:
         return prefect_failures.failed(error, refusal(error))
+    except BaseException as error:
+        state = "Stopped" if stopping.found(error) else state
+        raise
     finally:
         run.shown.end(name, state, time.monotonic() - start, note)
     return Completed(name=state, message=note or None, data=data())

@@ -52,10 +52,19 @@ def start(project: Project, parallel: int | None = None) -> dict[str, Any]:
             stderr=out,
             start_new_session=True,
         )
+    try:
+        return _ready(project, process, log)
+    except BaseException:  # Ctrl-C, too
+        process.terminate()
+        stop(project)
+        raise
+
+
+def _ready(project: Project, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+    """What the scheduler serves, once it does."""
     until = time.monotonic() + PATIENCE
     while not (found := running(project)):
         if process.poll() is not None or time.monotonic() > until:
-            stop(project)
             said = log.read_text(errors="replace")[-20_000:]
             raise shortage.of_text(said, [log]) or RatchetError(
                 f"The scheduler did not start: {databases.last_line(said)}. Its log is {log}.", "Run `ratchet doctor`."
@@ -95,7 +104,7 @@ def stop(project: Project) -> bool:
 
 
 def _command(parallel: int | None) -> list[str]:
-    return [sys.executable, "-m", "flows.schedule.serve", str(parallel or max(1, (os.cpu_count() or 2) // 2))]
+    return [sys.executable, "-m", "flows.schedule", str(parallel or max(1, (os.cpu_count() or 2) // 2))]
 
 
 def _environment(project: Project) -> dict[str, str]:

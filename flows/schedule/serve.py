@@ -1,4 +1,4 @@
-"""The scheduler: every model's deployment, served until it is stopped: python -m flows.schedule.serve PARALLEL
+"""The scheduler: every model's deployment, served until it is stopped: python -m flows.schedule PARALLEL
 
 It runs in the worktree of scheduled runs (flows/graph/worktree.py). Prefect keeps the time and starts each run in its
 own process. This module adds three things: it takes over new commits of the declared branch while no run is active, it
@@ -8,7 +8,6 @@ merges missed ticks into one, and it ends the runs that a dead scheduler left op
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -216,7 +215,3 @@ def serve(project: Project, parallel: int) -> None:
 
 def _print(text: str) -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}", flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -62,12 +62,20 @@ def up(project: Project) -> dict[str, Server]:
                 "Prefect's server is up without a login: an earlier version of Ratchet started it.",
                 "Run `ratchet down`, then `ratchet up`.",
             )
-        databases.ensure_prefect(project)
-        databases.ensure_mlflow(project)
-        waiting = {name: _start(project, name, _port(project, name)) for name in NAMES if name not in running}
-        for name, (process, port) in waiting.items():
-            running[name] = _ready(project, name, process, port)
-        _record(project, running)
+        databases.point_prefect(project)
+        waiting: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        try:
+            for name in (one for one in NAMES if one not in running):
+                if name == "mlflow":
+                    databases.ensure_mlflow(project)
+                waiting[name] = _start(project, name, _port(project, name))
+            for name, (process, port) in waiting.items():
+                running[name] = _ready(project, name, process, port)
+            _record(project, running)
+        except BaseException:  # Ctrl-C, too: no server stays that nobody has noted
+            for process, _ in waiting.values():
+                _stop(process.pid)
+            raise
     return running
 
 
@@ -118,22 +126,48 @@ def check_database(project: Project, running: dict[str, Server]) -> None:
         )
 
 
+class ForARun:
+    """The Prefect API of one run: that of the settings, else the server that is up, else one for this run."""
+
+    def __init__(self, project: Project, pipe: str):
+        """pipe: the lifeline that a server of it follows. Raises UnreachableError for a database that is lost."""
+        running = recorded(project)
+        check_database(project, running)
+        self._given = project.prefect or (running["prefect"].api if "prefect" in running else "")
+        self._project, self._pipe = project, pipe
+        self._begun: tuple[subprocess.Popen[bytes], int] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is there without this run."""
+        return bool(self._given)
+
+    def begin(self) -> None:
+        """Start the server, if the run needs one; it gets ready while the run does other work."""
+        if not self._given and self._begun is None:
+            databases.point_prefect(self._project)
+            self._begun = _start(self._project, "prefect", 0, self._pipe)
+
+    def url(self) -> str:
+        """Wait until it answers. Raises RatchetError if it does not."""
+        self.begin()
+        return _ready(self._project, "prefect", *self._begun).api if self._begun else self._given
+
+    def end(self) -> None:
+        if self._begun is not None:
+            _stop(self._begun[0].pid)
+            self._begun[0].wait()
+
+
 @contextmanager
-def for_a_run(project: Project) -> Iterator[str]:
-    """The URL of a Prefect API for one run: the one in the settings, else the one that is up, else one for this run."""
-    running = recorded(project)
-    check_database(project, running)
-    if project.prefect or "prefect" in running:
-        yield project.prefect or running["prefect"].api
-        return
-    databases.ensure_prefect(project)
+def for_a_run(project: Project) -> Iterator[ForARun]:
+    """It ends with the block, and with this process, however that ends."""
     with lifeline.held(project) as pipe:
-        process, port = _start(project, "prefect", 0, pipe)
+        found = ForARun(project, pipe)
         try:
-            yield _ready(project, "prefect", process, port).api
+            yield found
         finally:
-            _stop(process.pid)
-            process.wait()
+            found.end()
 
 
 def address(project: Project, name: str) -> str:

@@ -1,13 +1,17 @@
 """MLflow in a process of its own. Its import takes two seconds, during which the run does other work.
 
-One worker (flows/tracking/mlflow_worker.py) does one call after the other. It ends with the run, however the run ends.
+It does one call after the other. It ends with the connection, and with the run that it follows, however that ends.
 It is started with its output in a log and no signal of the terminal, so nothing of its start or end reaches a person:
 Python's own pools of processes print a traceback where the parent has ended, and the semaphores that they have left.
 """
 
 import os
+import pickle
+import pkgutil
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,11 +21,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from flows.project import lifeline
 from flows.project.environment import Project
-from flows.tracking import mlflow_worker
 from pipelines.errors import UnreachableError
+from pipelines.process import lifeline as following
 
 P = ParamSpec("P")
 R = TypeVar("R")
+FOR_THE_RUN = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # it still tells MLflow how it ended
 DIED = "The process that talks to MLflow was killed, most likely because memory ran out."
 
 
@@ -51,7 +56,7 @@ class MlflowProcess:
 
     def begin(self) -> None:
         """Import MLflow now, before it is needed."""
-        self._submit(mlflow_worker.preload, self._preloaded)
+        self._submit(_preload, self._preloaded)
 
     def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         self._begun = self._begun or self._started()
@@ -59,7 +64,9 @@ class MlflowProcess:
 
     def _started(self) -> tuple[subprocess.Popen[bytes], "Connection[Any, Any]"]:
         ours, theirs = Pipe()
-        command = [sys.executable, "-m", "flows.tracking.mlflow_worker", str(theirs.fileno()), self._pipe]
+        path = f"import sys; sys.path[:] = {sys.path!r}"  # the modules of this process, wherever it lies
+        begin = f"from flows.tracking.mlflow_process import main; main({theirs.fileno()}, {self._pipe!r})"
+        command = [sys.executable, "-P", "-c", f"{path}; {begin}"]
         with theirs, _log(self._project) as log:
             process = subprocess.Popen(
                 command,
@@ -85,14 +92,14 @@ class MlflowProcess:
         Raises what it raises; an error of the tracking store, and the end of the process, as a RatchetError.
         """
         try:
-            answer: R = self._submit(mlflow_worker.call, self._project, work, arguments, named).result()
+            answer: R = self._submit(_call, self._project, work, arguments, named).result()
         except WorkerDied as error:
             raise UnreachableError(DIED, "Run again: the stages are done and kept.") from error
         return answer
 
     def send(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> "Future[R]":
         """Run it without waiting. Its failure is in what this returns."""
-        return self._submit(mlflow_worker.call, self._project, work, arguments, named)
+        return self._submit(_call, self._project, work, arguments, named)
 
 
 def _ask(line: "Connection[Any, Any]", work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -123,3 +130,48 @@ def opened(project: Project, preloaded: tuple[str, ...] = ()) -> Iterator[Mlflow
             yield process
         finally:
             process.close()
+
+
+# ------------------------------------------------------------------ in the process
+
+
+def main(line: int, pipe: str) -> None:
+    """line: the descriptor of a connection, on which functions and their arguments come and answers go."""
+    for number in FOR_THE_RUN:
+        signal.signal(number, signal.SIG_IGN)
+    following.follow(pipe)
+    with Connection(line) as asked:
+        while True:
+            try:
+                work, arguments = asked.recv()
+            except EOFError:
+                os._exit(0)
+            asked.send_bytes(_answer(work, arguments))
+
+
+def _answer(work: Any, arguments: tuple[Any, ...]) -> bytes:
+    """(answer, None) or (None, error), pickled."""
+    try:
+        return pickle.dumps((work(*arguments), None))
+    except Exception as error:
+        traceback.print_exc()  # into the log
+        error.add_note(traceback.format_exc())  # for --debug
+        try:
+            pickle.loads(told := pickle.dumps((None, error)))  # noqa: S301 (our own): some errors cannot be made again
+        except Exception:
+            told = pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
+        return told
+
+
+def _preload(modules: tuple[str, ...]) -> None:
+    for name in modules:
+        pkgutil.resolve_name(name)
+
+
+def _call(project: Project, work: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Run the function that `work` (a Remote) names, with the store's errors as ours."""
+    from flows.tracking import mlflow_runs
+
+    function = pkgutil.resolve_name(work.place)
+    with mlflow_runs.reachable(project):
+        return function(*arguments, **named)

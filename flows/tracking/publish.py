@@ -36,8 +36,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
     found.check()
     store = mlflow_runs.client(project)
     place = mlflow_runs.experiment(project, store, model)
-    run = mlflow_runs.find(store, place, inputs_hash=inputs_hash, model_hash=found.model_hash, published="true")
-    version = model_registry.find(store, model, found.model_hash)
+    run, version = _there(store, place, model, found)
     if run is not None and version is not None:
         return Published(int(version.version), run.info.run_id, place, fresh=False)
     run = run or mlflow_runs.take_up(
@@ -94,6 +93,25 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
     store.update_run(run_id, name=run_name(declared, version, inputs_hash))
     mlflow_runs.finish(store, run_id)
     return Published(int(version.version), run_id, place, fresh=True)
+
+
+def known(store: mlflow_runs.MlflowClient, model: str, found: StageOutputs) -> Published | None:
+    """Run and version of these outputs, if both are there; nothing is written."""
+    place = store.get_experiment_by_name(model)
+    if place is None:
+        return None
+    run, version = _there(store, place.experiment_id, model, found)
+    if run is None or version is None:
+        return None
+    return Published(int(version.version), run.info.run_id, place.experiment_id, fresh=False)
+
+
+def _there(
+    store: mlflow_runs.MlflowClient, place: str, model: str, found: StageOutputs
+) -> tuple[mlflow_runs.Run | None, ModelVersion | None]:
+    hashes = {"inputs_hash": found.inputs_hash, "model_hash": found.model_hash}
+    run = mlflow_runs.find(store, place, **hashes, published="true")
+    return run, model_registry.find(store, model, found.model_hash)
 
 
 def _evidence(found: StageOutputs, declared: Declaration, target: Path) -> None:

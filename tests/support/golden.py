@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -110,9 +111,13 @@ def _prefect(folder: Path) -> dict[str, Any]:
     (project.state / "locks").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(project.prefect_home))
-        patch.setenv(databases.DATABASE, "")
-        databases.ensure_prefect(project)
+        databases.make_prefect(project, _migrated)
     return {}
+
+
+def _migrated(url: str) -> None:
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    subprocess.run(command, env=os.environ | {databases.DATABASE: url}, capture_output=True, check=True)
 
 
 RECIPES: dict[str, Callable[[Path], dict[str, Any]]] = {

@@ -50,9 +50,9 @@ def _tell_of_data(project: Project, model: str) -> dict[str, Any]:
     if not flow_session.is_shared(project):
         raise RequestError("No Prefect server is up to receive the event.", "Run `ratchet up` first.")
     event = {"id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": trigger.CHANGED}
-    with lifecycle.for_a_run(project) as url:
+    with lifecycle.for_a_run(project) as server:
         told = requests.post(
-            f"{url}/events",
+            f"{server.url()}/events",
             json=[event | {"resource": trigger.about(model)}],
             auth=prefect_login.of_requests(project),
             timeout=10,

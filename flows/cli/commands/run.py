@@ -1,11 +1,16 @@
 """ratchet run: retrain one model."""
 
-from contextlib import ExitStack
+import importlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import command_time
 from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.processes.stopping import Stopped, found
 from flows.project import locks
 from flows.project.environment import Project
 from flows.run.trigger import RunRequest
@@ -13,6 +18,8 @@ from pipelines.errors import StageError
 
 if TYPE_CHECKING:
     from flows.run.context import RunContext
+    from flows.run.first_look.unchanged import Found
+    from flows.servers.lifecycle import ForARun
 
 MOST_NAMES = 8  # of files, in one line
 
@@ -32,7 +39,22 @@ def run(
 ) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
     request = RunRequest(data=data, promote=not no_promote)
-    answer(lambda project: do_run(project, model, as_json, not no_wait, request), run_text, as_json, debug)
+
+    def work(project: Project) -> State:
+        try:
+            return do_run(project, model, as_json, not no_wait, request)
+        except KeyboardInterrupt as error:
+            raise Stopped((found(error) or Stopped()).number, _go_on(project, model)) from error
+
+    answer(work, run_text, as_json, debug)
+
+
+def _go_on(project: Project, model: str) -> str:
+    """What comes of a run that was stopped, if it is repeated."""
+    from flows.records import epochs
+
+    epoch = epochs.kept(project.data(model))
+    return f"run again to go on after epoch {epoch}" if epoch else "run again: the finished stages are kept"
 
 
 def do_run(
@@ -46,27 +68,70 @@ def do_run(
     from flows.graph import model_list
     from flows.processes import fork_pool
     from flows.run import context, rhythm
+    from flows.run.first_look import unchanged
+    from flows.servers import lifecycle
 
     declared = context.checked(project, model)
     shown = flow_session.watched(quiet)
     if model_list.add(project, model):
         shown.notice(f"{model} is new in dvc.yaml, in the list of models")
-    what = f"ratchet run {model}"
+    what, shared = f"ratchet run {model}", flow_session.is_shared(project)
     with ExitStack() as stack:
-        if not flow_session.is_shared(project):  # two embedded servers must not share a database: one run at a time
+        if not shared:  # two embedded servers must not share a database: one run at a time
             stack.enter_context(locks.hold(project, "run", what, wait, shown.notice))
         stack.enter_context(locks.hold(project, f"model-{model}", what, wait, shown.notice))
         opened = stack.enter_context(context.opened(project, declared, request or RunRequest(), shown))
+        server = stack.enter_context(lifecycle.for_a_run(project))
         if stage := fork_pool.first_stage(project, declared):  # imported there while Prefect is imported here
             opened.pool.begin(stage, declared.train)
+            server.begin()
         else:
             opened.mlflow.begin()
-        rhythm.check(model, declared.schedule)  # it imports Prefect, while those import what they need
-        if request and request.data:
-            _check_data(opened, request.data)
-        stack.enter_context(flow_session.server(project, shown))
-        found = _retrain(opened)
-        return found | {"next": found.get("next") or _next(project)}
+        if opened.request.data:
+            _check_data(opened, opened.request.data)
+        else:
+            opened = stack.enter_context(_looked(opened))
+        if stage:  # else the YAML is that of the last result
+            rhythm.check(model, declared.schedule)
+        looked = unchanged.look(opened, opened.early) if opened.early else None
+        made = _noted(opened, server, looked) if looked else _in_a_flow(opened, server)
+    return made | {"next": made.get("next") or _next(project), "seconds": command_time.so_far()}
+
+
+@contextmanager
+def _looked(run: "RunContext") -> Iterator["RunContext"]:
+    """The run, with what can be known before its flow. What fails here fails in the flow again, where it is shown."""
+    from flows.run.first_look import early
+
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(early.begun(run))
+        except Exception:
+            found = None
+        yield replace(run, early=found)
+
+
+def _noted(run: "RunContext", server: "ForARun", looked: "Found") -> dict[str, Any]:
+    """The answer of a run that found nothing changed, recorded; a Prefect server that is up shows it, too."""
+    from flows.cli import flow_session
+
+    if not server.is_up:
+        looked.record(run)
+        return looked.answer
+    from flows.run.first_look import shown
+
+    with flow_session.server(run.project, run.shown, server):
+        shown.in_prefect(run, looked.steps, looked.answer, lambda flow_run: looked.record(run, flow_run))
+    return looked.answer
+
+
+def _in_a_flow(run: "RunContext", server: "ForARun") -> dict[str, Any]:
+    from flows.cli import flow_session
+
+    server.begin()
+    importlib.import_module("flows.retrain")  # and with it Prefect: two seconds, in which the server starts
+    with flow_session.server(run.project, run.shown, server):
+        return _retrain(run)
 
 
 def _check_data(opened: "RunContext", word: str) -> None:

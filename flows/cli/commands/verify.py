@@ -56,6 +56,7 @@ def do_verify(
 ) -> dict[str, Any]:
     """Rebuild one version, or for "all" every champion as a Prefect flow. Raises RatchetError."""
     from flows.cli import flow_session
+    from flows.servers import lifecycle
 
     shown = flow_session.watched(quiet)
     if model != "all":
@@ -68,7 +69,9 @@ def do_verify(
         if not flow_session.is_shared(project):
             stack.enter_context(locks.hold(project, "run", "ratchet verify all", notice=shown.notice))
         stack.enter_context(locks.hold(project, "verify", "ratchet verify all", notice=shown.notice))
-        stack.enter_context(flow_session.server(project, shown))
+        api = stack.enter_context(lifecycle.for_a_run(project))
+        api.begin()
+        stack.enter_context(flow_session.server(project, shown, api))
         from prefect import tags
 
         from flows.verify import nightly

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -93,3 +95,43 @@ def test_of_a_traceback_the_error_is_told():
         databases.last_line("Traceback (most recent call last):\n  File ...\nValueError: no.\n\n") == "ValueError: no"
     )
     assert databases.last_line(" \n") == "it printed nothing"
+
+
+LEFT_OPEN = """
+import os, sqlite3, sys
+made = sqlite3.connect(sys.argv[1])
+made.execute("PRAGMA journal_mode = WAL")
+made.execute("CREATE TABLE a (b)")
+made.commit()
+os._exit(0)  # as Prefect's migration: nothing is written back from the log beside the database
+"""
+
+
+def test_the_first_of_prefect_is_whole_when_it_gets_its_name(tmp_path):
+    project = Project(tmp_path, tmp_path, "", "")
+    (tmp_path / "locks").mkdir()
+
+    def migrate(url: str) -> None:
+        path = url.removeprefix("sqlite+aiosqlite:///")
+        subprocess.run([sys.executable, "-c", LEFT_OPEN, path], check=True)
+        assert os.path.getsize(f"{path}-wal")
+
+    databases.make_prefect(project, migrate)
+    (found,) = [path for path in project.prefect_home.iterdir() if path.stat().st_size]
+    assert found == databases.of_server(project, "prefect")
+    with closing(sqlite3.connect(found)) as opened:
+        assert opened.execute("SELECT count(*) FROM a").fetchall() == [(0,)]
+    databases.make_prefect(project, lambda url: pytest.fail("it is there"))
+
+
+def test_one_that_could_not_be_made_leaves_nothing(tmp_path):
+    project = Project(tmp_path, tmp_path, "", "")
+    (tmp_path / "locks").mkdir()
+
+    def migrate(url: str) -> None:
+        open(url.removeprefix("sqlite+aiosqlite:///"), "w").close()
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        databases.make_prefect(project, migrate)
+    assert list(project.prefect_home.iterdir()) == []

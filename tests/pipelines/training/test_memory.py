@@ -3,7 +3,7 @@
 What TensorFlow may allocate on the CPU is limited (by its variable TF_MKL_ALLOC_MAX_BYTES, which oneDNN's allocator
 reads; a processor without instructions for neural networks has that only where it is asked for). A batch takes more, a
 row hardly anything: the batch has a prime number of rows, so that nothing is tried in between. Where the whole process
-has no memory any more, for a thread, say, TensorFlow ends it (tests/flows/graph/test_crash_report.py).
+has no memory any more, for a thread, say, TensorFlow ends it (tests/flows/graph/test_stage_command.py).
 """
 
 import json

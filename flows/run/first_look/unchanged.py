@@ -1,0 +1,130 @@
+"""A run that finds nothing changed: the same checks and records as those of a flow, without a Prefect server.
+
+Only where the last run of this tree ended in order, on the same data, code, settings and gate. Every stage is compared
+with its inputs and outputs, MLflow is asked whether run, version and decision are there, and the alias is compared with
+the ledger. Whatever is not as it should be is left to the flow, which says so.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flows.data import last_good, unended
+from flows.graph import lockfile, provenance
+from flows.promotion.waiting import Experiment
+from flows.records import attempts, ledger, outputs
+from flows.records.attempts import Tick
+from flows.records.outputs import StageOutputs
+from flows.report import findings
+from flows.run import due, remote_calls
+from flows.run.context import RunContext
+from flows.run.first_look import one_tree
+from flows.run.first_look.early import Early
+from flows.run.first_look.one_tree import Tree
+from pipelines.errors import RatchetError
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    seconds: float
+    note: str = ""
+
+
+class Changed(Exception):
+    """There is something to do."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """That nothing has changed. answer: what `ratchet run --json` prints; tick: the line to record."""
+
+    steps: list[Step]
+    answer: dict[str, Any]
+    tick: Tick
+
+    def record(self, run: RunContext, flow_run: str = "") -> None:
+        """flow_run: its id in Prefect, where a server was up."""
+        attempts.write(run.project, replace(self.tick, flow_run=flow_run))
+
+
+def look(run: RunContext, early: Early) -> Found | None:
+    """Shown to the person; None if there is something to do. Nothing is changed then, but that DVC's cache gets objects
+    back that it had lost."""
+    try:
+        last = _before(run, early)
+        steps = [Step("refresh", 0.0, early.refreshed[1])]
+        with lockfile.kept(run.project, early.graph), one_tree.held(run.project, early.graph, lambda: False) as tree:
+            steps += _stages(run, early)
+            signed = early.graph.check_outputs()
+        found = outputs.read(run.project, run.model, tree.inputs, signed)
+        return _told(run, early, last, found, tree, steps)
+    except (Changed, RatchetError):  # an error is for the flow: it shows it
+        return None
+
+
+def _before(run: RunContext, early: Early) -> Tick:
+    """The last run, if this one may find what that one left. Raises Changed."""
+    lines = attempts.read(run.project, run.model)
+    died = bool(lines) and lines[-1].outcome == "began"  # in whichever tree: the flow tells of it
+    if run.request.data or early.refreshed[0] != "Unchanged" or died:
+        raise Changed
+    case = due.gather(run.project, early.graph, run.declared, ledger.of(run.project).lines(run.model), flow_run="")
+    last = case.trained
+    if last is None or last != case.before or last.outcome == "waits":
+        raise Changed
+    if (last.data, last.definition) != (case.data, case.definition):
+        raise Changed
+    return last
+
+
+def _stages(run: RunContext, early: Early) -> list[Step]:
+    """Raises Changed at the first stage that would run."""
+    steps = []
+    for stage in early.graph.order():
+        start, name = time.monotonic(), stage.partition("@")[0]
+        if not early.graph.unchanged(stage):
+            raise Changed
+        steps.append(Step(name, time.monotonic() - start, findings.warnings(run.project.data(run.model), name)))
+    return steps
+
+
+def _told(run: RunContext, early: Early, last: Tick, found: StageOutputs, tree: Tree, steps: list[Step]) -> Found:
+    """Shown, if MLflow has it all. Raises Changed if it has not."""
+    start = time.monotonic()
+    experiment = Experiment(not run.request.promote, tree.uncommitted)
+    known = run.mlflow.call(remote_calls.known, run.project, run.declared, found, experiment)
+    if known is None:
+        raise Changed
+    published, decided = known
+    asked = time.monotonic() - start
+    last_good.note(run.project, run.model, last.data, found.data_hash)
+    tick = replace(last, outcome="unchanged", reason=decided["reason"], trigger=run.request.trigger, flow_run="")
+    steps += [Step("publish", asked, f"version {published.version}"), Step("decide", 0.0, "unchanged")]
+    for notice in early.graph.notices:
+        run.shown.notice(notice)
+    for step in steps:
+        run.shown.end(step.name, "Unchanged", step.seconds, step.note)
+    stages = [
+        {"name": step.name, "state": "Unchanged", "seconds": round(step.seconds, 2)}
+        for step in steps
+        if step.name not in ("refresh", "publish", "decide")
+    ]
+    told = {
+        "format": 1,
+        "model": run.model,
+        **decided,
+        "version": published.version,
+        "run_id": published.run_id,
+        "model_hash": found.model_hash,
+        "data_hash": found.data_hash,
+        "test_hash": found.test_hash,
+        "metrics": found.metrics,
+        "stages": stages,
+        "unreached": "",  # no row is new
+        "waiting": unended.told(run.project, run.declared.ingest),
+        "untracked": provenance.added(run.project, tree.hash),
+        "uncommitted": tree.uncommitted,
+        "seconds": 0.0,
+    }
+    return Found(steps, told, tick)
