@@ -16,9 +16,12 @@ from flows.registry.model_registry import ModelVersion
 from flows.tracking import evidence_files
 from flows.tracking.evidence_files import Kept
 from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.errors import IntegrityError, RatchetError
 from pipelines.model_file import Declaration
+
+OF_WINDOWS = ("window", "horizon", "step", "series", "seasons")  # what a window is made of, beside the columns
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,8 @@ def _windows(recorded: Recorded | None, declared: Declaration) -> dict[str, Any]
     """The section `data` of a rival whose windows are not those of the candidate; {} where they are."""
     if recorded is None or declared.data.kind != "sequence":
         return {}
-    there, here = Data.model_validate(recorded.section), declared.data
-    same = all(getattr(there, name) == getattr(here, name) for name in ("window", "horizon", "step", "series"))
-    return {} if same else recorded.section
+    there, here = settings.parse(declared.model, "data", recorded.section, Data), declared.data
+    return {} if all(getattr(there, name) == getattr(here, name) for name in OF_WINDOWS) else recorded.section
 
 
 def tried(

@@ -8,10 +8,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.project.environment import Project
-from flows.promotion import matching, trial
+from flows.promotion import matching, opponents, trial
 from flows.promotion.matching import Recorded
 from flows.records import ledger
-from pipelines import clean
+from pipelines import clean, model_file
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from tests.support import golden
@@ -70,7 +70,7 @@ def test_without_the_rows_of_then_nothing_is_decided_and_the_way_out_is_named(sh
     assert "ratchet promote" in found["reason"]
 
 
-SERIES = {"kind": "sequence", "task": "regression", "target": "sold", "time": "at", "step": 3600, "window": 6}
+SIMPLE = {"kind": "sequence", "task": "regression", "target": "sold", "time": "at", "step": 3600, "window": 6}
 AT = {"at": "date", "shop": "category", "warm": "number"}
 
 
@@ -90,7 +90,7 @@ AT = {"at": "date", "shop": "category", "warm": "number"}
     ],
 )
 def test_windows_are_matched_by_time_and_series(there, here, common):
-    recorded, declared = Recorded(SERIES | there, {}), Data.model_validate(SERIES | here)
+    recorded, declared = Recorded(SIMPLE | there, {}), Data.model_validate(SIMPLE | here)
     assert matching._common(recorded, declared) == common
 
 
@@ -153,3 +153,21 @@ def test_a_series_with_another_window_and_a_column_more_is_compared_with_its_cha
 
 def counted(folder) -> dict[str, int]:
     return {name: pq.read_metadata(folder / "data" / "shops" / f"{name}.parquet").num_rows for name in clean.SPLITS}
+
+
+@pytest.mark.parametrize(
+    ("change", "others"),
+    [
+        ({}, False),
+        ({"columns": AT | {"sky": "category"}}, False),  # a model takes the columns that it knows
+        ({"window": 7}, True),
+        ({"horizon": 2}, True),
+        ({"seasons": [24]}, True),
+        ({"series": ["shop"]}, True),
+    ],
+)
+def test_a_rival_needs_windows_of_its_own_where_they_are_made_otherwise(change, others):
+    section = SIMPLE | {"columns": AT} | change
+    declared = model_file.Declaration("shops", {}, {"data": Data.model_validate(SIMPLE | {"columns": AT})})
+    assert opponents._windows(Recorded(section, {}), declared) == (section if others else {})
+    assert opponents._windows(None, declared) == {}
