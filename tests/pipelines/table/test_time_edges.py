@@ -87,7 +87,9 @@ def test_later_rows_move_no_edge_back(times, declared, later):
     assume(before is not None)
     after = time_edges.of(np.concatenate([times, times.max() + daily(later, 1)]), declared)
     assert after is not None
-    assert after.not_before(before) == after
+    assert after.test_from >= before.test_from
+    if isinstance(declared.validation, str):  # of a share of more rows more may lie before the same first test row
+        assert after.validation_from >= before.validation_from
 
 
 def test_rows_of_one_instant_are_not_parted_and_a_split_without_rows_is_refused():
