@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from flows.cli.commands.run import run_text
 from flows.data import last_good, reached
 from flows.data.last_good import Good
 from pipelines.clean import Clean
@@ -124,3 +125,10 @@ def test_without_new_rows_nothing_is_said():
     assert reached.none_of_them("m", Good("p", "old", ""), report, config) == ""
     one = reached.none_of_them("m", Good("p", "old", "", 39, same | {"test": ""}), report, config)
     assert one.startswith("the one new row did not reach training: ")
+
+
+@pytest.mark.parametrize("unreached", ["", "none of 30 new rows reached training: because"])
+def test_the_last_lines_of_a_run_have_it(unreached):
+    found = {"model": "m", "decision": "unchanged", "reason": "r", "metrics": {}, "champion": 1, "version": 1}
+    lines = run_text(found | {"seconds": 1.0, "untracked": [], "next": "n", "unreached": unreached}).splitlines()
+    assert [line for line in lines if "training" in line] == [f"  training  {unreached}"] * bool(unreached)
