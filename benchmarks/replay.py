@@ -40,7 +40,7 @@ from tests.support.clone import answer, clone, edit, git  # noqa: E402
 MODEL, SEED = "orders", 24
 BEFORE = 6  # months that are there at the beginning
 SHOPS, LEVEL, NOISE = ("north", "east", "south", "west"), 50.0, 4.0
-MOMENTUM = (0.3, -0.8)  # how much of a day's surplus the next day has: in the first half, and in the second
+MOMENTUM = (0.3, -0.5)  # how much of a day's surplus the next day has: in the first half, and in the second
 BEST = NOISE * (2 / np.pi) ** 0.5  # the mean absolute error of a forecast that knows all but the noise
 PART = 28 * 60.0  # seconds
 DECLARED: dict[str, Any] = {
@@ -57,7 +57,7 @@ DECLARED: dict[str, Any] = {
     },
     "ingest": {"source": f"data/incoming/{MODEL}"},
     "validate": {"rules": [{"rule": "expect_column_values_to_not_be_null", "column": "sold"}]},
-    "clean": {"split": {"by": "time", "column": "day", "validation": "20d", "test": "60d"}},
+    "clean": {"split": {"by": "time", "column": "day", "validation": "20d", "test": "90d"}},
     "check": {},
     "train": {
         "network": "rnn",
