@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
-from flows.new import column_types
 from flows.new.column_types import COMPACT, ISO, Column
 
 FORMS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H.%M.%S", "%I:%M:%S %p", "%I:%M %p", "%Hh%M")
@@ -42,7 +41,7 @@ def found(table: pa.Table, columns: list[Column]) -> list[Joined]:
 
 def joined(table: pa.Table, one: Joined) -> pa.Table:
     """The table with the instants in place of their parts."""
-    parts = [column_types.cells(table[name], []) for name in (one.date, one.time)]
+    parts = [table[name].to_pandas().astype(object).str.strip() for name in (one.date, one.time)]
     missing = parts[0].isna() | parts[1].isna() | parts[0].eq("") | parts[1].eq("")
     text = (parts[0].str.cat(parts[1], sep=" ")).astype(object).mask(missing, None)
     place = table.column_names.index(one.date)
