@@ -55,7 +55,7 @@ class Ingest(Dates, Layout):
     missing: list[str] = rows.MISSING
     """The texts that stand for a missing value."""
     marks: dict[str, list[str | int | float]] = {}
-    """Values that stand for a missing one in single columns, such as `{temperature: [-200], born: [1900-01-01]}`."""
+    """Values that stand for a missing one in single columns, such as `{temperature: [-200], born: ["1900-01-01"]}`."""
     quiet: float = Field(10.0, ge=0, le=86_400)
     """Seconds for which a text file whose last line has no end must not have grown: then it counts as complete."""
     ignore: list[str] = []
