@@ -193,7 +193,7 @@ def clean(
 
 def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_groups.Writer | shuffled.Ordered]:
     """The writer of a split, beside raw.parquet. parts: the number of parts of a large table, else 1."""
-    schema = rows.split_schema(data).with_metadata(row_groups.metadata(path.with_name("raw.parquet")))
+    schema = row_groups.with_metadata(rows.split_schema(data), row_groups.metadata(path.with_name("raw.parquet")))
     large = parts > 1 and path.stem == "train"
     return shuffled.Ordered(path, schema, parts) if large else row_groups.Writer(path, schema)
 

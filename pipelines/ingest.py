@@ -115,7 +115,8 @@ def run(model: str) -> None:
         visible_text.note(f"about {needed / 1e9:.1f} GB of disk for this and the later stages")
     row_groups.check_space(folder, needed)
     about = {rows.READER: str(config.reader)} if config.reader > 1 else None
-    with row_groups.Writer(folder / "raw.parquet", rows.raw_schema(data).with_metadata(about)) as out:
+    schema = row_groups.with_metadata(rows.raw_schema(data), about)
+    with row_groups.Writer(folder / "raw.parquet", schema) as out:
         for where, content in pinned(model, data, pin, config):
             for batch in ingest(content, data, config, where):
                 out.write(batch)

@@ -6,8 +6,9 @@ change the bytes.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,6 +91,11 @@ def metadata(path: Path) -> dict[bytes, bytes] | None:
     """What a table says of itself, such as which reader made its rows; None if nothing. Raises DataError."""
     with opened(path) as file:
         return file.schema_arrow.metadata or None
+
+
+def with_metadata(schema: pa.Schema, about: Mapping[bytes, Any] | None) -> pa.Schema:
+    """The schema of a table that says this of itself. Without it the schema stays: empty metadata have bytes, too."""
+    return schema.with_metadata(about) if about else schema
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
