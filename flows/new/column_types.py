@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.model.statistics import MOST_WORDS
 from pipelines.readers import value_columns, value_kinds
-from pipelines.readers.values import READER, Rules
+from pipelines.readers.values import BOOLEANS, READER, Rules, text
 
 FEWEST_ROWS = 50  # fewer cannot be parted into three splits that say anything
 MARKS = {"?", "-", "--", ".", "*", "n.a.", "none", "nil", "missing", "unknown", "undefined", "not available", "inf"}
@@ -91,10 +91,18 @@ def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
 
 def cells(values: pa.ChunkedArray, missing: list[str]) -> pd.Series:
     """The cells as `ingest` would see them: text without blanks around it, null for a missing value."""
-    words = [value_columns.words(part, Rules(READER, tuple(missing))) for part in values.chunks]
+    words = [
+        value_columns.words(part, Rules(1, tuple(missing))) for part in values.chunks
+    ]  # 18.00 may be a time of day
     if words and words[0] is not None:
-        return pa.chunked_array(words, pa.string()).to_pandas().astype(object)
+        return pa.chunked_array(words, pa.string()).to_pandas().astype(object).replace(BOOLEANS)
     return values.to_pandas()
+
+
+def as_read(words: pd.Series) -> pd.Series:
+    """Words as `ingest` writes them: 1.0 as 1."""
+    read = {word: text(word, Rules(READER)) or word for word in words.unique()}
+    return words.map(read)
 
 
 def _numeric(words: pd.Index, counts: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -160,7 +168,7 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
     if len(words) > MOST_WORDS or len(words) > 0.5 * present > 25:
         return Column(name, "ignore", f"{len(words):,} different words: too many for {present:,} rows", share)
     marks = tuple(word for word in words if word.lower() in SYMBOLS)
-    kept = tuple(word for word in words if word not in marks)
+    kept = tuple(dict.fromkeys(as_read(pd.Series([word for word in words if word not in marks], dtype=object))))
     share += float(counts[words.isin(marks)].sum() / total)
     why = f"{len(kept)} words{alike(kept)}" + (
         f"; missing where it says {', '.join(map(repr, marks))}" if marks else ""

@@ -60,7 +60,7 @@ def target(name: str, values: pa.ChunkedArray, missing: list[str], where: str) -
         return _of_numbers(name, numbers.astype(float), where, column.marks)
     if why := column_types.written_otherwise(pd.Index(found.unique().astype(str))):
         raise DataError(f"{where}: {name!r} holds {why}.")
-    return _of_words(name, found.astype(str), "text", where, column.marks)
+    return _of_words(name, column_types.as_read(found.astype(str)), "text", where, column.marks)
 
 
 def _coded(found: pd.Series) -> bool:

@@ -14,6 +14,7 @@ from flows.tracking.evidence_files import Kept
 from pipelines import model_file
 from pipelines.config import settings
 from pipelines.errors import SettingsError
+from pipelines.table import row_groups, rows
 from tests.support.world import World
 
 DATA = {
@@ -97,13 +98,13 @@ def split(world: World, reader: int) -> dict[str, pd.DataFrame]:
 
 def test_rows_that_the_rival_was_fitted_on_are_known_by_their_new_identities(world):
     old = split(world, 1)
-    rows = pd.concat([table.assign(split=name) for name, table in old.items()]).set_index("row_id")
+    fitted = pd.concat([table.assign(split=name) for name, table in old.items()]).set_index("row_id")
     now, test = split(world, 2), world.root / "data" / "shop" / "test.parquet"
-    assert not set(now["test"]["row_id"]) & set(rows.index)
+    assert not set(now["test"]["row_id"]) & set(fitted.index)
     version = SimpleNamespace(version="1", tags={})
     found = across_readers.known(model_file.check("shop"), version, test, world.root)
-    kept = found.kept(Kept(rows["split"], pd.DataFrame()))
-    by_age = rows.set_index("age")["split"]  # no two customers are equally old
+    kept = found.kept(Kept(fitted["split"], pd.DataFrame()))
+    by_age = fitted.set_index("age")["split"]  # no two customers are equally old
     wanted = by_age.loc[now["test"]["age"]].tolist()
     assert kept.rows.loc[now["test"]["row_id"]].tolist() == wanted
     assert kept.fitted(now["test"]["row_id"]).tolist() == [name != "test" for name in wanted]
@@ -125,8 +126,8 @@ def test_with_one_reader_nothing_is_matched(world):
 
 def test_rows_that_only_the_rival_told_apart_count_as_fitted_if_one_of_them_was():
     pairs = pd.DataFrame({"row_id": ["a", "a", "b", "c"], "theirs": ["1", "2", "3", "4"]})
-    rows = pd.Series({"1": "test", "2": "train", "3": "test"})
-    found = across_readers.Known(None, pairs).kept(Kept(rows, pd.DataFrame()))  # type: ignore[arg-type]
+    fitted = pd.Series({"1": "test", "2": "train", "3": "test"})
+    found = across_readers.Known(None, pairs).kept(Kept(fitted, pd.DataFrame()))  # type: ignore[arg-type]
     assert found.rows.to_dict() == {"a": "train", "b": "test"}
 
 
@@ -146,3 +147,12 @@ def test_a_rival_s_classes_get_the_words_of_the_new_reader(world):
     assert found[["actual", "prediction"]].to_numpy().tolist() == [["true", "true"], ["false", "false"]]
     assert found["probability_true"].tolist() == [0.75, 0.25]
     assert found["probability_false"].tolist() == [0.25, 0.75]
+
+
+def test_only_tables_of_a_later_reader_say_so(world):
+    for reader, about in ((1, None), (2, {b"reader": b"2"})):
+        split(world, reader)
+        for name in ("raw", "train", "validation", "test"):
+            assert row_groups.metadata(world.root / "data" / "shop" / f"{name}.parquet") == about
+    schema = rows.raw_schema(model_file.check("shop").data)
+    assert row_groups.with_metadata(schema, None) is schema  # empty metadata would change the bytes of every table

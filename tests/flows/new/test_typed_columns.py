@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flows.new import column_types
+from flows.new import column_types, target
 from pipelines.table.rows import MISSING
 
 COUNT = 100
@@ -66,3 +66,13 @@ def test_the_same_values_are_the_same_column_in_every_type(kind):
     known = [(one.role, one.words, one.missing, np.float32(one.low), np.float32(one.high)) for one in found]
     assert known == known[:1] * len(known)
     assert found[0].role == {"flag": "category", "word": "category"}.get(kind, kind)
+
+
+def test_words_and_classes_are_named_as_ingest_writes_them():
+    cells = pa.chunked_array([pa.array(["1.0", "2.0", "c3", "True"] * 25)])
+    assert set(column_types.column("x", cells, MISSING).words) == {"1", "2", "c3", "true"}
+    assert set(target.target("x", cells, MISSING, "rows.csv").classes) == {"1", "2", "c3", "true"}
+
+
+def test_a_time_of_day_is_not_shortened_to_an_hour():
+    assert column_types.cells(pa.chunked_array([pa.array(["18.00", "18.30"])]), MISSING).tolist() == ["18.00", "18.30"]
