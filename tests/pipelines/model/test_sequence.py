@@ -104,15 +104,12 @@ BASELINES = ("last", "mean", "season", "season_and_change")
 
 @pytest.fixture(scope="module")
 def seasonal(tmp_path_factory, hardware):
-    """The splits of shops whose rows know their last day and week: a folder for each baseline, and its declaration."""
-    found = {}
-    for baseline in BASELINES:
-        world = World(tmp_path_factory.mktemp(baseline))
-        declared = SHOPS | {"horizon": 2, "seasons": [24, 48], "baseline": baseline}
-        with contextlib.chdir(world.root):
-            folder = prepared(world, shops(), data_=declared)
-            found[baseline] = world.root / folder, settings.load("shops", "data", Data)
-    return found
+    """The splits of shops whose rows know their last day and week, and their declaration with each baseline."""
+    world = World(tmp_path_factory.mktemp("seasonal"))
+    with contextlib.chdir(world.root):
+        folder = prepared(world, shops(), data_=SHOPS | {"horizon": 2, "seasons": [24, 48]})
+        data = settings.load("shops", "data", Data)
+    return {one: (world.root / folder, data.model_copy(update={"baseline": one})) for one in BASELINES}
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
