@@ -51,9 +51,10 @@ def test_an_instant_some_steps_later_has_the_place_so_many_steps_later(word, dat
 
 
 def test_the_last_day_of_a_month_is_followed_by_the_last_day_of_the_next_one():
-    at = int(micro(pd.DatetimeIndex(["2024-01-31"]))[0])
-    ends = [pd.Timestamp(windows.later(at, steps, "month"), unit="us").strftime("%m-%d") for steps in (1, 2, 3)]
-    assert ends == ["02-29", "03-31", "04-30"]
+    for start, expected in (("2024-01-31", ["02-29", "03-31", "04-30"]), ("2024-02-29", ["03-31", "04-30", "05-31"])):
+        at = int(micro(pd.DatetimeIndex([start]))[0])
+        ends = [pd.Timestamp(windows.later(at, steps, "month"), unit="us").strftime("%m-%d") for steps in (1, 2, 3)]
+        assert ends == expected
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Tokyo"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines import model_file
@@ -69,6 +69,7 @@ def test_a_window_holds_each_observation_in_its_place_and_none_of_its_own_time_o
     horizon=st.integers(1, 5),
     held=st.integers(3, 40),
 )
+@example(places=[*range(40)], step=HOUR, seasons=[15], horizon=1, held=3)  # many ranges, and a season of several
 def test_a_row_knows_the_target_of_whole_seasons_before_it_and_nothing_that_was_not_known(
     tmp_path_factory, places, step, seasons, horizon, held
 ):
