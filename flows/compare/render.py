@@ -7,6 +7,7 @@ from flows.report import pages
 from pipelines.model.metrics import METRICS
 
 State = dict[str, Any]
+MOST_PARTS = 3  # slices and classes in one sentence
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,20 @@ def sentence(found: State) -> str:
         return f"Both are {a}: there is nothing to gain. {told}."
     if found["same_model"]:
         return f"{a} and {b} are the same model, byte for byte: there is nothing to gain. {told}."
-    return f"{told}."
+    return f"{told}.{_but(found, main['verdict'])}"
+
+
+def _but(found: State, verdict: str) -> str:
+    """Where it is worse, though the whole is not: the gate looks at the whole, and at promote.slices."""
+    worse = [entry for kind in ("slices", "classes") for entry in found[kind] if entry["verdict"] == "worse"]
+    if verdict == "worse" or not worse:
+        return ""
+    named = ", ".join(f"{entry['name']} ({_gain(entry['gain'])})" for entry in worse[:MOST_PARTS])
+    more = f" and {len(worse) - MOST_PARTS} more" if len(worse) > MOST_PARTS else ""
+    return (
+        f" But it is worse where {named}{more}: the gate looks at the whole and at `promote: slices:`, so name "
+        "there what must not become worse."
+    )
 
 
 def tables(found: State) -> list[Table]:

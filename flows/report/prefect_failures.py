@@ -4,19 +4,16 @@ Only an error of pipelines/errors.py is shown so. Any other exception is a bug, 
 """
 
 import logging
-from contextlib import suppress
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import MissingContextError
-from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from pipelines import visible_text
 from pipelines.errors import RatchetError
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
-OWN_STATE = "Task run failed with state"  # Prefect's line about a state that `failed` has made: it repeats it
+OWN_STATE = "Task run failed with state"  # Prefect's line about a state that `failed` has made: the next repeats it
 
 
 def failed(error: RatchetError, refused: bool, headline: str = "") -> State[Any]:
@@ -25,8 +22,6 @@ def failed(error: RatchetError, refused: bool, headline: str = "") -> State[Any]
     refused: whether the same inputs would fail again. headline: of the page about it, said first.
     """
     said = visible_text.line(": ".join(filter(None, [headline, str(error)])))
-    with suppress(MissingContextError):
-        get_run_logger().error("%s", said)
     return Failed(name="Refused" if refused else "Failed", message=said, data=error)
 
 

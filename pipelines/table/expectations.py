@@ -286,8 +286,8 @@ def found(entry: dict[str, Any]) -> str:
     """The finding for a rule that failed."""
     if not entry["failing"]:
         return f"found {entry['observed']}"
-    shown = [example["value"] for example in entry["examples"][:3] if example["value"] != HIDDEN]
-    values = ", ".join(repr(value) for value in shown if value is not None)
+    shown = dict.fromkeys(repr(one["value"]) for one in entry["examples"] if one["value"] not in (HIDDEN, None))
+    values = ", ".join([*shown][:3])
     return f"{entry['failing']:,} of {entry['rows']:,} rows break it" + (f", such as {values}" if values else "")
 
 

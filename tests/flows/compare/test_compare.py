@@ -214,6 +214,17 @@ def workspace(world, ids: list[str], **columns: Any) -> Path:
     return path
 
 
+def test_a_class_that_loses_beside_a_whole_that_does_not_is_said_in_the_first_sentence(world):
+    found = whole(measure(side(1, IDS, 60), side(2, IDS, 0)))
+    assert "But it is worse" not in render.sentence(found)
+    found["classes"][1] |= {"verdict": "worse", "gain": {"value": -0.08, "low": -0.1, "high": -0.06}}
+    assert "But it is worse where dog (-0.08 [-0.1, -0.06])" in render.sentence(found)
+    assert "promote: slices:" in render.sentence(found)
+    found["metrics"][0]["verdict"] = "worse"  # then that is said, and parts need no sentence
+    assert found["metrics"][0]["metric"] == found["metric"]
+    assert "But it is worse" not in render.sentence(found)
+
+
 def test_each_slice_and_each_class_has_its_own_gain(world):
     world.declare(promote={"slices": SLICES})
     workspace(world, IDS[::-1])
