@@ -15,6 +15,7 @@ from typing import Any
 from flows.inspect import doctor_gpus
 from flows.project import databases, environment, folder_rights, locks, private_files
 from flows.project.environment import Project
+from flows.records import attempts
 from flows.run import rhythm
 from flows.schedule import control
 from flows.servers import lifecycle, prefect_login
@@ -48,7 +49,7 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
         _clear_byte_code(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
         _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models,
-        _declarations, _servers, _login, _quiet,
+        _declarations, _refused, _servers, _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -203,6 +204,14 @@ def _declarations(project: Project) -> Iterator[Check]:
         except RatchetError as error:
             wrong.append(Check("yaml", False, error.what, error.do))
     yield from wrong or [Check("yaml", True, f"{len(settings.models())} models: each can be read and scheduled")]
+
+
+def _refused(project: Project) -> Iterator[Check]:
+    """No model is stopped by a refusal, of its data or of its settings."""
+    found = {model: attempts.refusal(attempts.read(project, model)) for model in settings.models()}
+    for model, tick in found.items():
+        if tick:
+            yield Check("runs", False, f"{model} was refused on {tick.at[:16]}", "ratchet status says why")
 
 
 def _servers(project: Project) -> Iterator[Check]:
