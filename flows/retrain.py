@@ -26,7 +26,7 @@ from flows.graph.pipeline import Graph
 from flows.processes import orphans, stopping
 from flows.project import environment, locks, preflight
 from flows.project.environment import Project
-from flows.records import attempts, outputs
+from flows.records import attempts, constant_answers, outputs
 from flows.records.attempts import Tick
 from flows.records.outputs import Published, StageOutputs
 from flows.report import failure_page, prefect_artifacts, prefect_failures
@@ -178,6 +178,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "data_hash": made.outputs.data_hash,
         "test_hash": made.outputs.test_hash,
         "metrics": made.outputs.metrics,
+        "constant": _constant(run, made.outputs) if answer["decision"] != "unchanged" else {},
         "stages": [stage.row for stage in made.stages],
         "unreached": unreached,
         "waiting": unended.told(project, run.declared.ingest),
@@ -185,6 +186,11 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "uncommitted": made.uncommitted,
         "seconds": round(time.monotonic() - start, 2),
     }
+
+
+def _constant(run: RunContext, found: StageOutputs) -> dict[str, float]:
+    """What one answer to every test row reaches, by metric."""
+    return constant_answers.scores(found.folder, run.declared.data, [*found.metrics])
 
 
 # ------------------------------------------------------------------ its steps

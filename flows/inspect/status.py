@@ -47,6 +47,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "model": model,
         "champion": int(champion.version) if champion else None,
         "metrics": json.loads(tags.get("ratchet.metrics", "{}")),
+        "constant": json.loads(tags.get("ratchet.constant", "{}")),
         "age": age(champion) if champion else None,
         "data_hash": tags.get("ratchet.data_hash", ""),
         "version": last.version if last else None,

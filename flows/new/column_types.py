@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from flows.new.relations import identifiers
 from pipelines.model.statistics import MOST_WORDS
 from pipelines.readers import value_columns, value_kinds
 from pipelines.readers.values import BOOLEANS, READER, Rules, text
@@ -23,6 +24,7 @@ MARKS |= {"-inf", "infinity", "#n/a", "#na", "(null)", "\\n"}  # of a missing nu
 SYMBOLS = {"?", "#n/a", "#na", "(null)", "\\n"}  # those that mean nothing else among words
 NEARLY = 0.99  # the share of numbers from which a few words among them are marks of a missing one
 FEW_MARKS = 3
+LOWEST = 0.05  # of the range of a number: where at least half as many rows as of even values lie there, it ends there
 CODE = re.compile(r"0\d+")  # a postal code or an account: its leading zero is lost in a number
 GROUPED = re.compile(r"-?\d{1,3}([.,' ]\d{3})*([.,]\d+)?|-?\d+,\d+")
 SIGNED = re.compile(r"(?=.*[%$€£¥])[-+]?[$€£¥]? ?[-+]?\d[\d.,' ]*[%$€£¥]?")
@@ -57,6 +59,10 @@ class Column:
     words: tuple[str, ...] = ()  # of a category, the most frequent first
     marks: tuple[str, ...] = ()  # words that stand for a missing value
     form: str = ""  # of a date: ISO, or as strptime takes it
+    ends: bool = False  # whether many values lie at the lower end of a number's range: it may well end there
+    whole: bool = False  # whether all numbers are whole
+    key: bool = False  # whether it names the row, and nothing else
+    names: bool = False  # whether it holds words, more than a model can learn: they may name what rows are about
 
 
 def columns(table: pa.Table, missing: list[str]) -> list[Column]:
@@ -91,12 +97,15 @@ def column(name: str, values: pa.ChunkedArray, missing: list[str]) -> Column:
 
 def cells(values: pa.ChunkedArray, missing: list[str]) -> pd.Series:
     """The cells as `ingest` would see them: text without blanks around it, null for a missing value."""
-    words = [
-        value_columns.words(part, Rules(1, tuple(missing))) for part in values.chunks
-    ]  # 18.00 may be a time of day
-    if words and words[0] is not None:
-        return pa.chunked_array(words, pa.string()).to_pandas().astype(object).replace(BOOLEANS)
-    return values.to_pandas()
+    found = words(values, missing)
+    return values.to_pandas() if found is None else found.to_pandas().astype(object).replace(BOOLEANS)
+
+
+def words(values: pa.ChunkedArray, missing: list[str]) -> pa.ChunkedArray | None:
+    """The cells as text; None if they are stored as numbers or instants."""
+    rules = Rules(1, tuple(missing))  # reader 2 would make 18 of 18.00, which may be a time of day
+    found = [value_columns.words(part, rules) for part in values.chunks]
+    return pa.chunked_array(found, pa.string()) if found and found[0] is not None else None
 
 
 def as_read(words: pd.Series) -> pd.Series:
@@ -135,11 +144,26 @@ def _number(name: str, counts: pd.Series, share: float, total: int, marks: tuple
     whole = bool((values == np.round(values)).all())
     if whole and max(abs(low), abs(high)) > EXACT:
         return Column(name, "ignore", "whole numbers beyond 2^53: an identifier, not an amount", share)
-    if whole and len(values) == total >= FEWEST_ROWS and (high - low + 1 == total or _scattered(values)):
-        return Column(name, "ignore", f"{total:,} different whole numbers in {total:,} rows: an identifier", share)
+    times = counts.to_numpy(float)
+    present = int(times.sum())
+    by_lot = len(values) == present >= FEWEST_ROWS and _scattered(values)
+    if whole and (by_lot or identifiers.handed_out(values, times)):
+        why = f"{len(values):,} different whole numbers in {present:,} rows: an identifier"
+        return Column(name, "ignore", why, share, key=True)
     why = f"{low:.6g} to {high:.6g}" + (f", {len(values)} different ones" if len(values) <= 20 else "")
     why += f"; missing where it says {', '.join(map(repr, marks))}" if marks else ""
-    return Column(name, "number", why + _absent(share), share, low, high, marks=marks)
+    why += _absent(share)
+    return Column(name, "number", why, share, low, high, marks=marks, ends=ends(values, times), whole=whole)
+
+
+def ends(values: np.ndarray, times: np.ndarray) -> bool:
+    """Whether the range of numbers ends where their least lies, as that of counts and prices, not of temperatures.
+
+    values: the different ones; times: how often each occurs.
+    """
+    low, high = float(values.min()), float(values.max())
+    near = float(times[values <= low + LOWEST * (high - low)].sum() / times.sum())
+    return near >= LOWEST / 2
 
 
 def _scattered(values: np.ndarray) -> bool:
@@ -163,10 +187,12 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
     if why := written_otherwise(words):
         return Column(name, "ignore", why, share)
     if len(words) > 0.9 * present and present >= FEWEST_ROWS:
-        kind = "free text" if np.mean([" " in word for word in words[:1000]]) > 0.5 else "an identifier"
-        return Column(name, "ignore", f"{len(words):,} different texts in {present:,} rows: {kind}", share)
+        key = bool(np.mean([" " in word for word in words[:1000]]) <= 0.5)
+        kind = "an identifier" if key else "free text"
+        return Column(name, "ignore", f"{len(words):,} different texts in {present:,} rows: {kind}", share, key=key)
     if len(words) > MOST_WORDS or len(words) > 0.5 * present > 25:
-        return Column(name, "ignore", f"{len(words):,} different words: too many for {present:,} rows", share)
+        why = f"{len(words):,} different words: too many for {present:,} rows"
+        return Column(name, "ignore", why, share, names=True)
     marks = tuple(word for word in words if word.lower() in SYMBOLS)
     kept = tuple(dict.fromkeys(as_read(pd.Series([word for word in words if word not in marks], dtype=object))))
     share += float(counts[words.isin(marks)].sum() / total)
@@ -177,10 +203,11 @@ def _text(name: str, counts: pd.Series, share: float, total: int) -> Column:
 
 
 def alike(words: Sequence[str]) -> str:
-    """The end of a reason: two words that differ only in upper and lower case, or in how accents are stored."""
+    """The end of a reason: two words that differ only in capital letters, leading zeros, or how accents are stored."""
     first: dict[str, str] = {}
     for word in words:
-        if (other := first.setdefault(unicodedata.normalize("NFKC", word).casefold(), word)) != word:
+        plain = unicodedata.normalize("NFKC", word).casefold()
+        if (other := first.setdefault(plain.lstrip("0") if plain.isdecimal() else plain, word)) != word:
             return f"; look: {_shown(other)} and {_shown(word)} are two words"
     return ""
 

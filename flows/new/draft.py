@@ -8,12 +8,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from flows.new import column_types, recipe
 from flows.new.column_types import Column
 from flows.new.dialect import Reading
 from flows.new.rehearsal import Rehearsed
+from flows.new.relations.find import Relations
+from flows.new.relations.problem import Judged
 from flows.new.target import FEWEST_OF_CLASS, Target
 from flows.new.yaml_comments import Said
 from pipelines.readers.values import READER
@@ -26,8 +29,10 @@ MOST_RULES = 100  # columns that get a rule of their own
 MOST_WORDS = 20  # of a category that gets a rule,
 MOST_LETTERS = 2000  # and letters of them all
 ROOM = 0.5  # how far beyond the range that was seen a number may lie, as a share of that range
+FAR = 0.3  # of the range: a number whose least is so far above 0 will hardly pass it
 EVEN = 0.2  # the share of the rarest class times the number of classes, below which accuracy tells too little
 UNEVEN = 0.6  # the same, below which the YAML says how classes are weighted: of two the rarer has less than 30 %
+ROOM_FOR_EQUAL = 0.01  # of the rows of a split, where rows repeat, and none yet has another target
 WIDEST_MARGIN = 0.2  # that few rows of a class lead to
 METRICS = {
     "two": ["roc_auc", "accuracy", "balanced_accuracy", "log_loss", "f1_macro"],
@@ -51,6 +56,8 @@ class Draft:
     seed: int = 0
     moments: pd.Series | None = None  # of each row, where the split is by time: later rows are predicted from earlier
     found: Rehearsed | None = None
+    judged: Judged | None = None  # what a constant answer and a quick fit reach
+    relations: Relations | None = None  # what the columns say of each other
 
     def sections(self) -> dict[str, Any]:
         """All of the YAML, in order."""
@@ -59,7 +66,7 @@ class Draft:
             "data": self.data(),
             "ingest": self.ingest(),
             "validate": {"rules": self.rules()} | self.quarantine(),
-            "clean": {"split": self.split()},
+            "clean": self.clean(),
             "check": self.check(),
             "train": self.train(),
             "evaluate": {"metrics": self.metrics},
@@ -76,13 +83,24 @@ class Draft:
         label = {"label": "integer"} if self.target.label == "integer" else {}
         columns = {column.name: Said(column.role, column.why) for column in self.seen}
         together = Said("carried", "rows equal in it stay together; the model does not see it")
+        told = Said("carried", "tells copies of a row from other rows that are equal; the model does not see it")
         return {
             "kind": "table",
             "task": Said(self.target.task, self.target.why),
             "target": self.target.name,
             **label,
-            "columns": columns | dict.fromkeys(self.group, together),
+            "columns": columns | dict.fromkeys(self.group, together) | dict.fromkeys(self.carried, told),
         }
+
+    @property
+    def carried(self) -> list[str]:
+        """An identifier that is kept beside the rows."""
+        return [name for name in self.relations.carried if name not in self.group] if self.relations else []
+
+    @property
+    def left_out(self) -> list[Column]:
+        kept = {*self.group, *self.carried}
+        return [column for column in self.columns if column.role == "ignore" and column.name not in kept]
 
     def ingest(self) -> dict[str, Any]:
         found: dict[str, Any] = {"source": self.source, "reader": Said(READER, "the rules for what a value means")}
@@ -98,8 +116,8 @@ class Draft:
             found["dates"] = forms
         if dates:
             found["timezone"] = Said("UTC", "of instants that do not say theirs")
-        if out := [column for column in self.columns if column.role == "ignore" and column.name not in self.group]:
-            found["ignore"] = [Said(column.name, column.why) for column in out]
+        if self.left_out:
+            found["ignore"] = [Said(column.name, column.why) for column in self.left_out]
         return found
 
     def rules(self) -> list[Said]:
@@ -114,7 +132,9 @@ class Draft:
         lacks = {"rule": "expect_column_values_to_not_be_null", "column": name, "level": "quarantine"}
         found = [Said(lacks, "a row without one teaches nothing")]
         if not self.target.classes:
-            return [*found, _between(name, float(self.target.values.min()), float(self.target.values.max()))]
+            values, times = np.unique(self.target.values, return_counts=True)
+            low, high = float(values[0]), float(values[-1])
+            return [*found, _between(name, low, high, column_types.ends(values, times))]
         known = {"rule": "expect_column_values_to_be_in_set", "column": name, "value_set": sorted(self.target.kept)}
         if rare := self.target.rare:
             why = f"set aside: {', '.join(map(repr, rare[:5]))}, under {FEWEST_OF_CLASS} rows each"
@@ -129,23 +149,40 @@ class Draft:
         why = f"{share:.1%} of the rows have no target, or a class of too few rows: they are set aside"
         return {"quarantine_limit": Said(min(1.0, _up(2 * share)), why)}
 
+    def clean(self) -> dict[str, Any]:
+        if self.relations is None:
+            return {"split": self.split()}
+        return {"duplicates": Said(self.relations.equal, self.relations.why_equal), "split": self.split()}
+
     def split(self) -> Any:
+        why = self.relations.why_split if self.relations else ""
         if self.moments is not None:
             name = str(self.moments.name)
-            return Said(moving(name), f"{name} is the only date: later rows are judged by what earlier ones taught")
+            return Said(moving(name), f"{why or name}: later rows are judged by what earlier ones taught")
         by: dict[str, Any] = {"by": "hash", "seed": self.seed, "validation": recipe.VALIDATION, "test": recipe.TEST}
-        return by | ({"key": self.group} if self.group else {})
+        if self.group:
+            return Said(by | {"key": self.group}, self.relations.why_group if self.relations else "")
+        return Said(by, why)
 
     def check(self) -> dict[str, Any]:
-        """By all rows, since those of one split may have none: where features come again, more rows bring more."""
+        """By the rows that clean leaves; of all splits, since one may have none: more rows bring more."""
         overlap = max(self.found.repeated, *self.found.overlap.values()) if self.found else 0.0
-        if not overlap:
-            return {}
-        why = f"{overlap:.2g} of the rows have the features of another one: few columns, or an entity (--group)"
-        return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
+        if overlap:
+            why = f"{overlap:.2g} of the rows have the features of one with another target: few columns, or an entity"
+            return {"overlap": Said(min(1.0, _up(2 * overlap)), why)}
+        if self.relations and self.relations.equal == "keep" and not self.group:
+            return {"overlap": Said(ROOM_FOR_EQUAL, "equal rows lie in one split; a later one may have another target")}
+        return {}
 
     def train(self) -> dict[str, Any]:
-        return recipe.table(self.rows, len(self.seen)) | self.class_weights()
+        return recipe.table(self.rows, len(self.seen)) | self.loss() | self.class_weights()
+
+    def loss(self) -> dict[str, Said]:
+        """The key of that name, if not the usual one."""
+        if self.judged is None or not self.judged.loss:
+            return {}
+        why = "a few large values of the target would rule squared errors"
+        return {"loss": Said(self.judged.loss, why)}
 
     def class_weights(self) -> dict[str, Said]:
         """The key of that name, where some class is rare; {} where none is."""
@@ -167,19 +204,31 @@ class Draft:
         return METRICS["two" if len(self.target.kept) == 2 else "several"]
 
     def promote(self) -> dict[str, Any]:
-        """The floor lies a little above what no model at all reaches, the margin where so many rows tell two apart."""
+        """The floor lies between a constant answer and a quick linear fit, the margin where so many rows tell two
+        models apart."""
         test = self.found.rows["test"] if self.found else self.rows // 5
         apart = f"what {test:,} test rows can tell apart"
-        if self.target.task == "regression":
-            trivial = float((self.target.values - self.target.values.median()).abs().mean())
-            floor: dict[str, Any] = {"at_most": Said(rounded(0.95 * trivial), f"no model at all: {trivial:.4g}")}
-            return (
-                {"metric": "mean_absolute_error"} | floor | {"margin": Said(rounded(0.45 * trivial / test**0.5), apart)}
-            )
-        metric, trivial, judged = self._of_classes(test)
-        floor = {"at_least": Said(rounded(trivial + 0.1 * (1 - trivial)), f"no model at all: {trivial:.3g}")}
-        margin = self._margin(metric, test, rounded(0.38 / max(judged, 1.0) ** 0.5), apart)
-        return {"metric": metric} | floor | {"margin": margin}
+        metric, trivial, judged = self._judged_by(test)
+        if metric in ("accuracy", "balanced_accuracy", "roc_auc"):
+            margin = self._margin(metric, test, rounded(0.38 / max(judged, 1.0) ** 0.5), apart)
+            least = trivial + 0.1 * (1 - trivial)
+            return {"metric": metric, "at_least": self._floor(metric, trivial, least, margin.value), "margin": margin}
+        margin = Said(rounded(0.45 * trivial / test**0.5), apart)
+        return {
+            "metric": metric,
+            "at_most": self._floor(metric, trivial, 0.95 * trivial, margin.value),
+            "margin": margin,
+        }
+
+    def _floor(self, metric: str, trivial: float, usual: float, margin: float) -> Said:
+        """Half of what the quick fit gains on a constant answer, less what few test rows may hide."""
+        why = f"no model at all: {trivial:.4g}"
+        scores = self.judged.scores.get(metric) if self.judged else None
+        if scores is None or not scores.wins:
+            return Said(rounded(usual), why + ("; nor is a quick linear fit better" if scores else ""))
+        gain = max(0.1 * scores.gain, min(0.5 * scores.gain, scores.gain - 2 * margin))
+        floor = scores.constant + (gain if scores.greater_is_better else -gain)
+        return Said(_digits(floor), f"{why}; a quick linear fit: {scores.linear:.4g}")
 
     def _margin(self, metric: str, test: int, usual: float, apart: str) -> Said:
         """A margin that an equal candidate can meet on the test rows of each class, at most WIDEST_MARGIN if more than
@@ -203,16 +252,27 @@ class Draft:
         more = f"; about {needed:,} are needed" if needed else ""
         return Said(margin, f"with {rows} an equal candidate meets it {passes:.0%} of the time{more}")
 
-    def _of_classes(self, test: int) -> tuple[str, float, float]:
-        """By what a classification is judged, what always naming the most frequent class reaches, and how many of the
-        test rows count: those of a rare class decide a ROC AUC."""
+    def _judged_by(self, test: int) -> tuple[str, float, float]:
+        """The metric of the gate, what a constant answer reaches by it, and how many of the test rows count: those of a
+        rare class decide a ROC AUC."""
         counts = list(self.target.kept.values())
+        if not counts:
+            trivial = float((self.target.values - self.target.values.median()).abs().mean())
+            metric = self.judged.metric if self.judged else "mean_absolute_error"
+            return metric, self.judged.scores[metric].constant if self.judged else trivial, test
         share = max(counts) / sum(counts)
         if len(counts) == 2:
             return "roc_auc", 0.5, 2 * (1 - share) * test
-        if self.target.rarest < EVEN:
-            return "balanced_accuracy", 1 / len(counts), test
-        return "accuracy", share, test
+        metric = self.judged.metric if self.judged else "balanced_accuracy" if self.uneven else "accuracy"
+        reached = {"accuracy": share, "balanced_accuracy": 1 / len(counts)}
+        if self.judged:
+            reached |= {name: scores.constant for name, scores in self.judged.scores.items()}
+        return metric, reached[metric], test
+
+    @property
+    def uneven(self) -> bool:
+        """Whether some class is so rare that accuracy tells too little."""
+        return bool(self.target.classes) and self.target.rarest < EVEN
 
 
 def moving(column: str) -> dict[str, Any]:
@@ -231,7 +291,7 @@ def _about(column: Column) -> list[Said]:
     """The rules for one column."""
     found = []
     if column.role == "number":
-        found.append(_between(column.name, column.low, column.high))
+        found.append(_between(column.name, column.low, column.high, column.ends))
     elif column.role == "category" and len(column.words) <= MOST_WORDS and _letters(column.words) <= MOST_LETTERS:
         rule = {"rule": "expect_column_values_to_be_in_set", "column": column.name, "value_set": sorted(column.words)}
         found.append(Said(rule | {"mostly": 0.95, "level": "warn"}, "other words count as unknown"))
@@ -246,18 +306,23 @@ def _letters(words: tuple[str, ...]) -> int:
     return sum(map(len, words))
 
 
-def _between(name: str, low: float, high: float) -> Said:
-    least, most = _room(low, high)
+def _between(name: str, low: float, high: float, ends: bool) -> Said:
+    least, most = _room(low, high, ends)
     rule = {"rule": "expect_column_values_to_be_between", "column": name, "min_value": least, "max_value": most}
     return Said(rule | {"level": "quarantine"}, f"seen: {low:.6g} to {high:.6g}")
 
 
-def _room(low: float, high: float) -> tuple[float, float]:
-    """The range with room on both sides, in round numbers; what was never negative stays so."""
+def _room(low: float, high: float, ends: bool) -> tuple[float, float]:
+    """The range with room on both sides, in round numbers.
+
+    What was never negative stays so where many values lie at the lower end, or none near 0. Else the next may be
+    negative: a temperature before the first frost.
+    """
     more = ROOM * (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(more)) / 2
     least, most = math.floor((low - more) / step) * step, math.ceil((high + more) / step) * step
-    return _short(0.0 if low >= 0 > least else least), _short(most)
+    stays = low >= 0 > least and (ends or low > FAR * (high - low))
+    return _short(0.0 if stays else least), _short(most)
 
 
 def _short(value: float) -> float:
@@ -269,6 +334,11 @@ def _short(value: float) -> float:
 def _up(share: float) -> float:
     """A share, rounded up to two digits after the point."""
     return math.ceil(round(share * 100, 6)) / 100
+
+
+def _digits(value: float) -> float:
+    """To three significant digits."""
+    return float(f"{value:.3g}")
 
 
 def rounded(value: float) -> float:

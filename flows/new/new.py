@@ -21,14 +21,18 @@ from flows.new.column_types import Column
 from flows.new.dialect import Reading
 from flows.new.draft import Draft, can_move
 from flows.new.image_files import PictureDraft, Pictures
+from flows.new.relations import find as relations
+from flows.new.relations import problem
+from flows.new.relations.sample import Sample
 from flows.new.series import readings
 from flows.new.series.readings import Grid
 from flows.new.target import Target
 from flows.new.text_files import meaning, options
 from flows.new.time_series import SeriesDraft
+from flows.new.told.decided import decided, look
 from flows.project import whole_files
 from flows.project.environment import Project
-from pipelines import model_file
+from pipelines import model_file, visible_text
 from pipelines.check import Check
 from pipelines.clean import Clean
 from pipelines.config import settings, user_code
@@ -43,6 +47,7 @@ from pipelines.table import rows
 
 LOOKED_AT = 200_000  # rows, from the beginning of the file,
 MOST_BYTES = 1 << 30  # or as many as take so much memory
+MOST_FITTED = 50  # classes that a quick fit tells apart
 LONGEST = 1000  # letters of a column's name
 MOST_NAMES = 50  # of columns, in a message
 INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?|")  # as pandas names what has no name
@@ -99,6 +104,7 @@ def new(project: Project, wanted: Wanted) -> dict[str, Any]:
         "model": wanted.model,
         "path": str(path),
         "yaml": text,
+        "decided": decided(draft),
         "written": not wanted.dry_run,
         "commit": commit.commit(project, wanted.model, files) if wanted.commit else "",
     }
@@ -119,7 +125,10 @@ def drafted(wanted: Wanted, source: str) -> Draft:
     """All that is found out about the data. source: as the YAML will name it."""
     if (found := image_files.found(wanted.data)) is not None:
         return of_pictures(wanted, source, found)
-    return of_table(wanted, source)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # of small products: threads would only wait for each other
+        return of_table(wanted, source)
 
 
 def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
@@ -152,6 +161,11 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     table, seen, reading = understood(table, reading, wanted, more)
     found = targets.target(wanted.target, seen[wanted.target], missing, wanted.data.name)
     columns = meaning.columns(seen.drop_columns([wanted.target]), reading, missing)
+    usable = [_no_index(_usable(column, wanted.target, None), seen) for column in columns]
+    sampled = _sampled(wanted.model, Draft(source, reading, usable, found, len(table)), table)
+    if sampled and found.label == "integer" and (why := problem.ordered(sampled)):
+        found = targets.as_amount(found, why)
+        sampled = _sampled(wanted.model, Draft(source, reading, usable, found, len(table)), table)
     grid = readings.found(seen, columns, wanted.target, wanted.horizon) if _may_be_a_series(wanted, found) else None
     if wanted.kind == "sequence" and grid is None:
         raise DataError(
@@ -165,13 +179,42 @@ def of_table(wanted: Wanted, source: str) -> Draft:
     columns = [_no_index(column, seen) for column in columns]
     about = (source, reading, columns, found, len(table), more, wanted.group)
     draft = Draft(*about) if grid is None else SeriesDraft(*about, grid=grid, horizon=wanted.horizon)
-    if grid is None and not wanted.group:
-        draft = replace(draft, moments=_moments(seen, columns))
+    if grid is None:
+        draft = _related(draft, seen, sampled, missing)
     if grid is None and not draft.seen:
         raise DataError(
             f"{wanted.data} has no column to learn from beside {wanted.target!r}: {_reasons(columns)}.", "Add one."
         )
-    return _rehearsed(wanted.model, draft, table, wanted.data.name)
+    return _judged(_rehearsed(wanted.model, draft, table, wanted.data.name), sampled)
+
+
+def _sampled(model: str, draft: Draft, table: pa.Table) -> Sample | None:
+    """Some rows of a table that has columns to learn from, and not very many classes."""
+    if not draft.seen or len(draft.target.kept) > MOST_FITTED:
+        return None
+    return rehearsal.sampled(table, *_parsed(model, draft), draft.target)
+
+
+def _parsed(model: str, draft: Draft) -> tuple[Data, Ingest]:
+    data = settings.parse(model, "data", yaml_comments.plain(draft.data()), Data)
+    return data, settings.parse(model, "ingest", yaml_comments.plain(draft.ingest()), Ingest)
+
+
+def _related(draft: Draft, table: pa.Table, sampled: Sample | None, missing: list[str]) -> Draft:
+    """The draft with what the columns say of each other, and of the target. table: as it is meant."""
+    found = relations.find(table, draft.columns, draft.target, sampled, draft.group, missing)
+    moments = found.moments if found.moments is not None and can_move(found.moments) else None
+    return replace(draft, columns=found.columns, group=found.group, moments=moments, relations=found)
+
+
+def _judged(draft: Draft, sampled: Sample | None) -> Draft:
+    """The draft with what a constant answer and a quick fit of its columns reach."""
+    if sampled is None or draft.relations is None:
+        return draft
+    left = sampled.without([column.name for column in draft.left_out] + draft.group)
+    if draft.target.classes:
+        return replace(draft, judged=problem.of_classes(left, draft.metrics, draft.uneven))
+    return replace(draft, judged=problem.of_numbers(left, draft.metrics))
 
 
 def read(wanted: Wanted, reader: Reader) -> tuple[pa.Table, bool, Reading]:
@@ -279,17 +322,16 @@ def _means_something(name: str) -> bool:
 def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
     """The draft with the seed and the limits that its own data need, and without what gives the target away."""
     while True:
-        data = settings.parse(model, "data", yaml_comments.plain(draft.data()), Data)
-        ingest = settings.parse(model, "ingest", yaml_comments.plain(draft.ingest()), Ingest)
+        data, ingest = _parsed(model, draft)
         raw = rehearsal.typed(table, data, ingest, where)
         raw = rehearsal.without_rare(raw, draft.target)
         draft = replace(draft, seed=rehearsal.best_seed(raw, draft.target.name, draft.group))
-        clean = settings.parse(model, "clean", {"split": yaml_comments.plain(draft.split())}, Clean)
+        clean = settings.parse(model, "clean", yaml_comments.plain(draft.clean()), Clean)
         try:
             found = rehearsal.rehearse(raw, data, clean)
         except DataError as error:
             if draft.moments is None:
-                raise DataError(error.what, "Bring more rows, or put rare classes together in the source.") from error
+                raise _too_few(error, draft) from error
             draft = replace(draft, moments=None)  # a split by time may leave a class out
             continue
         leaking = {name: score for name, score in found.leakage.items() if score > Check().leakage}
@@ -297,6 +339,13 @@ def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
             return replace(draft, found=found)
         columns = [_leaking(column, leaking) for column in draft.columns]
         draft = replace(draft, columns=columns)
+
+
+def _too_few(error: DataError, draft: Draft) -> DataError:
+    what, known = error.what, draft.relations
+    if known and known.equal == "keep":
+        what += f" Only {known.different:,} rows are different, and equal ones lie in one split."
+    return DataError(what, "Bring more rows, or put rare classes together in the source.")
 
 
 def _leaking(column: Column, scores: dict[str, float]) -> Column:
@@ -326,15 +375,6 @@ def _no_index(column: Column, table: pa.Table) -> Column:
     return column_types.left_out(column, why) if counts else column
 
 
-def _moments(table: pa.Table, columns: list[Column]) -> pd.Series | None:
-    """When each row was, if one column says it, says it of every row, and so that later rows are the test."""
-    dates = [column for column in columns if column.role == "date"]
-    if len(dates) != 1 or dates[0].missing:
-        return None
-    found = column_types.instants(table[dates[0].name], dates[0], rows.MISSING)
-    return found if can_move(found) else None
-
-
 def _may_be_a_series(wanted: Wanted, found: Target) -> bool:
     return wanted.kind != "table" and found.task == "regression"
 
@@ -354,6 +394,7 @@ def _text(wanted: Wanted, draft: Draft) -> str:
         f"from {first}{draft.rows:,} rows of {wanted.data.name}. What stands behind a # is why.\n"
         f"Correct what is wrong: `ratchet plan {wanted.model}` says what would run again."
     )
+    head += "".join(f"\nLook at this: {visible_text.line(sentence)}." for sentence in look(draft))
     return yaml_comments.text(head, draft.sections())
 
 

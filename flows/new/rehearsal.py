@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.new import recipe
+from flows.new.relations import sample
+from flows.new.relations.sample import Sample
 from flows.new.target import Target
 from flows.project import scratch
 from pipelines import check, clean, ingest
 from pipelines.check import Check
 from pipelines.clean import Clean, HashSplit
 from pipelines.config.settings import Data
+from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.table import row_groups, rows
 from pipelines.validate import QUARANTINE
@@ -37,7 +40,16 @@ class Rehearsed:
     overlap: dict[str, float]  # by split, as `check` reports it
     leakage: dict[str, float]  # by feature
     classes: dict[str, int] = field(default_factory=dict)  # test rows of each class; empty for a regression
-    repeated: float = 0.0  # share of all rows that have the features of a row before them
+    repeated: float = 0.0  # share of all rows that have the features of a row before them, and another target
+
+
+def sampled(table: pa.Table, data: Data, config: Ingest, target: Target) -> Sample | None:
+    """Some rows as numbers and codes; None if they do not fit their types: `typed` says of all rows which."""
+    some = table.take(sample.chosen(len(table), sample.ROWS)) if len(table) > sample.ROWS else table
+    try:
+        return sample.of(typed(some, data, config, ""), data, list(target.kept))
+    except DataError:
+        return None
 
 
 def typed(table: pa.Table, data: Data, config: Ingest, where: str) -> pa.Table:
@@ -69,12 +81,15 @@ def rehearse(raw: pa.Table, data: Data, config: Clean) -> Rehearsed:
     removed, classes = report["rows"]["removed"], report["splits"]["test"].get("classes", {})
     found = Rehearsed(split_rows, removed, checked["overlap"], checked["leakage"], classes)
     apart = data.kind == "table" and not getattr(config.split, "key", [])  # rows of a group lie in one split
-    return replace(found, repeated=_repeated(raw, data.features)) if apart else found
+    return replace(found, repeated=_repeated(raw, data)) if apart else found
 
 
-def _repeated(raw: pa.Table, features: list[str]) -> float:
-    ids = np.concatenate([rows.identify(batch, features) for batch in raw.to_batches()])
-    return 1 - len(np.unique(ids)) / len(ids)
+def _repeated(raw: pa.Table, data: Data) -> float:
+    """The share of the rows that have the features of another row, and another target. Equal rows share a row_id, so
+    that they lie in one split."""
+    once = ~pd.Series(raw["row_id"].to_pandas()).duplicated().to_numpy() & raw[data.target].is_valid().to_numpy()
+    ids = np.concatenate([rows.identify(batch, data.features) for batch in raw.filter(pa.array(once)).to_batches()])
+    return (len(ids) - len(np.unique(ids))) / len(raw)
 
 
 def best_seed(raw: pa.Table, target: str, key: list[str]) -> int:

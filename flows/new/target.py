@@ -87,11 +87,7 @@ def _of_words(name: str, found: pd.Series, label: str, where: str, marks: tuple[
         raise DataError(f"{where}: {name!r} is {next(iter(classes))!r} in every row: there is nothing to tell apart.")
     made = Target(name, "classification", label, "", found, classes, marks)
     if len(classes) > MOST_CLASSES or len(made.kept) < 2:
-        raise DataError(
-            f"{where}: {name!r} has {len(classes):,} different values in {len(found):,} rows, and {len(made.kept):,} "
-            f"of them have the {FEWEST_OF_CLASS} rows that a class needs (at most {MOST_CLASSES:,} classes).",
-            "Choose another --target, or group its values in the source.",
-        )
+        raise _not_enough(made, where)
     shown = ", ".join(f"{str(key)[:40]} {count / len(found):.0%}" for key, count in [*classes.items()][:5])
     why = f"{name} holds {len(classes)} different {'numbers' if label == 'integer' else 'words'}: {shown}"
     return Target(
@@ -103,3 +99,29 @@ def _of_words(name: str, found: pd.Series, label: str, where: str, marks: tuple[
         classes,
         marks,
     )
+
+
+def _not_enough(made: Target, where: str) -> DataError:
+    """Too many classes, or too few rows of each but one: which, and how many are missing."""
+    many = len(made.classes)
+    if made.kept and many <= FEW_NUMBERS:
+        rare = [f"{made.classes[name]} rows of class {str(name)[:40]!r}" for name in made.rare[:5]]
+        one = next(iter(made.kept))
+        return DataError(
+            f"{where}: {made.name!r} has {', '.join(rare)}{' ...' if len(made.rare) > 5 else ''} beside "
+            f"{made.kept[one]:,} rows of {str(one)[:40]!r}, and {FEWEST_OF_CLASS} of a class are needed, "
+            "so that training, validation and test each have some.",
+            "Bring more of these rows, or put rare classes together in the source.",
+        )
+    return DataError(
+        f"{where}: {made.name!r} has {many:,} different values in {len(made.values):,} rows, and {len(made.kept):,} "
+        f"of them have the {FEWEST_OF_CLASS} rows that a class needs (at most {MOST_CLASSES:,} classes).",
+        "Choose another --target, or group its values in the source.",
+    )
+
+
+def as_amount(found: Target, why: str) -> Target:
+    """The same numbers, not as classes. why: what speaks for it."""
+    numbers = found.values.astype(float)
+    held = f"{len(found.classes)} different whole numbers, {numbers.min():.6g} to {numbers.max():.6g}"
+    return Target(found.name, "regression", "", f"{found.name} holds {held}; {why}", numbers, {}, found.marks)

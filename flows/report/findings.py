@@ -13,6 +13,7 @@ from pipelines.table import expectations, repeats
 from pipelines.table.profile import Profile
 from pipelines.validate import Validate
 
+REASONS = {"duplicate": "equal to another one (clean: duplicates)", "quarantined": "set aside by rules"}
 REPORTS = {name: stage.report for name, stage in STAGES.items() if stage.report}
 
 
@@ -55,6 +56,15 @@ def warnings(folder: Path, stage: str) -> str:
     """The notes of a stage that was not run again, from its report: what it said when it was."""
     report = _first(folder, REPORTS[stage]) if stage in REPORTS else {}
     return "; ".join([*expectations.warnings(report), *repeats.warnings(report)]) if report else ""
+
+
+def removed(folder: Path, stage: str) -> str:
+    """The rows that `clean` left out, by reason; "" for another stage, or if it left out none."""
+    if stage != "clean":
+        return ""
+    rows = json.loads((folder / "clean.json").read_text(encoding="utf-8"))["rows"]
+    counts = ", ".join(f"{count:,} {REASONS.get(why, why)}" for why, count in rows["removed"].items())
+    return f"left out of {rows['raw']:,} rows: {counts}" if counts else ""
 
 
 def _first(folder: Path, name: str) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def reproduce(
         notes = progress.notes(log) if found == "Ran" else findings.warnings(history.parent, name)
         slow = throughput.advice(history) if (name, found) == ("train", "Ran") else ""
         done.append(StageResult(name, found, round(time.monotonic() - start, 2), told))
-        return found, "; ".join(filter(None, [notes, slow]))
+        return found, "; ".join(filter(None, [findings.removed(history.parent, name), notes, slow]))
 
     state = timed(run, name, work, lambda: done[0])
     if state.name == "Ran":

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from flows.graph import lockfile, provenance
 from flows.project import scratch
 from flows.project.environment import Project
-from flows.records import epochs, outputs, throughput
+from flows.records import constant_answers, epochs, outputs, throughput
 from flows.records.outputs import Published, StageOutputs
 from flows.registry import definition, model_registry, reading
 from flows.registry.model_registry import ModelVersion
@@ -50,7 +50,9 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
         "ratchet.test_hash": found.test_hash,
     }
     if version is None:
+        constant = constant_answers.scores(found.folder, declared.data, [*found.metrics])
         extra = {"ratchet.metrics": json.dumps(found.metrics), "ratchet.inputs_hash": inputs_hash}
+        extra["ratchet.constant"] = json.dumps(constant)
         version = model_registry.register(
             store,
             model,

@@ -69,10 +69,14 @@ def new(
 
 
 def new_text(found: State) -> str:
-    if not found["written"]:
-        return str(found["yaml"]).rstrip()
+    from flows.new.told import table
+
+    decided = table.text(found["decided"])
+    if not found["written"]:  # as comments, so that it can be kept as a file
+        return "\n".join([str(found["yaml"]).rstrip(), "", *(f"# {line}".rstrip() for line in decided.splitlines())])
     written = f"written, and committed as {found['commit'][:9]}" if found["commit"] else "written"
-    return f"{found['path']} is {written}: read it, correct what is wrong, then `ratchet run {found['model']}`."
+    next_ = f"{found['path']} is {written}: read it, correct what is wrong, then `ratchet run {found['model']}`."
+    return f"{decided}\n{next_}"
 
 
 @command(165)

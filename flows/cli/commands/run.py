@@ -166,7 +166,7 @@ def _next(project: Project) -> str:
 
 
 def run_text(found: State) -> str:
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in found["metrics"].items())
+    metrics = ", ".join(_metric(name, value, found.get("constant", {})) for name, value in found["metrics"].items())
     champion = f"version {found['champion']}" if found["champion"] else "none"
     return "\n".join(
         [
@@ -181,6 +181,11 @@ def run_text(found: State) -> str:
             f"  next      {found['next']}",
         ]
     )
+
+
+def _metric(name: str, value: float, constant: dict[str, float]) -> str:
+    """With what one answer to every row reaches, if it is known."""
+    return f"{name} {value:.4g}" + (f" (constant answer: {constant[name]:.4g})" if name in constant else "")
 
 
 def _untracked(names: list[str]) -> list[str]:

@@ -64,7 +64,8 @@ def test_what_is_written_is_a_declaration_of_what_the_file_holds(inside, tmp_pat
     assert (found.data.task, found.data.target) == ("classification", "ordered")
     assert found.ingest.ignore == ["key", "v", "copy"]
     assert found.ingest.missing[-1] == "?"
-    assert (found.promote.metric, found.promote.at_least) == ("roc_auc", 0.55)
+    assert found.promote.metric == "roc_auc"
+    assert 0.55 < found.promote.at_least < 0.8  # between no model and a linear fit, which reaches 0.84
     assert 0 < found.promote.margin < 0.1
     text = (inside.root / "models" / "first.yaml").read_text(encoding="utf-8")
     for reason in ("an identifier", "constant", "gives the target away", "no model at all: 0.5", "'?': where a value"):
@@ -152,7 +153,9 @@ def test_where_features_come_again_later_rows_may_overlap_though_those_of_now_do
     days = np.random.default_rng(3).integers(0, 60, 600)
     table = orders().drop(columns=["copy", "spent", "city"]).assign(days=days)
     found = made(inside, "repeated", file(tmp_path, table))
-    assert found.raw["check"]["overlap"] == pytest.approx(2 * table[["age", "days"]].duplicated().mean(), abs=0.01)
+    different = table[["age", "days", "ordered"]].drop_duplicates()  # equal rows share a split
+    others = different[["age", "days"]].duplicated().sum() / len(table)
+    assert found.raw["check"]["overlap"] == pytest.approx(2 * others, abs=0.02)
     houses = table.loc[table.index // 6 * 6, ["age", "days"]].drop_duplicates().reset_index(drop=True)
     table = houses.loc[np.arange(600) % len(houses)].reset_index(drop=True).assign(ordered=table["ordered"])
     table["house"] = [f"h{index % len(houses)}" for index in range(600)]
@@ -189,7 +192,7 @@ def test_a_class_of_few_rows_is_set_aside(inside, tmp_path):
     ("classes", "weights", "reason"),
     [
         (["no"] * 9 + ["yes"], "equal", r"'yes' has 10\.0% of the rows, but balanced makes .* and roc_auc no better;"),
-        (["a"] * 9 + ["b"] * 10 + ["c"], "balanced", r"'c' has 5\.0% of the rows, and balanced_accuracy counts"),
+        (["a"] * 9 + ["b"] * 10 + ["c"], "equal", r"'c' has 5\.0% of the rows, but .* and log_loss no better;"),
         ([0] * 4 + [1] * 4 + [2], "equal", r"2 has 11\.0% of the rows, but .* and accuracy no better;"),
         (["no", "yes"], None, ""),
         (["a", "b", "c"], None, ""),

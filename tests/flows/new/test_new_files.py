@@ -79,7 +79,10 @@ REFUSED = {  # a file, and what is said of it
     "twice.csv": (csv().replace(b"a,b,c", b"a,a,c", 1), "more than one column 'a'"),
     "header.csv": (b"a,b,c,t\n", "holds no row"),
     "carets.csv": (TABLE.to_csv(index=False, sep="^").encode(), "Cells are parted by a comma, a semicolon, a tab or |"),
-    "copies.csv": (TABLE.iloc[[0, 1] * 150].to_csv(index=False).encode(), "298 duplicate. Bring more rows"),
+    "copies.csv": (
+        TABLE.iloc[[0, 1] * 150].to_csv(index=False).encode(),
+        "Only 2 rows are different, and equal ones lie in one split. Bring more rows",
+    ),
     "money to predict.csv": (csv(t=[f"${b}.50" for b in RANDOM.integers(0, 900, ROWS)]), "write them as 1234.5"),
     "empty.csv": (b"", "is empty"),
     "cut.csv.gz": (gzip.compress(csv())[:-20], "cannot be read to its end"),
