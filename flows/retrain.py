@@ -20,7 +20,8 @@ from prefect.context import TagsContext
 from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.states import Cancelled, Completed
 
-from flows.data import last_good, reached, refresh, unended
+from flows.data import last_good, reached, refresh
+from flows.data.arrivals import unended
 from flows.graph import lockfile, provenance, worktree
 from flows.graph.pipeline import Graph
 from flows.processes import orphans, stopping

@@ -30,7 +30,8 @@ from pipelines.config import settings, user_code
 from pipelines.config.settings import FORMAT, Data, Section
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError
-from pipelines.table import id_sets, row_groups, rows, shuffled, time_edges, windows
+from pipelines.table import id_sets, row_groups, rows, shuffled, time_edges
+from pipelines.table.series import windows
 from pipelines.table.time_edges import Edges, Moving
 
 SPLITS = ("train", "validation", "test")

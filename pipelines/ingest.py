@@ -19,19 +19,10 @@ from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
-from pipelines.readers import (
-    dates,
-    images,
-    marks,
-    numbers,
-    sources,
-    text_errors,
-    value_columns,
-    value_kinds,
-    values,
-)
+from pipelines.readers import dates, images, sources, text_errors
 from pipelines.readers.dates import Dates
 from pipelines.readers.layout import Layout
+from pipelines.readers.meaning import marks, numbers, value_columns, value_kinds, values
 from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]

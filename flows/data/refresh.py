@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.data import dvc_import, last_good, lost_rows, mnist_http, scan
-from flows.data.scan import Arrival
+from flows.data import dvc_import, last_good, mnist_http
+from flows.data.arrivals import lost_rows, scan
+from flows.data.arrivals.scan import Arrival
 from flows.graph import pins
 from flows.graph.pipeline import Graph
 from flows.project import scratch, whole_files

@@ -11,7 +11,7 @@ from pipelines.config import settings
 from pipelines.config.settings import FORMAT
 from pipelines.errors import SettingsError
 from pipelines.readers import sources
-from pipelines.readers.values import READER
+from pipelines.readers.meaning.values import READER
 
 SECTION = re.compile(r"^ingest:[ \t]*(?:(\{)|(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*([ \t]+))", re.MULTILINE)
 

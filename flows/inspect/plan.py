@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.data import refresh, unended
+from flows.data import refresh
+from flows.data.arrivals import unended
 from flows.graph import lockfile
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project

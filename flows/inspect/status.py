@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from flows.data import unended
+from flows.data.arrivals import unended
 from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias, waiting

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from flows.new.relations import identifiers
 from pipelines.model.statistics import MOST_WORDS
-from pipelines.readers import value_columns, value_kinds
-from pipelines.readers.values import BOOLEANS, READER, Rules, text
+from pipelines.readers.meaning import value_columns, value_kinds
+from pipelines.readers.meaning.values import BOOLEANS, READER, Rules, text
 
 FEWEST_ROWS = 50  # fewer cannot be parted into three splits that say anything
 MARKS = {"?", "-", "--", ".", "*", "n.a.", "none", "nil", "missing", "unknown", "undefined", "not available", "inf"}

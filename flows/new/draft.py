@@ -19,7 +19,7 @@ from flows.new.relations.find import Relations
 from flows.new.relations.problem import Judged
 from flows.new.target import FEWEST_OF_CLASS, Target
 from flows.new.yaml_comments import Said
-from pipelines.readers.values import READER
+from pipelines.readers.meaning.values import READER
 from pipelines.table import time_edges
 from pipelines.table.rows import MISSING
 from pipelines.table.time_edges import Moving

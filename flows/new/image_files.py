@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.data import scan
+from flows.data.arrivals import scan
 from flows.new import recipe
 from flows.new.draft import Draft
 from flows.new.yaml_comments import Said
 from pipelines.errors import DataError, RequestError
 from pipelines.readers import images, sources
-from pipelines.readers.values import READER
+from pipelines.readers.meaning.values import READER
 from pipelines.safety import regular_files
 
 MEASURED = 200  # images of a folder whose sizes are looked at

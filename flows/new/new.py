@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from flows.data import checksums, scan
+from flows.data.arrivals import checksums, scan
 from flows.graph import model_list
 from flows.new import column_types, commit, dialect, image_files, rehearsal, time_series, yaml_comments
 from flows.new import target as targets
@@ -39,8 +39,9 @@ from pipelines.config import settings, user_code
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
-from pipelines.readers import sources, value_kinds
+from pipelines.readers import sources
 from pipelines.readers.layout import NO_QUOTES
+from pipelines.readers.meaning import value_kinds
 from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
 from pipelines.table import rows

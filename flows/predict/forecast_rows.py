@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from flows.predict.read_rows import Unseen
 from pipelines import ingest
 from pipelines.config.settings import Data
-from pipelines.table import row_groups, rows, windows
+from pipelines.table import row_groups, rows
+from pipelines.table.series import windows
 
 Key = tuple[Any, ...]  # what tells a series from others
 

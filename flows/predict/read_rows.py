@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from flows.data import scan
+from flows.data.arrivals import scan
 from flows.predict.kept import FILE, Kept, with_files
 from pipelines import ingest
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
-from pipelines.readers import compressed, images, marks, numbers, sources, text_errors
+from pipelines.readers import compressed, images, sources, text_errors
 from pipelines.readers.layout import rows_of
+from pipelines.readers.meaning import marks, numbers
 from pipelines.table import rows
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from flows.promotion import gate
 from flows.promotion.gate import Look
-from flows.promotion.opponents import Rival
+from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.dependence import Dependence
 from flows.promotion.statistics.gain import Gain, gain

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from flows.project import scratch
 from flows.project.environment import Project
-from flows.promotion import gate, opponents, trial
+from flows.promotion import gate, trial
 from flows.promotion.comparison import Candidate, Compared, compare, dependence, taken_for_independent
 from flows.promotion.gate import Look
-from flows.promotion.opponents import Rival
+from flows.promotion.rivals import opponents
+from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics import budget, power
 from flows.promotion.statistics.gain import gain
 from flows.promotion.statistics.resampling import ALPHA

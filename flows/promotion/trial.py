@@ -29,8 +29,9 @@ from pipelines.hardware import device
 from pipelines.model.predictor import Predictor, check_manifest
 from pipelines.process import fork_server
 from pipelines.process.lifeline import follow
-from pipelines.table import id_sets, row_groups, windows
+from pipelines.table import id_sets, row_groups
 from pipelines.table import rows as table_rows
+from pipelines.table.series import windows
 from pipelines.train import Train
 
 TOLERANCE = 1e-5  # of a probability, or of a number in parts of itself: another batch may round the last bits

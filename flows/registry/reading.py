@@ -1,4 +1,4 @@
-"""How the raw rows of a version are read: reading.json and a copy of pipelines/readers/values.py, beside the model.
+"""How the raw rows of a version are read: by reading.json and a copy of readers/meaning/values.py, beside the model.
 
 The registered model reads each value by them (served.py), as `ingest` read the rows that it learned from.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.config.settings import FORMAT
 from pipelines.ingest import Ingest
-from pipelines.readers import values
+from pipelines.readers.meaning import values
 
 NAME = "reading"  # of the folder, among the artifacts of a version
 TAG = "ratchet.reader"

@@ -11,7 +11,7 @@ from flows.tracking.mlflow_process import Remote
 if TYPE_CHECKING:
     from flows.data.versions import pinned
     from flows.promotion.decide import decide
-    from flows.promotion.known import known
+    from flows.promotion.rivals.known import known
     from flows.tracking.metering import begin as measure
     from flows.tracking.metering import end as measured
     from flows.tracking.metering import restored as no_training
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     pinned = Remote("flows.data.versions:pinned")
     decide = Remote("flows.promotion.decide:decide")
-    known = Remote("flows.promotion.known:known")
+    known = Remote("flows.promotion.rivals.known:known")
     measure = Remote("flows.tracking.metering:begin")
     measured = Remote("flows.tracking.metering:end")
     no_training = Remote("flows.tracking.metering:restored")

@@ -11,7 +11,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.data import refresh, unended
+from flows.data import refresh
+from flows.data.arrivals import unended
 from flows.graph.pipeline import Graph
 from flows.processes import log_watch, stopping
 from flows.promotion.waiting import Experiment

@@ -13,7 +13,7 @@ from pydantic import field_validator
 
 from pipelines.config.settings import Section
 from pipelines.errors import DataError
-from pipelines.readers import values as raw_values
+from pipelines.readers.meaning import values as raw_values
 from pipelines.table import rows
 
 if TYPE_CHECKING:  # half a second to import, and needed only where there are dates

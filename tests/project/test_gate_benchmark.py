@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from flows.promotion.comparison import Candidate, compare
-from flows.promotion.opponents import Rival
+from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.dependence import INDEPENDENT
 from flows.records.outputs import StageOutputs

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipelines.table import calendar_steps, windows
+from pipelines.table.series import calendar_steps, windows
 
 REGULAR = 0.9  # the share of rows one step after the one before from which rows are a series without a doubt,
 SOMEWHAT = 0.5  # and the least, for rows with gaps: then a naive forecast has to say something too

@@ -10,9 +10,9 @@ from flows.new.column_types import Column
 from flows.new.dialect import Reading
 from flows.new.text_files import below, far_marks, number_writing, time_of_day
 from flows.new.yaml_comments import Said
-from pipelines.readers import marks
 from pipelines.readers.formats import text
 from pipelines.readers.layout import Layout
+from pipelines.readers.meaning import marks
 
 
 def rows(table: pa.Table, reading: Reading, given: dict[str, Any]) -> tuple[pa.Table, Reading]:

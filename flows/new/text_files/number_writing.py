@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.readers import numbers
+from pipelines.readers.meaning import numbers
 
 Signs = tuple[str, str]
 PLAIN = (".", "")

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.data import refresh, unended
+from flows.data import refresh
+from flows.data.arrivals import unended
 from flows.graph.pipeline import Graph
 from flows.project import preflight
 from flows.run import due

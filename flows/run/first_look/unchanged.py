@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flows.data import last_good, unended
+from flows.data import last_good
+from flows.data.arrivals import unended
 from flows.graph import lockfile, provenance
 from flows.promotion.waiting import Experiment
 from flows.records import attempts, ledger, outputs

@@ -9,7 +9,7 @@ import pytest
 
 from flows.cli.commands.new import upgrade_text
 from flows.data import upgrade_reader
-from flows.promotion import across_readers
+from flows.promotion.rivals import across_readers
 from flows.tracking.evidence_files import Kept
 from pipelines import model_file
 from pipelines.config import settings

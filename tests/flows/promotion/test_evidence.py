@@ -9,7 +9,7 @@ import pytest
 
 from flows.promotion import comparison, evidence
 from flows.promotion.comparison import Candidate
-from flows.promotion.opponents import Rival
+from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.dependence import INDEPENDENT
 from flows.records.champion_state import stand

@@ -17,7 +17,8 @@ from flows.compare import compare
 from flows.inspect import doctor
 from flows.predict import predict
 from flows.predict.file_paths import Wanted
-from flows.promotion import champion_alias, opponents
+from flows.promotion import champion_alias
+from flows.promotion.rivals import opponents
 from flows.records import ledger
 from flows.records.ledger import Line
 from flows.registry import definition, integrity, model_registry, version_files

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flows.registry.served import _cells
-from pipelines.readers import values
+from pipelines.readers.meaning import values
 from tests.pipelines.readers import same_rows
 
 READ = {

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.data import refresh, scan
+from flows.data import refresh
+from flows.data.arrivals import scan
 from flows.new.new import Wanted, drafted
 from flows.predict import file_paths
 from flows.project.environment import Project

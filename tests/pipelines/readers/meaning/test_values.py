@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from flows.registry.served import _cells
 from pipelines.errors import DataError
-from pipelines.readers import value_columns, values
-from pipelines.readers.values import Rules
+from pipelines.readers.meaning import value_columns, values
+from pipelines.readers.meaning.values import Rules
 
 ROLES = ("number", "category", "integer", "date")
 KINDS = {"number": pa.float64(), "integer": pa.int64()}

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from flows.project.environment import Project
-from flows.promotion import across_readers, matching, trial
-from flows.promotion.across_readers import Known
-from flows.promotion.matching import Recorded
+from flows.promotion import trial
+from flows.promotion.rivals import across_readers, matching
+from flows.promotion.rivals.across_readers import Known
+from flows.promotion.rivals.matching import Recorded
 from flows.records.champion_state import Standing
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipelines.errors import DataError
 from pipelines.readers.layout import Layout
-from pipelines.readers.values import example, is_plain, plain
+from pipelines.readers.meaning.values import example, is_plain, plain
 from pipelines.table import rows
 
 __all__ = ["example", "is_plain", "plain", "read"]

@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.data import diff, scan
-from flows.data.scan import Arrival
+from flows.data import diff
+from flows.data.arrivals import scan
+from flows.data.arrivals.scan import Arrival
 from flows.project.environment import Project
 from pipelines import ingest
 from pipelines.errors import DataError, IntegrityError

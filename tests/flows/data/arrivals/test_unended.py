@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from flows.data import unended
+from flows.data.arrivals import unended
 from flows.project.environment import Project
 from pipelines.ingest import Ingest
 

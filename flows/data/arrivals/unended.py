@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.data import checksums, scan
+from flows.data.arrivals import checksums, scan
 from flows.project.environment import Project
 from pipelines.ingest import Ingest
 from pipelines.readers import sources

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
-from pipelines.readers import numbers
 from pipelines.readers.layout import Layout
+from pipelines.readers.meaning import numbers
 
 SIGNS = [(".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (",", "'"), (".", "'"), (".", "_")]
 amounts = st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9)

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.readers import dates, value_kinds, values
-from pipelines.readers.values import Misfit, Rules
+from pipelines.readers import dates
+from pipelines.readers.meaning import value_kinds, values
+from pipelines.readers.meaning.values import Misfit, Rules
 from pipelines.table import rows
 
 WHOLE = rf"^{values.WHOLE.pattern}$"

@@ -10,7 +10,7 @@ import time
 import pytest
 from PIL import Image
 
-from flows.data import scan
+from flows.data.arrivals import scan
 from flows.project.environment import Project
 from pipelines import model_file
 from pipelines.errors import DataError

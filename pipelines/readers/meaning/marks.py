@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.readers.layout import Layout
-from pipelines.readers.values import Mark, is_mark
+from pipelines.readers.meaning.values import Mark, is_mark
 
 __all__ = ["is_mark", "without"]
 

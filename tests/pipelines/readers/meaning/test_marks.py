@@ -5,8 +5,8 @@ from datetime import date, datetime
 import pyarrow as pa
 import pytest
 
-from pipelines.readers import marks
 from pipelines.readers.layout import Layout
+from pipelines.readers.meaning import marks
 
 COLUMNS = {
     "text": pa.array(["-200", " -200.0 ", "-2e2", "-20", "x", None]),

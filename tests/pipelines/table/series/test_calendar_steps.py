@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.table import calendar_steps, windows
+from pipelines.table.series import calendar_steps, windows
 
 RANGES = {
     "day": "D",

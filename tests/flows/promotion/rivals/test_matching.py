@@ -8,8 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.project.environment import Project
-from flows.promotion import matching, opponents, trial
-from flows.promotion.matching import Recorded
+from flows.promotion import trial
+from flows.promotion.rivals import matching, opponents
+from flows.promotion.rivals.matching import Recorded
 from flows.records import ledger
 from pipelines import clean, model_file
 from pipelines.config.settings import Data

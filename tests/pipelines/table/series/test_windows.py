@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pipelines import model_file
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, SettingsError
-from pipelines.table import id_sets, rows, windows
+from pipelines.table import id_sets, rows
+from pipelines.table.series import windows
 from tests.support.sequences import SHOPS, SPLIT, prepared, shops
 
 SPLITS = ("train", "validation", "test")

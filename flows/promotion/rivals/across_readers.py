@@ -18,7 +18,7 @@ from flows.registry.model_registry import ModelVersion
 from flows.tracking.evidence_files import Kept
 from pipelines.config.settings import Data
 from pipelines.model_file import Declaration
-from pipelines.readers import values
+from pipelines.readers.meaning import values
 from pipelines.table import row_groups, rows
 
 

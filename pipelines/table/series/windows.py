@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from pipelines.config.settings import Data
 from pipelines.errors import DataError
-from pipelines.table import calendar_steps, rows
+from pipelines.table import rows
+from pipelines.table.series import calendar_steps
 
 HELD_ROWS = 1_000_000  # in one range, about
 BINS = 65_536  # of time, for counting the rows before the cut

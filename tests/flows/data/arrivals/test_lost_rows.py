@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from flows.data import checksums, refresh
+from flows.data import refresh
+from flows.data.arrivals import checksums
 from flows.graph import pipeline
 from pipelines.errors import DataError
 from tests.flows.data.test_refresh import put, settle, shop  # noqa: F401 (a fixture)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.data import checksums
+from flows.data.arrivals import checksums
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.errors import DataError
