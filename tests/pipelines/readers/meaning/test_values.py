@@ -139,6 +139,7 @@ REASONS += ("is not written like", "no offset", "does not exist", "comes twice",
 
 @given(column=ARRAYS, role=st.sampled_from(ROLES), name=st.sampled_from(["x", "german"]))
 @example(column=pa.array(TIMES[:7]), role="date", name="x")
+@example(column=pa.array(WORDS), role="category", name="x")
 @example(column=pa.array([0.1, 16777216, 1e10, 3e38], pa.float32()), role="number", name="x")
 @example(column=pa.array([None, b"\xff"]), role="category", name="x")
 def test_a_column_and_its_single_values_mean_the_same(column, role, name):
