@@ -87,12 +87,12 @@ def do_run(
             server.begin()
         else:
             opened.mlflow.begin()
+        if stage:  # else the YAML is that of the last result
+            rhythm.check(model, declared.schedule)
         if opened.request.data:
             _check_data(opened, opened.request.data)
         else:
             opened = stack.enter_context(_looked(opened))
-        if stage:  # else the YAML is that of the last result
-            rhythm.check(model, declared.schedule)
         looked = unchanged.look(opened, opened.early) if opened.early else None
         made = _noted(opened, server, looked) if looked else _in_a_flow(opened, server)
     return made | {"next": made.get("next") or _next(project), "seconds": command_time.so_far()}
