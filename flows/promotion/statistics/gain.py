@@ -134,7 +134,8 @@ def _of_means(mine: np.ndarray, theirs: np.ndarray, alpha: float, clusters: np.n
         return Gain(rows, value, min(low, below), max(high, above), error, worth, float((gains != 0).mean()))
     differ = ~np.isclose(gains, np.median(gains))
     differing = int(differ.sum()) if clusters is None else len(np.unique(clusters[differ]))
-    unseen = unseen_share(differing, worth, alpha) * float(max(mine.max(), theirs.max()))
+    there = 0 if clusters is None else len(np.unique(clusters))
+    unseen = unseen_share(differing, worth, alpha, there) * float(max(mine.max(), theirs.max()))
     return Gain(rows, value, low - unseen, high + unseen, error, worth)
 
 

@@ -15,6 +15,7 @@ ALPHA = 0.025  # the chance that the truth lies below the interval, and that it 
 SHOWN = 500  # resamples for an interval that is only shown: its ends are then within about 3 % of its width
 SCORED = 1_000_000  # numbers in resamples that are in memory at once: each row is scored anew
 FEW = 10  # with fewer rows that differ, the interval allows for rows that were not seen
+FEWEST_CLUSTERS = 6  # of rows that fail together: if all of so many differ, nothing is unseen
 SEED = 0
 
 
@@ -25,9 +26,14 @@ def largest_share(seen: float, rows: float, alpha: float) -> float:
     return float(stats.beta.isf(alpha, seen + 1, rows - seen)) if seen < rows else 1.0
 
 
-def unseen_share(differing: int, rows: float, alpha: float) -> float:
-    """The share of rows that may differ unseen, if too few differing rows were seen to judge by them."""
-    return largest_share(0, rows, alpha) if differing < FEW else 0.0
+def unseen_share(differing: int, rows: float, alpha: float, clusters: int = 0) -> float:
+    """The share of rows that may differ unseen, if too few differing rows were seen to judge by them.
+
+    clusters: of rows that fail together, how many there are; differing and rows then count clusters. Where all of them
+    differ no kind of row is unseen, and Student's t allows for their small number.
+    """
+    dense = clusters >= FEWEST_CLUSTERS and differing == clusters
+    return largest_share(0, rows, alpha) if differing < FEW and not dense else 0.0
 
 
 def strata(metric: str, answers: Answers) -> list[np.ndarray]:

@@ -133,3 +133,19 @@ def test_a_series_without_anything_to_see_is_no_block(series):
 
 def test_independent_rows_are_left_alone():
     assert dependence.INDEPENDENT.clusters(np.arange(5.0)) is None
+
+
+@pytest.mark.parametrize(("count", "hides"), [(5, True), (6, False)])
+def test_where_enough_clusters_all_differ_no_kind_of_row_is_unseen(count, hides):
+    """Few observations are what Student's t is for: a bound by the largest error closed the gate for short series."""
+    random, groups = np.random.default_rng(count), np.repeat(np.arange(count), 10)
+    actual = np.zeros(len(groups))
+    one, other = (
+        Answers(np.arange(len(groups)), actual, 1 + 0.01 * random.normal(size=len(groups)), None, []) for _ in "ab"
+    )
+    found = gain("mean_absolute_error", one, other, depends=Dependence(groups=groups))
+    assert (found.high - found.low > 0.5) == hides
+    alike = groups == 0  # one cluster in which both err alike
+    same = Answers(other.row_ids, actual, np.where(alike, one.predicted, other.predicted), None, [])
+    rare = gain("mean_absolute_error", one, same, depends=Dependence(groups=groups))
+    assert rare.high - rare.low > 0.5
