@@ -37,7 +37,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from flows.new import new, recipe, rehearsal, yaml_comments
+from flows.new import new, recipe, rehearsal, wanted, yaml_comments
 from pipelines import clean, evaluate, train
 from pipelines.clean import Clean
 from pipelines.config.settings import Data
@@ -87,7 +87,7 @@ class Declared:
 
 
 def declared(one: Set, path: Path) -> Declared:
-    draft = new.drafted(new.Wanted("quality", path, one.target, list(one.names), []), "-")
+    draft = new.drafted(wanted.Wanted("quality", path, one.target, list(one.names), []), "-")
     sections = yaml_comments.plain(draft.sections())
     data, ingest = Data.model_validate(sections["data"]), Ingest.model_validate(sections["ingest"])
     content = sources.read(path, ingest.delimiter, ingest.encoding, ingest.names, layout=ingest)

@@ -13,11 +13,11 @@ import pandas as pd
 
 from flows.new import column_types, recipe
 from flows.new.column_types import Column
-from flows.new.dialect import Reading
 from flows.new.rehearsal import Rehearsed
 from flows.new.relations.find import Relations
 from flows.new.relations.problem import Judged
 from flows.new.target import FEWEST_OF_CLASS, Target
+from flows.new.text_files.dialect import Reading
 from flows.new.yaml_comments import Said
 from pipelines.readers.meaning.values import READER
 from pipelines.table import time_edges

@@ -1,11 +1,8 @@
 """New: from a file of rows to models/<name>.yaml, with a reason beside every guess."""
 
-import difflib
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,60 +12,38 @@ import pyarrow as pa
 
 from flows.data.arrivals import checksums, scan
 from flows.graph import model_list
-from flows.new import column_types, commit, dialect, image_files, rehearsal, time_series, yaml_comments
+from flows.new import column_types, commit, first_rows, image_files, rehearsal, yaml_comments
 from flows.new import target as targets
 from flows.new.column_types import Column
-from flows.new.dialect import Reading
 from flows.new.draft import Draft, can_move
 from flows.new.image_files import PictureDraft, Pictures
 from flows.new.relations import find as relations
 from flows.new.relations import problem
 from flows.new.relations.sample import Sample
-from flows.new.series import readings
+from flows.new.series import readings, series_draft
 from flows.new.series.readings import Grid
+from flows.new.series.series_draft import SeriesDraft
 from flows.new.target import Target
 from flows.new.text_files import meaning, options
-from flows.new.time_series import SeriesDraft
+from flows.new.text_files.dialect import Reading
 from flows.new.told.decided import decided, look
+from flows.new.wanted import Wanted
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines import model_file, visible_text
 from pipelines.check import Check
 from pipelines.clean import Clean
-from pipelines.config import settings, user_code
+from pipelines.config import settings
 from pipelines.config.settings import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
 from pipelines.readers import sources
-from pipelines.readers.layout import NO_QUOTES
 from pipelines.readers.meaning import value_kinds
-from pipelines.readers.reader import Reader
 from pipelines.safety import regular_files
 from pipelines.table import rows
 
-LOOKED_AT = 200_000  # rows, from the beginning of the file,
-MOST_BYTES = 1 << 30  # or as many as take so much memory
 MOST_FITTED = 50  # classes that a quick fit tells apart
-LONGEST = 1000  # letters of a column's name
-MOST_NAMES = 50  # of columns, in a message
 INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?|")  # as pandas names what has no name
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a person says: the rest is found out."""
-
-    model: str
-    data: Path
-    target: str
-    names: list[str]
-    group: list[str]
-    kind: str = ""  # table or sequence, where the rows could be either
-    horizon: int = 1  # rows ahead, of a sequence
-    force: bool = False
-    dry_run: bool = False
-    commit: bool = False
-    given: dict[str, Any] = field(default_factory=dict)  # keys of `ingest:` that say how a file is written
 
 
 def new(project: Project, wanted: Wanted) -> dict[str, Any]:
@@ -133,9 +108,9 @@ def drafted(wanted: Wanted, source: str) -> Draft:
 
 
 def of_pictures(wanted: Wanted, source: str, found: Pictures) -> Draft:
-    table, more = head(found.rows(), wanted.data)
+    table, more = first_rows.head(found.rows(), wanted.data)
     name = wanted.target or "label"
-    _check_names(table, [name], Reading())
+    first_rows.check_names(table, [name], Reading())
     target = targets.target(name, table[name], rows.MISSING, wanted.data.name)
     splits = tuple(table["split"].unique().to_pylist()) if "split" in table.column_names else ()
     draft = PictureDraft(source, Reading(), [], target, len(table), more, pictures=found, splits=splits)
@@ -148,18 +123,18 @@ def of_table(wanted: Wanted, source: str) -> Draft:
         raise RequestError(f"{wanted.data.name} cannot be read; known: {sources.KNOWN}.", _instead(wanted.data))
     if wanted.given and not (reader.text or "missing" in wanted.given):
         raise RequestError(f"{options.option(next(iter(wanted.given)))} is for text files.", "Leave it out.")
-    table, more, reading = read(wanted, reader)
+    table, more, reading = first_rows.read(wanted, reader)
     if not wanted.target:
         raise RequestError(
             "Say which column to predict: --target COLUMN.", f"There are {', '.join(table.column_names)}."
         )
-    wanted = replace(wanted, target=_counted(wanted.target, table, reading))
-    _check_names(table, [wanted.target, *wanted.group], reading)
+    wanted = replace(wanted, target=first_rows.counted(wanted.target, table, reading))
+    first_rows.check_names(table, [wanted.target, *wanted.group], reading)
     missing = reading.keys.get("missing", rows.MISSING)
     for name in (wanted.target, *wanted.group):
         if why := value_kinds.problem(table[name]):
             raise DataError(f"{wanted.data.name}: {name!r} holds {why}.")
-    table, seen, reading = understood(table, reading, wanted, more)
+    table, seen, reading = first_rows.understood(table, reading, wanted, more)
     found = targets.target(wanted.target, seen[wanted.target], missing, wanted.data.name)
     columns = meaning.columns(seen.drop_columns([wanted.target]), reading, missing)
     usable = [_no_index(_usable(column, wanted.target, None), seen) for column in columns]
@@ -218,108 +193,6 @@ def _judged(draft: Draft, sampled: Sample | None) -> Draft:
     return replace(draft, judged=problem.of_numbers(left, draft.metrics))
 
 
-def read(wanted: Wanted, reader: Reader) -> tuple[pa.Table, bool, Reading]:
-    """The first rows, whether there are more, and how they are read.
-
-    Quotes that close nowhere are letters like others, where several lines have some and all lines are rows without.
-    """
-    if not reader.named:
-        reading = Reading(wanted.given)
-        return *head(_batches(wanted.data, reading), wanted.data), reading
-    reading = dialect.sniff(wanted.data, wanted.names, wanted.target, wanted.given)
-    try:
-        return *head(_batches(wanted.data, reading), wanted.data), reading
-    except DataError as error:
-        without = reading.with_key("quote", NO_QUOTES, "a quote is not closed, so they are letters like others")
-        if "quote" in reading.keys or not dialect.has_quotes(wanted.data, reading.keys.get("encoding", "utf-8")):
-            raise
-        with suppress(DataError):
-            return *head(_batches(wanted.data, without), wanted.data), without
-        raise error
-
-
-def _batches(path: Path, reading: Reading) -> Iterable[pa.RecordBatch]:
-    config = Ingest.model_validate({"source": "-", **yaml_comments.plain(reading.keys)})
-    return sources.read(path, config.delimiter, config.encoding, config.names, layout=config)
-
-
-def understood(table: pa.Table, reading: Reading, wanted: Wanted, more: bool) -> tuple[pa.Table, pa.Table, Reading]:
-    """The rows as the file has them, the same as they are meant, and the reading with the keys that say so."""
-    given, missing = wanted.given, reading.keys.get("missing", rows.MISSING)
-    if sources.reader_of(wanted.data) == sources.READERS["csv"]:
-        table, reading = meaning.rows(table, reading, given)
-    seen, reading = meaning.numbers(table, reading, wanted.target, given, missing)
-    if not more and sources.reader_of(wanted.data) == sources.READERS["csv"]:
-        table, seen, reading = meaning.total(table, seen, reading, given)
-    if "decimal" in reading.keys and sources.reader_of(wanted.data) == sources.READERS["lines"]:
-        table, _ = head(_batches(wanted.data, reading), wanted.data)
-    seen, reading = meaning.instants(seen, reading, wanted.target, missing)
-    seen, reading = meaning.without_marks(seen, reading, missing)
-    return table, seen, reading
-
-
-def _counted(target: str, table: pa.Table, reading: Reading) -> str:
-    """The target, which may be counted where the file has no names: 1 is the first column, -1 the last."""
-    names = table.column_names
-    if target in names or not reading.why.get("names") or not re.fullmatch(r"-?[1-9]\d*", target):
-        return target
-    place = int(target)
-    return names[place - 1 if place > 0 else place] if abs(place) <= len(names) else target
-
-
-def head(batches: Iterable[pa.RecordBatch], path: Path) -> tuple[pa.Table, bool]:
-    """The first rows, as the source has them, and whether there are more."""
-    found, count, size = [], 0, 0
-    for batch in batches:
-        found.append(batch)
-        count, size = count + batch.num_rows, size + batch.nbytes
-        if count > LOOKED_AT or size > MOST_BYTES:
-            return pa.Table.from_batches(found).slice(0, LOOKED_AT), True
-    if not count:
-        raise DataError(f"{path} holds no row.", "Put rows into it.")
-    return pa.Table.from_batches(found), False
-
-
-def _check_names(table: pa.Table, wanted: list[str], reading: Reading) -> None:
-    """wanted: the target, and what rows are grouped by. Raises RequestError for a name that cannot be meant."""
-    there = table.column_names
-    rows.check_columns(there, there)
-    for name in wanted:
-        if name not in there:
-            raise RequestError(f"There is no column {name!r}{_near(name, there)}.", _read_as(there, reading))
-        if _means_something(name):
-            raise RequestError(f"The column {name!r} has a name with a meaning of its own here.", "Rename it.")
-    for name in there:
-        if len(name) > LONGEST:
-            raise DataError(
-                f"A column has a name of {len(name):,} letters: {name[:40]}...", "Shorten it in the source."
-            )
-    if wanted[0] in wanted[1:]:
-        raise RequestError(f"{wanted[0]!r} is the --target, and cannot be a --group too.", "Choose another one.")
-
-
-def _near(name: str, there: list[str]) -> str:
-    """The end of a sentence about an unknown column: a similar one, or all of them in their order."""
-    near = difflib.get_close_matches(name, there, n=1)
-    shown = ", ".join(there[:MOST_NAMES]) + (f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else "")
-    return f" (did you mean {near[0]!r}?)" if near and not name.lstrip("-").isdecimal() else f" (known: {shown})"
-
-
-def _read_as(there: list[str], reading: Reading) -> str:
-    """What else may be wrong with how a text was read, where a column is not in it."""
-    if reading.why.get("names"):
-        return (
-            "The first line was taken for a row: where it holds names, one of them is to be the --target. Where it "
-            "does not, --target may count: 1 is the first column, -1 the last."
-        )
-    parted = "Cells are parted by a comma, a semicolon, a tab or |: here are none. Another sign: --delimiter."
-    return parted if len(there) == 1 else ""
-
-
-def _means_something(name: str) -> bool:
-    return name in ("", "row_id") or name.startswith(user_code.OWN)
-
-
 def _rehearsed(model: str, draft: Draft, table: pa.Table, where: str) -> Draft:
     """The draft with the seed and the limits that its own data need, and without what gives the target away."""
     while True:
@@ -359,11 +232,11 @@ def _leaking(column: Column, scores: dict[str, float]) -> Column:
 
 def _usable(column: Column, target: str, grid: Grid | None) -> Column:
     """The column, left out if its name has another meaning, or if it is a second date in a series."""
-    if _means_something(column.name) or column.name == f"past_{target}":
+    if first_rows.means_something(column.name) or column.name == f"past_{target}":
         return column_types.left_out(
             column, "it has no name" if not column.name else "its name has a meaning of its own here"
         )
-    return column if grid is None else time_series.usable(column, grid, target)
+    return column if grid is None else series_draft.usable(column, grid, target)
 
 
 def _no_index(column: Column, table: pa.Table) -> Column:

@@ -46,9 +46,9 @@ def new(
     debug: Debug = False,
 ) -> None:
     """Look at a table and write models/NAME.yaml, with a reason beside every guess."""
-    from flows.new.new import Wanted
     from flows.new.new import new as work
     from flows.new.text_files import options
+    from flows.new.wanted import Wanted
 
     path = Path(data).absolute()  # before the project's folder becomes the working directory
     lists = [[word.strip() for word in text.split(",") if word.strip()] for text in (names, group, missing)]

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from flows.new import column_types
 from flows.new.column_types import Column
-from flows.new.dialect import Reading
 from flows.new.text_files import below, far_marks, number_writing, time_of_day
+from flows.new.text_files.dialect import Reading
 from flows.new.yaml_comments import Said
 from pipelines.readers.formats import text
 from pipelines.readers.layout import Layout

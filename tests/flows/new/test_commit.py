@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from flows.new.new import Wanted, new
+from flows.new.new import new
+from flows.new.wanted import Wanted
 from flows.project.environment import Project
 from pipelines.errors import RatchetError, RequestError
 from tests.flows.new.test_new import file, orders

@@ -13,7 +13,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from flows.new import recipe
-from flows.new.new import Wanted, new
+from flows.new.new import new
+from flows.new.wanted import Wanted
 from flows.project import environment
 from pipelines import model_file
 from pipelines.config import settings

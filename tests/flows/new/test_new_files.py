@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.new.new import Wanted, new
+from flows.new.new import new
+from flows.new.wanted import Wanted
 from flows.project import environment
 from pipelines.errors import RatchetError
 from tests.support.world import ROOT

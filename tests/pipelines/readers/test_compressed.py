@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from flows.new import dialect
+from flows.new.text_files import dialect
 from pipelines import ingest
 from pipelines.errors import DataError
 from pipelines.readers import compressed, sources

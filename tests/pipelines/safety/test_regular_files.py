@@ -14,7 +14,8 @@ from PIL import Image
 
 from flows.data import refresh
 from flows.data.arrivals import scan
-from flows.new.new import Wanted, drafted
+from flows.new.new import drafted
+from flows.new.wanted import Wanted
 from flows.predict import file_paths
 from flows.project.environment import Project
 from pipelines import model_file

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.new import dialect, yaml_comments
-from flows.new.new import Wanted, read, understood
-from flows.new.text_files import options
+from flows.new import yaml_comments
+from flows.new.first_rows import read, understood
+from flows.new.text_files import dialect, options
+from flows.new.wanted import Wanted
 from pipelines.config.settings import Data
 from pipelines.errors import RatchetError
 from pipelines.ingest import Ingest, ingest

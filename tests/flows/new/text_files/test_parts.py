@@ -5,8 +5,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flows.new import column_types, dialect
-from flows.new.text_files import below, far_marks, number_writing, time_of_day
+from flows.new import column_types
+from flows.new.text_files import below, dialect, far_marks, number_writing, time_of_day
 from pipelines.table.rows import MISSING
 
 RANDOM = np.random.default_rng(0)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.new.new import Wanted, new
+from flows.new.new import new
+from flows.new.wanted import Wanted
 from pipelines.config import settings
 from pipelines.errors import RatchetError
 from tests.flows.new.test_new_files import project  # noqa: F401 (a fixture)

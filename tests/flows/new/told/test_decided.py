@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from flows.new import draft
-from flows.new.new import Wanted, new
+from flows.new.new import new
 from flows.new.told import table
+from flows.new.wanted import Wanted
 from pipelines.errors import DataError
 from tests.flows.new.test_new import file, inside, made, orders, project  # noqa: F401 (fixtures)
 from tests.support.clone import called

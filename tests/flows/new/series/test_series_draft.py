@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from flows.new import recipe
-from flows.new.new import Wanted, new
+from flows.new.new import new
+from flows.new.wanted import Wanted
 from flows.project import environment
 from pipelines import model_file
 from pipelines.errors import DataError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.new.dialect import sniff
+from flows.new.text_files.dialect import sniff
 from pipelines.errors import DataError, RequestError
 
 ROWS = [["name", "age", "city"], ["Ann, Dr.", "31", "Oslo"], ['the "best"', "45", "a;b"], ["Bo\nDe", "7", ""]]
