@@ -41,7 +41,7 @@ def clone(folder: Path, model: str, incoming: Path | None) -> None:
 def rows(model: str) -> pd.DataFrame:
     """Raw feature rows of the test split, again and again."""
     from pipelines.config import settings
-    from pipelines.config.settings import Data
+    from pipelines.config.data import Data
 
     features = settings.load(model, "data", Data).features
     table = pd.read_parquet(Path("data") / model / "test.parquet", columns=features)

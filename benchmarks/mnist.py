@@ -56,7 +56,7 @@ import json, sys, time
 from pathlib import Path
 from pipelines import evaluate, train
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.hardware import device
 from pipelines.model import statistics
 from pipelines.training import compiled_fit

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from flows.new import new, recipe, rehearsal, wanted, yaml_comments
 from pipelines import clean, evaluate, train
 from pipelines.clean import Clean
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.hardware import device
 from pipelines.ingest import Ingest
 from pipelines.model import statistics, temporal

@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from flows.load import load_model  # noqa: E402
 from pipelines.config import settings  # noqa: E402
-from pipelines.config.settings import Data  # noqa: E402
+from pipelines.config.data import Data  # noqa: E402
 from pipelines.table import row_groups  # noqa: E402
 from pipelines.table.series import windows  # noqa: E402
 from tests.support.clone import answer, clone, edit, git  # noqa: E402

@@ -59,7 +59,8 @@ def _parse(arguments: list[str]) -> tuple[str, str]:
     stages = seal.stages()
     if len(arguments) == 2 and arguments[0] in stages and re.fullmatch(r"\w+", arguments[1]):
         return arguments[0], arguments[1]
-    from pipelines.config.settings import check_name, nearest
+    from pipelines.config.settings import check_name
+    from pipelines.config.words import nearest
     from pipelines.errors import RequestError
 
     if len(arguments) != 2:

@@ -24,8 +24,9 @@ from pydantic import Field, model_validator
 
 from pipelines import visible_text
 from pipelines.config import settings, user_code
+from pipelines.config.data import Data
 from pipelines.config.rules import Rules
-from pipelines.config.settings import FORMAT, Data
+from pipelines.config.settings import FORMAT
 from pipelines.config.stage import Stage
 from pipelines.errors import ExpectationError
 from pipelines.table import expectations, id_sets, repeats, row_groups, rows

@@ -19,7 +19,9 @@ from pydantic import Field
 
 from pipelines import visible_text
 from pipelines.config import settings
-from pipelines.config.settings import FORMAT, Data, Section
+from pipelines.config.data import Data
+from pipelines.config.section import Section
+from pipelines.config.settings import FORMAT
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.hardware import device

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from pipelines import visible_text
-from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config import settings, words
+from pipelines.config.data import Data
 from pipelines.config.stage import Stage
 from pipelines.errors import DataError, IntegrityError
 from pipelines.readers import dates, images, sources, text_errors
@@ -148,7 +148,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
     names = batch.schema.names
     if unknown := [name for name in config.ignore if name not in names]:
         raise DataError(
-            f"There is no column {unknown[0]!r} to leave out{settings.nearest(unknown[0], names)}.",
+            f"There is no column {unknown[0]!r} to leave out{words.nearest(unknown[0], names)}.",
             "Correct `ingest: ignore:` in the model's YAML.",
         )
     wanted_there = {*wanted.names} & {*names}

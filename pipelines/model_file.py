@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.clean import Clean, HashSplit
+from pipelines.clean import Clean
 from pipelines.config import settings, user_code
+from pipelines.config.data import PIXELS, Data
 from pipelines.config.rules import Rules
-from pipelines.config.settings import Data, Section
+from pipelines.config.section import Section
+from pipelines.config.words import nearest
 from pipelines.errors import DataError, SettingsError
 from pipelines.evaluate import Evaluate
 from pipelines.ingest import Ingest
@@ -22,6 +24,7 @@ from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
 from pipelines.safety import regular_files
 from pipelines.stages import STAGES
+from pipelines.table.splits import HashSplit
 from pipelines.train import Train
 
 
@@ -185,7 +188,7 @@ def of(model: str, raw: dict[str, Any]) -> Declaration:
     for key in raw:
         if key not in (*SECTIONS, "format"):
             raise SettingsError(
-                f"{path}: {key}: unknown section{settings.nearest(str(key), list(SECTIONS))}.",
+                f"{path}: {key}: unknown section{nearest(str(key), list(SECTIONS))}.",
                 "Correct the file and run again.",
             )
     sections = {name: settings.parse(model, name, raw.get(name), kind) for name, kind in SECTIONS.items()}
@@ -214,7 +217,7 @@ def _of_source(found: Declaration) -> list[tuple[str, str]]:
     name = source.removeprefix("builtin:")
     if name != source:
         known = list(sources.BUILTIN)
-        return [] if name in known else [("ingest.source", f"no built-in set {name!r}{settings.nearest(name, known)}")]
+        return [] if name in known else [("ingest.source", f"no built-in set {name!r}{nearest(name, known)}")]
     if sources.followed(source):
         return [("ingest.source", problem)] if (problem := _of_address(source, found.data.kind)) else []
     if not Path(source).resolve().is_relative_to(project):
@@ -240,17 +243,15 @@ def _of_columns(found: Declaration) -> list[tuple[str, str]]:
     every = [*data.columns, *(["image"] if data.kind == "image" else []), data.target]
     needed = split.key if isinstance(split, HashSplit) else [split.column]
     problems = [
-        ("clean.split", f"there is no column {name!r}{settings.nearest(name, every)}")
-        for name in needed
-        if name not in every
+        ("clean.split", f"there is no column {name!r}{nearest(name, every)}") for name in needed if name not in every
     ]
-    seen = [*data.columns, data.target, "row_id", *(settings.PIXELS if data.kind == "image" else [])]
+    seen = [*data.columns, data.target, "row_id", *(PIXELS if data.kind == "image" else [])]
     windowed = {*data.past_numbers, *data.past_categories} if data.kind == "sequence" else set()
     for section in ("validate", "check"):
         seen = seen if section == "validate" else [name for name in seen if name not in windowed]
         for index, rule in enumerate(cast(Rules, found.sections[section]).rules):
             problems += [
-                (f"{section}.rules.{index}", f"there is no column {column!r}{settings.nearest(str(column), seen)}")
+                (f"{section}.rules.{index}", f"there is no column {column!r}{nearest(str(column), seen)}")
                 for column in rule.columns
                 if column not in seen and not str(column).startswith(user_code.OWN)
             ]
@@ -262,7 +263,7 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
     problems = []
     for key, names in (("dates", config.dates), ("instants", config.instants)):
         problems += [
-            (f"ingest.{key}", f"{name!r} is not a column of role date{settings.nearest(name, data.dates)}")
+            (f"ingest.{key}", f"{name!r} is not a column of role date{nearest(name, data.dates)}")
             for name in names
             if name not in data.dates
         ]
@@ -302,9 +303,9 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
     fitting = [name for name, metric in METRICS.items() if metric.task == task]
     for name in found.evaluate.metrics:
         if name not in fitting:
-            return [("evaluate.metrics", f"no metric {name!r} for a {task}{settings.nearest(name, fitting)}")]
+            return [("evaluate.metrics", f"no metric {name!r} for a {task}{nearest(name, fitting)}")]
     if promote.metric not in found.evaluate.metrics:
-        hint = settings.nearest(promote.metric, found.evaluate.metrics)
+        hint = nearest(promote.metric, found.evaluate.metrics)
         return [("promote.metric", f"{promote.metric!r} is not one of evaluate.metrics{hint}")]
     right, wrong = ("at_least", "at_most") if METRICS[promote.metric].greater_is_better else ("at_most", "at_least")
     if getattr(promote, wrong) is not None or getattr(promote, right) is None:
@@ -324,7 +325,7 @@ def _of_slices(found: Declaration) -> list[tuple[str, str]]:
             [column for column in (*data.columns, data.target) if column not in lists],
         )
         if part.column not in known:
-            problems.append((where, f"there is no column {part.column!r}{settings.nearest(part.column, known)}"))
+            problems.append((where, f"there is no column {part.column!r}{nearest(part.column, known)}"))
         elif part.column in data.sensitive:
             problems.append((where, f"{part.column!r} is sensitive, so it cannot define a slice"))
         elif part.column in words and not part.values:

@@ -24,7 +24,8 @@ from pydantic import Field, model_validator
 
 from pipelines import visible_text
 from pipelines.config import settings, user_code
-from pipelines.config.settings import FORMAT, Data
+from pipelines.config.data import Data
+from pipelines.config.settings import FORMAT
 from pipelines.config.stage import Stage
 from pipelines.distributed import ray_launch
 from pipelines.errors import TrainingError

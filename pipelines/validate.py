@@ -19,8 +19,10 @@ from pydantic import Field
 
 from pipelines import visible_text
 from pipelines.config import settings, user_code
+from pipelines.config.data import Data
 from pipelines.config.rules import Rule, Rules
-from pipelines.config.settings import FORMAT, Data, Section
+from pipelines.config.section import Section
+from pipelines.config.settings import FORMAT
 from pipelines.config.stage import Stage
 from pipelines.errors import ExpectationError
 from pipelines.table import expectations, id_sets, profile, row_groups

@@ -87,7 +87,11 @@ def _broken(entry: State) -> bool:
 def _block(row: dict[str, str], width: int) -> str:
     """A model in lines of its own."""
     model, *others = row.items()
-    lines = [f"  {name:<{INDENT - 2}}{', '.join(value.split(chr(10))).replace(', (', ' (')}" for name, value in others if value]
+    lines = [
+        f"  {name:<{INDENT - 2}}{', '.join(value.split(chr(10))).replace(', (', ' (')}"
+        for name, value in others
+        if value
+    ]
     return "\n".join([model[1], *(wrapped(line, width, INDENT) for line in lines)])
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from flows.data.last_good import Good
-from pipelines.clean import Clean, GivenSplit, TimeSplit
+from pipelines.clean import Clean
+from pipelines.table.splits import GivenSplit, TimeSplit
 from pipelines.table.time_edges import FEWEST_TEST_ROWS
 
 

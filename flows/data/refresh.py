@@ -23,6 +23,7 @@ from flows.graph.pipeline import Graph
 from flows.project import scratch, whole_files
 from flows.project.environment import Project
 from pipelines.config import settings
+from pipelines.config.data import Data
 from pipelines.config.settings import FORMAT
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.model_file import Declaration
@@ -357,9 +358,7 @@ def _write_pin(project: Project, model: str, pin: Pin) -> None:
     if old is not None and version(old) == version(pin):
         before = profile.reference(path)
     else:
-        before = profile.without(
-            last_good.profile(project, model), settings.load(model, "data", settings.Data).sensitive
-        )
+        before = profile.without(last_good.profile(project, model), settings.load(model, "data", Data).sensitive)
         edges = time_edges.later(last_good.edges(project, model), edges)  # a fresh clone knows only those of the pin
     text = json.dumps(pin | ({"edges": edges} if edges else {}), indent=2)
     if before is not None:

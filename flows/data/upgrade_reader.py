@@ -7,7 +7,7 @@ from flows.data import two_readers
 from flows.data.two_readers import Changes
 from flows.project import whole_files
 from pipelines import model_file
-from pipelines.config import settings
+from pipelines.config import settings, yaml_text
 from pipelines.config.settings import FORMAT
 from pipelines.errors import SettingsError
 from pipelines.readers import sources
@@ -48,7 +48,7 @@ def _with_reader(model: str) -> str:
     text, old = path.read_text(encoding="utf-8"), settings.read(model)
     wanted = old | {"ingest": old["ingest"] | {"reader": READER}}
     for changed in _edits(text):
-        if settings.plain_yaml(changed) == wanted:
+        if yaml_text.plain(changed) == wanted:
             return changed
     raise SettingsError(
         f"{path} is written in a way that is not edited here.", f"Write `reader: {READER}` under `ingest:`."

@@ -21,6 +21,7 @@ from flows.registry.model_registry import ModelVersion
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient, Run
 from pipelines.config import settings
+from pipelines.config.data import Data
 from pipelines.errors import RequestError
 
 LEAST = 4  # digits of a hash that name a data version
@@ -75,7 +76,7 @@ def data(project: Project, model: str, words: tuple[str, str] | None) -> dict[st
 def _shown(model: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Remove the values of columns that are sensitive now; for a model without a YAML, remove nothing."""
     known = (settings.FOLDER / f"{model}.yaml").exists()
-    hidden = settings.load(model, "data", settings.Data).sensitive if known else []
+    hidden = settings.load(model, "data", Data).sensitive if known else []
     for entry in found:
         if entry["column"] in hidden:
             entry |= {side: _counted(entry[side]) for side in "ab"}

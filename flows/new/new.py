@@ -34,7 +34,7 @@ from pipelines import model_file, visible_text
 from pipelines.check import Check
 from pipelines.clean import Clean
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
 from pipelines.readers import sources

@@ -20,11 +20,12 @@ from flows.new.target import Target
 from flows.project import scratch
 from pipelines import check, clean, ingest
 from pipelines.check import Check
-from pipelines.clean import Clean, HashSplit
-from pipelines.config.settings import Data
+from pipelines.clean import Clean
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.table import row_groups, rows
+from pipelines.table.splits import HashSplit
 from pipelines.validate import QUARANTINE
 
 ENOUGH = 50_000  # rows from which the first seed of a split is as good as any

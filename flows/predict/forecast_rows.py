@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from flows.predict.read_rows import Unseen
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.table import row_groups, rows
 from pipelines.table.series import windows
 

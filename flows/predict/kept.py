@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config import words
+from pipelines.config.data import Data
 from pipelines.errors import DataError, RequestError
 
 EVERY = "all"
@@ -116,7 +116,7 @@ def _named(one: str, names: list[str]) -> list[str]:
 
 def _missing(name: str, names: list[str], where: str) -> RequestError:
     return RequestError(
-        f"--keep {name}: there is no such column in {where}{settings.nearest(name, names)}.",
+        f"--keep {name}: there is no such column in {where}{words.nearest(name, names)}.",
         f"Write names with commas between them, or `--keep {EVERY}`.",
     )
 

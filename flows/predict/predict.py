@@ -27,8 +27,9 @@ from flows.report.steps import Steps
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import evaluate
-from pipelines.config import settings
-from pipelines.config.settings import FORMAT, Data
+from pipelines.config import settings, yaml_text
+from pipelines.config.data import Data
+from pipelines.config.settings import FORMAT
 from pipelines.errors import IntegrityError, RequestError, SettingsError
 from pipelines.hardware import device, gpus
 from pipelines.ingest import Ingest
@@ -105,7 +106,7 @@ def declaration(store: MlflowClient, version: ModelVersion, folder: Path) -> dic
     """
     try:
         path = definition.fetch(store, store.get_run(str(version.run_id)), "model.yaml", folder)
-        content = settings.plain_yaml(path.read_text(encoding="utf-8"))
+        content = yaml_text.plain(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}")
         found = {name: dict(content[name]) for name in ("data", "ingest")}

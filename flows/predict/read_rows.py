@@ -17,7 +17,7 @@ import pyarrow as pa
 from flows.data.arrivals import scan
 from flows.predict.kept import FILE, Kept, with_files
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.readers import compressed, images, sources, text_errors

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 
 SHOWN = 5  # words of a column

@@ -25,7 +25,7 @@ from flows.predict.read_rows import Unseen
 from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
 from pipelines import evaluate
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, IntegrityError, RatchetError
 from pipelines.hardware import device
 from pipelines.hardware.device import Hardware

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.table import row_groups, rows
 
 

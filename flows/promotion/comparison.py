@@ -21,11 +21,12 @@ from flows.promotion.statistics.dependence import Dependence
 from flows.promotion.statistics.gain import Gain, gain
 from flows.promotion.statistics.resampling import ALPHA
 from flows.records.outputs import StageOutputs
-from pipelines.clean import Clean, HashSplit, TimeSplit
-from pipelines.config.settings import Data
+from pipelines.clean import Clean
+from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration, Slice
+from pipelines.table.splits import HashSplit, TimeSplit
 
 NEARLY_EQUAL = "nearly equal rows"  # of an entity that no column names
 Scored = Callable[[np.ndarray, float], Gain | None]  # the gain on some rows, at a level of error

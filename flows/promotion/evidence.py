@@ -29,7 +29,7 @@ from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import evaluate
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.hardware import device
 from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration

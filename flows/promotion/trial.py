@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from flows.processes import fresh_process
 from pipelines import clean, evaluate
 from pipelines.config import settings, user_code
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, RatchetError
 from pipelines.hardware import device
 from pipelines.model.predictor import Predictor, check_manifest

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model.metrics import METRICS
 
 

@@ -18,12 +18,12 @@ from flows.records.outputs import StageOutputs
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
-from pipelines.clean import SPLITS
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.evaluate import device_of
 from pipelines.model.metrics import Answers
 from pipelines.table import row_groups
+from pipelines.table.splits import SPLITS
 
 GOLDEN_ROWS = 200
 FOLDER = "evidence"

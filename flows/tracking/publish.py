@@ -19,10 +19,10 @@ from flows.records.outputs import Published, StageOutputs
 from flows.registry import definition, model_registry, reading
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import evidence_files, measurements, mlflow_runs, views
-from pipelines.clean import SPLITS
 from pipelines.hardware import device
 from pipelines.model_file import Declaration
 from pipelines.table import row_groups
+from pipelines.table.splits import SPLITS
 
 EXAMPLE_ROWS = 3
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from pipelines.config.settings import Section, nearest
+from pipelines.config.section import Section
+from pipelines.config.words import nearest
 
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")  # those that name columns
 BY_ROW = {"ColumnMapExpectation", "ColumnPairMapExpectation", "MulticolumnMapExpectation"}

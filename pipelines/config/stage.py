@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 from pipelines.errors import BusyError, TrainingError
 from pipelines.hardware import cuda, gpu_queue, gpus
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 
 
 class Layers(Section):

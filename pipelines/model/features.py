@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import quantiles, statistics, temporal
 from pipelines.model.statistics import Fitted
 

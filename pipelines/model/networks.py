@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, create_model, model_validator
 
 from pipelines.config import plugins
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 from pipelines.model import architectures
 from pipelines.model.architecture import Architecture, Layers
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 
 SCHEDULES = {  # Keras' classes, by their names in a model's YAML
     "cosine": "CosineDecay",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import TrainingError
 from pipelines.model import quantiles, temporal
 from pipelines.model.networks import Network

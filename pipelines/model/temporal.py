@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import field_validator
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 from pipelines.errors import DataError
 from pipelines.readers.meaning import values as raw_values
 from pipelines.table import rows

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.config.settings import MOST_PIXELS
+from pipelines.config.data import MOST_PIXELS
 from pipelines.errors import DataError
 from pipelines.safety import regular_files
 

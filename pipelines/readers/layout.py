@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 
 NO_QUOTES = "none"
 Lines = Iterator[tuple[int, str]]  # each with its number in the file, from 1

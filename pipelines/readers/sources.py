@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.config import plugins
-from pipelines.config.settings import FORMAT, nearest
+from pipelines.config.settings import FORMAT
+from pipelines.config.words import nearest
 from pipelines.errors import DataError, IntegrityError, RequestError
 from pipelines.readers import formats, images
 from pipelines.readers.layout import Layout

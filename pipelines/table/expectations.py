@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.config import user_code
+from pipelines.config.data import Data
 from pipelines.config.rules import Rule, Rules, kind
-from pipelines.config.settings import Data
 from pipelines.errors import DataError, SettingsError
 from pipelines.table import row_groups
 

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.config.settings import FORMAT, PIXELS, Data
+from pipelines.config.data import PIXELS, Data
+from pipelines.config.settings import FORMAT
 from pipelines.table import row_groups
 
 MOST_ROWS = 1_000_000  # rows for quantiles and words

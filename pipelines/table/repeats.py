@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 
 FEWEST_ENTITIES = 20
 ROWS_EACH = 3  # at least, on average

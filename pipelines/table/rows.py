@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.table import canonical
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.table import row_groups, rows
 
 MOST_PARTS = 1024

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import predictor
 from pipelines.table import row_groups
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipelines.config.settings import Section
+from pipelines.config.section import Section
 from pipelines.errors import TrainingError
 from pipelines.training.accumulation import Step
 from pipelines.training.data_loader import Feed, Window

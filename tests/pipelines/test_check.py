@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import check
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import ExpectationError
 from pipelines.table import row_groups
 from tests.support.world import PETS, pets

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import clean
-from pipelines.clean import SPLITS, Clean
-from pipelines.config.settings import Data
+from pipelines.clean import Clean
+from pipelines.config.data import Data
 from pipelines.errors import DataError
-from pipelines.table import row_groups, rows
+from pipelines.table import row_groups, rows, splits
+from pipelines.table.splits import SPLITS
 from tests.support.world import PETS, pets
 
 WAYS = {
@@ -57,7 +58,7 @@ def batch(found: list[dict]) -> pa.RecordBatch:
 def places(found: list[dict], way: str) -> dict[str, str]:
     """The split of each row id."""
     config = Clean.model_validate({"split": WAYS[way]})
-    divided = clean.divide(batch(found), config)
+    divided = splits.divide(batch(found), config.split)
     return {row_id: name for name in SPLITS for row_id in divided[name]["row_id"].to_pylist()}
 
 
@@ -72,21 +73,21 @@ def test_a_split_never_changes_when_rows_are_appended_reordered_or_repeated(way,
 @pytest.mark.parametrize("way", WAYS)
 @given(owners)
 def test_every_row_is_in_exactly_one_split(way, found):
-    divided = clean.divide(batch(found), Clean.model_validate({"split": WAYS[way]}))
+    divided = splits.divide(batch(found), Clean.model_validate({"split": WAYS[way]}).split)
     ids = [row_id for name in SPLITS for row_id in divided[name]["row_id"].to_pylist()]
     assert sorted(ids) == sorted(batch(found)["row_id"].to_pylist())
 
 
 @given(owners)
 def test_rows_of_one_key_stay_together(found):
-    divided = clean.divide(batch(found), Clean.model_validate({"split": WAYS["key"]}))
+    divided = splits.divide(batch(found), Clean.model_validate({"split": WAYS["key"]}).split)
     owners_of = [set(divided[name]["owner"].to_pylist()) for name in SPLITS]
     assert sum(map(len, owners_of)) == len(set.union(*owners_of))
 
 
 @given(owners)
 def test_time_flows_from_train_to_test(found):
-    divided = clean.divide(batch(found), Clean.model_validate({"split": WAYS["time"]}))
+    divided = splits.divide(batch(found), Clean.model_validate({"split": WAYS["time"]}).split)
     days = {name: {int(born[9]) for born in divided[name]["born"].to_pylist()} for name in SPLITS}
     assert days["train"] <= {1, 2, 3, 4}
     assert days["validation"] <= {5, 6}
@@ -95,7 +96,7 @@ def test_time_flows_from_train_to_test(found):
 
 @given(owners)
 def test_given_test_rows_are_the_test_split(found):
-    divided = clean.divide(batch(found), Clean.model_validate({"split": WAYS["given"]}))
+    divided = splits.divide(batch(found), Clean.model_validate({"split": WAYS["given"]}).split)
     assert set(divided["test"]["part"].to_pylist()) <= {"test"}
     assert {"test"}.isdisjoint(divided["train"]["part"].to_pylist() + divided["validation"]["part"].to_pylist())
 
@@ -105,7 +106,7 @@ def test_shares_are_about_those_that_are_declared_and_differ_by_seed():
     found = pd.Series(places(many, "hash")).value_counts(normalize=True)
     assert found["validation"] == pytest.approx(0.3, abs=0.03)
     assert found["test"] == pytest.approx(0.2, abs=0.03)
-    other = clean.divide(batch(many), Clean.model_validate({"split": WAYS["hash"] | {"seed": 4}}))
+    other = splits.divide(batch(many), Clean.model_validate({"split": WAYS["hash"] | {"seed": 4}}).split)
     assert set(other["test"]["row_id"].to_pylist()) != {i for i, name in places(many, "hash").items() if name == "test"}
 
 

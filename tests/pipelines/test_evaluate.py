@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics
 
 from pipelines import evaluate
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, IntegrityError, TrainingError
 from pipelines.model.predictor import Predictor
 from tests.support.world import PETS

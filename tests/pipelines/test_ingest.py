@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, IntegrityError
 from pipelines.readers import sources
 from pipelines.readers.formats import text

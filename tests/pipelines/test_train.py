@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from sklearn.utils.class_weight import compute_sample_weight
 
 from pipelines import train
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import TrainingError
 from pipelines.model import features, networks, predictor, statistics
 from pipelines.model.statistics import Fitted

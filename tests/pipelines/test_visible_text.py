@@ -197,7 +197,7 @@ def test_a_confusion_matrix_of_odd_classes_is_drawn(tmp_path):
     import pandas as pd
 
     from pipelines import evaluate
-    from pipelines.config.settings import Data
+    from pipelines.config.data import Data
 
     words = ["$5 to $10", "$\\frac$", NASTY.replace("\ud800", ""), "東京 😀"]
     frame = pd.DataFrame({"actual": words, "prediction": words[::-1]})

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from flows.project import environment
 from pipelines import model_file
-from pipelines.config import settings
+from pipelines.config import yaml_text
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
@@ -226,14 +226,14 @@ def test_the_switches_of_the_guide_are_those_that_are_set():
 def examples() -> list[tuple[str, dict]]:
     """Every block of YAML that shows sections of a model: its document, and its content."""
     blocks = [(path, body) for path in DOCUMENTS for body in fences(path.read_text(encoding="utf-8"), "yaml")]
-    found = [(path, settings.plain_yaml(body)) for path, body in blocks if "\n---\n" not in body]
+    found = [(path, yaml_text.plain(body)) for path, body in blocks if "\n---\n" not in body]
     return [(path.name, content) for path, content in found if set(content) <= {"format", *model_file.SECTIONS}]
 
 
 @pytest.mark.parametrize(("name", "content"), examples())
 def test_an_example_in_the_documents_is_a_valid_model(name, content):
     """One that shows some keys is laid over the whole YAML of the README."""
-    whole = settings.plain_yaml(fences(README, "yaml")[0])
+    whole = yaml_text.plain(fences(README, "yaml")[0])
     model_file.of(
         "churn", {**whole, **{key: {**whole[key], **value} for key, value in content.items() if key != "format"}}
     )

@@ -14,7 +14,7 @@ from flows.promotion.statistics.dependence import INDEPENDENT
 from flows.records.outputs import StageOutputs
 from flows.tracking.evidence_files import Kept
 from pipelines import model_file
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model_file import Promote
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, ExpectationError
 from pipelines.table import profile
 from tests.support.world import PETS, pets

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from pipelines import check
 from pipelines.config import settings
+from pipelines.config.data import Data
 from pipelines.config.rules import Rules
-from pipelines.config.settings import Data
 from pipelines.errors import ExpectationError
 from pipelines.model import features
 from pipelines.table import canonical, expectations, row_groups, rows

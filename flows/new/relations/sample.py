@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from flows.new import column_types
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 
 ROWS = 20_000  # from all parts of the table: enough for every look, and read in a second
 

@@ -16,7 +16,7 @@ from flows.data import two_readers
 from flows.registry import reading
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.evidence_files import Kept
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model_file import Declaration
 from pipelines.readers.meaning import values
 from pipelines.table import row_groups, rows

@@ -21,11 +21,11 @@ from flows.registry import definition
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.evidence_files import Kept
 from flows.tracking.mlflow_runs import MlflowClient
-from pipelines.clean import SPLITS
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.model_file import Declaration
 from pipelines.table import row_groups, rows
+from pipelines.table.splits import SPLITS
 
 
 @dataclass(frozen=True)

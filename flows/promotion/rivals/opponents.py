@@ -18,7 +18,7 @@ from flows.tracking import evidence_files
 from flows.tracking.evidence_files import Kept
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import IntegrityError, RatchetError
 from pipelines.model_file import Declaration
 

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from pipelines.config.settings import MOST_PIXELS
+from pipelines.config.data import MOST_PIXELS
 from pipelines.errors import DataError
 from pipelines.readers import compressed
 from pipelines.readers.reader import Reader

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 
 from flows.new import recipe
 from pipelines import train
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import statistics
 from pipelines.model.metrics import METRICS
 from pipelines.table import row_groups, rows

@@ -6,7 +6,7 @@ import pytest
 
 from flows.predict.forecast_rows import Ahead
 from flows.predict.read_rows import Unseen
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.ingest import Ingest
 
 NEXT = {  # step: the days of the history, and the next three

@@ -12,7 +12,7 @@ from PIL import Image
 
 from flows.predict.kept import Kept
 from flows.predict.read_rows import Unseen
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, RequestError
 from pipelines.ingest import Ingest
 from tests.flows.predict.test_read_rows import TILES, saved

@@ -12,7 +12,7 @@ from PIL import Image
 
 from flows.predict.read_rows import Unseen
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.readers import sources

@@ -10,7 +10,7 @@ import pytest
 from flows.cli.commands.predict import predict_text
 from flows.predict import unknown_words, worker
 from flows.predict.unknown_words import Unknown
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError
 from tests.flows.predict.test_predict import asked
 from tests.support.world import World, pets

@@ -17,7 +17,7 @@ from flows.records.outputs import StageOutputs
 from flows.tracking import evidence_files
 from flows.tracking.evidence_files import Kept
 from pipelines import model_file
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.model_file import Promote, Slice
 

@@ -10,7 +10,7 @@ from sklearn import metrics
 from flows.cli.commands.run import run_text
 from flows.records import constant_answers
 from flows.report import findings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 
 RANDOM = np.random.default_rng(0)
 COUNTS = {"train": 300, "test": 100}

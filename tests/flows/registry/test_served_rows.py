@@ -14,7 +14,7 @@ from mlflow.pyfunc import scoring_server
 
 from flows.registry import model_registry, reading, served
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.ingest import Ingest
 from pipelines.model.predictor import Predictor
 from pipelines.readers import sources

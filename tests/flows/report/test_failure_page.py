@@ -17,7 +17,7 @@ from flows.records.attempts import Tick
 from flows.report import broken_since, failure_page, findings, plots, suggestions
 from pipelines import model_file
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import ExpectationError
 from pipelines.table import profile
 from tests.support.clone import answer, clone, edit, ratchet

@@ -7,8 +7,9 @@ import pytest
 
 from pipelines.clean import Clean
 from pipelines.config import settings
+from pipelines.config.data import Data
 from pipelines.config.rules import Rules
-from pipelines.config.settings import Data, Section
+from pipelines.config.section import Section
 from pipelines.errors import RequestError, SettingsError
 from pipelines.train import Train
 

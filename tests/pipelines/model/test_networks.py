@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import TrainingError
 from pipelines.model import features, networks, statistics
 from pipelines.model.networks import Network

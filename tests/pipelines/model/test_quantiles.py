@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import features, quantiles, statistics
 from pipelines.model.networks import Network
 from tests.pipelines.model.test_networks import pieces

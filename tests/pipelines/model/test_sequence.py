@@ -12,7 +12,7 @@ from sklearn.metrics import mean_absolute_error
 from flows.registry import model_registry
 from pipelines import evaluate
 from pipelines.config import settings
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import features, networks, predictor, statistics, temporal
 from pipelines.model.statistics import Fitted
 from pipelines.train import Train

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import ingest
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.readers import sources
 
 AT = [datetime(2026, 1, 1, hour, minute, tzinfo=UTC) for hour in range(4) for minute in (0, 15, 30)]

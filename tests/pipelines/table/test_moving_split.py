@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.clean import SPLITS
 from pipelines.errors import DataError
+from pipelines.table.splits import SPLITS
 from tests.support.sequences import SHOPS, prepared, shops
 from tests.support.world import PETS, pets
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from pipelines.config import settings
-from pipelines.config.settings import PIXELS, Data
+from pipelines.config.data import PIXELS, Data
 from pipelines.table import profile, row_groups
 from pipelines.table.profile import distance
 from tests.support.world import PETS, pets, tiles

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.table import repeats
 from tests.support.world import pets
 

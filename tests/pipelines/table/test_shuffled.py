@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.table import row_groups, rows, shuffled
 from pipelines.training import data_loader
 from tests.support.world import tiles

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines import train
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import SettingsError, TrainingError
 from pipelines.model import statistics
 from pipelines.train import Train

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import TrainingError
 from pipelines.table import row_groups
 from pipelines.training import compiled_fit, data_loader, loop

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import train
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.model import statistics
 from pipelines.table import row_groups
 from pipelines.train import Train

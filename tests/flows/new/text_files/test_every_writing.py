@@ -18,7 +18,7 @@ from flows.new import yaml_comments
 from flows.new.first_rows import read, understood
 from flows.new.text_files import dialect, options
 from flows.new.wanted import Wanted
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import RatchetError
 from pipelines.ingest import Ingest, ingest
 from pipelines.readers import sources

@@ -9,7 +9,7 @@ import pytest
 
 from flows.new.new import new
 from flows.new.wanted import Wanted
-from pipelines.config import settings
+from pipelines.config import yaml_text
 from pipelines.errors import RatchetError
 from tests.flows.new.test_new_files import project  # noqa: F401 (a fixture)
 from tests.support.world import ROOT
@@ -24,7 +24,7 @@ CASES = ROOT.parent / "shared" / "cases" / "tables"
 
 def sections(project, path: Path, target: str, **more: Any) -> dict[str, Any]:  # noqa: F811
     wanted = Wanted("whole", path, target, [], [], dry_run=True, **more)
-    return dict(settings.plain_yaml(str(new(project, wanted)["yaml"])))
+    return dict(yaml_text.plain(str(new(project, wanted)["yaml"])))
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -12,9 +12,10 @@ from flows.promotion import trial
 from flows.promotion.rivals import matching, opponents
 from flows.promotion.rivals.matching import Recorded
 from flows.records import ledger
-from pipelines import clean, model_file
-from pipelines.config.settings import Data
+from pipelines import model_file
+from pipelines.config.data import Data
 from pipelines.errors import DataError
+from pipelines.table import splits
 from tests.support import golden
 from tests.support.clone import answer, clone, edit, git
 from tests.support.sequences import SECTIONS, SHOPS, prepared, shops
@@ -60,7 +61,7 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_by_what_both_know_of
 
 
 def test_without_the_rows_of_then_nothing_is_decided_and_the_way_out_is_named(shop):
-    for split in clean.SPLITS:
+    for split in splits.SPLITS:
         path = shop / "data" / "shop" / f"{split}.parquet"
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         (shop / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).unlink()
@@ -153,7 +154,7 @@ def test_a_series_with_another_window_and_a_column_more_is_compared_with_its_cha
 
 
 def counted(folder) -> dict[str, int]:
-    return {name: pq.read_metadata(folder / "data" / "shops" / f"{name}.parquet").num_rows for name in clean.SPLITS}
+    return {name: pq.read_metadata(folder / "data" / "shops" / f"{name}.parquet").num_rows for name in splits.SPLITS}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines import model_file
-from pipelines.config.settings import Data
+from pipelines.config.data import Data
 from pipelines.errors import DataError, SettingsError
 from pipelines.table import id_sets, rows
 from pipelines.table.series import windows
