@@ -170,7 +170,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
 
 
 def roles(data: Data) -> dict[str, str]:
-    """What the columns of the source hold but an image, by the names that readers/values.py has for it."""
+    """What the columns of the source hold but an image, by the names that meaning/values.py has for it."""
     return {**data.columns, data.target: "number" if data.task == "regression" else data.label}
 
 

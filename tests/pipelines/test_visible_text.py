@@ -89,11 +89,23 @@ def test_progress_obeys_nothing(draw):
     assert r"\x1b" in found or "[link=https://evil.example]x[/link]" in found
 
 
+DECIDED = {  # as `ratchet new` decides about a file whose names and words are hostile
+    "problem": {"kind": "table", "task": "classification", "target": NASTY, "why": NASTY},
+    "rows": {"looked_at": 1, "more": False},
+    "split": {"by": "time", "column": NASTY, "why": NASTY},
+    "duplicates": None,
+    "metric": {"metric": "accuracy", "direction": "at_least", "floor": 0.5, "margin": 0.1, "why": NASTY},
+    "columns": [{"name": NASTY, "role": role, "why": NASTY} for role in ("number", "left out")],
+    "look": [NASTY],
+}
+
+
 def test_an_answer_in_a_terminal(capsys):
     """By way of the command's own last step."""
     rows = [{"model": NASTY, "decision": ":x: [bold]", "reason": NASTY, "version": 1, "champion": None}]
     for answer, words in (
-        ({"yaml": "a: 1\nb: \x1b\n", "written": False}, new_text),
+        ({"yaml": "a: 1\nb: \x1b\n", "written": False, "decided": DECIDED}, new_text),
+        ({"path": "p", "written": True, "commit": "", "model": "m", "decided": DECIDED}, new_text),
         ({"model": "m", "source": NASTY, "stages": [], "power": None}, plan_text),
         (
             {"rows": rows},

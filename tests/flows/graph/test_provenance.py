@@ -9,6 +9,7 @@ import pytest
 from flows.cli.commands.run import run_text
 from flows.graph import provenance, untracked
 from flows.project.environment import Project
+from flows.run.first_look import one_tree
 from pipelines.errors import RatchetError, RequestError
 from tests.support.clone import git
 
@@ -121,18 +122,18 @@ def test_a_dependency_that_would_be_left_out_stops_the_run_and_is_named(project,
 
 
 def test_a_run_looks_before_its_first_stage(project):
-    from flows.retrain import _of_one_tree
-
     written(project, ("models/words.txt",))
-    opened = SimpleNamespace(sources=lambda: [project.root / "models/words.txt"])
-    run = SimpleNamespace(project=project, model="pets")
-    with pytest.raises(RequestError, match=r"models/words\.txt is not tracked"), _of_one_tree(run, opened, []):
+    opened = SimpleNamespace(model="pets", sources=lambda: [project.root / "models/words.txt"])
+    with (
+        pytest.raises(RequestError, match=r"models/words\.txt is not tracked"),
+        one_tree.held(project, opened, lambda: False),
+    ):
         raise AssertionError("a stage was run")
 
 
 def test_the_end_of_a_run_says_what_was_not_committed():
     found = {"model": "m", "decision": "accepted", "reason": "r", "version": 1, "champion": 1, "metrics": {}}
-    found |= {"seconds": 1.0, "next": "n", "untracked": []}
+    found |= {"seconds": 1.0, "next": "n", "untracked": [], "unreached": ""}
     assert "recorded" not in run_text(found)
     names = [f"models/{letter}.py" for letter in "abcdefghij"]
     said = run_text(found | {"untracked": names})

@@ -21,6 +21,8 @@ from tests.support import golden
 from tests.support.clone import called
 from tests.support.golden import incoming
 
+pytestmark = pytest.mark.random_order(disabled=True)  # on the same clone, one after the other
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:

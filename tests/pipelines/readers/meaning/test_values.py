@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flows.registry.served import _cells
 from pipelines.errors import DataError
-from pipelines.readers.meaning import value_columns, values
+from pipelines.readers.meaning import marks, value_columns, values
 from pipelines.readers.meaning.values import Rules
 
 ROLES = ("number", "category", "integer", "date")
@@ -115,6 +115,7 @@ ARRAYS = st.one_of(
 
 def as_column(column: pa.Array, role: str, name: str, rules: Rules = RULES) -> list:
     schema, batch = pa.schema([pa.field(name, KINDS.get(role, pa.string()))]), pa.record_batch([column], [name])
+    batch = marks.without(batch, dict(rules.marks), rules)
     return value_columns.typed(batch, schema, {name: role}, rules, 0).column(0).to_pylist()
 
 
