@@ -16,6 +16,7 @@ from flows.graph import provenance
 from flows.project.environment import Project
 from flows.promotion import champion_alias
 from flows.promotion.decide import decide
+from flows.promotion.waiting import Experiment
 from flows.prune.dvc_cache import made
 from flows.prune.prune import _plan, prune
 from flows.records import ledger
@@ -308,7 +309,7 @@ class TestInOrder:
         monkeypatch.chdir(project.root)
         published = Published(1, run_id, "", fresh=False)
         with pytest.raises(RatchetError, match=r"Version 1 of diabetes is being pruned.* Run `ratchet prune diabetes`"):
-            decide(project, model_file.check(MODEL), None, published)
+            decide(project, model_file.check(MODEL), None, published, Experiment())
 
     def test_the_history_stays(self, project, store):
         experiment = store.get_experiment_by_name(MODEL).experiment_id

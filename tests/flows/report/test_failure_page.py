@@ -301,7 +301,7 @@ def runs(shop: Path) -> dict[str, object]:
 
 @pytest.mark.long
 def test_the_message_names_the_page_and_the_page_says_how_to_go_on(shop):
-    assert "data/pets/failed/page.html shows it" in (shop / "one.err").read_text()
+    assert "data/pets/failed/page.html shows since when" in (shop / "one.err").read_text()
     text = (shop / "data/pets/failed/page.md").read_text()
     data_hash = json.loads((shop / "first.json").read_text())["data_hash"]
     assert f"ratchet run pets --data {data_hash[:12]}" in text
