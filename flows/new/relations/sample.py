@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from flows.new import column_types
 from pipelines.config.data import Data
+from pipelines.readers.meaning import value_kinds
 
 ROWS = 20_000  # from all parts of the table: enough for every look, and read in a second
 
@@ -68,6 +69,8 @@ class Cells:
 
 
 def _codes(values: pa.ChunkedArray, missing: list[str]) -> np.ndarray:
+    if value_kinds.problem(values):  # lists and the like, which are left out, still tell rows apart
+        values = pa.chunked_array([pa.array([None if one is None else str(one) for one in values.to_pylist()])])
     text = column_types.words(values, missing)
     whole = (values if text is None else text).combine_chunks()
     coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()

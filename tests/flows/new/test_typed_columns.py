@@ -5,9 +5,12 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.new import column_types, target
+from flows.new.new import drafted
+from flows.new.wanted import Wanted
 from pipelines.table.rows import MISSING
 
 COUNT = 100
@@ -31,6 +34,18 @@ def test_a_column_without_single_values_is_left_out_with_its_type_and_the_repair
     assert found.role == "ignore"
     assert found.why.startswith(told)
     assert "in the source write" in found.why
+
+
+def test_a_file_with_all_of_them_becomes_a_model_without_them(tmp_path):
+    """Whatever looks at the columns together has to bear them."""
+    random = np.random.default_rng(0)
+    seen = {"x": random.normal(size=COUNT), "y": ["a" if one else "b" for one in random.integers(0, 2, COUNT)]}
+    odd = {f"odd{place}": column for place, column in enumerate(ODD.values())}
+    pq.write_table(pa.table({**seen, **odd}), tmp_path / "odd.parquet")
+    draft = drafted(Wanted("odd", tmp_path / "odd.parquet", "y", [], []), "-")
+    assert [column.name for column in draft.seen] == ["x"]
+    kinds = {column.name: column.why.partition(" (")[0] for column in draft.left_out}
+    assert kinds == {name: told.partition(" (")[0] for name, told in zip(odd, ODD, strict=True)}
 
 
 WORDS = ["red", "green", None, "blue"] * 25
