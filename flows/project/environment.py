@@ -7,6 +7,7 @@ RATCHET_PREFECT_API_URL names the server that it is for: our own has another (fl
 """
 
 import hashlib
+import logging
 import os
 import platform
 import sys
@@ -154,6 +155,7 @@ def prepare() -> Project:
     """Enter the project: its folder becomes the working directory, its variables those of every child."""
     project = _entered(FOREIGN)
     os.environ.update(QUIET | SETTLED)
+    logging.getLogger("mlflow").setLevel(SETTLED["MLFLOW_LOGGING_LEVEL"])  # it may have been imported before
     os.environ["PREFECT_HOME"] = str(project.prefect_home)
     return project
 

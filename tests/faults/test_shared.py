@@ -98,7 +98,7 @@ def test_of_two_clones_with_one_registry_one_is_killed_and_both_end_with_one_his
         git(project, "add", "-A")
         git(project, "commit", "-qm", "another name")
     shared = {"RATCHET_TRACKING_URI": registry, "RATCHET_LEDGER_URL": POSTGRES or f"sqlite:///{tmp_path}/ledger.db"}
-    fault = injected.variables(tmp_path / "mark", point, "kill", when, "spawn_main")
+    fault = injected.variables(tmp_path / "mark", point, "kill", when, "mlflow_process")
     first = start(one, name, **shared, **fault)
     if name == "followed":  # only the first to be decided about is sure to become champion
         first.communicate(timeout=400)

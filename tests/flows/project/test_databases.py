@@ -16,6 +16,7 @@ from flows.records import ledger
 from flows.servers.lifecycle import Server
 from flows.tracking import mlflow_runs
 from pipelines.errors import IntegrityError
+from tests.support.clone import clone, ratchet
 
 
 @pytest.fixture
@@ -135,3 +136,9 @@ def test_one_that_could_not_be_made_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="no room"):
         databases.make_prefect(project, migrate)
     assert list(project.prefect_home.iterdir()) == []
+
+
+def test_the_first_command_of_a_clone_says_nothing_of_databases(tmp_path):
+    """MLflow is imported before the project is entered, and would tell of each table that it makes."""
+    done = ratchet(clone(tmp_path), "status")
+    assert (done.returncode, done.stderr) == (0, "")

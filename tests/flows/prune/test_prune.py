@@ -308,7 +308,9 @@ class TestInOrder:
         """The version is in the registry as yet, but the ledger has given it up."""
         monkeypatch.chdir(project.root)
         published = Published(1, run_id, "", fresh=False)
-        with pytest.raises(RatchetError, match=r"Version 1 of diabetes is being pruned.* Run `ratchet prune diabetes`"):
+        with pytest.raises(
+            RatchetError, match=r"Version 1 of diabetes is being pruned.* Let `ratchet prune diabetes` finish"
+        ):
             decide(project, model_file.check(MODEL), None, published, Experiment())
 
     def test_the_history_stays(self, project, store):
