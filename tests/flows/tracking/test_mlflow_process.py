@@ -35,14 +35,9 @@ def test_one_that_is_killed_is_told_and_sending_to_it_harms_nobody(project):
         shared.begin()
 
 
-@pytest.mark.parametrize("log", ["a file", "a disk that is full", "none was needed"])
-def test_one_that_has_just_begun_when_its_run_ends_says_nothing(project, log):
-    if log == "a disk that is full":
-        (project.state / "logs" / "mlflow-client.log").symlink_to("/dev/full/x")
-    code = "from flows.project import environment\nfrom flows.tracking import mlflow_process\n"
-    code += "project = environment.find()\nwith mlflow_process.opened(project) as shared:\n"
-    code += f"    {'pass' if log == 'none was needed' else 'shared.begin()'}\n"
-    done = subprocess.run(
+def begun(project: environment.Project, code: str) -> subprocess.CompletedProcess[str]:
+    """What a run in a process of its own has printed."""
+    return subprocess.run(
         [sys.executable, "-c", code],
         cwd=project.root,
         env=variables(PYTHONPATH=str(ROOT)),
@@ -50,6 +45,16 @@ def test_one_that_has_just_begun_when_its_run_ends_says_nothing(project, log):
         text=True,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize("log", ["a file", "a disk that is full", "none was needed"])
+def test_one_that_has_just_begun_when_its_run_ends_says_nothing(project, log):
+    if log == "a disk that is full":
+        (project.state / "logs" / "mlflow-client.log").symlink_to("/dev/full/x")
+    code = "from flows.project import environment\nfrom flows.tracking import mlflow_process\n"
+    code += "project = environment.find()\nwith mlflow_process.opened(project) as shared:\n"
+    code += f"    {'pass' if log == 'none was needed' else 'shared.begin()'}\n"
+    done = begun(project, code)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -65,14 +70,7 @@ with mlflow_process.opened(environment.find()) as shared:
 
 def test_after_the_death_of_its_run_it_ends_and_nobody_says_a_word(project):
     """As Python's own pools do: "resource_tracker: There appear to be 5 leaked semaphore objects"."""
-    done = subprocess.run(
-        [sys.executable, "-c", BEGUN],
-        cwd=project.root,
-        env=variables(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = begun(project, BEGUN)
     assert (done.returncode, done.stderr) == (-9, "")
     until(lambda: not psutil.pid_exists(int(done.stdout)))
 
