@@ -1,37 +1,32 @@
 """Refresh: look at the source, and pin what is there now.
 
-The only writer of data/<model>/pin.json and data/<model>/source/. Stages read the pinned files; `dvc repro` never calls
-this module. Files inside the project are copied and added to DVC. A path or URL outside is followed with DVC's import,
-except the four files of MNIST below an address (mnist_http.py). After any failure the pinned version stays.
+The only one that writes data/<model>/pin.json (by pin_file.py) and data/<model>/source/. Stages read the pinned files;
+`dvc repro` never calls this module. Files inside the project are copied and added to DVC. A path or URL outside is
+followed with DVC's import, except the four files of MNIST below an address (mnist_http.py). After any failure the
+pinned version stays.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from flows.data import dvc_import, last_good, mnist_http
+from flows.data import dvc_import, mnist_http, pin_file
 from flows.data.arrivals import lost_rows, scan
 from flows.data.arrivals.scan import Arrival
+from flows.data.pin_file import Pin
 from flows.graph import pins
 from flows.graph.pipeline import Graph
-from flows.project import scratch, whole_files
+from flows.project import scratch
 from flows.project.environment import Project
-from pipelines.config import settings
-from pipelines.config.data import Data
-from pipelines.config.settings import FORMAT
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.model_file import Declaration
 from pipelines.readers import images, sources
 from pipelines.safety import regular_files
-from pipelines.table import profile, time_edges
 
-Pin = dict[str, Any]
 MOST_NAMES = 20  # of files, in one message
 
 
@@ -61,7 +56,7 @@ def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
 
     Returns the problem, in words, if the cache does not have them.
     """
-    old, (pin, source) = pinned(declared.model), records(graph).values()
+    old, (pin, source) = pin_file.pinned(declared.model), records(graph).values()
     if old is None or old["kind"] != "files" or not source or _in_place(project, declared, old):
         return ""
     try:
@@ -80,19 +75,19 @@ def _mend(project: Project, graph: Graph, declared: Declaration) -> str:
 
 
 def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str) -> tuple[str, str]:
-    model, source, old = declared.model, declared.ingest.source, pinned(declared.model)
+    model, source, old = declared.model, declared.ingest.source, pin_file.pinned(declared.model)
     if sources.followed(source):
         return _follow(project, graph, declared, old, refused)
     if source.startswith("builtin:"):
-        if _pins(old, declared):
+        if pin_file.is_of(old, declared):
             return "Unchanged", f"{source} is pinned"
-        _write_pin(project, model, _builtin_pin(source) | _reader(declared))
+        pin_file.write(project, model, pin_file.of_builtin(declared))
         return "Ran", f"{source} pinned"
     found, waiting = scan.look(project, declared)
-    pin = _pin(declared, found)
+    pin = pin_file.of_files(declared, found)
     if old == pin and _in_place(project, declared, pin):
         return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
-    if version(pin) == refused:
+    if pin_file.version(pin) == refused:
         return "Unchanged", "; ".join([_stays(source, refused), *waiting])
     lost = lost_rows.suspects(project, source, old, found) if old and _stays_there(old, source) else {}
     if lost_rows.unfinished(project, source, lost):
@@ -105,8 +100,8 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
             _copy(found, sources.source_folder(model), scan.within(project, source))
             gone = lost_rows.check(declared, before, pin, temporary) if before else ""
             dvc_import.add(graph, project.root / sources.source_folder(model))
-            _write_pin(project, model, pin)
-    return "Ran", "; ".join(filter(None, [told(old, pin), gone, *waiting]))
+            pin_file.write(project, model, pin)
+    return "Ran", "; ".join(filter(None, [pin_file.told(old, pin), gone, *waiting]))
 
 
 def _stays_there(old: Pin, source: str) -> bool:
@@ -116,21 +111,21 @@ def _stays_there(old: Pin, source: str) -> bool:
 
 def news(project: Project, graph: Graph, declared: Declaration) -> str:
     """What `refresh` would pin, in words; nothing if all is pinned. Raises DataError if the source is missing."""
-    source, old = declared.ingest.source, pinned(declared.model)
+    source, old = declared.ingest.source, pin_file.pinned(declared.model)
     if source.startswith("builtin:"):
-        return "" if _pins(old, declared) else f"{source}: not pinned yet"
+        return "" if pin_file.is_of(old, declared) else f"{source}: not pinned yet"
     if sources.followed(source):
         _check_followed(source)
-        known = old is not None and _pins(old, declared) and not _moved(graph, source, old)
+        known = old is not None and pin_file.is_of(old, declared) and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = scan.look(project, declared)
-    pin = _pin(declared, found)
+    pin = pin_file.of_files(declared, found)
     if old == pin and _in_place(project, declared, pin):
         return ""
     before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
     words = [f"{name} {'changed' if name in before else 'is new'}" for name in now if now[name] != before.get(name)]
     words += [f"{name} is gone" for name in before if name not in now]
-    words += [f"read by reader {declared.ingest.reader}"] if old and not _pins(old, declared) else []
+    words += [f"read by reader {declared.ingest.reader}"] if old and not pin_file.is_of(old, declared) else []
     words = [*words[:MOST_NAMES], *([f"{len(words) - MOST_NAMES:,} more"] if len(words) > MOST_NAMES else []), *waiting]
     return f"{source}: {', '.join(words) or 'the pinned copy is incomplete'}"
 
@@ -140,7 +135,7 @@ def bring_back(graph: Graph, declared: Declaration, pin: str, source: str) -> tu
     wanted = check_source(declared, pin)
     with unless_it_fails(graph):
         dvc_import.put_back(graph, pin, source)
-    return "Ran", f"{declared.ingest.source}: pin {version(wanted)[:8]} brought back"
+    return "Ran", f"{declared.ingest.source}: pin {pin_file.version(wanted)[:8]} brought back"
 
 
 def check_source(declared: Declaration, pin: str) -> Pin:
@@ -153,43 +148,6 @@ def check_source(declared: Declaration, pin: str) -> Pin:
             "Restore the YAML of that version first, or choose another version.",
         )
     return wanted
-
-
-def pinned(model: str) -> Pin | None:
-    """The pin, without what is in it of the version before: stages do not read data by that."""
-    if not sources.pin_path(model).exists():
-        return None
-    return {key: value for key, value in sources.read_pin(model).items() if key not in ("reference", "edges")}
-
-
-def _pins(old: Pin | None, declared: Declaration) -> bool:
-    """Whether a pin is of the declared source, by the declared reader; the first reader has no number."""
-    wanted = declared.ingest.source, declared.ingest.reader
-    return old is not None and (old["source"], old.get("reader", 1)) == wanted
-
-
-def version(pin: Pin) -> str:
-    """The hash of a pin's content: of a built-in set's rows, or of the names and hashes of its files."""
-    if pin["kind"] == "builtin":
-        return str(pin["sha256"])
-    return hashlib.sha256(json.dumps([[f["name"], f["sha256"]] for f in pin["files"]]).encode()).hexdigest()
-
-
-def rows(pin: Pin) -> int:
-    """How many rows a pin names."""
-    return int(pin["rows"]) if pin["kind"] == "builtin" else sum(int(file.get("rows", 0)) for file in pin["files"])
-
-
-def told(old: Pin | None, pin: Pin) -> str:
-    """What changed from one pin to the next: rows, bytes, hash."""
-    size = sum(file["bytes"] for file in pin["files"])
-    if old is None or old["kind"] != "files":
-        return f"{pin['source']} pinned: {rows(pin):,} rows, {size:,} bytes, pin {version(pin)[:8]}"
-    before = sum(file["bytes"] for file in old["files"])
-    return (
-        f"{pin['source']} pinned: {rows(pin) - rows(old):+,} rows, {size - before:+,} bytes, "
-        f"pin {version(old)[:8]} -> {version(pin)[:8]}"
-    )
 
 
 @contextmanager
@@ -231,7 +189,7 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
     """Import a path or URL outside the project, if it has changed since the last import."""
     model, source = declared.model, declared.ingest.source
     _check_followed(source)
-    here = old is not None and _pins(old, declared) and _in_place(project, declared, old)
+    here = old is not None and pin_file.is_of(old, declared) and _in_place(project, declared, old)
     if old is not None and here and not _moved(graph, source, old):
         return "Unchanged", f"{source}: nothing new"
     if mnist_http.is_folder(source):
@@ -243,12 +201,12 @@ def _follow(project: Project, graph: Graph, declared: Declaration, old: Pin | No
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         dvc_import.follow(graph, source, folder if source.endswith("/") else folder / name)
-        pin = _pin(declared, scan.read(project, declared, folder, _files(folder, source)))
-        if version(pin) == refused:
+        pin = pin_file.of_files(declared, scan.read(project, declared, folder, _files(folder, source)))
+        if pin_file.version(pin) == refused:
             raise _Refused
         if pin != old:
-            _write_pin(project, model, pin)
-        return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", told(old, pin))
+            pin_file.write(project, model, pin)
+        return ("Unchanged", f"{source}: the same content") if pin == old else ("Ran", pin_file.told(old, pin))
     return "Unchanged", _stays(source, refused)
 
 
@@ -273,15 +231,15 @@ def _fetch(project: Project, graph: Graph, declared: Declaration, old: Pin | Non
     with scratch.folder("web") as fetched:
         versions = mnist_http.fetch(source, fetched)
         found = scan.read(project, declared, fetched, _files(fetched, source))
-        pin = _pin(declared, found) | {"versions": versions}
-        if version(pin) == refused:
+        pin = pin_file.of_files(declared, found) | {"versions": versions}
+        if pin_file.version(pin) == refused:
             return "Unchanged", _stays(source, refused)
         with unless_it_fails(graph):
             _copy(found, sources.source_folder(declared.model))
             dvc_import.add(graph, project.root / sources.source_folder(declared.model))
-            _write_pin(project, declared.model, pin)
-    same = old is not None and old["source"] == source and version(old) == version(pin)
-    return ("Unchanged", f"{source}: the same content") if same else ("Ran", told(old, pin))
+            pin_file.write(project, declared.model, pin)
+    same = old is not None and old["source"] == source and pin_file.version(old) == pin_file.version(pin)
+    return ("Unchanged", f"{source}: the same content") if same else ("Ran", pin_file.told(old, pin))
 
 
 def _stays(source: str, refused: str) -> str:
@@ -300,29 +258,6 @@ def _files(folder: Path, source: str) -> list[Path]:
     if not found:
         raise DataError(f"The source {source} holds no file.", "Put the data there, or correct `ingest: source:`.")
     return found
-
-
-def _pin(declared: Declaration, found: list[Arrival]) -> Pin:
-    head = {"format": FORMAT, "source": declared.ingest.source, "kind": "files", **_reader(declared)}
-    return head | {"files": [arrival.entry() for arrival in found]}
-
-
-def _reader(declared: Declaration) -> Pin:
-    """The reader's number, which the pin keeps."""
-    return {"reader": declared.ingest.reader} if declared.ingest.reader > 1 else {}
-
-
-def _builtin_pin(source: str) -> Pin:
-    name = source.removeprefix("builtin:")
-    table = sources.builtin(name)
-    return {
-        "format": FORMAT,
-        "source": source,
-        "kind": "builtin",
-        "name": name,
-        "rows": table.num_rows,
-        "sha256": sources.builtin_hash(table),
-    }
 
 
 def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
@@ -349,21 +284,3 @@ def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> No
             raise DataError(f"{arrival.path} changed while it was being read.", "Run again when nothing writes it.")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
-
-
-def _write_pin(project: Project, model: str, pin: Pin) -> None:
-    """Write a pin with the profile and the edges of the last good version. They stay while the same data are pinned."""
-    path, old = sources.pin_path(model), pinned(model)
-    edges = sources.read_pin(model).get("edges") if old is not None else None
-    if old is not None and version(old) == version(pin):
-        before = profile.reference(path)
-    else:
-        before = profile.without(last_good.profile(project, model), settings.load(model, "data", Data).sensitive)
-        edges = time_edges.later(last_good.edges(project, model), edges)  # a fresh clone knows only those of the pin
-    text = json.dumps(pin | ({"edges": edges} if edges else {}), indent=2)
-    if before is not None:
-        inner = profile.text(before).replace("\n", "\n  ")
-        text = text.removesuffix("\n}") + f',\n  "reference": {inner}\n}}'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole_files.write(path, text + "\n")
-    pins.note(project, model)

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flows.data import refresh
+from flows.data import pin_file
 from flows.graph import provenance
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
@@ -40,7 +40,7 @@ class Case:
 
 def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Line], flow_run: str) -> Case:
     """lines: of the ledger; flow_run: the current one, which has already noted that it began."""
-    pin = refresh.pinned(declared.model)
+    pin = pin_file.pinned(declared.model)
     here = [
         tick
         for tick in attempts.read(project, declared.model)
@@ -52,8 +52,8 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
     first = next((line.at for line in lines if line.version == champion), "") if champion else ""
     return Case(
         rules=declared.schedule,
-        data=refresh.version(pin) if pin else "",
-        rows=refresh.rows(pin) if pin else 0,
+        data=pin_file.version(pin) if pin else "",
+        rows=pin_file.rows(pin) if pin else 0,
         definition=definition(graph, declared),
         trained=trained,
         before=attempts.last(here, lambda tick: tick.outcome != "skipped"),

@@ -18,7 +18,7 @@ import requests
 from mlflow.tracking import MlflowClient
 from prefect.server.schemas.schedules import CronSchedule
 
-from flows.data import refresh
+from flows.data import pin_file
 from flows.graph import worktree
 from flows.project.environment import Project
 from flows.records import attempts, ledger
@@ -266,8 +266,8 @@ def agree(shop: Shop, listed: list[dict[str, Any]], head: str, heard: Path) -> N
     # the branch has the pin of each, the newest last, and DVC's cache still has the rows
     commits = git(shop.root, "log", "--reverse", "--format=%H", f"main..{worktree.BRANCH}").splitlines()
     pins = [json.loads(git(shop.root, "show", f"{commit}:data/{MODEL}/pin.json")) for commit in commits]
-    assert [refresh.version(pin) for pin in pins] == list(dict.fromkeys(tick.data for tick in concluded))
-    assert [one["rows"] for one in listed] == [refresh.rows(pin) for pin in pins]
+    assert [pin_file.version(pin) for pin in pins] == list(dict.fromkeys(tick.data for tick in concluded))
+    assert [one["rows"] for one in listed] == [pin_file.rows(pin) for pin in pins]
     assert all(one["cached"] for one in listed)
     assert {number for one in listed for number in one["versions"]} == set(versions)
     assert listed[-1]["champion"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.data import refresh
+from flows.data import pin_file, refresh
 from flows.graph import pipeline
 from flows.graph.pipeline import Graph
 from flows.project import environment
@@ -84,18 +84,18 @@ def settle(path: Path) -> None:
 def test_portions_are_pinned_one_after_the_other_and_what_changed_is_said(shop):
     first = put(shop.incoming / "a.csv", 40)
     state, said = shop.refresh()
-    before = refresh.version(refresh.pinned("pets"))
+    before = pin_file.version(pin_file.pinned("pets"))
     assert state == "Ran"
     assert said == f"data/incoming/pets/ pinned: 40 rows, {first.stat().st_size:,} bytes, pin {before[:8]}"
     assert shop.refresh() == ("Unchanged", "data/incoming/pets/: nothing new")
     second = put(shop.incoming / "b.csv", 25, seed=1)
     assert shop.news() == "data/incoming/pets/: b.csv is new"
     state, said = shop.refresh()
-    after = refresh.version(refresh.pinned("pets"))
+    after = pin_file.version(pin_file.pinned("pets"))
     size = f"{second.stat().st_size:+,}"
     assert said == f"data/incoming/pets/ pinned: +25 rows, {size} bytes, pin {before[:8]} -> {after[:8]}"
     assert shop.pinned() == {"a.csv": first.read_bytes(), "b.csv": second.read_bytes()}
-    assert refresh.rows(refresh.pinned("pets")) == 65
+    assert pin_file.rows(pin_file.pinned("pets")) == 65
 
 
 def test_a_file_that_is_appended_to_has_grown(shop):
@@ -105,7 +105,7 @@ def test_a_file_that_is_appended_to_has_grown(shop):
         file.write("5,3,white,cat\n")
     settle(path)
     assert shop.refresh()[0] == "Ran"
-    assert refresh.rows(refresh.pinned("pets")) == 41
+    assert pin_file.rows(pin_file.pinned("pets")) == 41
 
 
 @pytest.mark.parametrize("how", ["edited", "shrunk", "gone"])
@@ -163,7 +163,7 @@ def test_what_was_refused_is_not_pinned_again(shop):
         saved = good(graph)
     put(shop.incoming / "b.csv", seed=1)
     shop.refresh()
-    refused = refresh.version(refresh.pinned("pets"))
+    refused = pin_file.version(pin_file.pinned("pets"))
     with Graph(shop.project, "pets") as graph:
         refresh.restore(graph, saved)
     assert shop.pinned() == pinned
