@@ -1,5 +1,6 @@
 """Failures of TensorFlow that have a cause which a person can do something about, told as such."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ def told() -> Iterator[None]:
                 "Declare `train: deterministic: false`: two trainings may then differ, and `ratchet verify` says so.",
             ) from error
         if kind in ("UnavailableError", "AbortedError", "DeadlineExceededError"):
+            # a pool of threads that TensorFlow left open ends here: at the end of Python it would print a traceback
+            traceback.clear_frames(error.__traceback__)
             raise UnreachableError(
                 f"A worker of this training cannot be reached any more: {text[:300]}.",
                 "Start all workers again: they continue after the last finished epoch.",
