@@ -1,0 +1,149 @@
+"""Live: the models that are served, each in the version that live.json names, and the change to another one.
+
+A new version is loaded beside the old one and takes its place at once, when it is ready. Requests that are under way
+are answered by the version that they began with.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.serving.engine import live_file
+from flows.serving.engine.live_file import Stamp, Told
+from flows.serving.engine.loaded import Answered, Loaded
+from flows.serving.engine.loading import Loader
+from flows.serving.engine.onnx import Sessions
+from flows.serving.problem import Problem
+from flows.serving.version import Version
+from pipelines.errors import IntegrityError, RatchetError
+
+__all__ = ["Answered", "Live", "Served"]
+
+LOOK_SECONDS = 0.5
+AGAIN_SECONDS = 60.0  # until a version that could not be loaded is tried again
+NO_CHAMPION = "The model has no champion."
+
+
+class Live:
+    """One model that is served, whatever version is live."""
+
+    def __init__(self, folder: Path, loader: Loader):
+        """folder: of the model, in the state."""
+        self.name = folder.name
+        self.problem = ""
+        """Why the newest version is not served, or why none is; "" if all is well."""
+        self._folder, self._loader = folder, loader
+        self._loaded: Loaded | None = None
+        self._seen: Stamp | None = None  # the live.json that was read last
+        self._failed: float | None = None  # when that could not be loaded
+        self._ending: set[asyncio.Task[None]] = set()  # versions that answer their last requests
+
+    @property
+    def version(self) -> Version | None:
+        """The one that answers; None if there is no champion, or none could be loaded."""
+        return self._loaded.version if self._loaded else None
+
+    async def answer(self, rows: Sequence[Any]) -> Answered:
+        """Raises Problem for what is wrong with the rows, and if there is no version."""
+        if self._loaded is None:
+            told = self.problem or f"The model {self.name} is being loaded."
+            repair = "Ask again later, or promote a version."
+            raise Problem(503, "no-version", "No version of the model is served", told, repair)
+        return await self._loaded.answer(rows)
+
+    async def look(self) -> None:
+        """Follow live.json if it has changed."""
+        found, now = live_file.stamp(self._folder), asyncio.get_running_loop().time()
+        again = self._failed is not None and now - self._failed > AGAIN_SECONDS
+        if found is None or (found == self._seen and not again):
+            return
+        self._seen, self._failed = found, None
+        try:
+            await self._follow(live_file.read(self._folder))
+        except RatchetError as error:
+            self.problem, self._failed = str(error), now
+
+    async def _follow(self, told: Told) -> None:
+        if told.version is None:
+            self._replace(None)
+            self.problem = told.problem or NO_CHAMPION
+            return
+        if self._loaded is None:
+            self.problem = f"Version {told.version.number} of {self.name} is being loaded."
+        loaded = await asyncio.to_thread(self._load, told)
+        self._replace(loaded)
+        self.problem = told.problem
+
+    def _load(self, told: Told) -> Loaded:
+        try:
+            return self._loader.load(told)
+        except RatchetError:
+            raise
+        except Exception as error:  # files that others wrote, and two runtimes: anything can be raised
+            number = told.version.number if told.version else ""
+            told_as = f"Version {number} of {self.name} cannot be loaded: {type(error).__name__} {error}"
+            raise IntegrityError(told_as, "Promote the version again, or roll back.") from error
+
+    def _replace(self, loaded: Loaded | None) -> None:
+        """Answer with another version from now on; the old one ends after its last request."""
+        before, self._loaded = self._loaded, loaded
+        if before is not None:
+            task = asyncio.get_running_loop().create_task(before.drained())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """Answer what is under way, and end."""
+        self._replace(None)
+        await asyncio.gather(*self._ending)
+
+
+class Served:
+    """All models of a state folder. It belongs to one event loop."""
+
+    def __init__(self, state: Path, models: Sequence[str] | None = None):
+        """models: their names; None for all that have a live.json, new ones appear by themselves."""
+        self.models: dict[str, Live] = {}
+        """By name, those that are there now."""
+        self._folder, self._chosen = state / "serving", models
+        self._loader = Loader(Sessions())
+        self._looks: dict[str, asyncio.Task[None]] = {}  # by model, the ones under way
+        self._follower: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what is live, then follow it. It returns when each model is loaded or has a problem."""
+        self._look()
+        await asyncio.gather(*self._looks.values())
+        self._follower = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Answer what is under way, and end."""
+        tasks = [task for task in (self._follower, *self._looks.values()) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(live.close() for live in self.models.values()))
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._look()
+
+    def _look(self) -> None:
+        """Begin to follow every live.json, if it is not being followed already."""
+        names = live_file.models(self._folder)
+        wanted = [name for name in names if self._chosen is None or name in self._chosen]
+        for name in [name for name in self.models if name not in wanted]:
+            if name not in self._looks:
+                self._begin(name, self.models.pop(name).close())
+        for name in wanted:
+            live = self.models.setdefault(name, Live(self._folder / name, self._loader))
+            if name not in self._looks:
+                self._begin(name, live.look())
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Of a model, one thing at a time."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._looks[name] = task
+        task.add_done_callback(lambda _: self._looks.pop(name, None))

@@ -1,0 +1,110 @@
+"""Declared: the columns of a version, as a request has them and as messages speak of them."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.serving.problem import Problem
+from pipelines import visible_text
+
+SHOWN = 60  # letters of a value
+FEW = 10  # names in a message
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is declared of the columns."""
+
+    names: tuple[str, ...]
+    """All columns of a row that mean something here, in order."""
+    sensitive: frozenset[str]
+    """Those whose values no message shows."""
+    example: Mapping[str, Any]
+    """A row that works."""
+    about: Mapping[str, Any]
+    """The content of columns.json."""
+
+    def kept(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The declared columns of a row, as they came."""
+        return {name: row[name] for name in self.names if name in row}
+
+    def absent(self, place: int, names: Sequence[str], row: Iterable[str]) -> Problem:
+        """The problem of a row without these columns. place: of the row, from 0."""
+        first, there = names[0], [name for name in row if isinstance(name, str)]
+        near = difflib.get_close_matches(first, there, n=1)
+        hint = f"; did you mean {_shown(near[0])}?" if near else ""
+        return Problem(
+            400,
+            "missing-column",
+            "A row lacks a column",
+            f"Row {place + 1} has no column {_listed(names)}, which the model needs{hint}",
+            "Add it. Its value may be null if it is not known.",
+            row=place + 1,
+            column=first,
+        )
+
+    def misfit(self, place: int, name: str, value: Any, error: Exception, role: str, hidden: bool = False) -> Problem:
+        """The problem of a value that does not fit. place: of the row, from 0. error: "is not a number". hidden:
+        whether no message may show the value; that of a sensitive column never is."""
+        shown, hidden = _shown(value), hidden or name in self.sensitive
+        told = "the value" if hidden else shown
+        return Problem(
+            400,
+            "value",
+            "A value does not fit its column",
+            visible_text.line(f"Row {place + 1}, column {name!r}: {told} {_told(error, hidden)}."),
+            self._repair(name, role),
+            row=place + 1,
+            column=name,
+            value=None if hidden else shown,
+        )
+
+    def _repair(self, name: str, role: str) -> str:
+        what = {"number": "a number", "date": "a date"}.get(role, "a text")
+        example = None if name in self.sensitive else self.example.get(name)
+        like = "" if example is None else f", such as {_shown(example)}"
+        return visible_text.line(f"Send {what}{like}, or null if it is not known.")
+
+
+def of_version(folder: Path) -> Declared:
+    """folder: of a version."""
+    about = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
+    columns = [one["name"] for one in about["columns"]]
+    parts = [part for found in about.get("instants", {}).values() for part in found]
+    past = [about["target"], about["time"], *about["series"]] if about["kind"] == "sequence" else []
+    sensitive = frozenset(one["name"] for one in about["columns"] if one.get("sensitive"))
+    names = tuple(dict.fromkeys([*columns, *parts, *past]))
+    return Declared(names, sensitive, about.get("example") or {}, about)
+
+
+def no_object(place: int, row: Any) -> Problem:
+    """The problem of a row that is no JSON object. place: of the row, from 0."""
+    told = f"Row {place + 1} is {_kind(row)}, not an object of columns."
+    return Problem(400, "row", "A row is not an object", told, 'Send {"column": value, ...}.', row=place + 1)
+
+
+def _kind(value: Any) -> str:
+    kinds = {str: "a text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
+    return "null" if value is None else kinds.get(type(value), "something else")
+
+
+def _told(error: Exception, hidden: bool) -> str:
+    """What is wrong with a value; of a sensitive one without words that may hold it."""
+    return "does not fit" if hidden else str(error).rstrip(".") or "cannot be read"
+
+
+def _shown(value: Any) -> str:
+    """The start of a value, without reading all of a long one."""
+    start = value[: SHOWN + 1] if isinstance(value, str | bytes | list) else value
+    if isinstance(start, dict):
+        start = "an object"
+    text = visible_text.line(str(start) if isinstance(start, list) else repr(start))
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:FEW]))
+    return shown if len(names) <= FEW else f"{shown} and {len(names) - FEW} more"

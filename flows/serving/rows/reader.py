@@ -1,0 +1,31 @@
+"""The reader of requests: raw rows, as they stand in the source file -> the arrays that a version takes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.serving.rows import declared, known_words, meaning
+from flows.serving.rows.batch import Batch
+from flows.serving.rows.table import TableRows
+
+
+class RowReader:
+    """Reads raw rows as one version reads them. Its arrays are those of predictor.to_arrays for the same rows."""
+
+    def __init__(self, folder: Path):
+        """folder: of a version, whose files have been checked (engine/loading.py)."""
+        self.about: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
+        self.classes: list[str | int] = self.about["classes"]
+        self.columns = declared.of_version(folder)
+        known = known_words.of_model(folder / "model", self.about)
+        self._rows = TableRows(self.about, meaning.of_version(folder / "reading"), known, self.columns)
+
+    def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
+        """Rows of a request -> one batch.
+
+        rows: objects of columns, of a picture {"image": ...}, of a forecast {"rows": [...]}. Columns that the model
+        does not know are passed over. before: how many rows of the request come before these. Raises Problem, with
+        status 400, for the first row that does not fit.
+        """
+        return self._rows.read(rows, before)

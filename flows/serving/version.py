@@ -1,0 +1,31 @@
+"""A version: what live.json says of the model that is served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version that is loaded."""
+
+    model: str
+    number: int
+    model_hash: str
+    serving_hash: str | None
+    """The SHA-256 of its serving.json; None if it has none."""
+    runtime: str
+    """What computes the answers: `onnx` or `keras`."""
+    why: str
+    """Why it is not `onnx`; "" if it is."""
+    since: str
+    """When it became the champion: ISO text in UTC."""
+    folder: Path
+    """Its files: model/, reading/, serving/, columns.json, examples.json, files.json."""
+    serve: Mapping[str, Any]
+    """The section `serve:` of the model's YAML."""
+    sensitive: tuple[str, ...]
+    """The columns whose values appear in no message, page or log."""
+    columns: Mapping[str, Any]
+    """The content of columns.json."""
