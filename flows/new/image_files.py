@@ -13,7 +13,7 @@ from flows.new import recipe
 from flows.new.draft import Draft
 from flows.new.yaml_comments import Said
 from pipelines.errors import DataError, RequestError
-from pipelines.readers import images, sources
+from pipelines.readers import images, picture, sources
 from pipelines.readers.meaning.values import READER
 from pipelines.safety import regular_files
 
@@ -114,7 +114,7 @@ def _measured(folder: Path, files: list[Path]) -> Pictures:
     for path in files[:: max(1, len(files) // MEASURED)]:
         try:
             with regular_files.opened(path) as opened, Image.open(opened, formats=images.FORMATS) as image:
-                sizes[images.measured(image)] += 1
+                sizes[picture.measured(image)] += 1
                 grey = grey and image.mode in ("1", "L", "LA")
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(f"{path} is no image that can be read: {error}.", "Take it away.") from error

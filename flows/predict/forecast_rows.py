@@ -19,7 +19,7 @@ from flows.predict.read_rows import Unseen
 from pipelines import ingest
 from pipelines.config.data import Data
 from pipelines.table import row_groups, rows
-from pipelines.table.series import windows
+from pipelines.table.series import step_grid, windows
 
 Key = tuple[Any, ...]  # what tells a series from others
 
@@ -51,7 +51,7 @@ class Ahead:
         """The next steps of each series that are not there."""
         last, starts = self._last_known(path), self._starts(path)
         steps = range(1, self.data.horizon + 1)
-        wanted = {(*key, windows.later(at, number, self.data.step)) for key, at in last.items() for number in steps}
+        wanted = {(*key, step_grid.later(at, number, self.data.step)) for key, at in last.items() for number in steps}
         places = self._places(wanted, starts)
         for batch in row_groups.batches(path, [*self.data.series, self.data.time]):
             for place in self._places(set(_keyed(batch, self.data)), starts):
@@ -73,7 +73,7 @@ class Ahead:
             return {}
         found = sorted(keyed, key=str)
         times, first = (np.array(of, np.int64) for of in ([k[-1] for k in found], [starts[k[:-1]] for k in found]))
-        steps = windows.places(times, first, self.data.step).tolist()
+        steps = step_grid.places(times, first, self.data.step).tolist()
         return {(*key[:-1], step): key for key, step in zip(found, steps, strict=True)}
 
     def _starts(self, path: Path) -> dict[Key, int]:

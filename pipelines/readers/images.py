@@ -19,14 +19,12 @@ import pyarrow as pa
 
 from pipelines.config.data import MOST_PIXELS
 from pipelines.errors import DataError
+from pipelines.readers import picture
 from pipelines.safety import regular_files
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")  # by content, in Pillow's words
 SPLITS = ("train", "validation", "test")
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
-LYING = (5, 6, 7, 8)  # EXIF orientations of pictures whose sides are exchanged
-EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 BATCH_BYTES = 8 << 20
 BESIDE = (".sha256", ".withdrawn")  # what a sender puts beside a file
 CLUTTER = ("Thumbs.db", "desktop.ini")  # of file managers
@@ -101,7 +99,7 @@ def read(folder: Path, names: Sequence[str], shape: list[int], resize: str) -> I
 
 
 def _check_shape(shape: list[int]) -> None:
-    if len(shape) != 3 or shape[2] not in MODES:
+    if len(shape) != 3 or shape[2] not in picture.MODES:
         raise DataError(
             f"The source holds images, and `data:` declares the shape {shape}.",
             "Declare `kind: image` and `shape: [height, width, channels]` with 1 (grey), 3 (RGB) or 4 (RGBA) channels.",
@@ -114,12 +112,10 @@ def pixels(path: Path, shape: list[int], resize: str) -> bytes:
     shape: [height, width, channels]. resize: a filter of Pillow, or none. Raises DataError if the image cannot be
     decoded to its end, or has another size and `resize` is none.
     """
-    from PIL import Image
-
     _check_shape(shape)
-    height, width, channels = shape
+    height, width, _ = shape
     image = _decoded(path)
-    if image.mode not in EIGHT_BITS:
+    if image.mode not in picture.EIGHT_BITS:
         raise DataError(f"{path} has more than 8 bits in a channel ({image.mode}).", "Convert it to 8 bits.")
     if image.size != (width, height) and resize == "none":
         raise DataError(
@@ -127,21 +123,7 @@ def pixels(path: Path, shape: list[int], resize: str) -> bytes:
             f"{height} x {width}.",
             "Correct the shape, or write `ingest: resize: bilinear` (or another filter) in the model's YAML.",
         )
-    if image.has_transparency_data and channels < 4:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert(MODES[channels])
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[resize.upper()])
-    return bytes(image.tobytes())
-
-
-def measured(image: Any) -> tuple[int, int]:
-    """Height and width of an open image once it is turned as its EXIF data say; it need not be decoded for that."""
-    from PIL import ExifTags
-
-    lies = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
-    return (image.width, image.height) if lies else (image.height, image.width)
+    return picture.values(image, shape, resize)
 
 
 def _decoded(path: Path) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipelines.table.series import calendar_steps, windows
+from pipelines.table.series import calendar_steps, step_grid
 
 REGULAR = 0.9  # the share of rows one step after the one before from which rows are a series without a doubt,
 SOMEWHAT = 0.5  # and the least, for rows with gaps: then a naive forecast has to say something too
@@ -81,7 +81,7 @@ def found(instants: pd.Series, codes: np.ndarray) -> Steps | None:
 def _steps(
     step: float | str, times: np.ndarray, starts: np.ndarray, codes: np.ndarray, order: np.ndarray, same: np.ndarray
 ) -> Steps | None:
-    places = windows.places(times, starts, step)
+    places = step_grid.places(times, starts, step)
     after = np.diff(places[order])[same]
     if (places == calendar_steps.NOWHERE).any() or not after.all():
         return None

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.table import rows
-from pipelines.table.series import calendar_steps
+from pipelines.table.series import calendar_steps, step_grid
 
 HELD_ROWS = 1_000_000  # in one range, about
 BINS = 65_536  # of time, for counting the rows before the cut
@@ -97,23 +97,6 @@ def _cut(read: Read, data: Data, edges: np.ndarray, place: Path) -> Iterator[pa.
         path.unlink()
 
 
-def places(times: np.ndarray, starts: np.ndarray, step: float | str) -> np.ndarray:
-    """The number of the step of each instant [rows] in its series; calendar_steps.NOWHERE for one between two steps.
-
-    times: microseconds since 1970. starts: of the first row of its series, for each row. step: seconds, or a word of
-    the calendar.
-    """
-    if isinstance(step, str):
-        return calendar_steps.places(times, starts, step)
-    length = round(step * 1e6)
-    return np.where((times - starts) % length == 0, (times - starts) // length, calendar_steps.NOWHERE)
-
-
-def later(at: int, steps: int, step: float | str) -> int:
-    """An instant so many steps after `at`, in microseconds since 1970."""
-    return calendar_steps.later(at, steps, step) if isinstance(step, str) else at + steps * round(step * 1e6)
-
-
 def _before(at: int, steps: int, step: float | str) -> int:
     """An instant at least so many steps before `at`."""
     if not isinstance(step, str):
@@ -145,7 +128,7 @@ class Grid:
         for code in np.unique(series[fresh]):
             self.starts.setdefault(every[code], int(times[fresh & (series == code)].min()))
         starts, reach = np.array([self.starts[name] for name in every], np.int64)[series], self.reach
-        place = places(times, starts, self.data.step)
+        place = step_grid.places(times, starts, self.data.step)
         self._check_grid(table, times - starts, place, names)
         place -= place.min()
         key = series * (place.max() + reach) + place + reach  # rises with the place; series do not touch

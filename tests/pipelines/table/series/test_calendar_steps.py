@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.table.series import calendar_steps, windows
+from pipelines.table.series import calendar_steps, step_grid, windows
 
 RANGES = {
     "day": "D",
@@ -27,7 +27,7 @@ def micro(at: pd.DatetimeIndex) -> np.ndarray:
 
 
 def places(times: np.ndarray, word: str) -> np.ndarray:
-    return windows.places(times, np.full(len(times), times.min()), word)
+    return step_grid.places(times, np.full(len(times), times.min()), word)
 
 
 @pytest.mark.parametrize("kind", RANGES)
@@ -44,7 +44,7 @@ def test_an_instant_some_steps_later_has_the_place_so_many_steps_later(word, dat
     days = st.integers(-20_000, 40_000).map(lambda day: day + (-2 if (day + 3) % 7 > 4 else 0))  # no weekend
     at = data.draw(days) * calendar_steps.DAY + data.draw(st.integers(0, calendar_steps.DAY - 1))
     steps = data.draw(st.integers(1, 400))
-    after = windows.later(at, steps, word)
+    after = step_grid.later(at, steps, word)
     before, then = places(np.array([at, after]), word)
     assert then - before == steps
     assert (after - at) % calendar_steps.DAY == 0
@@ -53,7 +53,7 @@ def test_an_instant_some_steps_later_has_the_place_so_many_steps_later(word, dat
 def test_the_last_day_of_a_month_is_followed_by_the_last_day_of_the_next_one():
     for start, expected in (("2024-01-31", ["02-29", "03-31", "04-30"]), ("2024-02-29", ["03-31", "04-30", "05-31"])):
         at = int(micro(pd.DatetimeIndex([start]))[0])
-        ends = [pd.Timestamp(windows.later(at, steps, "month"), unit="us").strftime("%m-%d") for steps in (1, 2, 3)]
+        ends = [pd.Timestamp(step_grid.later(at, steps, "month"), unit="us").strftime("%m-%d") for steps in (1, 2, 3)]
         assert ends == expected
 
 
@@ -75,7 +75,7 @@ def test_a_weekend_has_no_place_among_business_days():
 
 @given(st.sampled_from(["day", "week", "business day", "month", "quarter", "year"]), st.integers(0, 300))
 def test_what_windows_keep_reaches_as_far_back_as_they_look(word, steps):
-    later = windows.later(0, 500, word)
-    times = np.array([windows.later(0, number, word) for number in range(501)])
+    later = step_grid.later(0, 500, word)
+    times = np.array([step_grid.later(0, number, word) for number in range(501)])
     kept = times > windows._before(later, steps, word)
     assert kept[-steps - 1 :].all()

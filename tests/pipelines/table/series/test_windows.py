@@ -16,7 +16,7 @@ from pipelines import model_file
 from pipelines.config.data import Data
 from pipelines.errors import DataError, SettingsError
 from pipelines.table import id_sets, rows
-from pipelines.table.series import windows
+from pipelines.table.series import step_grid, windows
 from tests.support.sequences import SHOPS, SPLIT, prepared, shops
 
 SPLITS = ("train", "validation", "test")
@@ -30,7 +30,7 @@ def observed(places: list[int], window: int, horizon: int, **more: object) -> tu
         | {"horizon": horizon, "columns": {"t": "date", "x": "number"}}
         | more
     )
-    later = [windows.later(0, place, data.step) for place in places]
+    later = [step_grid.later(0, place, data.step) for place in places]
     at = [pd.Timestamp(micro, unit="us", tz="UTC").isoformat() for micro in later]
     values = [float(place) for place in places]
     content = {"row_id": [f"{place:032d}" for place in places], "x": values, "t": at, "y": values}
