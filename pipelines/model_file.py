@@ -124,11 +124,31 @@ class Schedule(Section):
         return f"{found} {self.timezone}" if found and not every else found or ""
 
 
+class Serve(Section):
+    """What `ratchet serve` keeps of its answers (docs/reference/state.md). The section may be absent."""
+
+    log: bool = True
+    """Whether each answered row is kept with its answer."""
+    sample: float = Field(1.0, ge=0, le=1)
+    """The share of answered rows that are kept. A hash of the id of an answer decides."""
+    keep_days: int = Field(180, ge=1, le=36_500)
+    """Days after which kept rows are deleted."""
+    largest_gb: float = Field(5.0, gt=0)
+    """The largest size of the log in gigabytes (10^9 bytes). The oldest days are deleted first. If today alone is
+    larger, no more rows are kept until tomorrow."""
+    sensitive: Literal["leave_out", "hash"] = "leave_out"
+    """What becomes of the columns in `data.sensitive`: they are left out, or their values are replaced by HMAC-SHA-256
+    with a key that stays in the state folder."""
+
+
+OPTIONAL = ("serve",)  # sections that a YAML of an older Ratchet lacks
+
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
     **{name: stage.section for name, stage in STAGES.items() if stage.section},
     "promote": Promote,
     "schedule": Schedule,
+    "serve": Serve,
 }
 
 
@@ -164,6 +184,10 @@ class Declaration:
     def schedule(self) -> Schedule:
         return cast(Schedule, self.sections["schedule"])
 
+    @property
+    def serve(self) -> Serve:
+        return cast(Serve, self.sections["serve"])
+
 
 def check(model: str) -> Declaration:
     """The declaration of a model. Raises RequestError if there is none, SettingsError for the first section
@@ -191,7 +215,8 @@ def of(model: str, raw: dict[str, Any]) -> Declaration:
                 f"{path}: {key}: unknown section{nearest(str(key), list(SECTIONS))}.",
                 "Correct the file and run again.",
             )
-    sections = {name: settings.parse(model, name, raw.get(name), kind) for name, kind in SECTIONS.items()}
+    given = {name: {} for name in OPTIONAL} | raw
+    sections = {name: settings.parse(model, name, given.get(name), kind) for name, kind in SECTIONS.items()}
     declaration = Declaration(model, raw, sections)
     for key, problem in _contradictions(declaration):
         raise SettingsError(f"{path}: {key}: {problem}.", "Correct the file and run again.")

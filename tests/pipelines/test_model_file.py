@@ -19,6 +19,13 @@ def test_a_sound_declaration_gives_its_sections(world):
     assert set(found.sections) == set(model_file.SECTIONS)
 
 
+def test_a_yaml_without_serve_keeps_its_answers(world):
+    assert "serve" not in PETS
+    serve = model_file.check("pets").serve
+    assert (serve.log, serve.sample, serve.keep_days, serve.largest_gb) == (True, 1.0, 180, 5.0)
+    assert serve.sensitive == "leave_out"
+
+
 @pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "models").glob("*.yaml")))
 def test_the_models_of_this_repository_are_sound(model, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -34,6 +41,8 @@ WRONG = [
     ({"ingest": {"source": "https://host/rows/"}}, "ingest.source: 'https://host/rows/' is a folder, which the web"),
     ({"schedule": {"cron": "0 3 * * *", "every_seconds": 5}}, "schedule: a schedule has one of `cron`"),
     ({"schedule": {"new_rows": 0}}, "schedule.new_rows"),
+    ({"serve_": {"sample": 1.5}}, "serve.sample: input should be less than or equal to 1, got 1.5"),
+    ({"serve_": {"keep_day": 3}}, "serve.keep_day: unknown key (did you mean 'keep_days'?)"),
     ({"ingest": {"source": "../rows.csv"}}, "ingest.source: '../rows.csv' lies outside the project"),
     ({"ingest": {"source": ""}}, "ingest.source: string should have at least 1 character"),
     ({"ingest": {"delimiter": ";;"}}, "ingest.delimiter: string should have at most 1 character, got ';;'"),
