@@ -23,3 +23,5 @@ class Stage:
     """The file of data/<model>/ with the rules that it checked."""
     numeric: bool = False
     """Whether the bytes of its outputs depend on the processor."""
+    after_gate: bool = False
+    """Whether a run does it after the decision: nothing waits for it."""

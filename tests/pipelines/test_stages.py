@@ -10,9 +10,18 @@ from pipelines.process import seal
 
 
 def test_each_runs_after_the_one_that_it_names():
-    names = list(stages.STAGES)
-    assert [one.after for one in stages.STAGES.values()] == ["", *names[:-1]]
-    assert all(name == one.name for name, one in stages.STAGES.items())
+    before: list[str] = [""]
+    for name, one in stages.STAGES.items():
+        assert one.after in before
+        assert name == one.name
+        before.append(name)
+    assert stages.STAGES["export"].after == stages.STAGES["evaluate"].after == "train"
+
+
+def test_what_a_run_does_after_its_decision_comes_last_and_no_stage_waits_for_it():
+    later = [name for name, one in stages.STAGES.items() if one.after_gate]
+    assert later == list(stages.STAGES)[-len(later) :] == ["export"]
+    assert not set(later) & {one.after for one in stages.STAGES.values()}
 
 
 @pytest.mark.parametrize("stage", stages.STAGES)

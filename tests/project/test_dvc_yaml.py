@@ -21,6 +21,7 @@ READS = {  # beside modules
     "check": {"train.parquet", "validation.parquet", "test.parquet"},
     "train": {"train.parquet", "validation.parquet", "check.json"},
     "evaluate": {"model", "test.parquet"},
+    "export": {"model", "train.parquet", "test.parquet"},
 }
 
 
@@ -80,11 +81,17 @@ def test_a_stage_that_runs_a_models_own_code_depends_on_it(stage):
     assert own == (["models/${item}.py"] if "user_code" in {path.stem for path in seal.modules(stage)} else [])
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if stage.section])
 def test_a_stage_reads_its_own_section_and_that_of_the_data(stage):
     assert DEFINITIONS[stage]["params"] == [{"models/${item}.yaml": ["data", stage]}]
     text = (ROOT / "pipelines" / f"{stage}.py").read_text()
     assert [name for name in SECTIONS if f'settings.load(model, "{name}"' in text] == ["data", stage]
+
+
+@pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if not stage.section])
+def test_a_stage_without_a_section_reads_no_settings(stage):
+    assert "params" not in DEFINITIONS[stage]
+    assert "settings" not in {path.stem for path in seal.modules(stage)}
 
 
 def test_every_model_that_is_listed_has_a_file_and_every_file_has_python_beside_it():
