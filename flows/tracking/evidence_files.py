@@ -4,8 +4,10 @@ evidence/rows.parquet         row_id and split of every row that it was trained,
 evidence/predictions.parquet  its predictions for its test rows
 evidence/golden.parquet       raw rows of the test split, predicted again before a promotion; sensitive values are left
                               out, and taken from the test split itself then
+evidence/columns.json         its columns as a caller needs them (flows/registry/columns.py)
 """
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.records.outputs import StageOutputs
-from flows.registry import model_registry
+from flows.registry import columns, model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config.data import Data
@@ -63,6 +65,13 @@ def write(found: StageOutputs, data: Data, into: Path) -> Path:
     first = next(row_groups.batches(found.folder / "test.parquet", ["row_id", *data.kept])).slice(0, GOLDEN_ROWS)
     row_groups.write(folder / "golden.parquet", first.schema, [first])
     return folder
+
+
+def write_columns(found: StageOutputs, data: Data, instants: dict[str, list[str]], folder: Path) -> None:
+    """Add columns.json to the folder of the kept files. instants: the dates that are made of several columns."""
+    profile = json.loads((found.folder / "profile.json").read_text(encoding="utf-8"))
+    content = columns.describe(data, found.folder / "model", instants, profile, golden=None)
+    (folder / columns.NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Kept:

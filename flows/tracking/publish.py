@@ -119,7 +119,8 @@ def _there(
 
 def _evidence(found: StageOutputs, declared: Declaration, target: Path) -> None:
     """Add the files kept with the version. `target` has the model folder already, so all copies can be checked."""
-    evidence_files.write(found, declared.data, target)
+    folder = evidence_files.write(found, declared.data, target)
+    evidence_files.write_columns(found, declared.data, declared.ingest.instants, folder)
     found.check()
 
 
