@@ -38,6 +38,13 @@ FIRST = (  # the longest: of two workers the first makes a finished project, whi
 PROCESSES = {"subprocess", "git", "command", "ratchet", "answer", "golden", "registered", "prefect_test_harness"}
 
 
+def pytest_configure():
+    """Started in the background or by `nohup`, processes ignore signals, and so would all that the tests start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """The longest files come first, unless the order is drawn. What a test needs is marked, as far as that is seen."""
