@@ -16,6 +16,7 @@ EXACT = 2**53  # whole numbers up to here are doubles
 REMEMBERED = 1024  # values of a column
 SHORT = 64  # letters of a text that is remembered
 SCALARS = (int, float, bool)
+UNREADABLE = (ValueError, TypeError, ArithmeticError, RecursionError)  # what a reader may raise of a value
 
 Number = Callable[[Any], float]
 Word = Callable[[Any], tuple[str, bool]]

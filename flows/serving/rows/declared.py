@@ -35,12 +35,12 @@ class Declared:
         """The problem of a row without these columns. place: of the row, from 0."""
         first, there = names[0], [name for name in row if isinstance(name, str)]
         near = difflib.get_close_matches(first, there, n=1)
-        hint = f"; did you mean {_shown(near[0])}?" if near else ""
+        hint = f" (did you mean {brief(near[0])}?)" if near else ""
         return Problem(
             400,
             "missing-column",
             "A row lacks a column",
-            f"Row {place + 1} has no column {_listed(names)}, which the model needs{hint}",
+            f"Row {place + 1} has no column {_listed(names)}, which the model needs{hint}.",
             "Add it. Its value may be null if it is not known.",
             row=place + 1,
             column=first,
@@ -49,7 +49,7 @@ class Declared:
     def misfit(self, place: int, name: str, value: Any, error: Exception, role: str, hidden: bool = False) -> Problem:
         """The problem of a value that does not fit. place: of the row, from 0. error: "is not a number". hidden:
         whether no message may show the value; that of a sensitive column never is."""
-        shown, hidden = _shown(value), hidden or name in self.sensitive
+        shown, hidden = brief(value), hidden or name in self.sensitive
         told = "the value" if hidden else shown
         return Problem(
             400,
@@ -65,7 +65,7 @@ class Declared:
     def _repair(self, name: str, role: str) -> str:
         what = {"number": "a number", "date": "a date"}.get(role, "a text")
         example = None if name in self.sensitive else self.example.get(name)
-        like = "" if example is None else f", such as {_shown(example)}"
+        like = "" if example is None else f", such as {brief(example)}"
         return visible_text.line(f"Send {what}{like}, or null if it is not known.")
 
 
@@ -96,7 +96,7 @@ def _told(error: Exception, hidden: bool) -> str:
     return "does not fit" if hidden else str(error).rstrip(".") or "cannot be read"
 
 
-def _shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """The start of a value, without reading all of a long one."""
     start = value[: SHOWN + 1] if isinstance(value, str | bytes | list) else value
     if isinstance(start, dict):

@@ -7,7 +7,11 @@ from typing import Any
 
 from flows.serving.rows import declared, known_words, meaning
 from flows.serving.rows.batch import Batch
+from flows.serving.rows.pictures import PictureRows
+from flows.serving.rows.series import SeriesRows
 from flows.serving.rows.table import TableRows
+
+__all__ = ["Batch", "RowReader"]
 
 
 class RowReader:
@@ -18,8 +22,7 @@ class RowReader:
         self.about: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
         self.classes: list[str | int] = self.about["classes"]
         self.columns = declared.of_version(folder)
-        known = known_words.of_model(folder / "model", self.about)
-        self._rows = TableRows(self.about, meaning.of_version(folder / "reading"), known, self.columns)
+        self._rows = self._of_kind(folder)
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
         """Rows of a request -> one batch.
@@ -29,3 +32,10 @@ class RowReader:
         status 400, for the first row that does not fit.
         """
         return self._rows.read(rows, before)
+
+    def _of_kind(self, folder: Path) -> TableRows | PictureRows | SeriesRows:
+        if self.about["kind"] == "image":
+            return PictureRows(self.about["shape"])
+        kind = SeriesRows if self.about["kind"] == "sequence" else TableRows
+        known = known_words.of_model(folder / "model", self.about)
+        return kind(self.about, meaning.of_version(folder / "reading"), known, self.columns)

@@ -11,8 +11,6 @@ from flows.serving.rows.batch import Arrays, Batch
 from flows.serving.rows.declared import Declared
 from flows.serving.rows.meaning import Meaning
 
-UNREADABLE = (ValueError, TypeError, ArithmeticError, RecursionError)  # what a version's reader may raise of a value
-
 
 class TableRows:
     """The rows of a table -> arrays. The functions of the columns are made once."""
@@ -62,7 +60,7 @@ class TableRows:
                 dates.append(date(row[name]) if name in row else self._joined(place, name, row))
         except KeyError:
             raise self._columns.absent(place, self._absent(row), row) from None
-        except UNREADABLE as error:
+        except cells.UNREADABLE as error:
             raise self._columns.misfit(place, name, row[name], error, self._roles.get(name, "category")) from error
         return tuple(strange)
 
@@ -71,7 +69,7 @@ class TableRows:
         parts = [row[part] for part in self._meaning.instants[name]]
         try:
             return cells.seconds(self._meaning.joined(parts, name))
-        except UNREADABLE as error:
+        except cells.UNREADABLE as error:
             raise self._unjoined(place, name, parts, error) from error
 
     def _unjoined(self, place: int, name: str, parts: list[Any], error: Exception) -> Problem:
