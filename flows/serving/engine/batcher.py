@@ -58,6 +58,11 @@ class Batcher:
             loop.call_soon(self._next, loop)  # after the requests that have arrived already
         return await result
 
+    @property
+    def problem(self) -> str:
+        """Why the engine does not answer now; "" if it does."""
+        return self._engine.problem
+
     def close(self) -> None:
         """Nobody waits any more."""
         self._thread.shutdown(wait=False)
@@ -68,7 +73,8 @@ class Batcher:
         if not batch:
             self._busy = False
             return
-        if self._pace.seconds(sum(one.size for one in batch)) > QUICK_SECONDS:
+        quick = self._engine.quick and self._pace.seconds(sum(one.size for one in batch)) <= QUICK_SECONDS
+        if not quick:
             loop.run_in_executor(self._thread, _computed, self._engine, batch).add_done_callback(
                 lambda done: self._hand_out(loop, batch, done.result())
             )

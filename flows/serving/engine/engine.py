@@ -12,6 +12,10 @@ class Engine(Protocol):
 
     runtime: str
     """`onnx` or `keras`."""
+    quick: bool
+    """Whether a call that takes little time may be made in the event loop: nothing makes it wait."""
+    problem: str
+    """Why it does not answer now; "" if it does."""
 
     def answers(self, arrays: Arrays) -> np.ndarray:
         """Arrays of predictor.to_arrays -> float32 [rows, max(1, classes)]. Raises Problem if it cannot compute."""

@@ -31,9 +31,8 @@ class Live:
     def __init__(self, folder: Path, loader: Loader):
         """folder: of the model, in the state."""
         self.name = folder.name
-        self.problem = ""
-        """Why the newest version is not served, or why none is; "" if all is well."""
         self._folder, self._loader = folder, loader
+        self._told = ""  # what is wrong with what live.json names
         self._loaded: Loaded | None = None
         self._seen: Stamp | None = None  # the live.json that was read last
         self._failed: float | None = None  # when that could not be loaded
@@ -44,10 +43,15 @@ class Live:
         """The one that answers; None if there is no champion, or none could be loaded."""
         return self._loaded.version if self._loaded else None
 
+    @property
+    def problem(self) -> str:
+        """Why the newest version is not served, or why none is; "" if all is well."""
+        return self._told or (self._loaded.problem if self._loaded else "")
+
     async def answer(self, rows: Sequence[Any]) -> Answered:
         """Raises Problem for what is wrong with the rows, and if there is no version."""
         if self._loaded is None:
-            told = self.problem or f"The model {self.name} is being loaded."
+            told = self._told or f"The model {self.name} is being loaded."
             repair = "Ask again later, or promote a version."
             raise Problem(503, "no-version", "No version of the model is served", told, repair)
         return await self._loaded.answer(rows)
@@ -62,18 +66,18 @@ class Live:
         try:
             await self._follow(live_file.read(self._folder))
         except RatchetError as error:
-            self.problem, self._failed = str(error), now
+            self._told, self._failed = str(error), now
 
     async def _follow(self, told: Told) -> None:
         if told.version is None:
             self._replace(None)
-            self.problem = told.problem or NO_CHAMPION
+            self._told = told.problem or NO_CHAMPION
             return
         if self._loaded is None:
-            self.problem = f"Version {told.version.number} of {self.name} is being loaded."
+            self._told = f"Version {told.version.number} of {self.name} is being loaded."
         loaded = await asyncio.to_thread(self._load, told)
         self._replace(loaded)
-        self.problem = told.problem
+        self._told = told.problem
 
     def _load(self, told: Told) -> Loaded:
         try:

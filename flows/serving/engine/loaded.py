@@ -35,6 +35,11 @@ class Loaded:
         self.version, self._reader, self._batcher = version, reader, batcher
         self._requests = 0  # under way
 
+    @property
+    def problem(self) -> str:
+        """Why it does not answer now; "" if it does."""
+        return self._batcher.problem
+
     async def answer(self, rows: Sequence[Any]) -> Answered:
         """Raises Problem."""
         if not rows:

@@ -12,6 +12,7 @@ import numpy as np
 
 from flows.serving.engine.batcher import Batcher, Pace
 from flows.serving.engine.engine import Engine
+from flows.serving.engine.keras import KerasEngine
 from flows.serving.engine.live_file import Told
 from flows.serving.engine.loaded import Loaded
 from flows.serving.engine.onnx import Sessions
@@ -54,6 +55,8 @@ class Loader:
     def _engine(self, version: Version) -> Engine:
         if version.runtime == "onnx":
             return self.sessions.engine(version.folder / "serving", version.serving_hash)
+        if version.runtime == "keras":
+            return KerasEngine(version.folder / "model", version.model_hash)
         raise RatchetError(f"The runtime {version.runtime!r} is not known.", "Upgrade the server.")
 
 

@@ -21,6 +21,8 @@ class OnnxEngine:
     """One graph."""
 
     runtime = "onnx"
+    quick = True
+    problem = ""
 
     def __init__(self, content: bytes):
         """content: of model.onnx."""
