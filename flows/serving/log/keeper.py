@@ -1,0 +1,58 @@
+"""Ends the files of days that are over, and starts the process that closes them (closing.py), beside the answers."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flows.serving.log import layout
+
+EVERY = 5.0  # seconds between two looks for files that are finished
+LATEST = 3600.0  # seconds until it is started all the same: the limits of days and size
+AGAIN = 60.0  # seconds after one that failed
+
+
+class Keeper:
+    """A thread that sleeps. What works is a process of its own, with the lowest priority."""
+
+    def __init__(self, answers: Path, closes: bool, turn: Callable[[], None]):
+        """closes: whether it starts that process: one worker of a server does. turn: ends files of earlier days."""
+        self._answers, self._closes, self._turn = answers, closes, turn
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._watch, name="log keeper", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and a process that is at work: the next one goes on."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        due = 0.0  # of the monotonic clock
+        while not self._stop.is_set():
+            self._turn()
+            if self._closes and (time.monotonic() >= due or self._any_finished()):
+                status = self._closed()
+                due = time.monotonic() + LATEST
+                self._stop.wait(AGAIN if status else 0)
+            self._stop.wait(EVERY)
+
+    def _any_finished(self) -> bool:
+        parts = (part for folder in layout.models(self._answers) for part in layout.open_parts(folder))
+        return any(map(layout.finished, parts))
+
+    def _closed(self) -> int:
+        """The status of a process that closes what is finished."""
+        command = [sys.executable, "-m", "flows.serving.log.closing", str(self._answers)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        while (status := process.poll()) is None:
+            if self._stop.wait(0.1):
+                process.terminate()
+                return process.wait()
+        return status
