@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from pipelines.onnx import canonical, words
 from pipelines.onnx.not_carried import NotCarried
 from pipelines.onnx.words import Lookup
@@ -25,7 +27,7 @@ def converted(model: Any, about: dict[str, Any]) -> Any:
     taken, lookups = words.without_lookups(model, about)
     proto = _by_tf2onnx(taken)
     if missing := [node for node in _nodes(proto.graph) if not _is_known(node)]:
-        raise NotCarried(f"ONNX has nothing for {_place(missing[0].name, model)} ({missing[0].op_type})")
+        raise NotCarried(f"ONNX lacks the operation {missing[0].op_type}{_place(missing[0].name, model)}")
     _take_words(proto, model, lookups)
     _name_shapes(proto, model)
     return canonical.canonical(proto)
@@ -44,7 +46,10 @@ def _by_tf2onnx(model: Any) -> Any:
     compiled = tf.function(answer, input_signature=[rows], autograph=False)
     with _quiet():
         proto, _ = tf2onnx.convert.from_function(
-            compiled, [rows], opset=OPSET, custom_op_handlers={"SelectV2": (_as_where, ["Where"])}
+            compiled,
+            [rows],
+            opset=OPSET,
+            custom_op_handlers={"SelectV2": (_as_where, ["Where"]), "Erfc": (_as_erf, ["Erf"])},
         )
     return proto
 
@@ -52,6 +57,18 @@ def _by_tf2onnx(model: Any) -> Any:
 def _as_where(graph: Any, node: Any, name: str, arguments: list[Any]) -> Any:
     """tf2onnx' own way is c * x + (1 - c) * y, which a missing value in either turns into a missing result."""
     return node
+
+
+def _as_erf(graph: Any, node: Any, name: str, arguments: list[Any]) -> Any:
+    """tf2onnx has nothing for erfc(x), which is 1 - erf(x). Keras' gelu is computed by it."""
+    one = graph.make_const(f"{name}/one", np.ones((), np.float32))
+    (answer,) = node.output
+    kind, shape = graph.get_dtype(answer), graph.get_shape(answer)
+    graph.remove_node(name)
+    erf = graph.make_node("Erf", list(node.input), dtypes=[kind], shapes=[shape])
+    return graph.make_node(
+        "Sub", [one.output[0], erf.output[0]], name=name, outputs=[answer], dtypes=[kind], shapes=[shape]
+    )
 
 
 @contextmanager
@@ -83,11 +100,11 @@ def _is_known(node: Any) -> bool:
 
 
 def _place(name: str, model: Any) -> str:
-    """The layer of a node, as far as its name tells. name: of TensorFlow, such as model_1/network_1/hidden_0_1/Erf."""
+    """The layer of a node, as far as its name says. name: of TensorFlow, such as model_1/network_1/hidden_0_1/Erf."""
     known = {layer.name for layer in model._flatten_layers()}
     parts = [re.sub(r"_\d+$", "", part) if part not in known else part for part in name.split("/")]
     layers = [part for part in parts if part in known - {model.name}]
-    return f"the layer {layers[-1]}" if layers else f"the operation {parts[-1]}"
+    return f" of the layer {layers[-1]}" if layers else ""
 
 
 def _take_words(proto: Any, model: Any, lookups: list[Lookup]) -> None:
