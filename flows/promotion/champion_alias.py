@@ -40,12 +40,9 @@ def compare(store: MlflowClient, book: ledger.Ledger, model: str) -> tuple[list[
 
 
 def _problem(model: str, followed: tuple[int, str], alias: int | None, lines: list[Line]) -> str:
-    if where := ledger.broken(lines):
-        return f"The ledger of {model} is broken: {where}"
-    number, digest = followed
-    if number > len(lines) or (number and lines[number - 1].hash != digest):
-        return f"The ledger of {model} is not the one that its alias followed: line {number} is missing or different"
-    standing = stand(lines)
+    if wrong := _untrue(model, followed, lines):
+        return wrong
+    number, standing = followed[0], stand(lines)
     if alias == standing.champion or (standing.moved is not None and number < standing.moved.sequence):
         return ""
     told = f"version {standing.champion}" if standing.champion else "none"
@@ -53,6 +50,20 @@ def _problem(model: str, followed: tuple[int, str], alias: int | None, lines: li
         f"The alias `champion` of {model} was changed outside Ratchet: MLflow says "
         f"{f'version {alias}' if alias else 'no version'}, the ledger {told}"
     )
+
+
+def of_ledger(store: MlflowClient, model: str, lines: list[Line]) -> str:
+    """Why the lines of a model cannot be believed, or "". An alias that was changed by hand is no reason."""
+    return _untrue(model, _followed(store, model), lines)
+
+
+def _untrue(model: str, followed: tuple[int, str], lines: list[Line]) -> str:
+    if where := ledger.broken(lines):
+        return f"The ledger of {model} is broken: {where}"
+    number, digest = followed
+    if number > len(lines) or (number and lines[number - 1].hash != digest):
+        return f"The ledger of {model} is not the one that its alias followed: line {number} is missing or different"
+    return ""
 
 
 def settle(store: MlflowClient, book: ledger.Ledger, model: str) -> Standing:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flows.records.ledger import Line
+from flows.records.ledger import MOVES, Line
 from pipelines.table import row_sample
 from pipelines.table.row_sample import RowSample
 
 JUDGED = ("accepted", "waits", "rejected", "undecided")  # by the gate
 SEEN = "seen"  # test metrics that somebody saw without the gate
 PROMOTED = ("accepted", "promoted", "adopted")  # lines that make a version champion
-MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 
 
 @dataclass(frozen=True)

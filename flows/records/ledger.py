@@ -49,6 +49,7 @@ ACTIONS = (
     *("accepted", "waits", "rejected", "undecided", "refused"),
     *("promoted", "adopted", "rolled back", "pruned", "seen"),
 )
+MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 
 LINES = Table(
     "ratchet_ledger",
@@ -158,6 +159,13 @@ class Ledger:
         """The models that it has lines of, by name. Raises RatchetError if it cannot be read."""
         with self._opened() as engine, engine.connect() as connection:
             return sorted(connection.execute(select(LINES.c.model).distinct()).scalars())
+
+    def moved(self) -> dict[str, int]:
+        """The number of the newest line of each model that may have changed its champion. Raises RatchetError."""
+        newest = select(LINES.c.model, func.max(LINES.c.sequence))
+        query = newest.where(LINES.c.action.in_(MOVES)).group_by(LINES.c.model)
+        with self._opened() as engine, engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def append(self, last: Line | None, line: Line) -> Line:
         """Write a line after `last`, the newest line that the caller read; returns it as written.

@@ -47,8 +47,8 @@ def roles(data: Data) -> dict[str, str]:
     if data.kind == "image":
         return {}
     needed = set(data.series)
-    found = {name: role for name, role in data.columns.items() if role != "carried" or name in needed}
-    found = {name: "category" if role == "carried" else role for name, role in found.items()}
+    wanted = {name: role for name, role in data.columns.items() if role != "carried" or name in needed}
+    found = {name: "category" if role == "carried" else str(role) for name, role in wanted.items()}
     return found | ({data.target: "number"} if data.kind == "sequence" else {})
 
 

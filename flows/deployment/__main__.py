@@ -1,0 +1,57 @@
+"""Make live on this machine what the ledger says.
+
+    python -m flows.deployment ensure [MODEL ...]    once: files that are missing or older than the ledger
+    python -m flows.deployment follow [MODEL ...]    again whenever the ledger moves, until it is ended
+
+Without a model: all of models/. Progress and problems go to standard error. Exit status of `ensure`: 0 if all is live
+as the ledger says, 1 if something has a problem, 2 for a wrong request.
+"""
+
+import sys
+
+from flows.project import environment
+from flows.project.environment import Project
+from pipelines import visible_text
+from pipelines.errors import RatchetError, RequestError
+
+USE = "python -m flows.deployment ensure|follow [MODEL ...]"
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        if not arguments or arguments[0] not in ("ensure", "follow"):
+            raise RequestError(f"Run it with: {USE}.")
+        project = environment.prepare()
+        return _ensure(project, arguments[1:]) if arguments[0] == "ensure" else _follow(project, arguments[1:])
+    except RatchetError as error:
+        _tell(f"error: {error}")
+        return error.status
+    except KeyboardInterrupt:
+        return 0
+
+
+def _ensure(project: Project, names: list[str]) -> int:
+    from flows.deployment import deploy
+    from pipelines.config import settings
+
+    for name in names:
+        settings.check_name(name)
+    wrong = [problem for problem in deploy.ensure(project, names or settings.models(), _tell).values() if problem]
+    for problem in wrong:
+        _tell(problem)
+    return 1 if wrong else 0
+
+
+def _follow(project: Project, names: list[str]) -> int:
+    from flows.deployment import follow
+
+    follow.forever(follow.Follower(project, names, _tell))
+    return 0
+
+
+def _tell(text: str) -> None:
+    print(visible_text.line(text), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""Deploy: what the ledger says becomes live on this machine. Doing it again changes nothing.
+
+A version that cannot be fetched as it was registered is never live: what was live before stays, and `problem` says why.
+So does an alias that was changed outside Ratchet: the ledger is right.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flows.deployment import freshness, live_file, registered_version, serving_files, version_folder
+from flows.deployment.live_file import Live
+from flows.deployment.serving_files import LATER, Serving
+from flows.deployment.version_folder import Version
+from flows.project import locks, scratch
+from flows.project.environment import Project
+from flows.promotion import champion_alias
+from flows.records import ledger
+from flows.records.champion_state import Standing, stand
+from flows.records.ledger import Ledger
+from flows.registry import model_registry
+from flows.registry.model_registry import ModelVersion
+from flows.tracking import mlflow_runs
+from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.errors import IntegrityError, RatchetError
+
+AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
+
+
+def ensure(project: Project, names: Sequence[str], notice: locks.Notice) -> dict[str, str]:
+    """Make live what the ledger says of these models, and make serving files that are missing.
+
+    Returns the problems by model, "" for none. Raises RatchetError if ledger or registry cannot be reached.
+    """
+    with mlflow_runs.reachable(project, AGAIN):
+        store, book = mlflow_runs.client(project), ledger.of(project)
+        return {model: deploy(project, store, book, model, export=True, notice=notice).problem for model in names}
+
+
+def now(project: Project, model: str) -> dict[str, Any]:
+    """Make live what the ledger says of a model, with the serving files that there are: the last step of a move.
+
+    Returns version, runtime, why and problem, for people.
+    """
+    with mlflow_runs.reachable(project, AGAIN):
+        found = deploy(project, mlflow_runs.client(project), ledger.of(project), model)
+    return {name: getattr(found, name) for name in ("version", "runtime", "why", "problem")}
+
+
+def deploy(
+    project: Project,
+    store: MlflowClient,
+    book: Ledger,
+    model: str,
+    export: bool = False,
+    notice: locks.Notice = lambda text: None,
+) -> Live:
+    """The state that is live afterwards. export: whether to make serving files for a version that has none."""
+    with locks.hold(project, f"deploy-{model}", f"deployment of {model}"):
+        lines, problem = champion_alias.compare(store, book, model)
+        before, standing = live_file.read(project, model), stand(lines)
+        if champion_alias.of_ledger(store, model, lines):  # nobody knows which line is true
+            found = replace(before or Live(model), problem=problem)
+        elif before is not None and _done(project, store, before, standing, export):
+            found = _settled(before, standing, problem)
+        else:
+            found = _moved(project, store, model, standing, before, export, notice)
+            found = replace(found, problem=found.problem or problem)
+        live_file.write(project, found)
+        version_folder.sweep(live_file.place(project, model), {found.folder, found.previous})
+    return found
+
+
+def _done(project: Project, store: MlflowClient, before: Live, standing: Standing, export: bool) -> bool:
+    """Whether the files that are live are those of the champion, as far as they can be."""
+    if before.version is None or before.version != standing.champion or not freshness.complete(project, before):
+        return False
+    wanted = freshness.wishes(before.model, before).sensitive
+    if not set(wanted) <= set(before.sensitive):
+        return False
+    version = model_registry.version(store, before.model, before.version)
+    if version is None or before.serving_hash != serving_files.recorded(version):
+        return False
+    return before.serving_hash is not None or not export
+
+
+def _settled(before: Live, standing: Standing, problem: str) -> Live:
+    """The same version and files, by the newest line about it and today's YAML."""
+    wanted = freshness.wishes(before.model, before)
+    return replace(before, **_since(standing), serve=wanted.serve, problem=problem)
+
+
+def _since(standing: Standing) -> dict[str, Any]:
+    moved = standing.moved
+    return {"since": moved.at, "line": moved.sequence} if moved else {"since": "", "line": 0}
+
+
+def _moved(
+    project: Project,
+    store: MlflowClient,
+    model: str,
+    standing: Standing,
+    before: Live | None,
+    export: bool,
+    notice: locks.Notice,
+) -> Live:
+    """The champion with its files; what was live before, with a problem, if they are not as they were registered."""
+    previous = before.folder if before else ""
+    if standing.champion is None:
+        return Live(model, **_since(standing), previous=previous, problem=f"{model} has no champion")
+    wanted = freshness.wishes(model, before)
+    with scratch.folder("deploy") as temporary:
+        try:
+            version, registered = registered_version.champion(store, model, standing, wanted.sensitive, temporary)
+        except IntegrityError as error:
+            return replace(before or Live(model), problem=str(error))
+        serving = _serving(store, registered, version, temporary, export, notice)
+        made = version_folder.make(live_file.place(project, model), version, serving)
+    return Live(
+        model=model,
+        version=version.number,
+        model_hash=registered.tags["ratchet.model_hash"],
+        artifact_hash=registered.tags["ratchet.artifact_hash"],
+        serving_hash=serving.hash,
+        runtime=serving.runtime,
+        why=serving.why,
+        folder=made.path,
+        files_hash=made.files_hash,
+        **_since(standing),
+        serve=wanted.serve,
+        sensitive=version.sensitive,
+        previous=previous if previous != made.path else before.previous if before else "",
+    )
+
+
+def _serving(
+    store: MlflowClient, registered: ModelVersion, version: Version, temporary: Path, export: bool, notice: locks.Notice
+) -> Serving:
+    """The recorded serving files, or new ones, which are recorded then; without any, the model itself answers."""
+    found = serving_files.fetch(store, registered, temporary)
+    if not found.missing or not export or version.golden is None:
+        return found
+    notice(f"makes the serving files of version {version.number} of {registered.name}")
+    about = json.loads((version.fetched / "artifacts" / "model" / "model.json").read_text(encoding="utf-8"))
+    rows = serving_files.with_every_column(version.golden, about)
+    try:
+        made = serving_files.export(registered, version.fetched, rows, temporary)
+    except RatchetError as error:
+        notice(str(error))
+        return serving_files.none(error.what.rstrip("."))
+    return serving_files.fetch(store, serving_files.publish(store, registered, made, LATER), temporary)

@@ -1,0 +1,73 @@
+"""Follow: what somebody else decides reaches this machine. It asks the ledger alone, with one small query.
+
+MLflow is imported only in a process that ends again, when the ledger has a new line that moved a champion. A shared
+ledger and a local one are followed alike.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flows.deployment import live_file
+from flows.deployment.live_file import Live
+from flows.project import locks
+from flows.project.environment import Project
+from flows.records import ledger
+from pipelines.errors import RatchetError
+
+EVERY = 2.0  # seconds
+AGAIN = 60.0  # seconds until a deployment that failed is tried again
+
+
+@dataclass
+class Follower:
+    """names: the models to follow; none for all that the ledger has. notice: called with what a person should know."""
+
+    project: Project
+    names: list[str]
+    notice: locks.Notice
+    _due: dict[tuple[str, int], float] = field(default_factory=dict)  # model, line -> when that may be tried again
+    _away: str = ""  # why the ledger could not be read, when it was last asked
+
+    def look(self, now: float) -> None:
+        """Ask once, and deploy what has moved. now: seconds of a clock that never goes back."""
+        try:
+            moved = ledger.of(self.project).moved()
+        except RatchetError as error:
+            if str(error) != self._away:
+                self.notice(str(error))
+            self._away = str(error)
+            return
+        self._away = ""
+        for model, line in moved.items():
+            wanted = not self.names or model in self.names
+            if wanted and not self._is_live(model, line) and now >= self._due.get((model, line), now):
+                if f"model-{model}" in locks.held(self.project):
+                    continue  # a run of this machine, which makes its version live itself
+                self._due[model, line] = now + AGAIN  # unless it succeeds: then nothing is due
+                deployed(model)
+
+    def _is_live(self, model: str, line: int) -> bool:
+        found = live_file.read(self.project, model)
+        return found is not None and found.line == line and not found.problem and not _unmade(found)
+
+
+def _unmade(found: Live) -> bool:
+    """Whether no serving files were made yet."""
+    return found.version is not None and found.serving_hash is None
+
+
+def deployed(model: str) -> None:
+    """Deploy a model in a process of its own, which gives its memory back. It says itself what is wrong."""
+    subprocess.run([sys.executable, "-m", "flows.deployment", "ensure", model], stdin=subprocess.DEVNULL)
+
+
+def forever(follower: Follower, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Until this process is ended, or its parent has ended. sleep: as time.sleep."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        follower.look(time.monotonic())
+        sleep(EVERY)

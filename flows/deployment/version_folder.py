@@ -1,0 +1,112 @@
+"""The folder of a version in the state folder: all that a server needs to answer as this version.
+
+    model/, reading/      as they were registered
+    serving/              the serving files, if there are some
+    columns.json          its columns, and a working example
+    examples.json         golden rows as somebody would send them
+    files.json            the SHA-256 of each of these
+
+Its name has the version and the beginning of the hash of files.json, so its content never changes. It is filled under
+another name and renamed when it is complete. Only its owner can read it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.deployment import examples, freshness
+from flows.deployment.serving_files import FOLDER, Serving
+from flows.registry import columns
+from pipelines.config.data import Data
+from pipelines.config.settings import FORMAT
+
+VERSIONS = "versions"
+PARTIAL = ".partial"
+SHORT = 12  # letters of a hash in a name
+
+
+@dataclass(frozen=True)
+class Made:
+    """path: relative to the folder of live.json."""
+
+    path: str
+    files_hash: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version at hand. fetched: its checked files; data: what its rows are; sensitive: by its YAML or by
+    today's."""
+
+    number: int
+    fetched: Path
+    data: Data
+    columns: dict[str, Any]
+    golden: pa.Table | None
+    sensitive: list[str]
+
+
+def make(place: Path, version: Version, serving: Serving) -> Made:
+    """The folder of a version under `place`, made if it is not there. The caller holds the lock of the deployment."""
+    base = place / VERSIONS
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = base / f".{version.number}{PARTIAL}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700)
+    _fill(partial, version, serving)
+    _close(partial)
+    content = {"format": FORMAT, "files": freshness.hashes(partial)}
+    digest = _write(partial / freshness.FILES, content)
+    target = base / f"{version.number}-{digest[:SHORT]}"
+    shutil.rmtree(target, ignore_errors=True)  # the same, or one that was changed
+    os.replace(partial, target)
+    return Made(f"{VERSIONS}/{target.name}", digest)
+
+
+def _fill(folder: Path, version: Version, serving: Serving) -> None:
+    for name in ("model", "reading"):
+        if (there := version.fetched / "artifacts" / name).is_dir():
+            shutil.copytree(there, folder / name)
+    if serving.folder is not None:
+        shutil.copytree(serving.folder, folder / FOLDER)
+    found = [] if version.golden is None else examples.rows(version.data, version.golden, version.sensitive)
+    about = columns.without(version.columns, version.sensitive)
+    _write(folder / columns.NAME, about | {"example": examples.first(found)})
+    _write(folder / "examples.json", {"format": FORMAT, "rows": found})
+
+
+def _write(path: Path, content: Any) -> str:
+    """JSON that only its owner reads; returns its SHA-256."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _close(folder: Path) -> None:
+    """Copies have the rights of what was copied: here nobody else needs them."""
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def sweep(place: Path, kept: Collection[str]) -> None:
+    """Delete the folders that nobody needs, and what a killed process left. kept: relative to `place`."""
+    for path in (place / VERSIONS).glob("*"):
+        if f"{VERSIONS}/{path.name}" not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+    for left in place.glob(".live.json.*.partial"):
+        left.unlink(missing_ok=True)
+
+
+def golden(fetched: Path) -> pa.Table | None:
+    """The golden rows of a version; None for one that was published without."""
+    path = fetched / "evidence" / "golden.parquet"
+    return pq.read_table(path) if path.is_file() else None
