@@ -1,6 +1,7 @@
 """Retrain: the main job, in order.
 
-refresh the pin -> is it due? -> every stage of dvc.yaml as a task -> publish to MLflow -> decide about the champion
+refresh the pin -> is it due? -> the stages of dvc.yaml as tasks -> publish to MLflow -> decide about the champion
+-> the stages after the gate -> make the champion live on this machine
 """
 
 import json
@@ -34,6 +35,7 @@ from flows.report import failure_page, prefect_artifacts, prefect_failures
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
 from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
+from flows.run.after_gate import going_live
 from flows.run.context import RunContext, RunRecord
 from flows.run.first_look import one_tree
 from flows.run.tasks import StageResult
@@ -132,11 +134,6 @@ def _conclude(run: RunContext) -> State:
             if not isinstance(error, RatchetError):
                 raise
             return prefect_failures.failed(error, outcome == "refused", record.headline)
-        attempts.write(run.project, record.tick(run, answer["decision"], answer["reason"]))
-        if answer["decision"] != "skipped":
-            worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
-        told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
-        notify.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
     return _ended(run.model, answer["decision"], answer["reason"], answer)
 
 
@@ -148,16 +145,21 @@ def _outcome(error: BaseException) -> tuple[str, str]:
 
 
 def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
-    """Every step of a run; returns what `ratchet run --json` prints."""
+    """Every step of a run; returns what `ratchet run --json` prints.
+
+    What follows the decision cannot undo it: it is recorded before, and told whatever happens.
+    """
     start, project, model = time.monotonic(), run.project, run.model
     died = orphans.end(project, "retrain", model, UUID(run.flow_run)) > 0  # the last run of this model was killed
-    with _graph(run) as graph:
+    with context.graph(run) as graph:
         preflight.cache(graph.cache)
         saved = run.early.saved if run.early else refresh.records(graph)
         refreshed = _look_for_data(run, graph)
         due = _is_due(run, record, graph, refreshed)
         if due.name == "Skipped":
-            return {"format": 1, "model": model, "decision": "skipped", "reason": due.message}
+            skipped = {"format": 1, "model": model, "decision": "skipped", "reason": due.message}
+            _record(run, record, skipped)
+            return skipped
         made = _make(run, record, graph, due, refreshed, saved, died)
         page = data_report.passed(run, record, made.tags)
     published = _publish(run, made)
@@ -169,7 +171,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     ).result()
     if published.fresh or answer["decision"] != "unchanged":
         _show(run, made, published, answer, refreshed.message or "", page)
-    return {
+    concluded = {
         "format": 1,
         "model": model,
         **answer,
@@ -185,8 +187,15 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         "waiting": unended.told(project, run.declared.ingest),
         "untracked": provenance.added(project, made.tree),
         "uncommitted": made.uncommitted,
-        "seconds": round(time.monotonic() - start, 2),
+        "live": {},
     }
+    _record(run, record, concluded)
+    try:
+        stages, live = going_live.make_live(run, published, concluded)
+    finally:
+        _tell(run, concluded)
+    concluded |= {"stages": [*concluded["stages"], *(stage.row for stage in stages)], "live": live}
+    return concluded | {"seconds": round(time.monotonic() - start, 2)}
 
 
 def _constant(run: RunContext, found: StageOutputs) -> dict[str, float]:
@@ -195,16 +204,6 @@ def _constant(run: RunContext, found: StageOutputs) -> dict[str, float]:
 
 
 # ------------------------------------------------------------------ its steps
-
-
-@contextmanager
-def _graph(run: RunContext) -> Iterator[Graph]:
-    """That of the command, which is open, or one for the flow."""
-    if run.early:
-        yield run.early.graph
-        return
-    with Graph(run.project, run.model) as graph:
-        yield graph
 
 
 def _look_for_data(run: RunContext, graph: Graph) -> State:
@@ -268,7 +267,7 @@ def _make(
 
 
 def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tags: dict[str, str]) -> Reproduced:
-    """Every stage, in the order of the graph."""
+    """Every stage before the gate, in the order of the graph."""
     done: list[StageResult] = []
 
     def ran() -> bool:
@@ -277,7 +276,7 @@ def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tag
     with _measured(run), one_tree.held(run.project, graph, ran) as tree, lockfile.kept(run.project, graph):
         needs, state = graph.needs(), before
         states: dict[str, Any] = {"": before}
-        for stage in graph.order():
+        for stage in graph.before_gate():
             waits = [states[needed] for needed in needs[stage] or {""}]
             name = stage.partition("@")[0]
             state = tasks.reproduce(
@@ -287,7 +286,7 @@ def _stages(run: RunContext, record: RunRecord, graph: Graph, before: State, tag
             result: StageResult = states[stage].result()
             done.append(result)
             tags |= result.tags
-        signed = graph.check_outputs()
+        signed = graph.check_outputs(graph.before_gate())
     made = outputs.read(run.project, run.model, tree.inputs, signed)
     return Reproduced(made, done, tags, tree.hash, tree.uncommitted, state)
 
@@ -343,6 +342,21 @@ def _show(
 
 
 # ------------------------------------------------------------------ what is written down
+
+
+def _record(run: RunContext, record: RunRecord, answer: dict[str, Any]) -> None:
+    """The line of a run that came to a decision."""
+    attempts.write(run.project, record.tick(run, answer["decision"], answer["reason"]))
+    if answer["decision"] == "skipped":
+        _tell(run, answer)
+
+
+def _tell(run: RunContext, answer: dict[str, Any]) -> None:
+    """Commit what a scheduled run has made, and tell whoever wants to know of decisions."""
+    if answer["decision"] != "skipped":
+        worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
+    told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
+    notify.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
 
 
 def _busy(project: Project, model: str, request: RunRequest, error: BusyError) -> State:

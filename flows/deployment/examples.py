@@ -15,7 +15,7 @@ from PIL import Image
 
 from flows.registry import columns
 from pipelines.config.data import Data
-from pipelines.table.series import windows
+from pipelines.table.series import step_grid, windows
 
 MOST_BYTES = 4_000_000  # of all examples as JSON: 200 large images or long windows would be too much for a page
 PICTURES = {1: "L", 3: "RGB"}  # Pillow's mode by the number of channels
@@ -113,5 +113,5 @@ def _whole(data: Data, row: Row, values: Row, at: int, steps: int, sensitive: se
 
 def _instant(data: Data, at: int, steps: int) -> str:
     """So many steps before `at`, as ISO text in UTC. at: microseconds since 1970."""
-    before = windows.later(at, -steps, data.step)
+    before = step_grid.later(at, -steps, data.step)
     return f"{np.datetime64(before, 'us').item().isoformat()}+00:00"

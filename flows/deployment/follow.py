@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flows.deployment import live_file
-from flows.deployment.live_file import Live
 from flows.project import locks
 from flows.project.environment import Project
 from flows.records import ledger
@@ -52,12 +51,7 @@ class Follower:
 
     def _is_live(self, model: str, line: int) -> bool:
         found = live_file.read(self.project, model)
-        return found is not None and found.line == line and not found.problem and not _unmade(found)
-
-
-def _unmade(found: Live) -> bool:
-    """Whether no serving files were made yet."""
-    return found.version is not None and found.serving_hash is None
+        return found is not None and found.line == line and not found.problem and not found.unmade
 
 
 def deployed(model: str) -> None:

@@ -38,6 +38,11 @@ class Live:
     previous: str = ""  # the folder that was live before: a process may still read it
     format: int = FORMAT
 
+    @property
+    def unmade(self) -> bool:
+        """Whether a version is live for which no serving files were made yet."""
+        return self.version is not None and self.serving_hash is None
+
 
 def place(project: Project, model: str) -> Path:
     """The folder of a model's state."""

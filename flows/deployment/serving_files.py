@@ -19,7 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.project import scratch
+from flows.project.environment import Project
+from flows.records.outputs import Published
 from flows.registry.model_registry import MlflowException, ModelVersion
+from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import visible_text
 from pipelines.errors import IntegrityError, RatchetError
@@ -77,6 +80,17 @@ def check(folder: Path, model_hash: str) -> Serving:
 def recorded(version: ModelVersion) -> str | None:
     """The serving_hash of a version, or None."""
     return version.tags.get(HASH)
+
+
+def of_run(project: Project, model: str, published: Published) -> None:
+    """Keep the serving files that the stages of a run have made, with the version of that run."""
+    store = mlflow_runs.client(project)
+    version = store.get_model_version(model, str(published.version))
+    made = WITH_RUN if published.fresh else LATER
+    version = publish(store, version, project.data(model) / FOLDER, made)
+    if str(version.run_id) != published.run_id and HASH in version.tags:  # other inputs gave the same model
+        for name in (TOLD, HASH):
+            store.set_tag(published.run_id, name, version.tags[name])
 
 
 def publish(store: MlflowClient, version: ModelVersion, folder: Path, made: str) -> ModelVersion:

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from flows.graph import pins, provenance
-from flows.graph.pipeline import Graph
+from flows.graph.pipeline import Graph, is_after_gate
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.hardware import fingerprint
@@ -63,6 +63,11 @@ def effective(project: Project, model: str) -> Entries:
     """The entries that this machine made: its own if they are kept apart, else those of dvc.lock."""
     saved, committed = _saved(project, model), entries(project, model)
     return saved["local"] if saved and saved["committed"] == committed else committed
+
+
+def deciding(found: Entries) -> Entries:
+    """The entries of the stages that a decision depends on: without those after the gate."""
+    return {name: entry for name, entry in found.items() if not is_after_gate(name)}
 
 
 def digests(found: Entries) -> dict[str, str]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
 from pipelines.process import seal
 from pipelines.safety import shortage
+from pipelines.stages import STAGES
 
 
 class Graph:
@@ -87,6 +88,14 @@ class Graph:
         """The stages, each after what it needs."""
         return list(TopologicalSorter(self.needs()).static_order())
 
+    def before_gate(self) -> list[str]:
+        """The stages that make a model and measure it, in order: the decision depends on them."""
+        return [stage for stage in self.order() if not is_after_gate(stage)]
+
+    def after_gate(self) -> list[str]:
+        """The other ones, in order: a run does them when it has decided."""
+        return [stage for stage in self.order() if is_after_gate(stage)]
+
     def reproduce(self, stage: str, log: Path, before: Callable[[], None] = lambda: None) -> str:
         """Bring one stage up to date: "Unchanged", "Restored" from DVC's run cache, or "Ran".
 
@@ -141,14 +150,14 @@ class Graph:
         self.notices += told
         return len(told)
 
-    def check_outputs(self) -> dict[Path, seal.Signature | None]:
-        """The signature of every output, after reading it and comparing it with dvc.lock.
+    def check_outputs(self, stages: Sequence[str]) -> dict[Path, seal.Signature | None]:
+        """The signature of every output of some stages, after reading it and comparing it with dvc.lock.
 
         Raises IntegrityError naming an output that differs.
         """
         from flows.graph import content
 
-        outs = [out for stage in self._stages.values() for out in stage.outs]
+        outs = [out for stage in stages for out in self._stages[stage].outs]
         signed = seal.sign([Path(out.fs_path) for out in outs])
         if wrong := content.unlike(outs):
             raise IntegrityError(
@@ -158,7 +167,10 @@ class Graph:
         return signed
 
     def sources(self) -> list[Path]:
-        """The files that stages read and no stage makes: code and the pin, without the model's YAML."""
+        """The files that decide about a model: what its stages before the gate read and no stage makes.
+
+        That is code and the pin, without the model's YAML.
+        """
         return [self.project.root / path for path in sorted({p for files in self._sources().values() for p in files})]
 
     def _sources(self) -> dict[str, list[str]]:
@@ -166,13 +178,19 @@ class Graph:
         return {
             name: sorted({str(dep) for dep in stage.deps if not hasattr(dep, "params")} - made)
             for name, stage in self._stages.items()
+            if not is_after_gate(name)
         }
 
     def inputs(self) -> dict[str, Any]:
-        """All that decides the result, known before a stage runs: commands, parameters, and files no stage makes."""
+        """All that decides the result, known before a stage runs: commands, parameters, and files no stage makes.
+
+        A stage after the gate decides nothing: its files may change without making another model.
+        """
         declared = settings.read(self.model)
         content, sources = {}, self._sources()
         for name, stage in self._stages.items():
+            if is_after_gate(name):
+                continue
             sections = sorted({key for dep in stage.deps for key in getattr(dep, "params", [])})
             content[name] = {
                 "command": stage.cmd,
@@ -295,6 +313,12 @@ def cached(project: Project, digest: str) -> Path | None:
 def inputs_hash(inputs: dict[str, Any]) -> str:
     """The name of a run (docs/reference/files.md)."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def is_after_gate(stage: str) -> bool:
+    """Whether a run does this stage after the decision. stage: as DVC names it. False for one that no longer exists."""
+    known = STAGES.get(stage.partition("@")[0])
+    return known is not None and known.after_gate
 
 
 def _content(entry: Any) -> str:

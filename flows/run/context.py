@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.graph.pipeline import Graph
 from flows.processes import fork_pool
 from flows.processes.fork_pool import ForkPool
 from flows.project import lifeline, preflight
@@ -97,3 +98,13 @@ def opened(project: Project, declared: Declaration, request: RunRequest, shown: 
         pool = stack.enter_context(fork_pool.opened(project))
         mlflow = stack.enter_context(mlflow_process.opened(project, remote_calls.PRELOADED))
         yield RunContext(project, declared, request, shown, pool, mlflow, Meter(mlflow))
+
+
+@contextmanager
+def graph(run: RunContext) -> Iterator[Graph]:
+    """That of the command, which is open, or one for the flow."""
+    if run.early:
+        yield run.early.graph
+        return
+    with Graph(run.project, run.model) as opened:
+        yield opened

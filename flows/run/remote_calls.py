@@ -10,6 +10,8 @@ from flows.tracking.mlflow_process import Remote
 
 if TYPE_CHECKING:
     from flows.data.versions import pinned
+    from flows.deployment.deploy import now as make_live
+    from flows.deployment.serving_files import of_run as publish_serving
     from flows.promotion.decide import decide
     from flows.promotion.rivals.known import known
     from flows.tracking.metering import begin as measure
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from flows.tracking.refusal import log as log_refusal
 else:
     pinned = Remote("flows.data.versions:pinned")
+    make_live = Remote("flows.deployment.deploy:now")
+    publish_serving = Remote("flows.deployment.serving_files:of_run")
     decide = Remote("flows.promotion.decide:decide")
     known = Remote("flows.promotion.rivals.known:known")
     measure = Remote("flows.tracking.metering:begin")
@@ -34,4 +38,8 @@ else:
     publish = Remote("flows.tracking.publish:publish")
     log_refusal = Remote("flows.tracking.refusal:log")
 
-PRELOADED = ("flows.promotion.decide", "flows.tracking.publish")  # imported while the stages work
+PRELOADED = (
+    "flows.promotion.decide",
+    "flows.tracking.publish",
+    "flows.deployment.deploy",
+)  # imported while the stages work

@@ -67,7 +67,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
     history = throughput.beside(epochs.read(found.folder / "history.csv"), found.folder / "pace.csv")
     mlflow_runs.log_epochs(store, run_id, history)
     measurements.log(store, run_id, measurements.read(project, model, inputs_hash))
-    lock = lockfile.effective(project, model)
+    lock = lockfile.deciding(lockfile.effective(project, model))
     digests = lockfile.digests(lock)
     splits = {  # the test split first: MLflow's list of runs shows the first
         name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in reversed(SPLITS)

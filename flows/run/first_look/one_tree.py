@@ -38,7 +38,7 @@ def held(project: Project, graph: Graph, ran: Callable[[], bool]) -> Iterator[Tr
     moved = [str(path.relative_to(project.root)) for path in seal.changed(signed)]
     if graph.inputs() != inputs:
         moved.append(f"models/{model}.yaml")
-    if found := [*moved, *lockfile.torn(lockfile.effective(project, model))]:
+    if found := [*moved, *lockfile.torn(lockfile.deciding(lockfile.effective(project, model)))]:
         raise IntegrityError(
             f"{found[0]} changed while {model} was being made. So nobody knows which content made it: nothing is "
             "published.",

@@ -11,6 +11,7 @@ from typing import Any
 
 from flows.data import last_good
 from flows.data.arrivals import unended
+from flows.deployment import freshness, live_file
 from flows.graph import lockfile, provenance
 from flows.promotion.waiting import Experiment
 from flows.records import attempts, ledger, outputs
@@ -57,7 +58,7 @@ def look(run: RunContext, early: Early) -> Found | None:
         steps = [Step("refresh", 0.0, early.refreshed[1])]
         with lockfile.kept(run.project, early.graph), one_tree.held(run.project, early.graph, lambda: False) as tree:
             steps += _stages(run, early)
-            signed = early.graph.check_outputs()
+            signed = early.graph.check_outputs(early.graph.order())
         found = outputs.read(run.project, run.model, tree.inputs, signed)
         return _told(run, early, last, found, tree, steps)
     except (Changed, RatchetError):  # an error is for the flow: it shows it
@@ -70,19 +71,28 @@ def _before(run: RunContext, early: Early) -> Tick:
     died = bool(lines) and lines[-1].outcome == "began"  # in whichever tree: the flow tells of it
     if run.request.data or early.refreshed[0] != "Unchanged" or died:
         raise Changed
-    case = due.gather(run.project, early.graph, run.declared, ledger.of(run.project).lines(run.model), flow_run="")
+    decided = ledger.of(run.project).lines(run.model)
+    case = due.gather(run.project, early.graph, run.declared, decided, flow_run="")
     last = case.trained
     if last is None or last != case.before or last.outcome == "waits":
         raise Changed
     if (last.data, last.definition) != (case.data, case.definition):
         raise Changed
+    if not freshness.fresh(run.project, run.model, decided) or _unmade(run, early):
+        raise Changed
     return last
+
+
+def _unmade(run: RunContext, early: Early) -> bool:
+    """Whether the champion has no serving files, though there is a stage that makes them."""
+    live = live_file.read(run.project, run.model)
+    return live is not None and live.unmade and bool(early.graph.after_gate())
 
 
 def _stages(run: RunContext, early: Early) -> list[Step]:
     """Raises Changed at the first stage that would run."""
     steps = []
-    for stage in early.graph.order():
+    for stage in [*early.graph.before_gate(), *early.graph.after_gate()]:
         start, name = time.monotonic(), stage.partition("@")[0]
         if not early.graph.unchanged(stage):
             raise Changed
@@ -101,7 +111,9 @@ def _told(run: RunContext, early: Early, last: Tick, found: StageOutputs, tree: 
     asked = time.monotonic() - start
     last_good.note(run.project, run.model, last.data, found.data_hash)
     tick = replace(last, outcome="unchanged", reason=decided["reason"], trigger=run.request.trigger, flow_run="")
-    steps += [Step("publish", asked, f"version {published.version}"), Step("decide", 0.0, "unchanged")]
+    decision = [Step("publish", asked, f"version {published.version}"), Step("decide", 0.0, "unchanged")]
+    later = len(steps) - len(early.graph.after_gate())
+    steps = [*steps[:later], *decision, *steps[later:]]
     for notice in early.graph.notices:
         run.shown.notice(notice)
     for step in steps:

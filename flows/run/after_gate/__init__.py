@@ -1,0 +1,1 @@
+"""What does a run do when it has decided? Nothing of it can undo the decision."""

@@ -1,0 +1,80 @@
+"""The stages after the gate, and what is live on this machine then."""
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from flows.deployment import freshness, live_file
+from flows.graph import lockfile
+from flows.records.outputs import Published
+from flows.run import context, remote_calls, tasks
+from flows.run.context import RunContext, RunRecord
+from flows.run.tasks import StageResult
+from pipelines.errors import RatchetError
+
+
+def make_live(
+    run: RunContext, published: Published, concluded: dict[str, Any]
+) -> tuple[list[StageResult], dict[str, Any]]:
+    """The stages after the gate, and what is live on this machine then.
+
+    A stage that fails makes the run fail, because a failed stage is never a green run; the next run does it again. The
+    decision stands, and the champion is live all the same: the model itself answers. A champion that cannot be made
+    live is told in a line: the run has done its work, and `ratchet serve` tries again.
+    """
+    stages, failure = list[StageResult](), None
+    try:
+        stages = _after_gate(run)
+    except RatchetError as error:
+        failure = error
+    work = tasks.persistent(deploy, run)
+    names = [stage.name for stage in stages]
+    state: Any = work("deploy", run, published, names, return_state=True)
+    live = {} if state.is_failed() else state.result()
+    if state.is_failed() or (live.get("problem") and concluded["champion"]):
+        problem = live.get("problem") or state.result(raise_on_failure=False)
+        run.shown.notice(f"not live on this machine: {problem} `ratchet serve` tries again.")
+    if failure is not None:
+        decided = f"The decision stands ({concluded['decision']}: version {concluded['version']})."
+        raise RatchetError(str(failure), f"{decided} `ratchet run {run.model}` tries this stage again.") from failure
+    return stages, live
+
+
+def _after_gate(run: RunContext) -> list[StageResult]:
+    """The stages that nothing waits for. Raises StageError, IntegrityError if their inputs are not what was decided."""
+    done: list[StageResult] = []
+    with context.graph(run) as graph, lockfile.kept(run.project, graph):
+        for stage in graph.after_gate():
+            name = stage.partition("@")[0]
+            state: Any = tasks.reproduce(name, run, graph, stage, "", {}, RunRecord(), return_state=True)
+            done.append(state.result())
+        graph.check_outputs(graph.after_gate())
+    return done
+
+
+@tasks.step
+def deploy(name: str, run: RunContext, published: Published, stages: list[str]) -> State:
+    """Publish the serving files, if stages made some, and make the champion live on this machine.
+
+    The data of the state says what is live (flows/deployment/deploy.py).
+    """
+
+    def work() -> tuple[str, str]:
+        if stages:
+            run.mlflow.call(remote_calls.publish_serving, run.project, run.model, published)
+        there = live_file.read(run.project, run.model)
+        if freshness.fresh(run.project, run.model) and not (stages and there and there.unmade):
+            return "Unchanged", ""
+        live.update(run.mlflow.call(remote_calls.make_live, run.project, run.model))
+        return "Ran", words(live)
+
+    live: dict[str, Any] = {}
+    return tasks.timed(run, name, work, lambda: live)
+
+
+def words(live: dict[str, Any]) -> str:
+    """In words. live: of `deploy`."""
+    if live["problem"]:
+        return str(live["problem"])
+    by = "ONNX" if live["runtime"] == "onnx" else f"Keras, because {live['why']}"
+    return f"version {live['version']} is live, answered by {by}"
