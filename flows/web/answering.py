@@ -1,0 +1,96 @@
+"""The answering server, as the pages see it: a few addresses that give JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+SECONDS = 35  # for an answer; the server itself gives up earlier
+Content = dict[str, Any]
+LISTED: Content = {"version": None, "since": "", "problem": ""}  # what pages read of a model in the list, if not there
+DESCRIBED: Content = LISTED | {  # ... of a model
+    "model_hash": "",
+    "runtime": "",
+    "kind": "table",
+    "target": "",
+    "task": "",
+    "columns": [],
+    "instants": {},
+    "example": {},
+    "shape": None,
+    "window": None,
+    "horizon": None,
+}
+ANSWERED: Content = {  # ... of an answer
+    "probabilities": {},
+    "unknown": [],
+    "logged": False,
+    "id": "",
+    "version": None,
+    "model_hash": "",
+}
+PROBLEM: Content = {"title": "", "detail": "", "repair": "", "row": None, "column": None, "value": None}
+
+
+class Away(Exception):
+    """The answering server cannot be reached, or says what is not JSON."""
+
+
+class Refused(Exception):
+    """What the answering server says is wrong with a request.
+
+    problem: its problem details (RFC 9457): title, detail, repair, and where they are known row, column and value.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any]):
+        super().__init__(str(problem.get("detail") or problem.get("title") or status))
+        self.status, self.problem = status, PROBLEM | problem
+
+
+@dataclass(frozen=True)
+class Answering:
+    """url: the server's address without a slash at its end. token: "" where it asks for none."""
+
+    client: httpx.AsyncClient
+    url: str
+    token: str = ""
+
+    async def models(self) -> list[dict[str, Any]]:
+        """What is served: at least the names, as `model`."""
+        found = (await self._asked("GET", "/models")).get("models", [])
+        return [LISTED | ({"model": one} if isinstance(one, str) else one) for one in found]
+
+    async def model(self, name: str) -> dict[str, Any]:
+        """Columns, a working example, version and hashes of a model. Raises Refused for one that is not served."""
+        return DESCRIBED | await self._asked("GET", f"/models/{quote(name, safe='')}")
+
+    async def examples(self, name: str) -> list[Any]:
+        """Rows of the test split in the form that `predict` takes; [] where the version has none."""
+        try:
+            return list((await self._asked("GET", f"/models/{quote(name, safe='')}/examples")).get("rows", []))
+        except Refused as refused:
+            if refused.status == httpx.codes.NOT_FOUND:
+                return []
+            raise
+
+    async def predict(self, name: str, row: Any) -> dict[str, Any]:
+        """The answer to one raw row. Raises Refused if the row does not fit."""
+        return ANSWERED | await self._asked("POST", self.predict_path(name), row)
+
+    def predict_path(self, name: str) -> str:
+        return f"/models/{quote(name, safe='')}/predict"
+
+    async def _asked(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        body = {} if content is None else {"json": content}
+        try:
+            reply = await self.client.request(method, self.url + path, headers=headers, timeout=SECONDS, **body)
+            found = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Away(f"{self.url} gives no answer ({type(error).__name__}).") from error
+        if not isinstance(found, dict):
+            raise Away(f"{self.url} answers something else than it should.")
+        if reply.is_success:
+            return found
+        raise Refused(reply.status_code, found)

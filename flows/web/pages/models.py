@@ -1,0 +1,14 @@
+"""/: the models that are served."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from flows.web.pages.asking import Asked, Shared
+
+router = APIRouter()
+
+
+@router.get("/")
+async def models(request: Request, shared: Shared, answering: Asked) -> Response:
+    found = sorted(await answering.models(), key=lambda one: str(one["model"]))
+    return shared.templates.TemplateResponse(request, "models.html", {"models": found, "server": answering.url})
