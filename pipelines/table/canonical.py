@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,13 +33,13 @@ def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.
     step = max(1, (PART_BYTES + COLUMN_BYTES * len(names)) * batch.num_rows // size)
     runs = list(_runs(batch, names))
     for start in range(0, batch.num_rows, step):
-        rows = _beside([cells(start, step) for cells in runs])
+        rows = _beside([part for cells in runs for part in cells(start, step)])
         yield rows.flat.tobytes(), np.cumsum(rows.lengths)
 
 
-def _runs(batch: pa.RecordBatch, names: list[str]) -> Iterator[Callable[[int, int], Ragged]]:
-    """Functions (start, count) -> the cells of some rows. Adjacent columns of numbers are encoded as one block, because
-    a table may have thousands of them."""
+def _runs(batch: pa.RecordBatch, names: list[str]) -> Iterator[Callable[[int, int], list[Ragged]]]:
+    """Functions (start, count) -> the cells of some rows, in parts that lie side by side. Adjacent columns of numbers
+    are encoded as one block, because a table may have thousands of them."""
     columns = [batch.column(name) for name in names]
     for is_number, run in groupby(columns, key=lambda column: bool(pa.types.is_floating(column.type))):
         if is_number:
@@ -49,22 +48,22 @@ def _runs(batch: pa.RecordBatch, names: list[str]) -> Iterator[Callable[[int, in
             yield from (partial(_some, column) for column in run)
 
 
-def _block(columns: list[np.ndarray], start: int, step: int) -> Ragged:
-    return _numbers(np.stack([column[start : start + step] for column in columns], axis=1))
+def _block(columns: list[np.ndarray], start: int, step: int) -> list[Ragged]:
+    return [_numbers(np.stack([column[start : start + step] for column in columns], axis=1))]
 
 
-def _some(column: pa.Array, start: int, step: int) -> Ragged:
+def _some(column: pa.Array, start: int, step: int) -> list[Ragged]:
     return _column(column.slice(start, step))
 
 
-def _column(values: pa.Array) -> Ragged:
+def _column(values: pa.Array) -> list[Ragged]:
     if pa.types.is_fixed_size_list(values.type):  # its values one after the other, as if each were a column
         flat, size = values.flatten(), values.type.list_size
-        return _beside([_column(flat.take(pa.array(range(at, len(flat), size)))) for at in range(size)])
+        return [part for at in range(size) for part in _column(flat.take(pa.array(range(at, len(flat), size))))]
     if pa.types.is_integer(values.type):
-        return _whole(values)
+        return [_whole(values)]
     if pa.types.is_floating(values.type):
-        return _numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        return [_numbers(values.cast(pa.float64()).to_numpy(zero_copy_only=False))]
     return _sized(values.cast(pa.large_binary()))
 
 
@@ -94,17 +93,23 @@ def _one_whole(value: int | None) -> bytes:
     return bytes([SIZED]) + len(text).to_bytes(8, "little") + text
 
 
-def _sized(values: pa.Array) -> Ragged:
+def _sized(values: pa.Array) -> list[Ragged]:
+    """Tags and lengths, and behind them the bytes."""
     missing = values.is_null().to_numpy(zero_copy_only=False)
     lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     heads = np.empty((len(values), 9), np.uint8)
     heads[:, 0] = SIZED
     heads[:, 1:] = lengths.astype("<u8").view(np.uint8).reshape(-1, 8)
     whole = pc.fill_null(values, b"")  # without what a slice or a missing value hides
-    offsets = np.frombuffer(whole.buffers()[1], np.int64)[whole.offset : whole.offset + len(whole) + 1]
-    content = whole.buffers()[2]
+    return [_cut(heads, missing), Ragged(_content(whole), lengths)]
+
+
+def _content(values: pa.Array) -> np.ndarray:
+    """The bytes [bytes] of large binary values without a missing one, one after the other."""
+    offsets = np.frombuffer(values.buffers()[1], np.int64)[values.offset : values.offset + len(values) + 1]
+    content = values.buffers()[2]
     flat = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
-    return _beside([_cut(heads, missing), Ragged(flat[offsets[0] : offsets[-1]], lengths)])
+    return flat[offsets[0] : offsets[-1]]
 
 
 def _cut(cells: np.ndarray, missing: np.ndarray) -> Ragged:
@@ -124,11 +129,12 @@ def _beside(parts: list[Ragged]) -> Ragged:
         cells = [part.flat.reshape(len(part.lengths), -1) for part in parts]
         flat = np.concatenate(cells, axis=1).reshape(-1)
         return Ragged(flat, sum((part.lengths for part in parts), np.zeros(1, np.int64)))
-    lengths: Any = sum(part.lengths for part in parts)
-    flat = np.empty(int(lengths.sum()), np.uint8)
-    place = np.cumsum(lengths) - lengths  # where each row begins
-    for part in parts:
-        begins = np.cumsum(part.lengths) - part.lengths
-        flat[np.repeat(place - begins, part.lengths) + np.arange(len(part.flat))] = part.flat
-        place = place + part.lengths
-    return Ragged(flat, lengths)
+    joined = pc.binary_join_element_wise(*map(_binary, parts), pa.scalar(b"", pa.large_binary()))
+    return Ragged(_content(joined), sum((part.lengths for part in parts), np.zeros(1, np.int64)))
+
+
+def _binary(part: Ragged) -> pa.Array:
+    """The same rows as Arrow holds bytes."""
+    offsets = np.concatenate([[0], np.cumsum(part.lengths)]).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(part.flat))]
+    return pa.Array.from_buffers(pa.large_binary(), len(part.lengths), buffers)

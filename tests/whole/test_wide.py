@@ -48,7 +48,7 @@ def test_numbers_side_by_side_have_the_bytes_of_each_alone():
     frame.iloc[0, 0] = -0.0
     (batch,) = stored(frame).to_batches()
     names = ["n0", "n1", "t0", "n2", "y", "n3", "n4", "n5", "t1", "t2", "n6"]
-    alone = [canonical._column(batch.column(name)) for name in names]
+    alone = [part for name in names for part in canonical._column(batch.column(name))]
     expected = canonical._beside(alone)
     (content, ends), *more = canonical.encode(batch, names)
     assert not more
