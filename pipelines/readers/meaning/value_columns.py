@@ -17,6 +17,7 @@ from pipelines.readers.meaning.values import Misfit, Rules
 from pipelines.table import rows
 
 WHOLE = rf"^{values.WHOLE.pattern}$"
+HEAD = 1_000  # values that show whether a column repeats its words
 
 
 def typed(batch: pa.RecordBatch, schema: pa.Schema, roles: dict[str, str], rules: Rules, first: int) -> pa.RecordBatch:
@@ -109,9 +110,19 @@ def _words(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:
         return _without(column.cast(pa.string()), list(rules.missing))
     if not rows.is_text(column.type):
         return None
+    if _repeats(column):  # each different word is looked at once
+        coded = column.dictionary_encode()
+        known = _words(coded.dictionary, name, rules)
+        return known if known is None else known.take(coded.indices)
     found = rows.trimmed(column, list(rules.missing))
     odd = pc.or_(pc.match_substring_regex(found, WHOLE), pc.is_in(found, pa.array([*values.BOOLEANS], found.type)))
     return None if pc.any(odd).as_py() else found.cast(pa.string())
+
+
+def _repeats(column: pa.Array) -> bool:
+    """Whether most values at the head of a column stand there more than once."""
+    head = column.slice(0, HEAD)
+    return len(head) == HEAD and bool(2 * pc.count_distinct(head, mode="all").as_py() < HEAD)
 
 
 def _labels(column: pa.Array, name: str, rules: Rules) -> pa.Array | None:

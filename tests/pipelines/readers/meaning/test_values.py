@@ -148,6 +148,12 @@ def test_a_column_and_its_single_values_mean_the_same(column, role, name):
     assert outcome(one_by_one, singly(column), role, name) == wanted
 
 
+@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), role=st.sampled_from(["category", "text"]))
+def test_words_that_come_again_and_again_mean_what_each_means_alone(words, role):
+    many = pa.array(words * 1_000, pa.string())
+    assert as_column(many, role, "x") == as_column(pa.array(words, pa.string()), role, "x") * 1_000
+
+
 def singly(column: pa.Array) -> list:
     """The cells as a program has them in a data frame; pandas would round large whole numbers beside a missing one."""
     if pa.types.is_integer(column.type):
