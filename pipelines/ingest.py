@@ -126,14 +126,13 @@ def disk_need(pin: dict[str, Any]) -> int:
     return sum(2 * entry.get("unpacked", entry["bytes"]) + ROW_BYTES * entry.get("rows", 0) for entry in files)
 
 
-def ingest(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:
-    """The rows of one file as they are -> declared types, with `row_id`.
+def ingest(content: Batches, data: Data, config: Ingest, where: str, first: int = 1) -> Iterator[pa.RecordBatch]:
+    """The rows of one file as they are -> declared types, with `row_id`. first: the number of their first row.
 
     Raises DataError at the first misfit, naming the file `where`, the row, the column and the value.
     """
     schema = rows.raw_schema(data)
     wanted = pa.schema([field for field in schema if field.name != "row_id"])
-    first = 1
     for batch in content:
         try:
             found = _typed(batch, wanted, config, first, data)
