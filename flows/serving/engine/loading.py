@@ -39,7 +39,7 @@ class Loader:
         if version is None:
             raise RatchetError(told.problem or "There is no champion.")
         check(version.folder, told.files_hash)
-        reader = RowReader(version.folder)
+        reader = RowReader(version.folder, version.sensitive)
         engine = self._engine(version)
         try:
             pace = warmed(engine, reader, _examples(version.folder))

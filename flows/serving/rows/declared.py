@@ -12,6 +12,7 @@ from pipelines import visible_text
 
 SHOWN = 60  # letters of a value
 FEW = 10  # names in a message
+MOST_BITS = 128  # of a whole number that is written out
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,15 @@ class Declared:
         return visible_text.line(f"Send {what}{like}, or null if it is not known.")
 
 
-def of_version(folder: Path) -> Declared:
-    """folder: of a version."""
+def of_version(folder: Path, sensitive: Iterable[str]) -> Declared:
+    """folder: of a version. sensitive: columns that are so beside those that columns.json marks."""
     about = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     columns = [one["name"] for one in about["columns"]]
     parts = [part for found in about.get("instants", {}).values() for part in found]
     past = [about["target"], about["time"], *about["series"]] if about["kind"] == "sequence" else []
-    sensitive = frozenset(one["name"] for one in about["columns"] if one.get("sensitive"))
+    hidden = {one["name"] for one in about["columns"] if one.get("sensitive")} | set(sensitive)
     names = tuple(dict.fromkeys([*columns, *parts, *past]))
-    return Declared(names, sensitive, about.get("example") or {}, about)
+    return Declared(names, frozenset(hidden), about.get("example") or {}, about)
 
 
 def no_object(place: int, row: Any) -> Problem:
@@ -97,12 +98,14 @@ def _told(error: Exception, hidden: bool) -> str:
 
 
 def brief(value: Any) -> str:
-    """The start of a value, without reading all of a long one."""
-    start = value[: SHOWN + 1] if isinstance(value, str | bytes | list) else value
-    if isinstance(start, dict):
-        start = "an object"
-    text = visible_text.line(str(start) if isinstance(start, list) else repr(start))
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    """The start of a value, without writing out all of a long one."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return "a number of many digits"
+    text = repr(value[: SHOWN + 1] if isinstance(value, str | bytes | list) else value)
+    shown = visible_text.line(text)
+    return shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The reader of requests: raw rows, as they stand in the source file -> the arrays that a version takes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ __all__ = ["Batch", "RowReader"]
 class RowReader:
     """Reads raw rows as one version reads them. Its arrays are those of predictor.to_arrays for the same rows."""
 
-    def __init__(self, folder: Path):
-        """folder: of a version, whose files have been checked (engine/loading.py)."""
+    def __init__(self, folder: Path, sensitive: Collection[str] = ()):
+        """folder: of a version, whose files have been checked (engine/loading.py). sensitive: columns whose values no
+        message shows, beside those that columns.json marks."""
         self.about: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
         self.classes: list[str | int] = self.about["classes"]
-        self.columns = declared.of_version(folder)
+        self.columns = declared.of_version(folder, sensitive)
         self._rows = self._of_kind(folder)
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.registry import served
@@ -89,6 +89,7 @@ def readers(request, tmp_path_factory):
     return RowReader(folder), registered, row, set(cell) if reading else {*NUMBERS, *WORDS}
 
 
+@settings(max_examples=25)  # for each way to read
 @given(changes=changes)
 def test_the_arrays_are_those_of_the_registered_model_and_what_it_refuses_is_refused(readers, changes):
     reader, registered, row, changeable = readers
