@@ -18,7 +18,7 @@ DO = "Upgrade the server, or promote the version again."
 
 @dataclass(frozen=True)
 class Told:
-    """What live.json says. version: None if there is no champion."""
+    """What live.json says. version: without its columns, which lie in its folder; None if there is no champion."""
 
     version: Version | None
     files_hash: str
@@ -63,7 +63,7 @@ def read(folder: Path) -> Told:
         if found["version"] is None:
             return Told(None, "", str(found["problem"]))
         return Told(_version(folder, found), str(found["files_hash"]), str(found["problem"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} cannot be read: {type(error).__name__} {error}.", DO) from error
 
 
@@ -82,5 +82,5 @@ def _version(folder: Path, found: dict[str, Any]) -> Version:
         folder=place,
         serve=dict(found["serve"]),
         sensitive=tuple(found["sensitive"]),
-        columns=json.loads((place / "columns.json").read_text(encoding="utf-8")),
+        columns={},
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Loader:
         if version is None:
             raise RatchetError(told.problem or "There is no champion.")
         check(version.folder, told.files_hash)
+        version = replace(version, columns=_json(version.folder / "columns.json"))
         reader = RowReader(version.folder, version.sensitive)
         engine = self._engine(version)
         try:
@@ -99,8 +100,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _examples(folder: Path) -> list[dict[str, Any]]:
-    found = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    found = _json(folder / "examples.json")
     if not isinstance(found, list) or not found:
         raise IntegrityError(f"{folder / 'examples.json'} holds no rows.", DO)
     return found

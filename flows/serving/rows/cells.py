@@ -50,7 +50,7 @@ def word(name: str, meaning: Meaning, known: Collection[str]) -> Word:
 
     def asked(value: Any) -> tuple[str, bool]:
         found = meaning.one(value, "category", name)
-        return ("", False) if found is None else (found, found not in known)
+        return ("", False) if found is None else (_encodable(found), found not in known)
 
     remembered = lru_cache(REMEMBERED, typed=True)(asked)  # 1, 1.0 and True are different texts
 
@@ -79,3 +79,12 @@ def date(name: str, meaning: Meaning) -> Number:
 def seconds(instant: str | None) -> float:
     """ISO text with an offset -> seconds since 1970; NaN for None."""
     return MISSING if instant is None else datetime.fromisoformat(instant).timestamp()
+
+
+def _encodable(text: str) -> str:
+    """The same text. Raises ValueError for half a character, which no runtime takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is no text in UTF-8") from error
+    return text

@@ -36,6 +36,7 @@ def told(reader: RowReader, *rows) -> Problem:
         ({"age": "1" * 5000}, "Row 2, column 'age': '1111"),
         ({"age": [1]}, "Row 2, column 'age': [1] is of type list, which is no single value."),
         ({"colour": {"a": 1}}, "Row 2, column 'colour': an object is of type dict, which is no single value."),
+        ({"colour": "\ud800"}, "Row 2, column 'colour': '\\ud800' is no text in UTF-8."),
         ({"born": "soon"}, "Row 2, column 'born': 'soon' is not a date of the form ISO."),
         ({"born": "a\u202eb"}, "Row 2, column 'born': 'a\\u202eb' is not a date of the form ISO."),
     ],
