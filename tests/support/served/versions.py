@@ -1,31 +1,41 @@
 """What the server reads, in a folder of a test: live.json and the versions, as flows/deployment writes them.
 
-The models are made by hand (graphs.py), so no test of the server has to import TensorFlow:
+The models are made by hand (models.py), so no test of the server has to import TensorFlow:
 
-    served.promote(state, "pets")          # version 1, live
-    served.promote(state, "pets", 2)       # version 2 takes its place
-    served.retire(state, "pets")           # no champion any more
+    versions.promote(state, "pets")        # version 1, live
+    versions.promote(state, "pets", 2)     # version 2 takes its place
+    versions.retire(state, "pets")         # no champion any more
     versions.pets_row()                    # a row that it answers
 
-MODELS: pets (a table: two classes, a date), weights (a table: a number), tiles (pictures), shops (a series).
+`trained` makes a version of a model folder that was trained.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.model import predictor
 from pipelines.readers.meaning import values
-from tests.support.served import graphs
+from tests.support.served.models import MODELS, PETS, SHOPS, TILES, WEIGHTS, Model, pets_row, shops_rows
+
+__all__ = ["MODELS", "PETS", "SHOPS", "TILES", "WEIGHTS", "pets_row", "shops_rows"]
 
 RULES = {"reader": 2, "missing": ["", "NA"], "dates": {}, "timezone": "UTC", "ambiguous": "refuse"}
 RULES |= {"decimal": ".", "thousands": "", "marks": {}}
 SINCE = "2026-11-29T08:00:00+00:00"
 SERVE = {"log": True, "sample": 1.0, "keep_days": 180, "largest_gb": 5}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Folders of a model that was trained. reading: None for a version of an older Ratchet."""
+
+    model: Path
+    serving: Path
+    reading: Path | None
 
 
 PREDICTOR = """
@@ -57,149 +67,6 @@ class Predictor:
 """
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model made by hand."""
-
-    graph: Callable[[float], bytes]
-    about: dict[str, Any]  # of model.json
-    columns: dict[str, Any]  # columns.json, but for its format
-    words: list[list[str]]  # that it knows, for each column of words, in the order of the graph
-    examples: list[Any]
-
-
-def number(name: str, least: float, most: float, whole: bool = False, sensitive: bool = False) -> dict[str, Any]:
-    bounds = {"least": None, "most": None} if sensitive else {"least": least, "most": most}
-    return {"name": name, "role": "number", **bounds, "words": [], "more_words": 0, "whole": whole} | _rest(sensitive)
-
-
-def category(name: str, words: list[str], sensitive: bool = False) -> dict[str, Any]:
-    shown = [] if sensitive else words
-    about = {"name": name, "role": "category", "least": None, "most": None, "words": shown, "more_words": 0}
-    return about | {"whole": False} | _rest(sensitive)
-
-
-def day(name: str) -> dict[str, Any]:
-    about = {"name": name, "role": "date", "least": None, "most": None, "words": [], "more_words": 0, "whole": False}
-    return about | _rest(False)
-
-
-def _rest(sensitive: bool) -> dict[str, Any]:
-    return {"sensitive": sensitive, "missing": True}
-
-
-def pets_row(**changes: Any) -> dict[str, Any]:
-    """A dog, more or less."""
-    return {"weight": 12.5, "age": 3, "colour": "brown", "born": "2023-05-01"} | changes
-
-
-def shops_rows(hours: int = 8, shop: str = "a") -> list[dict[str, Any]]:
-    """A forecast's rows: a shop that sells one more in each hour, and the last hour's sale is not known yet."""
-    rows = [
-        {"at": f"2026-01-01T{hour:02d}:00:00Z", "shop": shop, "warm": 5.5, "sky": "clear", "sold": float(hour)}
-        for hour in range(hours)
-    ]
-    return [*rows[:-1], rows[-1] | {"sold": None}]
-
-
-def columns(kind: str, task: str, target: str, found: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    about: dict[str, Any] = {"kind": kind, "task": task, "target": target, "label": "text", "classes": []}
-    about |= {"shape": [], "window": 0, "horizon": 1, "step": 0.0, "time": "", "series": [], "lags": {}}
-    return about | {"baseline": None, "columns": found, "instants": {}, "example": {}} | more
-
-
-def about(kind: str, task: str, target: str, classes: list[Any], **more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"format": 1, "task": task, "target": target, "label": "text", "classes": classes}
-    found |= {"batch_size": 16, "hardware": {"precision": "float32"}, "kind": kind, "shape": []}
-    return found | {"numbers": [], "categories": []} | more
-
-
-PETS = Model(
-    graphs.pets,
-    about(
-        "table",
-        "classification",
-        "animal",
-        ["cat", "dog"],
-        numbers=["weight", "age"],
-        categories=["colour"],
-        dates=["born"],
-        reader=2,
-    ),
-    columns(
-        "table",
-        "classification",
-        "animal",
-        [number("weight", 0.5, 40.0), number("age", 0, 14, True), category("colour", graphs.COLOURS), day("born")],
-        classes=["cat", "dog"],
-        example=pets_row(),
-    ),
-    [graphs.COLOURS],
-    [pets_row(), pets_row(weight=4.0, age=None), pets_row(colour="white", born="2020-01-31T12:00:00+00:00")],
-)
-WEIGHTS = Model(
-    graphs.weights,
-    about("table", "regression", "weight", [], numbers=["age"], categories=["colour"], reader=2),
-    columns(
-        "table",
-        "regression",
-        "weight",
-        [number("age", 0, 14, True), category("colour", graphs.COLOURS, sensitive=True)],
-        example={"age": 3, "colour": None},
-    ),
-    [graphs.COLOURS],
-    [{"age": 3, "colour": None}, {"age": None, "colour": None}],
-)
-TILES = Model(
-    graphs.tiles,
-    about("image", "classification", "tile", [0, 1, 2], label="integer", shape=[6, 6, 1]),
-    columns(
-        "image",
-        "classification",
-        "tile",
-        [],
-        label="integer",
-        classes=[0, 1, 2],
-        shape=[6, 6, 1],
-        example={"image": [[20] * 6] * 6},
-    ),
-    [],
-    [{"image": [[20] * 6] * 6}, {"image": [[200] * 3 + [20] * 3] * 6}],
-)
-SHOPS = Model(
-    graphs.shops,
-    about(
-        "sequence",
-        "regression",
-        "sold",
-        [],
-        categories=["shop"],
-        dates=["at"],
-        past={"window": 6, "numbers": ["warm", "past_sold"], "categories": ["sky"]},
-        reader=2,
-    ),
-    columns(
-        "sequence",
-        "regression",
-        "sold",
-        [
-            day("at"),
-            number("warm", -4.0, 14.0),
-            category("sky", ["clear", "cloud"]),
-            category("shop", ["a", "b"]),
-        ],
-        window=6,
-        step=3600.0,
-        time="at",
-        series=["shop"],
-        example={"rows": shops_rows()},
-    ),
-    [["clear", "cloud"], ["a", "b"]],
-    [{"rows": shops_rows()}, {"rows": shops_rows(3, "b")}],
-)
-MODELS = {"pets": PETS, "weights": WEIGHTS, "tiles": TILES, "shops": SHOPS}
-
-
 def promote(state: Path, model: str = "pets", version: int = 1, **changes: Any) -> Path:
     """Make a version of one of MODELS, and make it live; returns its folder.
 
@@ -208,10 +75,23 @@ def promote(state: Path, model: str = "pets", version: int = 1, **changes: Any) 
     return point(state, model, version, make(state, model, version), **changes)
 
 
+def trained(state: Path, model: str, version: int, parts: Parts, columns: dict[str, Any], examples: list[Any]) -> Path:
+    """A version of a model that was trained, live; returns its folder. columns: columns.json."""
+    folder = state / "serving" / model / "versions" / f"{version}-{'0' * 12}"
+    for name in ("model", "serving", "reading"):
+        if (source := getattr(parts, name)) is not None:
+            shutil.copytree(source, folder / name)
+    (folder / "columns.json").write_text(json.dumps(columns))
+    (folder / "examples.json").write_text(json.dumps(examples))
+    seal(folder)
+    return point(state, model, version, folder)
+
+
 def point(state: Path, model: str, version: int, folder: Path, **changes: Any) -> Path:
     """Write the live.json that names a version's folder; returns that folder."""
     serving = folder / "serving" / "serving.json"
     about = json.loads(serving.read_text())
+    columns = json.loads((folder / "columns.json").read_text()).get("columns", [])
     found = {
         "format": 1,
         "model": model,
@@ -227,7 +107,7 @@ def point(state: Path, model: str, version: int, folder: Path, **changes: Any) -
         "line": version,
         "problem": "",
         "serve": SERVE,
-        "sensitive": [one["name"] for one in MODELS[model].columns["columns"] if one["sensitive"]],
+        "sensitive": [one["name"] for one in columns if one["sensitive"]],
     }
     write(state, model, found | changes)
     return folder

@@ -16,7 +16,7 @@ from flows.serving.problem import Problem
 from flows.serving.rows.reader import RowReader
 from pipelines.model import predictor
 from pipelines.readers.meaning import values
-from tests.support.served import versions
+from tests.support.served import models
 
 NUMBERS, WORDS, DATES = ["age", "spent"], ["city", "code"], ["signup", "left", "born"]
 INSTANTS = {"born": ["year", "month", "day"]}
@@ -55,7 +55,7 @@ changes = st.lists(changed, min_size=1, max_size=3)  # of the cells of each row
 
 def version(folder: Path, rules: dict[str, Any] | None) -> Path:
     """A version's folder, as far as its rows are concerned; rules: None for a version of an older Ratchet."""
-    about = versions.about("table", "regression", "y", [], numbers=NUMBERS, categories=WORDS, dates=DATES)
+    about = models.about("table", "regression", "y", [], numbers=NUMBERS, categories=WORDS, dates=DATES)
     (folder / "model").mkdir(parents=True)
     layers = [
         {"class_name": "StringLookup", "config": {"name": f"category_{place}", "vocabulary": known}}
@@ -64,7 +64,7 @@ def version(folder: Path, rules: dict[str, Any] | None) -> Path:
     (folder / "model" / "architecture.json").write_text(json.dumps({"config": {"layers": layers}}))
     (folder / "model" / "model.json").write_text(json.dumps(about))
     declared = [{"name": name, "role": "number", "sensitive": False} for name in [*NUMBERS, *WORDS, *DATES]]
-    found = versions.columns("table", "regression", "y", declared, instants=INSTANTS)
+    found = models.columns("table", "regression", "y", declared, instants=INSTANTS)
     (folder / "columns.json").write_text(json.dumps(found))
     if rules is not None:
         (folder / "reading").mkdir()

@@ -18,7 +18,7 @@ from pipelines.config.data import Data
 from pipelines.ingest import Ingest
 from pipelines.model import predictor
 from pipelines.training.data_loader import described
-from tests.support.served import versions
+from tests.support.served import models, versions
 from tests.support.served.versions import shops_rows
 
 STARTS = {  # step: the instants of a history
@@ -94,9 +94,7 @@ def version(folder: Path, data: Data, config: Ingest) -> Path:
     (folder / "model" / "model.json").write_text(json.dumps({"classes": [], **described(data)}))
     columns = [{"name": name, "role": role, "sensitive": False} for name, role in data.columns.items()]
     facts = {name: getattr(data, name) for name in ("window", "horizon", "step", "time", "series", "lags")}
-    (folder / "columns.json").write_text(
-        json.dumps(versions.columns("sequence", "regression", "sold", columns, **facts))
-    )
+    (folder / "columns.json").write_text(json.dumps(models.columns("sequence", "regression", "sold", columns, **facts)))
     reading.write(reading.content(config), folder / "reading")
     return folder
 
