@@ -43,7 +43,7 @@ class Closed:
 
 
 @dataclass
-class Answered:
+class AnsweredRows:
     """The answered rows of a model, read within `with`.
 
     schema: `id`, `at`, `version`, `model_hash`, `prediction`, `probability_<class>`, `unknown`, further fields of
@@ -59,7 +59,7 @@ class Answered:
     torn: int = 0
     gaps: list[dict[str, Any]] = field(default_factory=list)
 
-    def __enter__(self) -> "Answered":
+    def __enter__(self) -> "AnsweredRows":
         self._stack, self._parts = ExitStack(), list[Lines | Closed]()
         shape = columns.Shape()
         with self._stack:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from flows.serving.answer import Answer
 from flows.serving.log import closing, layout
 from flows.serving.log.writer import Log
-from tests.support.answered import EVER, KEY, NOON, answered, ids, kept, version
+from tests.support.served.answered import EVER, KEY, NOON, answered, ids, kept, version
 from tests.support.world import ROOT
 
 TOMORROW = (NOON + timedelta(days=1)).date()
@@ -78,6 +79,18 @@ def test_the_columns_have_the_types_of_their_values(tmp_path):
     ]
     assert pq.read_metadata(path).row_group(0).column(0).compression == "ZSTD"
     assert schema.metadata == {b"format": b"1", b"model": b"shop"}
+
+
+def test_the_reference_lists_every_column(tmp_path):
+    log = Log(tmp_path, 0, KEY)
+    assert log.write(answered([{"age": 1}], version(), Answer("yes", {"yes": 1.0}, time="2026")), ["a"], NOON)
+    log.close()
+    closing.close_all(tmp_path, TOMORROW)
+    (path,) = tmp_path.rglob("*.parquet")
+    text = (ROOT / "docs" / "reference" / "state.md").read_text(encoding="utf-8")
+    table = text.split("\n| column | type |\n")[1].split("\n\n")[0]
+    listed = [name.replace("<class>", "yes") for name in re.findall(r"^\| `(\S+)` \|", table, re.MULTILINE)]
+    assert listed == pq.read_schema(path).names
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from flows.serving.log.writer import Log
-from tests.support.answered import KEY, answered, version
+from tests.support.served.answered import KEY, answered, version
 
 log = Log(Path(sys.argv[1]), int(sys.argv[2]), KEY)
 for number in range(10 ** 9):

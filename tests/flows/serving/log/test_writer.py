@@ -18,7 +18,7 @@ from flows.serving.log.columns import text
 from flows.serving.log.lines import share
 from flows.serving.log.writer import Log
 from tests.support import unprivileged
-from tests.support.answered import EVER, KEY, NOON, answered, ids, kept, version
+from tests.support.served.answered import EVER, KEY, NOON, answered, ids, kept, version
 from tests.support.world import ROOT
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
@@ -165,7 +165,7 @@ def test_a_day_that_takes_too_much_stops_the_log_until_tomorrow(log, tmp_path, m
     assert "`serve: largest_gb` allows 1e-06. Raise it, or lower `serve: sample`." in log.problem["shop"]
     assert write(log, [{"text": "y"}], small, at=NOON + timedelta(days=1))
     assert log.problem == {}
-    with reading.Answered(tmp_path / "answers", "shop", *EVER) as found:
+    with reading.AnsweredRows(tmp_path / "answers", "shop", *EVER) as found:
         (gap,) = found.gaps
     assert (gap["rows"], gap["from"]) == (done.count(False), NOON.isoformat())
 
@@ -216,7 +216,7 @@ assert content.endswith(b"\\n") and content.count(b"\\n") == cut  # whole lines 
 assert write(log, [{{"text": "y"}}], names=["last"])
 assert log.problem == {{}}
 assert ids(Path("answers")) == [*map(str, range(cut)), "last"]
-with reading.Answered(Path("answers"), "shop", *EVER) as found:
+with reading.AnsweredRows(Path("answers"), "shop", *EVER) as found:
     (gap,) = found.gaps
 assert gap["rows"] == 1000 - cut and found.torn == 0, gap
 """

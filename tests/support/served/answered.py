@@ -42,7 +42,7 @@ def answered(rows: Sequence[dict[str, Any]], by: Version, answer: Answer | None 
 
 def kept(answers: Path, first: date = EVER[0], last: date = EVER[1]) -> list[dict[str, Any]]:
     """The rows in the log of the model `shop`."""
-    with reading.Answered(answers, "shop", first, last) as found:
+    with reading.AnsweredRows(answers, "shop", first, last) as found:
         return [row for batch in found.batches() for row in batch.to_pylist()]
 
 
