@@ -16,6 +16,7 @@ from pipelines.config import settings, user_code
 from pipelines.config.data import PIXELS, Data
 from pipelines.config.rules import Rules
 from pipelines.config.section import Section
+from pipelines.config.stages import STAGES
 from pipelines.config.words import nearest
 from pipelines.errors import DataError, SettingsError
 from pipelines.evaluate import Evaluate
@@ -23,7 +24,6 @@ from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
 from pipelines.safety import regular_files
-from pipelines.stages import STAGES
 from pipelines.table.splits import HashSplit
 from pipelines.train import Train
 

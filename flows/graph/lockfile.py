@@ -18,8 +18,8 @@ from flows.graph import pins, provenance
 from flows.graph.pipeline import Graph, is_after_gate
 from flows.project import whole_files
 from flows.project.environment import Project
+from pipelines.config.stages import STAGES
 from pipelines.hardware import fingerprint
-from pipelines.stages import STAGES
 
 Entries = dict[str, Any]
 

@@ -13,11 +13,11 @@ from typing import IO
 
 from flows.project import environment, lifeline, scratch
 from flows.project.environment import Project
+from pipelines.config.stages import STAGES
 from pipelines.hardware import device
 from pipelines.hardware.device import Hardware
 from pipelines.model_file import Declaration
 from pipelines.process.fork_server import VARIABLE
-from pipelines.stages import STAGES
 
 
 class ForkPool:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from flows.report import suggestions
 from pipelines.check import Check
+from pipelines.config.stages import STAGES
 from pipelines.model_file import Declaration
-from pipelines.stages import STAGES
 from pipelines.table import expectations, repeats
 from pipelines.table.profile import Profile
 from pipelines.validate import Validate

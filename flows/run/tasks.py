@@ -24,8 +24,8 @@ from flows.run.context import RunContext, RunRecord
 from flows.run.due import Case
 from flows.run.live_epochs import LiveEpochs
 from pipelines import visible_text
+from pipelines.config.stages import STAGES
 from pipelines.errors import RatchetError, StageError, UnreachableError
-from pipelines.stages import STAGES
 
 DELAYS = [5.0, 20.0, 60.0, 180.0]  # seconds before a task is tried again because something was away
 REFUSALS = ("RequestError", "SettingsError", "DataError", "ExpectationError", "TrainingError")  # the same would happen

@@ -9,7 +9,7 @@ import pytest
 
 from flows.project import environment
 from pipelines.__main__ import SECRETS
-from pipelines.stages import STAGES
+from pipelines.config.stages import STAGES
 from tests.support.world import PATIENCE, ROOT, pets
 
 

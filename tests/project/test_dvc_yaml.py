@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipelines.config.stages import STAGES
 from pipelines.model_file import SECTIONS
 from pipelines.process import seal
-from pipelines.stages import STAGES
 from tests.support.world import ROOT
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")

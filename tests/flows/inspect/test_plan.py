@@ -10,7 +10,7 @@ import pytest
 from flows.cli.commands.inspect import plan_text
 from flows.inspect import plan
 from pipelines import model_file
-from pipelines.stages import STAGES
+from pipelines.config.stages import STAGES
 from tests.support import golden
 from tests.support.clone import called, edit, git
 from tests.support.world import pets

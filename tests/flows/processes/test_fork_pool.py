@@ -10,9 +10,9 @@ import pytest
 from flows.processes import fork_pool
 from flows.project.environment import Project
 from pipelines import model_file
+from pipelines.config.stages import STAGES
 from pipelines.hardware.device import Hardware
 from pipelines.process.fork_server import VARIABLE
-from pipelines.stages import STAGES
 from tests.support.world import PATIENCE, ROOT, nothings, pets, until
 
 FAKE = """
