@@ -16,10 +16,10 @@ from flows.graph import dvc_locks, lock_writer, stage_command
 from flows.project import environment
 from flows.project.environment import Project
 from pipelines.config import settings
+from pipelines.config.stages import STAGES
 from pipelines.errors import IntegrityError, RatchetError, RequestError, StageError
 from pipelines.process import seal
 from pipelines.safety import shortage
-from pipelines.stages import STAGES
 
 
 class Graph:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.onnx import canonical, words
+from pipelines.onnx import canonical, rebuilt, recurrent, words
 from pipelines.onnx.not_carried import NotCarried
 from pipelines.onnx.words import Lookup
 
@@ -24,7 +24,7 @@ def converted(model: Any, about: dict[str, Any]) -> Any:
     model: the keras.Model. about: model.json. The same model gives the same bytes in every process. Raises NotCarried,
     naming the layer, if ONNX lacks what the model does.
     """
-    taken, lookups = words.without_lookups(model, about)
+    taken, lookups = rebuilt.rebuilt(model, about)
     proto = _by_tf2onnx(taken)
     if missing := [node for node in _nodes(proto.graph) if not _is_known(node)]:
         raise NotCarried(f"ONNX lacks the operation {missing[0].op_type}{_place(missing[0].name, model)}")
@@ -44,13 +44,13 @@ def _by_tf2onnx(model: Any) -> Any:
         return {ANSWER: model(batch, training=False)}
 
     compiled = tf.function(answer, input_signature=[rows], autograph=False)
+    handlers = {
+        "SelectV2": (_as_where, ["Where"]),
+        "Erfc": (_as_erf, []),
+        recurrent.OPERATION: (recurrent.written, []),
+    }
     with _quiet():
-        proto, _ = tf2onnx.convert.from_function(
-            compiled,
-            [rows],
-            opset=OPSET,
-            custom_op_handlers={"SelectV2": (_as_where, ["Where"]), "Erfc": (_as_erf, ["Erf"])},
-        )
+        proto, _ = tf2onnx.convert.from_function(compiled, [rows], opset=OPSET, custom_op_handlers=handlers)
     return proto
 
 

@@ -30,31 +30,20 @@ class Lookup:
     words: list[str]
 
 
-def without_lookups(model: Any, about: dict[str, Any]) -> tuple[Any, list[Lookup]]:
-    """The keras.Model with int64 positions where it took words, with the same layers and weights; and its lookups.
-
-    about: model.json. Raises NotCarried for a lookup that features.py does not make.
-    """
+def lookups(model: Any, about: dict[str, Any]) -> list[Lookup]:
+    """Those of a keras.Model. about: model.json. Raises NotCarried for one that features.py does not make."""
     import keras
 
-    lookups = [_lookup(layer, about) for layer in model.layers if isinstance(layer, keras.layers.StringLookup)]
-    if not lookups:
-        return model, []
+    return [_lookup(layer, about) for layer in model.layers if isinstance(layer, keras.layers.StringLookup)]
 
-    def called(layer: Any, *arguments: Any, **options: Any) -> Any:
-        if not isinstance(layer, keras.layers.StringLookup):
-            return layer(*arguments, **options)
-        (positions,) = arguments
-        if layer.output_mode == "int":
-            return positions
-        return keras.ops.one_hot(keras.ops.squeeze(positions, -1), layer.vocabulary_size(), dtype="float32")
 
-    inputs = {
-        name: keras.Input(value.shape[1:], dtype="int64" if value.dtype == "string" else value.dtype, name=name)
-        for name, value in model.input.items()
-    }
-    same = {"clone_function": lambda layer: layer, "call_function": called}
-    return keras.models.clone_model(model, input_tensors=inputs, **same), lookups
+def encoded(layer: Any, positions: Any) -> Any:
+    """What a StringLookup makes of words, made of their positions, a KerasTensor int64 [..., 1] or [rows, columns]."""
+    import keras
+
+    if layer.output_mode == "int":
+        return positions
+    return keras.ops.one_hot(keras.ops.squeeze(positions, -1), layer.vocabulary_size(), dtype="float32")
 
 
 def _lookup(layer: Any, about: dict[str, Any]) -> Lookup:
@@ -70,11 +59,11 @@ def _lookup(layer: Any, about: dict[str, Any]) -> Lookup:
     return Lookup("past_categories", index, words) if index < past else Lookup("categories", index - past, words)
 
 
-def encoder(lookups: list[Lookup], name: str, wanted: str) -> Iterator[Any]:
+def encoder(known: list[Lookup], name: str, wanted: str) -> Iterator[Any]:
     """The onnx nodes and constants that turn the words of the input `name` into their positions, named `wanted`."""
     from onnx import helper, numpy_helper
 
-    mine = [lookup for lookup in lookups if lookup.input == name]
+    mine = [lookup for lookup in known if lookup.input == name]
     columns = []
     for lookup in mine:
         source = name

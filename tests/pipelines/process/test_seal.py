@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.config.stages import STAGES
 from pipelines.errors import IntegrityError
 from pipelines.process import seal
-from pipelines.stages import STAGES
 from tests.support.world import PATIENCE, ROOT, World, until
 
 
