@@ -51,6 +51,9 @@ def _problems(entry: State) -> list[str]:
     model = entry["model"]
     told = [entry["problem"]] if entry["problem"] else []
     told += [f"{model} is {entry['schedule']}"] if _broken(entry) else []
+    live = entry["live"]
+    if live and live["problem"] not in ("", entry["problem"]) and entry["champion"]:
+        told.append(f"{model}: not served as it should be: {live['problem']}")
     for what in ("refused", "failed"):
         if one := entry[what]:
             told.append(f"{model} {what} on {_day(one['at'])}: {one['reason']}")
@@ -60,13 +63,20 @@ def _problems(entry: State) -> list[str]:
 def _notes(entry: State) -> list[str]:
     """What a person should know of."""
     model, moved = entry["model"], entry["moved"]
-    told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
+    told = [f"{model}: {_served(entry['live'])}"] if entry["live"] and entry["live"]["version"] else []
+    told += [f"{model}: {entry['worn']}"] if entry["worn"] else []
     told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
     told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:
         to = f" to version {moved['to']}" if moved["to"] else ""
         told.append(f"{model}: {moved['action']}{to} by {moved['actor']} on {_day(moved['at'])}: {moved['reason']}")
     return told
+
+
+def _served(live: State) -> str:
+    """What a server on this machine answers with."""
+    by = "by ONNX" if live["runtime"] == "onnx" else f"by Keras, because {live['why']}"
+    return f"version {live['version']} is live since {_day(live['since'])}, answered {by}"
 
 
 def _next(found: State, entry: State) -> str:

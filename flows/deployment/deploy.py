@@ -5,7 +5,8 @@ So does an alias that was changed outside Ratchet: the ledger is right.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
-from pipelines.errors import IntegrityError, RatchetError
+from pipelines.errors import IntegrityError, RatchetError, ShortageError
+from pipelines.safety import shortage
 
 AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
 
@@ -68,9 +70,21 @@ def deploy(
         else:
             found = _moved(project, store, model, standing, before, export, notice)
             found = replace(found, problem=found.problem or problem)
-        live_file.write(project, found)
-        version_folder.sweep(live_file.place(project, model), {found.folder, found.previous})
+        with _written(project):
+            live_file.write(project, found)
+            version_folder.sweep(live_file.place(project, model), {found.folder, found.previous})
     return found
+
+
+@contextmanager
+def _written(project: Project) -> Iterator[None]:
+    """A disk that takes no files is an error that names the state folder, and not the tracking store."""
+    try:
+        yield
+    except OSError as error:
+        raise shortage.of(error, [project.state]) or ShortageError(
+            f"The files for serving cannot be written in {project.state}: {error.strerror}.", AGAIN
+        ) from error
 
 
 def _done(project: Project, store: MlflowClient, before: Live, standing: Standing, export: bool) -> bool:
@@ -117,7 +131,8 @@ def _moved(
         except IntegrityError as error:
             return replace(before or Live(model), problem=str(error))
         serving = _serving(store, registered, version, temporary, export, notice)
-        made = version_folder.make(live_file.place(project, model), version, serving)
+        with _written(project):
+            made = version_folder.make(live_file.place(project, model), version, serving)
     return Live(
         model=model,
         version=version.number,

@@ -62,6 +62,7 @@ def read(project: Project, model: str) -> Live | None:
 def write(project: Project, found: Live) -> None:
     """Replace the file. It is only written if something differs, so that a reader need not load again."""
     if read(project, found.model) != found:
+        place(project, found.model).mkdir(mode=0o700, parents=True, exist_ok=True)
         private_files.write(place(project, found.model) / "live.json", asdict(found))
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.inspect import doctor_gpus
+from flows.inspect import doctor_gpus, doctor_live
 from flows.project import databases, environment, folder_rights, locks, private_files
 from flows.project.environment import Project
 from flows.records import attempts
@@ -47,9 +47,10 @@ def doctor(project: Project, fix: bool) -> dict[str, Any]:
     if fix:
         _move_locations(project)
         _clear_byte_code(project)
+        doctor_live.repair(project)
     looks: list[Callable[[Project], Iterator[Check]]] = [
         _python, _packages, _gpus, _device, _disk, _git, _rights, _names, _dvc, _store, _ledger, _models,
-        _declarations, _refused, _servers, _login, _quiet,
+        _live, _declarations, _refused, _servers, _login, _quiet,
     ]  # fmt: skip
     checks = [asdict(check) for look in looks for check in look(project)]
     return {"format": 1, "ok": all(check["ok"] for check in checks), "checks": checks}
@@ -193,6 +194,10 @@ def _models(project: Project) -> Iterator[Check]:
         yield Check("byte code", False, what, "ratchet doctor --fix removes it")
     if not found.changed:
         yield Check("models", True, f"{found.versions} versions: no file has changed since it was registered")
+
+
+def _live(project: Project) -> Iterator[Check]:
+    yield from (Check(*look) for look in doctor_live.look(project))
 
 
 def _declarations(project: Project) -> Iterator[Check]:

@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from flows.data.arrivals import unended
+from flows.deployment import live_file
 from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias, waiting
@@ -34,6 +35,7 @@ def status(project: Project) -> dict[str, Any]:
     with mlflow_runs.reachable(project):
         store, book = mlflow_runs.client(project), ledger.of(project)
         models = [_entry(store, book, model) | _ticking(project, model, served, coming) for model in settings.models()]
+    models = [entry | {"live": _live(project, entry)} for entry in models]
     return {"format": 1, "scheduler": served, "login": lifecycle.login(project), "models": models}
 
 
@@ -61,6 +63,17 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "held": standing.held is not None,
         "problem": problem,
     }
+
+
+def _live(project: Project, entry: dict[str, Any]) -> dict[str, Any] | None:
+    """What is live on this machine; None if nothing was ever made live. `problem` says why it is not the champion."""
+    found = live_file.read(project, entry["model"])
+    if found is None:
+        return None
+    champion = entry["champion"]
+    late = f"version {champion} is champion, and not live yet" if found.version != champion else ""
+    told = {name: getattr(found, name) for name in ("version", "since", "runtime", "why")}
+    return told | {"problem": found.problem or entry["problem"] or late}
 
 
 def _by_hand(moved: Line | None, judged: Line | None) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ def _words(measured: dict[str, Any], golden: pa.ChunkedArray | None, known: list
 
 
 def _has_texts(golden: pa.ChunkedArray | None) -> TypeGuard[pa.ChunkedArray]:
-    return golden is not None and pa.types.is_string(golden.type)
+    return golden is not None and (pa.types.is_string(golden.type) or pa.types.is_large_string(golden.type))
 
 
 def _golden(golden: pa.Table | None, name: str) -> pa.ChunkedArray | None:

@@ -22,7 +22,7 @@ from flows.registry.model_registry import ModelVersion
 from flows.report.progress import Progress
 from flows.tracking import differences, mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
-from flows.verify import rebuild, verdict
+from flows.verify import rebuild, serving, verdict
 from pipelines.config import settings
 from pipelines.errors import RequestError
 from pipelines.model.predictor import model_hash
@@ -60,7 +60,7 @@ def verify(
         tree = folder / "tree"
         rebuild.clone(project, recorded.tags["ratchet.commit"], tree)
         python = rebuild.interpreter(tree, recreate, shown)
-        last = differences.leaves(recorded.entries)
+        last = [*differences.leaves(recorded.entries), *serving.stages(tree, recorded.version)]
         rebuilt = rebuild.run(project, tree, name, last, recorded.machine["hardware"], python, shown)
         found = _compared(project, recorded, rebuilt, tree / "data" / name, registered, tolerance, python)
         found |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
@@ -108,6 +108,7 @@ def _compared(
 ) -> dict[str, Any]:
     """The certificate, without its time. data: data/<model>/ of the rebuild; registered: the model folder as it was."""
     outputs = differences.outputs(recorded.entries, rebuilt.entries)
+    outputs += serving.outputs(recorded.version, data)
     model, packages = data / "model", rebuild.packages(python)
     whole = (model / "model.json").exists()
     present = provenance.machine(model, packages) if whole else recorded.machine | {"packages": packages}

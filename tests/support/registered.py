@@ -44,11 +44,11 @@ class Predictor:
 """
 
 
-def model_folder(folder: Path, words: str) -> Path:
+def model_folder(folder: Path, words: str, categories: tuple[str, ...] = ()) -> Path:
     """A model folder with a manifest, which another text makes another model. It answers with twice the number."""
     folder.mkdir(parents=True)
-    about = {"task": "regression", "target": "progression", "kind": "table", "numbers": ["x"], "categories": []}
-    (folder / "model.json").write_text(json.dumps(about | {"classes": [], "words": words}))
+    about = {"task": "regression", "target": "progression", "kind": "table", "numbers": ["x"]}
+    (folder / "model.json").write_text(json.dumps(about | {"categories": [*categories], "classes": [], "words": words}))
     for name in ("architecture.json", "model.weights.h5"):
         (folder / name).write_text("{}")
     (folder / "predictor.py").write_text(PREDICTOR)
@@ -56,15 +56,17 @@ def model_folder(folder: Path, words: str) -> Path:
     return folder
 
 
-def evidence(folder: Path, rows: pd.DataFrame, predictions: pd.DataFrame) -> None:
+def evidence(folder: Path, rows: pd.DataFrame, predictions: pd.DataFrame, kept: pd.DataFrame | None = None) -> None:
     """What flows/tracking/evidence_files.py keeps with a version.
 
-    rows: row_id, split; predictions: row_id, actual, prediction.
+    rows: row_id, split; predictions: row_id, actual, prediction. kept: the golden rows, if it has some.
     """
     place = folder / "evidence"
     place.mkdir()
     rows.to_parquet(place / "rows.parquet", index=False)
     predictions.to_parquet(place / "predictions.parquet", index=False)
+    if kept is not None:
+        kept.to_parquet(place / "golden.parquet", index=False)
 
 
 def register(
@@ -74,20 +76,29 @@ def register(
     rows: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
     example: pd.DataFrame | None = None,
+    kept: pd.DataFrame | None = None,
+    categories: tuple[str, ...] = (),
 ) -> int:
-    """The number of a new version of MODEL."""
+    """The number of a new version of MODEL. kept: its golden rows; categories: its columns beside the number `x`."""
     store = mlflow_runs.client(found)
     place = mlflow_runs.experiment(found, store, MODEL)
     run = mlflow_runs.take_up(store, place, f"inputs of {words}", words, found.clone)
     store.set_terminated(run.info.run_id)
-    folder = model_folder(temporary / words / "model", words)
+    folder = model_folder(temporary / words / "model", words, categories)
     rows = pd.DataFrame({"row_id": ["a"], "split": ["train"]}) if rows is None else rows
     predictions = (
         pd.DataFrame({"row_id": ["b"], "actual": [1.0], "prediction": [1.0]}) if predictions is None else predictions
     )
     tags = {"ratchet.model_hash": predictor.model_hash(folder)}
     made = model_registry.register(
-        store, MODEL, folder, lambda target: evidence(target, rows, predictions), run.info.run_id, place, example, tags
+        store,
+        MODEL,
+        folder,
+        lambda target: evidence(target, rows, predictions, kept),
+        run.info.run_id,
+        place,
+        example,
+        tags,
     )
     return int(made.version)
 

@@ -7,7 +7,7 @@ import typer
 from flows.cli.answer import Debug, Json, Model, State, answer, command
 from flows.project import locks, scratch
 from flows.project.environment import Project
-from pipelines.errors import RequestError
+from pipelines.errors import RatchetError, RequestError
 
 
 @command(140)
@@ -28,7 +28,7 @@ def do_rollback(project: Project, model: str, reason: str, hold: bool) -> dict[s
     from pipelines.config import settings
 
     settings.check_name(model)
-    return champion_alias.rollback(project, model, reason, hold)
+    return _live(project, champion_alias.rollback(project, model, reason, hold))
 
 
 @command(150)
@@ -57,8 +57,19 @@ def do_promote(project: Project, model: str, version: int | None, reason: str, a
     if adopt == (version is not None):
         raise RequestError("Say which version to promote, or take over a changed alias with --adopt: one of them.")
     if version is not None:
-        return champion_alias.promote(project, model, version, reason)
-    return champion_alias.adopt(project, model, reason)
+        return _live(project, champion_alias.promote(project, model, version, reason))
+    return _live(project, champion_alias.adopt(project, model, reason))
+
+
+def _live(project: Project, moved: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a move, and what is live on this machine after it. A failure cannot undo the move: it is told."""
+    from flows.deployment import deploy
+
+    try:
+        live = deploy.now(project, moved["model"])
+    except RatchetError as error:
+        live = {"version": None, "runtime": "", "why": "", "problem": str(error)}
+    return moved | {"live": live}
 
 
 def move_text(found: State) -> str:
@@ -69,10 +80,19 @@ def move_text(found: State) -> str:
             f"{found['model']}: {found['action']}: the champion is version {found['champion']}.",
             f"  before    {before}",
             f"  reason    {found['reason']}",
+            f"  live      {live_text(found['live'])}",
             f"  next      `ratchet history {found['model']}` shows every move,",
             f"            `ratchet restore {found['model']}` brings the workspace to the champion's data",
         ]
     )
+
+
+def live_text(live: State) -> str:
+    """What is live on this machine after a move."""
+    if live["problem"]:
+        return f"not on this machine: {live['problem']} `ratchet serve` tries again."
+    by = "ONNX" if live["runtime"] == "onnx" else f"Keras: {live['why']}"
+    return f"version {live['version']}, answered by {by}"
 
 
 @command(160)

@@ -3,6 +3,8 @@
 import pytest
 
 from flows.cli.status_text import status_text
+from flows.deployment import live_file
+from flows.deployment.live_file import Live
 from flows.inspect import status
 from flows.project.environment import Project
 from flows.records import attempts
@@ -83,6 +85,7 @@ def test_a_move_by_hand_is_said_until_the_gate_decides_again():
 def entry(project, **more):
     told = {"model": "pets", "champion": None, "metrics": {}, "age": None, "data_hash": "", "version": None}
     told |= {"decision": "", "reason": "", "next": "", "worn": "", "held": False, "problem": "", "moved": None}
+    told |= {"live": None}
     return told | ticking(project) | more
 
 
@@ -136,3 +139,27 @@ def test_a_version_that_waits_is_told_below_the_table_until_it_is_champion(proje
     told = status_text({"scheduler": {}, "models": [waits | {"champion": 2, "next": ""}]})
     assert "waited: version 2" in told
     assert "commit" not in told
+
+
+LIVE = {"version": 2, "since": "2026-11-29T04:00:00+00:00", "runtime": "onnx", "why": "", "problem": ""}
+
+
+def test_what_is_live_is_told_with_its_runtime_and_why_it_is_not_onnx(project):
+    told = status_text({"scheduler": {}, "models": [entry(project, champion=2, age=5, live=LIVE)]}, 200)
+    assert told.endswith("\npets: version 2 is live since 2026-11-29 04:00, answered by ONNX")
+    slow = LIVE | {"runtime": "keras", "why": "ONNX has no layer like `odd`"}
+    told = status_text({"scheduler": {}, "models": [entry(project, champion=2, age=5, live=slow)]}, 200)
+    assert told.endswith("answered by Keras, because ONNX has no layer like `odd`")
+
+
+def test_a_champion_that_is_not_live_is_a_problem_and_an_alias_is_told_once(project):
+    live_file.write(project, Live("pets", version=1, since=LIVE["since"], runtime="onnx"))
+    late = entry(project, champion=2, age=5)
+    late["live"] = status._live(project, late)
+    told = status_text({"scheduler": {}, "models": [late]}, 200)
+    assert "!! pets: not served as it should be: version 2 is champion, and not live yet" in told
+    moved = entry(project, champion=1, age=5, problem="The alias was changed outside Ratchet")
+    moved["live"] = status._live(project, moved)
+    assert moved["live"]["problem"] == moved["problem"]
+    assert status_text({"scheduler": {}, "models": [moved]}, 200).count("outside Ratchet") == 1
+    assert status._live(project, entry(project) | {"model": "never_live"}) is None
