@@ -7,6 +7,7 @@ This module imports little: a process that only watches should stay small.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from flows.project import private_files
 from flows.project.environment import Project
 
 FORMAT = 1
+NUMBERED = re.compile(r"versions/([0-9]+)-")  # the folder of a version
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,12 @@ def write(project: Project, found: Live) -> None:
 def models(project: Project) -> list[str]:
     """The models with a state folder, by name."""
     return sorted(path.parent.name for path in (project.state / "serving").glob("*/live.json"))
+
+
+def versions(project: Project, model: str) -> set[int]:
+    """The versions that are live, or were live before: a server may still answer with them."""
+    found = read(project, model)
+    if found is None:
+        return set()
+    before = NUMBERED.match(found.previous)
+    return {number for number in (found.version, int(before[1]) if before else None) if number is not None}

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from flows.deployment import live_file
 from flows.graph import dvc_locks, provenance
 from flows.project import locks, whole_files
 from flows.project.environment import Project
@@ -116,7 +117,8 @@ def _plan(project: Project, store: MlflowClient, book: Ledger, model: str) -> Pl
     lines = _lines(store, book, model)
     found = inventory.read(store, {*settings.models(), *_named(book), model})
     versions = found.versions[model]
-    stays = needed(lines, versions, model_registry.aliased(store, model), found.unfinished(model))
+    used = model_registry.aliased(store, model) | live_file.versions(project, model)
+    stays = needed(lines, versions, used, found.unfinished(model))
     begun = _begun(project, lines, found, model, stays)
     others = set(versions) - stays - {one.version for one in begun}
     going = [*begun, *(_going(store, found, model, number) for number in others)]

@@ -13,9 +13,10 @@ def needed(
 ) -> set[int]:
     """The versions that stay.
 
-    aliased: versions with an alias in the registry; unfinished: versions whose run is unpublished or still runs. Others
-    that stay: the versions in the last lines, champion and reference, the champion that a rollback would restore, the
-    newest version, and each vetoed one (under another number the veto of the same model would be lost).
+    aliased: versions with an alias in the registry, or live on this machine; unfinished: versions whose run is
+    unpublished or still runs. Others that stay: the versions in the last lines, champion and reference, the champion
+    that a rollback would restore, the newest version, and each vetoed one (under another number the veto of the same
+    model would be lost).
     """
     standing, named = stand(lines), _named(lines)
     seats = [seat for seat in standing.seats if seat.version in named]

@@ -35,4 +35,5 @@ def outputs(version: ModelVersion, data: Path) -> list[Output]:
 
 
 def _compared(version: ModelVersion) -> bool:
-    return bool(version.tags.get(serving_files.MADE) == serving_files.WITH_RUN)
+    with_run = version.tags.get(serving_files.MADE) == serving_files.WITH_RUN
+    return with_run and serving_files.recorded(version) is not None
