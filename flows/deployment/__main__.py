@@ -1,18 +1,21 @@
 """Make live on this machine what the ledger says.
 
     python -m flows.deployment ensure [MODEL ...]    once: files that are missing or older than the ledger
-    python -m flows.deployment follow [MODEL ...]    again whenever the ledger moves, until it is ended
+    python -m flows.deployment follow [MODEL ...]    again whenever the ledger moves, until its parent has ended
 
 Without a model: all of models/. Progress and problems go to standard error. Exit status of `ensure`: 0 if all is live
 as the ledger says, 1 if something has a problem, 2 for a wrong request.
 """
 
+import os
 import sys
 
 from flows.project import environment
 from flows.project.environment import Project
+from flows.project.lifeline import VARIABLE
 from pipelines import visible_text
 from pipelines.errors import RatchetError, RequestError
+from pipelines.process import lifeline
 
 USE = "python -m flows.deployment ensure|follow [MODEL ...]"
 
@@ -45,7 +48,10 @@ def _ensure(project: Project, names: list[str]) -> int:
 def _follow(project: Project, names: list[str]) -> int:
     from flows.deployment import follow
 
-    follow.forever(follow.Follower(project, names, _tell))
+    lifeline.follow(os.environ.get(VARIABLE))
+    parent = os.getppid()
+    _tell(f"follows the ledger, every {follow.EVERY:g} s")
+    follow.forever(follow.Follower(project, names, _tell), parent)
     return 0
 
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flows.deployment import live_file
@@ -59,9 +58,8 @@ def deployed(model: str) -> None:
     subprocess.run([sys.executable, "-m", "flows.deployment", "ensure", model], stdin=subprocess.DEVNULL)
 
 
-def forever(follower: Follower, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Until this process is ended, or its parent has ended. sleep: as time.sleep."""
-    parent = os.getppid()
+def forever(follower: Follower, parent: int) -> None:
+    """Until this process is ended, or its parent has ended. parent: the id of that process."""
     while os.getppid() == parent:
         follower.look(time.monotonic())
-        sleep(EVERY)
+        time.sleep(EVERY)
