@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from flows.project import private_files
 from pipelines.errors import IntegrityError, RequestError
@@ -132,7 +133,7 @@ def _stamp(state: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _parsed(entry: dict[str, object]) -> Token:
+def _parsed(entry: dict[str, Any]) -> Token:
     name, sha256, created, roles = (entry[key] for key in ("name", "sha256", "created", "roles"))
     whole = isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256) and isinstance(roles, list)
     if not whole or not set(roles) <= set(ROLES):
