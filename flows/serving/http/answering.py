@@ -1,0 +1,99 @@
+"""The two addresses that answer rows: /models/{model}/predict and /models/{model}/invocations."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flows.serving.engine.live import Answered, Live, Served
+from flows.serving.http import answers, body, faults, invocations
+from flows.serving.http.body import Receive
+from flows.serving.http.faults import Headers
+from flows.serving.http.limits import Limits
+from flows.serving.http.metrics import Metrics
+from flows.serving.log.writer import Log
+
+Found = tuple[int, Headers, bytes]  # status, headers, body
+JSON, CSV = "application/json", "text/csv"
+
+
+class Answering:
+    def __init__(self, served: Served, log: Log | None, limits: Limits, metrics: Metrics, asked: Collection[str]):
+        """asked: models that are to be served, whether they are there yet or not."""
+        self._served, self._log, self._limits, self._metrics, self._asked = served, log, limits, metrics, asked
+        self._ids = answers.Ids()
+        self.routes: dict[str, Callable[[Live, str, bytes], Awaitable[bytes]]] = {
+            "predict": self._predict,
+            "invocations": self._invoke,
+        }
+
+    async def answer(
+        self, name: str, route: str, method: str, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> Found:
+        """The answer to a request of rows. Raises Problem, and body.Gone."""
+        live = self._served.models.get(name)
+        if live is None and name not in self._asked:
+            raise faults.no_model(name, self._served.models)
+        if method != "POST":
+            raise faults.wrong_method(method, "POST")
+        if b"content-encoding" in headers:
+            raise faults.encoded(headers[b"content-encoding"].decode("latin-1"))
+        media = _media(headers.get(b"content-type", b""))
+        content = await body.whole(receive, headers.get(b"content-length", b""), self._limits)
+        if live is None or live.version is None:
+            raise faults.no_champion(name, live.problem if live else "")
+        said = await self.routes[route](live, media, content)
+        return 200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said))], said
+
+    async def _predict(self, live: Live, media: str, content: bytes) -> bytes:
+        """Rows as they stand in the source file: one object, or a list of them."""
+        if media not in (JSON, ""):
+            raise faults.wrong_media(media, JSON)
+        given = await body.decoded(content)
+        if isinstance(given, list):
+            return answers.many(*await self._answered(live, given))
+        if isinstance(given, dict):
+            return answers.one(*await self._answered(live, [given]))
+        raise faults.not_rows("The body is neither an object nor a list.", "Send one row as an object, or a list.")
+
+    async def _invoke(self, live: Live, media: str, content: bytes) -> bytes:
+        """MLflow's protocol."""
+        if media == CSV:
+            rows = invocations.of_csv(content)
+        elif media in (JSON, ""):
+            rows = invocations.of_json(await body.decoded(content), _names(live))
+        else:
+            raise faults.wrong_media(media, f"{JSON} or {CSV}")
+        return answers.predictions(*await self._answered(live, rows), rows)
+
+    async def _answered(self, live: Live, rows: Sequence[Any]) -> tuple[Answered, list[str], bool]:
+        """The answers, their ids, and whether they are logged. Raises Problem."""
+        if not rows:
+            raise faults.no_rows()
+        if len(rows) > self._limits.rows:
+            raise faults.many_rows(len(rows), self._limits)
+        found = await live.answer(rows)
+        ids = self._ids.next(len(rows))
+        logged = self._log is not None and self._log.write(found, ids, datetime.now(UTC))
+        self._metrics.answered(found, logged)
+        return found, ids, logged
+
+
+def _media(given: bytes) -> str:
+    """The media type of a content type, "" where there is none. Raises Problem for parameters other than UTF-8.
+
+    >>> _media(b"Application/JSON; charset=UTF-8")
+    'application/json'
+    """
+    text = given.decode("latin-1")
+    media, *parameters = (part.strip() for part in text.lower().split(";"))
+    for parameter in filter(None, parameters):
+        name, _, value = parameter.partition("=")
+        if name.strip() != "charset" or value.strip().strip('"') not in ("utf-8", "utf8"):
+            raise faults.wrong_media(text, media)
+    return media
+
+
+def _names(live: Live) -> list[str]:
+    """The columns that a model takes; of pictures the one that they stand in."""
+    columns = live.version.columns if live.version else {}
+    return ["image"] if columns.get("kind") == "image" else [one["name"] for one in columns.get("columns", [])]

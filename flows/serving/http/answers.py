@@ -1,0 +1,70 @@
+"""The bodies of answers, and the ids of answered rows."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+import orjson
+
+from flows.serving.answer import Answer
+from flows.serving.engine.live import Answered
+
+ALWAYS = ("prediction", "probabilities", "unknown")
+KINDS = tuple(
+    (one.name, one.default) for one in fields(Answer) if one.name not in ALWAYS and one.default is not MISSING
+)
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+
+
+class Ids:
+    """Ids that nobody else gives, in the order of time: milliseconds since 1970, this process, a counter."""
+
+    def __init__(self) -> None:
+        self._own, self._count = secrets.token_hex(6), itertools.count()
+
+    def next(self, rows: int) -> list[str]:
+        """One for each row of a request: 32 hexadecimal digits."""
+        start = f"{time.time_ns() // 1_000_000:012x}{self._own}"
+        return [f"{start}{next(self._count) & 0xFFFFFFFF:08x}" for _ in range(rows)]
+
+
+def one(answered: Answered, ids: Sequence[str], logged: bool) -> bytes:
+    """The answer to a request of one object."""
+    version = answered.version
+    about = {"id": ids[0], "model": version.model, "version": version.number, "model_hash": version.model_hash}
+    return orjson.dumps(about | _said(answered.answers[0]) | {"logged": logged}, option=OPTIONS)
+
+
+def many(answered: Answered, ids: Sequence[str], logged: bool) -> bytes:
+    """The answer to a request of a list."""
+    found = [{"id": id, **_said(answer)} for id, answer in zip(ids, answered.answers, strict=True)]
+    return orjson.dumps(_about(answered) | {"answers": found, "logged": logged}, option=OPTIONS)
+
+
+def predictions(answered: Answered, ids: Sequence[str], logged: bool, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The answer in MLflow's form, beside what it leaves room for. rows: as they came, for their `row_id`."""
+    found = [
+        ({"row_id": row["row_id"]} if "row_id" in row else {})
+        | {"prediction": answer.prediction}
+        | {f"probability_{name}": value for name, value in answer.probabilities.items()}
+        for row, answer in zip(rows, answered.answers, strict=True)
+    ]
+    about = _about(answered) | {"ids": ids, "logged": logged}
+    return orjson.dumps({"predictions": found} | about, option=OPTIONS)
+
+
+def _about(answered: Answered) -> dict[str, Any]:
+    version = answered.version
+    return {"model": version.model, "version": version.number, "model_hash": version.model_hash}
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    """Its fields; of later kinds only those that say something."""
+    said = {"prediction": answer.prediction, "probabilities": answer.probabilities, "unknown": answer.unknown}
+    for name, nothing in KINDS:
+        if (value := getattr(answer, name)) != nothing:
+            said[name] = value
+    return said
