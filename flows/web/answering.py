@@ -12,6 +12,7 @@ LISTED: Content = {"version": None, "since": "", "problem": ""}  # what pages re
 DESCRIBED: Content = LISTED | {  # ... of a model
     "model_hash": "",
     "runtime": "",
+    "log": "",
     "kind": "table",
     "target": "",
     "task": "",
@@ -87,10 +88,12 @@ class Answering:
         try:
             reply = await self.client.request(method, self.url + path, headers=headers, timeout=SECONDS, **body)
             found = reply.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except httpx.HTTPError as error:
             raise Away(f"{self.url} gives no answer ({type(error).__name__}).") from error
+        except ValueError:
+            found = None
         if not isinstance(found, dict):
-            raise Away(f"{self.url} answers something else than it should.")
+            raise Away(f"{self.url} answers with status {reply.status_code} and no JSON object: is it `ratchet serve`?")
         if reply.is_success:
             return found
         raise Refused(reply.status_code, found)

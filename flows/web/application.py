@@ -18,6 +18,8 @@ from flows.web.guard import Guard
 from flows.web.pages import models, try_it
 from flows.web.pages.asking import LOGIN, Pages
 
+# Each request has a connection of its own: one that is kept may end just when it is used again.
+ANEW = httpx.Limits(max_keepalive_connections=0)
 # A form that cannot be answered stays as it is: htmx puts the message where the answer would be.
 IN_PLACE = {"HX-Retarget": "#answer", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"}
 
@@ -28,7 +30,7 @@ def application(server: str, token: str = "", login: bool = False, names: Collec
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=False) as client:
+        async with httpx.AsyncClient(trust_env=False, limits=ANEW) as client:
             app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login)
             yield
 

@@ -79,7 +79,7 @@ def pixels(value: Any, shape: Sequence[int]) -> np.ndarray | None:
     """A picture of a raw row, base64 or nested lists, as uint8 of the shape; None if it is none, or of another size."""
     try:
         found = _decoded(value, shape[2]) if isinstance(value, str) else np.asarray(value, "int64")
-        if found.size != np.prod(shape) or found.min() < 0 or found.max() > 255:
+        if not found.ndim or found.size != np.prod(shape) or found.min() < 0 or found.max() > 255:
             return None
         return found.astype("uint8").reshape([int(side) for side in shape])
     except (ValueError, TypeError, OverflowError, OSError, Image.DecompressionBombError, KeyError):

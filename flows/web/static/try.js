@@ -21,7 +21,9 @@ function announce() {
   const found = answer?.querySelector("#prediction, .problem, #error");
   if (!found) return say("");
   say(answer.querySelector(".prediction") ? `Answer: ${found.textContent}` : found.textContent);
-  answer.scrollIntoView({ block: "nearest" });
+  const wrong = document.querySelector("[aria-invalid]");
+  if (wrong) wrong.focus();
+  else answer.scrollIntoView({ block: "nearest" });
 }
 
 /** Copy the lines below the button that was pressed. */
