@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -129,9 +128,9 @@ def with_files(content: Iterator[pa.RecordBatch], names: list[str]) -> Iterator[
         first += batch.num_rows
 
 
-def beside(answers: Any, schema: pa.Schema, kept: Kept) -> pa.Table:
-    """The answers, a table of pandas, and the kept columns of the same rows."""
-    table = pa.Table.from_pandas(answers, schema, preserve_index=False)
+def beside(answers: pa.Table, schema: pa.Schema, kept: Kept) -> pa.Table:
+    """The answers, in their schema, and the kept columns of the same rows."""
+    table = answers.cast(schema)
     for one, column in zip(kept.schema, kept.of(table), strict=True):
         table = table.append_column(one, column)
     return table

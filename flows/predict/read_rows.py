@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from flows.data.arrivals import scan
+from flows.predict.answering.pieces import Part
 from flows.predict.kept import FILE, Kept, with_files
-from pipelines import ingest
 from pipelines.config.data import Data
 from pipelines.errors import DataError
 from pipelines.ingest import Ingest
@@ -41,20 +41,29 @@ class Unseen:
     look: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch
     ignored: dict[str, None] = field(default_factory=dict)
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """As `ingest` would write them, in the order of the source: of a folder by the names of its files.
+    def parts(self) -> Iterator[Part]:
+        """The rows as the files have them, but only columns that are declared, in the order of the source: of a folder
+        by the names of its files.
 
-        Raises DataError for the first file, column or value that does not fit, and if there is no row.
+        Raises DataError for the first file or column that does not fit, and if there is no row.
         """
-        config, count = self.config.model_copy(update={"ignore": []}), 0
+        count = 0
         for where, content in self._contents():
-            for batch in ingest.ingest(self._fitted(where, content), self.data, config, where):
-                count += batch.num_rows
+            first = 1
+            for batch in self._fitted(where, content):
+                yield Part(where, first, batch)
+                first += batch.num_rows
+            count += first - 1
+        if not count:
+            raise DataError(f"{self.source} holds no rows.", "Name a file that has some.")
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The same rows as `ingest` would write them. Raises DataError also for a value that does not fit."""
+        for part in self.parts():
+            for batch in part.typed(self.data, self.config):
                 if self.kept:
                     self.kept.identify(batch["row_id"])
                 yield self.look(batch)
-        if not count:
-            raise DataError(f"{self.source} holds no rows.", "Name a file that has some.")
 
     def _contents(self) -> Iterator[tuple[str, Iterable[pa.RecordBatch]]]:
         """Each file's name and its rows."""

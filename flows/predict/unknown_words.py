@@ -21,7 +21,7 @@ class Unknown:
     data: Data
     known: dict[str, pa.Array]
     strict: bool = False
-    rows: int = 0  # looked at
+    rows: int = 0  # looked at, or before the first one that is
     counts: dict[str, int] = field(default_factory=dict)  # cells, by column
     words: dict[str, list[str]] = field(default_factory=dict)  # the first ones; none of a sensitive column
 
@@ -34,6 +34,12 @@ class Unknown:
         self.rows += batch.num_rows
         return batch
 
+    def add(self, other: "Unknown") -> None:
+        """What was met in the rows that come next."""
+        self.rows = other.rows
+        for name, count in other.counts.items():
+            self._count(name, count, other.words.get(name, []))
+
     def _note(self, name: str, column: pa.Array, strange: pa.Array, count: int) -> None:
         if self.strict:
             row = pc.index(strange, True).as_py()
@@ -42,10 +48,13 @@ class Unknown:
                 f"Row {self.rows + row + 1}, column {name!r}: {word} is no word that the model was trained on.",
                 "Correct it, leave out --strict to have the row answered as if the cell were empty, or train with it.",
             )
+        shown = [] if name in self.data.sensitive else pc.unique(column.filter(strange)).to_pylist()
+        self._count(name, count, shown)
+
+    def _count(self, name: str, count: int, words: list[str]) -> None:
         self.counts[name] = self.counts.get(name, 0) + count
-        if name not in self.data.sensitive:
-            met = dict.fromkeys([*self.words.get(name, []), *pc.unique(column.filter(strange)).to_pylist()])
-            self.words[name] = list(met)[:SHOWN]
+        if words:
+            self.words[name] = list(dict.fromkeys([*self.words.get(name, []), *words]))[:SHOWN]
 
 
 def known(folder: Path, data: Data) -> dict[str, pa.Array]:

@@ -2,40 +2,41 @@
 
 TensorFlow looks only once at what it is to compute on, and a fresh process has not asked it yet. REQUEST is a JSON
 file; the answer, or the error, is written beside it. Rows are read, predicted and written some at a time, in batches
-of the size that the model records: the same rows in the same batches give the same bits as in its evaluation.
+of the size that the model records: the same rows in the same batches give the same bits as in its evaluation. Where
+many rows come, processes of its own answer them (flows/predict/answering/), while this one reads files and writes.
 """
 
-import importlib.util
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from flows.predict import unknown_words, writer
+from flows.predict import writer
+from flows.predict.answering import answers, pieces, session, workers
+from flows.predict.answering.pieces import Piece
+from flows.predict.answering.session import Answered, Asked
 from flows.predict.forecast_rows import Ahead
 from flows.predict.kept import Kept, beside
 from flows.predict.read_rows import Unseen
 from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
 from pipelines import evaluate
-from pipelines.config.data import Data
 from pipelines.errors import DataError, IntegrityError, RatchetError
-from pipelines.hardware import device
+from pipelines.hardware import device, gpus
 from pipelines.hardware.device import Hardware
-from pipelines.ingest import Ingest
 from pipelines.model.predictor import check_manifest
 from pipelines.process.lifeline import follow
 
-if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
-    import pandas as pd
-
+MANY = 8  # pieces, of which several processes take less time, although each has to load TensorFlow
 EVERY = 2.0  # seconds from one line about the rows to the next
 
 
@@ -44,7 +45,8 @@ class Request:
     """data, ingest: sections of the version's own YAML. folder: the model folder, checked before any of it is run.
 
     device: auto, cpu or gpu. output: a file that is not there yet, alone in its folder. keep: columns of the
-    source that go beside the answers. strict: refuses unknown words.
+    source that go beside the answers. strict: refuses unknown words. workers: processes that answer, at most; 0 for as
+    many as fit.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Request:
     device: str
     keep: list[str] = field(default_factory=list)
     strict: bool = False
+    workers: int = 0
 
 
 def run(request: Request, folder: Path, environment: dict[str, str], notice: Callable[[str], None]) -> dict[str, Any]:
@@ -101,39 +104,76 @@ def _told(error: RatchetError, version: int) -> str:
 
 def predict(request: Request) -> dict[str, Any]:
     """Write the predictions and say what they are of. Raises RatchetError."""
-    data, output = Data.model_validate(request.data), Path(request.output)
-    folder = _checked(request)
-    unknown = Unknown(data, unknown_words.known(folder, data), request.strict)
+    folder, output = _checked(request), Path(request.output)
+    asked = Asked(str(folder), request.data, request.ingest, request.device, request.strict)
+    reading, about = asked.reading, json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    data, met = reading.data, Unknown(reading.data, reading.known, request.strict)
     kept = Kept(data, request.keep, texts=output.suffix.lower() != ".parquet")
-    unseen = Unseen(Path(request.source), data, Ingest.model_validate(request.ingest), kept, unknown.look)
+    unseen = Unseen(Path(request.source), data, reading.config, kept, met.look)
     ahead = Ahead(unseen, output.parent) if data.kind == "sequence" else None
-    batches = (ahead or unseen).batches()
-    batches = chain([next(batches)], batches)  # what is wrong from the start is told before TensorFlow is loaded
-    with device.turn(Hardware(device=request.device), f"predictions of {request.model}"):  # type: ignore[arg-type]
-        choice = device.prepare(device.of_model(folder, request.device), seed=0)
-        predictor = loaded(folder)
-        about = {name: str(getattr(request, name)) for name in ("model", "version", "model_hash")}
-        schema = writer.schema(data, predictor.about["classes"], about | {evaluate.DEVICE: choice.device})
-        told = time.monotonic()
+    size = about["batch_size"]
+    found = _windows(request, asked, ahead, size) if ahead else _rows(request, asked, pieces.cut(unseen.parts(), size))
+    with closing(found):
+        first = next(found)
+        of = {name: str(getattr(request, name)) for name in ("model", "version", "model_hash")}
+        schema = writer.schema(data, about["classes"], of | {evaluate.DEVICE: first.choice.device})
         with writer.writer(output, writer.beside(schema, kept.schema)) as out:
-            for batch in _predicted(predictor, batches, schema, kept):
-                _check(batch, out.rows, schema.names)
-                out.write(batch)
-                if time.monotonic() > told + EVERY:
-                    told = time.monotonic()
-                    print(f"{log_watch.MARK}{out.rows:,} rows are predicted", flush=True)
+            _write(out, chain([first], found), schema, kept, met)
     return {
         "rows": out.rows,
         "columns": schema.names,
         "kept": kept.schema.names,
         "ignored": list(unseen.ignored),
-        "unknown": unknown.counts,
-        "unknown_words": unknown.words,
+        "unknown": met.counts,
+        "unknown_words": met.words,
         "left_out": {why: count for why, count in ahead.left_out.items() if count} if ahead else {},
         "added": ahead.added if ahead else 0,
-        "device": choice.device,
-        "hardware": choice.told,
+        "device": first.choice.device,
+        "hardware": first.choice.told,
     }
+
+
+def _rows(request: Request, asked: Asked, source: Iterator[Piece]) -> Generator[Answered]:
+    """The answers to the rows of a table or to images, by several processes if that many rows are there."""
+    there, source = workers.read_ahead(source, MANY)
+    count = min(there, request.workers or (workers.fitting() if there == MANY else 1))
+    if count > 1 and not _has_gpu(request.device):
+        yield from workers.each(partial(session.answered, asked.text()), source, count)
+    else:
+        yield from _here(request, asked, map(asked.reading.read, source))
+
+
+def _windows(request: Request, asked: Asked, ahead: Ahead, size: int) -> Generator[Answered]:
+    """The forecasts for the windows of a sequence. Its rows are looked through when they are read."""
+    nothing = Unknown(ahead.data, {})
+    yield from _here(request, asked, ((rows, nothing) for rows in evaluate.even(ahead.batches(), size)))
+
+
+def _here(request: Request, asked: Asked, source: Iterator[tuple[pa.Table, Unknown]]) -> Generator[Answered]:
+    """The answers of this process, which waits for its turn where it uses a GPU."""
+    source = chain([next(source)], source)  # what is wrong from the start is told before TensorFlow is loaded
+    with device.turn(Hardware(device=request.device), f"predictions of {request.model}"):  # type: ignore[arg-type]
+        answerer = answers.of_folder(Path(asked.folder), asked.reading.data, request.device)
+        for rows, unknown in source:
+            yield Answered(answerer.answer(rows), unknown, answerer.choice)
+
+
+def _has_gpu(wanted: str) -> bool:
+    """Whether a GPU may answer: one process has it to itself."""
+    return wanted != "cpu" and bool(gpus.usable(gpus.look()))
+
+
+def _write(out: writer.Writer, found: Iterator[Answered], schema: pa.Schema, kept: Kept, met: Unknown) -> None:
+    """Write the answers as they come, with the kept columns beside them, and say now and then how many there are."""
+    told = time.monotonic()
+    for one in found:
+        met.add(one.unknown)
+        for batch in beside(one.answers, schema, kept).combine_chunks().to_batches():
+            _check(batch, out.rows, schema.names)
+            out.write(batch)
+        if time.monotonic() > told + EVERY:
+            told = time.monotonic()
+            print(f"{log_watch.MARK}{out.rows:,} rows are predicted", flush=True)
 
 
 def _checked(request: Request) -> Path:
@@ -144,28 +184,6 @@ def _checked(request: Request) -> Path:
     except (ValueError, OSError) as error:
         raise IntegrityError(f"Version {request.version} of {request.model} is not loaded: {error}.") from error
     return folder
-
-
-def loaded(folder: Path) -> Any:
-    """The model of a folder that was checked, loaded by the code that lies in it and was registered with it."""
-    spec = importlib.util.spec_from_file_location("ratchet_predictor", folder / "predictor.py")
-    if spec is None or spec.loader is None:
-        raise RatchetError(f"{folder / 'predictor.py'} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Predictor(folder)
-
-
-def _predicted(
-    predictor: Any, batches: Iterator[pa.RecordBatch], schema: pa.Schema, kept: Kept
-) -> Iterator[pa.RecordBatch]:
-    """The answers, for as many rows at a time as come together, and the kept columns beside them."""
-    for piece in evaluate.even(batches, predictor.about["batch_size"]):
-        found: pd.DataFrame = predictor.predict(piece.to_pandas())
-        for name in schema.names:
-            if name not in found:  # of a sequence: when, and of which series
-                found[name] = piece[name].to_pandas()
-        yield from beside(found, schema, kept).combine_chunks().to_batches()
 
 
 def _check(batch: pa.RecordBatch, before: int, answers: list[str]) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from flows.cli.commands.predict import predict_text
 from flows.predict import file_paths, predict, worker
+from flows.predict.answering import answers
 from flows.predict.file_paths import Wanted
 from flows.predict.worker import Request
 from flows.project.environment import Project
@@ -53,10 +54,10 @@ def made(made, tmp_path_factory) -> World:
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch):
     """A model is loaded from the same files again and again here, which takes longer than to predict."""
-    monkeypatch.setattr(worker, "loaded", LOADED)
+    monkeypatch.setattr(answers, "loaded", LOADED)
 
 
-LOADED = functools.cache(worker.loaded)
+LOADED = functools.cache(answers.loaded)
 
 
 def asked(world: World, model: str, source: Path, output: Path) -> Request:

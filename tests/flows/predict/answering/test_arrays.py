@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.predict import arrays
+from flows.predict.answering import arrays
 from pipelines.model import predictor
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.just(-0.0)
