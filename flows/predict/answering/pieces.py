@@ -6,7 +6,6 @@ computed together.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -95,12 +94,22 @@ class Reading:
 
 def _joined(parts: list[Part]) -> Iterator[Part]:
     """The same rows in fewer parts: each column of each part costs a fixed time."""
-    for (where, schema), group in groupby(parts, lambda part: (part.where, part.content.schema)):
-        together = list(group)
-        if any(pa.types.is_dictionary(column.type) for column in schema):  # not every two dictionaries can be joined
-            yield from together
-            continue
-        yield Part(where, together[0].first, pa.concat_batches([part.content for part in together]))
+    groups: list[list[Part]] = []
+    for part in parts:
+        if groups and _continues(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    for group in groups:
+        yield Part(group[0].where, group[0].first, pa.concat_batches([part.content for part in group]))
+
+
+def _continues(part: Part, following: Part) -> bool:
+    """Whether a part is the next one of the same file. Files of one name may lie in several folders."""
+    same = part.where == following.where and part.first + part.content.num_rows == following.first
+    columns = following.content.schema
+    coded = any(pa.types.is_dictionary(column.type) for column in columns)  # not every two dictionaries can be joined
+    return same and part.content.schema == columns and not coded
 
 
 def _received(where: str, first: int, content: bytes) -> Part:
