@@ -130,7 +130,7 @@ def _moved(
             version, registered = registered_version.champion(store, model, standing, wanted.sensitive, temporary)
         except IntegrityError as error:
             return replace(before or Live(model), problem=str(error))
-        serving = _serving(store, registered, version, temporary, export, notice)
+        serving = serving_of(store, registered, version, temporary, export, notice)
         with _written(project):
             made = version_folder.make(live_file.place(project, model), version, serving)
     return Live(
@@ -150,7 +150,7 @@ def _moved(
     )
 
 
-def _serving(
+def serving_of(
     store: MlflowClient, registered: ModelVersion, version: Version, temporary: Path, export: bool, notice: locks.Notice
 ) -> Serving:
     """The recorded serving files, or new ones, which are recorded then; without any, the model itself answers."""

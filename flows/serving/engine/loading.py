@@ -106,9 +106,9 @@ def _json(path: Path) -> Any:
 
 def _examples(folder: Path) -> list[dict[str, Any]]:
     found = _json(folder / "examples.json")
-    if not isinstance(found, list) or not found:
+    if not isinstance(found, dict) or not found.get("rows"):
         raise IntegrityError(f"{folder / 'examples.json'} holds no rows.", DO)
-    return found
+    return list(found["rows"])
 
 
 def warmed(engine: Engine, reader: RowReader, examples: list[dict[str, Any]]) -> Pace:
