@@ -44,12 +44,18 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("state", type=Path, metavar="STATE", help="the state folder, .ratchet/ of a clone")
     parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that have a live version")
     parser.add_argument("--host", default="127.0.0.1", help="another one needs a token (`ratchet token NAME`)")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("--port", type=_port, default=0, help="default: any that is free")
     parser.add_argument("--workers", type=int, choices=range(1, 65), default=1, metavar="N", help="processes")
     parser.add_argument("--no-log", action="store_true", help="keep no answered rows")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name of this server")
     parser.add_argument("--json", action="store_true", help="say in one JSON object what is served")
     return parser.parse_args(words)
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: they are 0 to 65535")
+    return port
 
 
 def _said(options: Options, port: int, as_json: bool) -> str:

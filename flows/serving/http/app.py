@@ -111,11 +111,13 @@ class Application:
         return _found(200, {"status": "ok"})
 
     def _ready(self) -> Found:
-        """Every model has a version that answers. How many do not is all that is said: it needs no token."""
-        models = self._served.models
-        names = {*models, *self._asked}
-        waiting = sum(name not in models or models[name].version is None for name in names)
-        if waiting or not names:
+        """Every model that was asked for has a version that answers; where none was, some model has.
+
+        How many do not is all that is said: it needs no token.
+        """
+        live = {name for name, one in self._served.models.items() if one.version is not None}
+        waiting = len(set(self._asked) - live)
+        if waiting or not live:
             raise faults.not_ready(waiting)
         return _found(200, {"status": "ready"})
 

@@ -53,14 +53,15 @@ def no_champion(name: str, why: str) -> Problem:
         503,
         "no-champion",
         "No version is live",
-        f"No version of {name!r} answers now: {why or 'it has no champion'}.",
+        f"No version of {name!r} answers now: {why.rstrip('.') or 'it has no champion'}.",
         f"Promote a version (`ratchet promote {name} VERSION`), or run `ratchet status`.",
     )
 
 
 def not_ready(waiting: int) -> Problem:
-    """waiting: models without a version; 0 where there are no models at all."""
-    detail = f"{waiting} of the models have no version that answers yet." if waiting else "There is no model yet."
+    """waiting: models that were asked for and have no version; 0 where none was asked for."""
+    which = f"{waiting} of the models that were asked for" if waiting else "All models"
+    detail = f"{which} have no version that answers yet."
     return Problem(503, "not-ready", "Not ready", detail, "GET /models says what is live, and why not.")
 
 

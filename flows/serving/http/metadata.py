@@ -81,8 +81,8 @@ def application(served: Served, log: Log | None, limits: Limits) -> FastAPI:
     def examples(model: str) -> Examples:
         """Rows of the test split to try."""
         version = found(model).version
-        content = json.loads((version.folder / "examples.json").read_text(encoding="utf-8")) if version else []
-        return Examples(rows=content["rows"] if isinstance(content, dict) else content)
+        content = json.loads((version.folder / "examples.json").read_text(encoding="utf-8")) if version else {}
+        return Examples(rows=content.get("rows", []))
 
     @app.get("/openapi.json", include_in_schema=False)
     def description() -> JSONResponse:

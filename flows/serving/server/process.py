@@ -46,13 +46,19 @@ class Options:
     """More names that the server may be called by."""
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether others than this machine can ask, themselves or by a proxy."""
+        return not hosts.is_loopback(self.host) or bool(self.allowed)
+
 
 def listen(options: Options) -> socket.socket:
     """Take the port. Raises RequestError if it cannot be taken, or if the server would be open to anybody."""
-    if not hosts.is_loopback(options.host) and not tokens.read(options.state):
+    if options.needs_token and not tokens.read(options.state):
         raise RequestError(
-            f"Other machines reach {options.host}, and there is no token: anybody could ask.",
-            "Make one with `ratchet token NAME`, or leave --host away.",
+            f"Other machines reach {', '.join([options.host, *options.allowed])}, and there is no token: anybody could "
+            "ask.",
+            "Make one with `ratchet token NAME`, or leave --host and --allow-host away.",
         )
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
@@ -60,9 +66,9 @@ def listen(options: Options) -> socket.socket:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(found[0][4])
         door.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise RequestError(
-            f"The server cannot listen at {options.host}, port {options.port}: {error}.",
+            f"The server cannot listen at {options.host}, port {options.port}: {error.strerror}.",
             "Another program may use the port, for example a server of `ratchet serve` or `ratchet up`. "
             "Stop it, or choose another one with --port.",
         ) from error
@@ -125,7 +131,7 @@ class Started:
         access = Access(
             options.host,
             options.allowed,
-            None if hosts.is_loopback(options.host) else Tokens(options.state),
+            Tokens(options.state) if options.needs_token else None,
         )
         number = worker_number.take(options.state)
         log = Log(options.state / "answers", number, key.of(options.state)) if options.log else None
