@@ -1,4 +1,4 @@
-"""The two servers, on loopback: in the background (`ratchet up`, `ratchet down`), or Prefect's for one run.
+"""The servers, on loopback: in the background (`ratchet up`, `ratchet down`), or Prefect's for one run.
 
 servers.json in the state folder lists the servers that are up: address, process and its start time. So neither a dead
 server nor one of another clone is ever taken for ours.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from pipelines.errors import BusyError, RatchetError, RequestError, UnreachableE
 from pipelines.safety import shortage
 
 NAMES = ("prefect", "mlflow")
+ANSWERING = ("serving", "web")  # the champions, and the pages to try them
 ASKED_FIRST = "/api/admin/version"  # every run's first request to Prefect's server
 PATIENCE = 120  # seconds a server may take to answer: a slow machine needs 20 and more
 
@@ -52,9 +53,9 @@ class Server:
             return False
 
 
-def up(project: Project) -> dict[str, Server]:
-    """Start the servers that are not up; returns both. Raises RatchetError, with the end of its log, if a server does
-    not answer, RequestError if Prefect's is up without a login."""
+def up(project: Project, names: Sequence[str] = NAMES) -> dict[str, Server]:
+    """Start the servers of these names that are not up; returns all that are. Raises RatchetError, with the end of its
+    log, if a server does not answer, RequestError if Prefect's is up without a login."""
     with locks.hold(project, "run", "ratchet up", wait=False):
         running = recorded(project)
         if open_to_all(running):
@@ -65,7 +66,7 @@ def up(project: Project) -> dict[str, Server]:
         databases.point_prefect(project)
         waiting: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         try:
-            for name in (one for one in NAMES if one not in running):
+            for name in (one for one in names if one not in running):
                 if name == "mlflow":
                     databases.ensure_mlflow(project)
                 waiting[name] = _start(project, name, _port(project, name))
@@ -172,7 +173,7 @@ def for_a_run(project: Project) -> Iterator[ForARun]:
 
 def address(project: Project, name: str) -> str:
     """The address of a server's pages. It stays the same from one `ratchet up` to the next."""
-    given = {"prefect": project.prefect.removesuffix("/api"), "mlflow": project.tracking}[name]
+    given = {"prefect": project.prefect.removesuffix("/api"), "mlflow": project.tracking}.get(name, "")
     return given if given.startswith("http") else f"http://127.0.0.1:{_port(project, name)}"
 
 
@@ -187,12 +188,20 @@ def _port(project: Project, name: str) -> int:
     running = recorded(project)
     if name in running:
         return int(running[name].url.rpartition(":")[2])
+    return kept_port(project, name, free=True)
+
+
+def kept_port(project: Project, name: str, free: bool = False) -> int:
+    """The port that this clone keeps for a server that is not up; a new one the first time.
+
+    free: also if another program has taken it.
+    """
     path = project.state / "ports.json"
     try:
         ports = json.loads(path.read_text())
     except (OSError, ValueError):
         ports = {"format": 1}
-    if name not in ports or not _free(ports[name]):
+    if name not in ports or (free and not _free(ports[name])):
         ports[name] = _free_port()
         private_files.write(path, ports)
     return int(ports[name])
@@ -215,6 +224,10 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
         if name == "prefect":
             port = _listen(door, port)
             command = ["flows.servers.prefect_app", str(door.fileno()), str(_login(project)), pipe]
+        elif name == "serving":
+            command = ["flows.servers.serving", f"--port={port}"]
+        elif name == "web":
+            command = ["flows.web", "--server", address(project, "serving"), "--port", str(port)]
         else:
             declared = dotenv_values(project.home / "mlflow" / "server.env")
             variables |= {key: value or "" for key, value in declared.items()}
@@ -251,7 +264,7 @@ def _login(project: Project) -> Path:
 
 def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
     # Prefect: the first request of a run, for which a new server needs a third of a second
-    health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "mlflow": "/health"}[name]
+    health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "web": "/"}.get(name, "/health")
     login = prefect_login.header(prefect_login.ensure(project)) if name == "prefect" else ""
     until = time.monotonic() + PATIENCE
     while not _answers(health, login):

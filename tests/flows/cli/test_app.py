@@ -10,7 +10,22 @@ from flows.cli import app
 from flows.cli.answer import answer, command
 
 ORDER = (  # a promise: this is how `ratchet --help` lists them
-    *("run", "new", "plan", "status", "data", "schedule", "up", "down", "doctor", "verify", "compare", "predict"),
+    *(
+        "run",
+        "new",
+        "plan",
+        "status",
+        "data",
+        "schedule",
+        "serve",
+        "up",
+        "down",
+        "token",
+        "doctor",
+        "verify",
+        "compare",
+        "predict",
+    ),
     *("history", "rollback", "promote", "restore", "upgrade-reader", "prune"),
 )
 
