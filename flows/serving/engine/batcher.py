@@ -64,8 +64,8 @@ class Batcher:
         return self._engine.problem
 
     def close(self) -> None:
-        """Nobody waits any more."""
-        self._thread.shutdown(wait=False)
+        """End after the computation that is under way, if somebody who has gone had asked for it. Nobody waits."""
+        self._thread.shutdown()
         self._engine.close()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:

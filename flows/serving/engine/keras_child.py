@@ -8,6 +8,7 @@ server holds open. What libraries print goes to the error output: the standard o
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ CODE = "predictor.py"
 
 def main(folder: Path, model_hash: str, pipe: str) -> None:
     """Answer until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is for the server, which then closes the input
     lifeline.follow(pipe)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

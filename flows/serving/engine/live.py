@@ -21,6 +21,7 @@ from pipelines.errors import IntegrityError, RatchetError
 __all__ = ["Answered", "Live", "Served"]
 
 LOOK_SECONDS = 0.5
+START_SECONDS = 3.0  # that the first look may take
 AGAIN_SECONDS = 60.0  # until a version that could not be loaded is tried again
 NO_CHAMPION = "The model has no champion."
 
@@ -116,9 +117,11 @@ class Served:
         self._follower: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what is live, then follow it. It returns when each model is loaded or has a problem."""
+        """Load what is live, then follow it. It returns when each model is loaded or has a problem; of one that takes
+        longer, as with TensorFlow, the problem is that it is being loaded."""
         self._look()
-        await asyncio.gather(*self._looks.values())
+        if self._looks:
+            await asyncio.wait(self._looks.values(), timeout=START_SECONDS)
         self._follower = asyncio.create_task(self._follow())
 
     async def close(self) -> None:

@@ -54,7 +54,7 @@ class Loaded:
         """Wait until the last request is answered, then free what is held."""
         while self._requests:
             await asyncio.sleep(DRAIN_SECONDS)
-        self._batcher.close()
+        await asyncio.to_thread(self._batcher.close)  # a child takes a while to end
 
     async def _answered(self, rows: Sequence[Any]) -> Answered:
         parts, values = [], []

@@ -108,6 +108,8 @@ def test_a_model_without_a_graph_is_served_beside_others_and_replaced(tmp_path):
         found, answers = Served(tmp_path), []
         await found.start()
         one = found.models["weights"]
+        while one.version is None:
+            await asyncio.sleep(0.01)
         for version in (2, 3):
             answered = await one.answer([{"age": 3, "colour": None}] * 100)
             answers.append((answered.version.runtime, answered.version.why, answered.answers[99].prediction))
