@@ -235,3 +235,17 @@ def test_a_state_folder_without_models_serves_none(tmp_path):
         return list(found.models)
 
     assert served(tmp_path / "none", names) == []
+
+
+def test_who_starts_does_not_wait_for_a_model_that_takes_long_to_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "START_SECONDS", 0.0)
+    versions.promote(tmp_path, "weights")
+
+    async def loading(found: Served) -> None:
+        with pytest.raises(Problem, match="Version 1 of weights is being loaded") as caught:
+            await number(found)
+        assert caught.value.status == 503
+        await until(lambda: found.models["weights"].version is not None)
+        assert await number(found) == 6.0
+
+    served(tmp_path, loading)
