@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pipelines.errors import IntegrityError, RatchetError
 FILES = "files.json"
 WARMED = (1, 2, 64)  # rows of a call
 TIMES = 5  # each is measured so often
+UNKNOWN = Pace(1.0, 0.0)  # of a version without examples: its calls are made in a thread
 DO = "Promote the version again, or roll back."
 
 
@@ -43,7 +45,7 @@ class Loader:
         reader = RowReader(version.folder, version.sensitive)
         engine = self._engine(version)
         try:
-            pace = warmed(engine, reader, _examples(version.folder))
+            pace = warmed(engine, reader, _examples(version))
         except Problem as problem:
             engine.close()
             told_again = f"Version {version.number} of {version.model} does not answer its own examples:"
@@ -104,16 +106,21 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _examples(folder: Path) -> list[dict[str, Any]]:
-    found = _json(folder / "examples.json")
-    if not isinstance(found, dict) or not found.get("rows"):
-        raise IntegrityError(f"{folder / 'examples.json'} holds no rows.", DO)
-    return list(found["rows"])
+def _examples(version: Version) -> list[Any]:
+    """The rows of examples.json; [] where there are none, or none that can be asked.
+
+    Values of sensitive columns are left out, and a forecast without instants cannot be asked.
+    """
+    if version.columns["time"] in version.sensitive:
+        return []
+    return list(_json(version.folder / "examples.json")["rows"])
 
 
-def warmed(engine: Engine, reader: RowReader, examples: list[dict[str, Any]]) -> Pace:
+def warmed(engine: Engine, reader: RowReader, examples: Sequence[Any]) -> Pace:
     """Answer the examples, one, two and 64 at a time; returns what a call takes. Raises IntegrityError for an answer
     that is no finite number, and Problem."""
+    if not examples:
+        return UNKNOWN
     every = engine.answers(reader.read(examples).arrays)
     if not np.isfinite(every).all():
         row = int(np.argwhere(~np.isfinite(every))[0][0])
@@ -123,7 +130,7 @@ def warmed(engine: Engine, reader: RowReader, examples: list[dict[str, Any]]) ->
     return Pace(max(0.0, seconds[1] - each), each)
 
 
-def _seconds(engine: Engine, reader: RowReader, examples: list[dict[str, Any]], rows: int) -> float:
+def _seconds(engine: Engine, reader: RowReader, examples: Sequence[Any], rows: int) -> float:
     """The shortest time of a call with so many rows."""
     chosen = [examples[place % len(examples)] for place in range(rows)]
     arrays, found = reader.read(chosen).arrays, []

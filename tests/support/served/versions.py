@@ -26,7 +26,7 @@ __all__ = ["MODELS", "PETS", "SHOPS", "TILES", "WEIGHTS", "pets_row", "shops_row
 RULES = {"reader": 2, "missing": ["", "NA"], "dates": {}, "timezone": "UTC", "ambiguous": "refuse"}
 RULES |= {"decimal": ".", "thousands": "", "marks": {}}
 SINCE = "2026-11-29T08:00:00+00:00"
-SERVE = {"log": True, "sample": 1.0, "keep_days": 180, "largest_gb": 5}
+SERVE = {"log": True, "sample": 1.0, "keep_days": 180, "largest_gb": 5.0, "sensitive": "leave_out"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def trained(state: Path, model: str, version: int, parts: Parts, columns: dict[s
         if (source := getattr(parts, name)) is not None:
             shutil.copytree(source, folder / name)
     (folder / "columns.json").write_text(json.dumps(columns))
-    (folder / "examples.json").write_text(json.dumps(examples))
+    (folder / "examples.json").write_text(json.dumps({"format": 1, "rows": examples}))
     seal(folder)
     return point(state, model, version, folder)
 
@@ -105,6 +105,7 @@ def point(state: Path, model: str, version: int, folder: Path, **changes: Any) -
         "files_hash": digest(folder / "files.json"),
         "since": SINCE,
         "line": version,
+        "previous": "",
         "problem": "",
         "serve": SERVE,
         "sensitive": [one["name"] for one in columns if one["sensitive"]],
@@ -156,7 +157,7 @@ def make(state: Path, model: str, version: int) -> Path:
         shutil.copyfile(values.__file__, folder / "reading" / "values.py")
     _serving(folder / "serving", made.graph((version - 1) / 10), digest(folder / "model" / "manifest.json"))
     (folder / "columns.json").write_text(json.dumps({"format": 1, **made.columns}))
-    (folder / "examples.json").write_text(json.dumps(made.examples))
+    (folder / "examples.json").write_text(json.dumps({"format": 1, "rows": made.examples}))
     seal(folder)
     return folder
 
