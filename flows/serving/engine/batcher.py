@@ -15,7 +15,7 @@ from flows.serving.problem import Problem
 from flows.serving.rows.batch import Arrays
 
 MOST = 64  # rows in a batch
-QUICK_SECONDS = 0.002  # a call that may hold up the event loop: to change threads costs a tenth of it
+QUICK_SECONDS = 0.001  # a call that may hold up the event loop; to change threads takes a tenth of it
 
 
 @dataclass(frozen=True)

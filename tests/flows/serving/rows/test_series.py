@@ -99,8 +99,7 @@ def version(folder: Path, data: Data, config: Ingest) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("series", ["category", "carried"])
-@pytest.mark.parametrize("horizon", [1, 3])
+@pytest.mark.parametrize(("horizon", "series"), [(1, "category"), (3, "carried")])
 @pytest.mark.parametrize("step", STARTS)
 def test_a_forecast_looks_at_what_predict_looks_at(tmp_path, step, horizon, series):
     data = declared(step, horizon, series)
