@@ -101,6 +101,7 @@ def _one(model: str, kind: Kind, server: Server, asked: Path, connections: int, 
     found = json.loads(load.stdout.readline())
     spent = server.processor() - before
     load.wait()
+    assert found["requests"] or found["failed"], "the load generator has asked nothing"
     if found["failed"]:
         print(f"{model}, {kind.name}: {found['failed']} failed: {found['first_failure']}", file=sys.stderr)
     return Result(

@@ -62,7 +62,7 @@ class Clone:
     def rows(self, model: str) -> list[dict[str, Any]]:
         """Golden rows of the test split, as the address `predict` takes them."""
         folder = self.live(model).parent / self.version(model)["folder"]
-        return list(json.loads((folder / "examples.json").read_text()))
+        return list(json.loads((folder / "examples.json").read_text())["rows"])
 
 
 def bodies(rows: list[dict[str, Any]], mlflow: bool) -> bytes:
