@@ -16,7 +16,7 @@ from flows.project.environment import Project
 from flows.records import ledger
 from pipelines.errors import RatchetError
 
-EVERY = 2.0  # seconds
+EVERY = 1.0  # seconds; a look takes two milliseconds
 AGAIN = 60.0  # seconds until a deployment that failed is tried again
 
 
