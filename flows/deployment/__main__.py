@@ -50,7 +50,7 @@ def _follow(project: Project, names: list[str]) -> int:
 
     lifeline.follow(os.environ.get(VARIABLE))
     parent = os.getppid()
-    _tell(f"follows the ledger, every {follow.EVERY:g} s")
+    print(f"follows the ledger, every {follow.EVERY:g} s", flush=True)
     follow.forever(follow.Follower(project, names, _tell), parent)
     return 0
 

@@ -32,13 +32,13 @@ def fresh(project: Project, model: str, lines: Sequence[Line] | None = None) -> 
     lines: of the ledger, if they were read already. The alias is not asked: that takes MLflow.
     """
     found = live_file.read(project, model)
-    if found is None or found.problem:
+    if found is None:
         return False
     standing = stand(ledger.of(project).lines(model) if lines is None else lines)
-    if found.version != standing.champion:
+    if standing.champion is None:
+        return found.version is None
+    if found.version != standing.champion or found.problem:
         return False
-    if found.version is None:
-        return True
     moved = standing.moved.sequence if standing.moved else 0
     wanted = wishes(model, found)
     same = (found.line, found.serve) == (moved, wanted.serve) and set(wanted.sensitive) <= set(found.sensitive)

@@ -112,6 +112,8 @@ def adopted(project, version: int):
 def test_a_model_without_a_champion_says_so(project):
     assert "no champion" in deploy.ensure(project, [MODEL], print)[MODEL]
     assert (state(project).version, state(project).folder) == (None, "")
+    assert freshness.fresh(project, MODEL)
+    assert [fine for _, fine, *_ in doctor_live.look(project)] == [True]
 
 
 def test_a_move_that_a_crash_kept_from_the_file_is_made_up_for(project):

@@ -100,7 +100,7 @@ def test_the_follower_ends_with_its_parent(project):
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=project.root, env=variables, stderr=subprocess.PIPE
     ) as shell:
-        assert b"follows the ledger" in shell.stderr.readline()
+        assert b"follows the ledger" in shell.stdout.readline()
         (follower,) = psutil.Process(shell.pid).children()
         shell.kill()
         until(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
