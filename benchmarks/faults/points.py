@@ -125,6 +125,16 @@ def named() -> list[Case]:
         digits("decide, before the note of the decision", "flows.promotion.decide:_note", process=TRACKER),
         digits("decide, in the note of the decision", f"{CLIENT}.set_model_version_tag", "before", 3, process=TRACKER),
         digits("before the Prefect artifacts", "flows.report.prefect_artifacts:show"),
+        digits("in the export", "pipelines.export:build", process=STAGE),
+        digits("before the serving files are published", "flows.deployment.serving_files:publish", process=TRACKER),
+        digits(
+            "after the serving files are published", "flows.deployment.serving_files:publish", "after", process=TRACKER
+        ),
+        digits("before the folder of the live version", "flows.deployment.version_folder:make", process=TRACKER),
+        digits(
+            "after the folder of the live version", "flows.deployment.version_folder:make", "after", process=TRACKER
+        ),
+        digits("after live.json", "flows.deployment.live_file:write", "after", process=TRACKER),
         case("elsewhere", "before dvc.lock is put back", "flows.graph.lockfile:_take_back"),
         case("elsewhere", "between the two dvc.lock", "flows.graph.pipeline:Graph.write_lock_entries"),
         digits("after create_model_version", f"{CLIENT}.create_model_version", "after", process=TRACKER, up=True),
@@ -137,10 +147,11 @@ STEPS = {  # of a run: where each begins, and in which process
     "refresh": ("flows.data.refresh:refresh", "flows.cli"),
     **{
         stage: (f"pipelines.{stage}:run", "-m pipelines")
-        for stage in ("ingest", "validate", "clean", "check", "train", "evaluate")
+        for stage in ("ingest", "validate", "clean", "check", "train", "evaluate", "export")
     },
     "publish": ("flows.tracking.publish:publish", TRACKER),
     "decide": ("flows.promotion.decide:decide", TRACKER),
+    "deploy": ("flows.deployment.deploy:now", TRACKER),
 }
 
 

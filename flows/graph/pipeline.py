@@ -85,8 +85,9 @@ class Graph:
         }
 
     def order(self) -> list[str]:
-        """The stages, each after what it needs."""
-        return list(TopologicalSorter(self.needs()).static_order())
+        """The stages, each after what it needs; those after the gate come last."""
+        found = TopologicalSorter(self.needs()).static_order()
+        return sorted(found, key=is_after_gate)
 
     def before_gate(self) -> list[str]:
         """The stages that make a model and measure it, in order: the decision depends on them."""

@@ -49,7 +49,7 @@ def functions(path: str) -> set[str]:
 
 
 def test_each_step_of_a_run_is_stopped_and_each_folder_that_it_writes_to_is_full():
-    assert set(points.STEPS) >= {"ingest", "validate", "clean", "check", "train", "evaluate", "publish"}
+    assert set(points.STEPS) >= {"ingest", "validate", "clean", "check", "train", "evaluate", "publish", "export"}
     assert {case.disk for case in points.disks()} == {
         ".", ".dvc", ".ratchet", ".ratchet/prefect", "data/digits", "mlflow", "tmp",
     }  # fmt: skip

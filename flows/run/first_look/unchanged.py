@@ -92,7 +92,7 @@ def _unmade(run: RunContext, early: Early) -> bool:
 def _stages(run: RunContext, early: Early) -> list[Step]:
     """Raises Changed at the first stage that would run."""
     steps = []
-    for stage in [*early.graph.before_gate(), *early.graph.after_gate()]:
+    for stage in early.graph.order():
         start, name = time.monotonic(), stage.partition("@")[0]
         if not early.graph.unchanged(stage):
             raise Changed
