@@ -6,7 +6,7 @@ So does an alias that was changed outside Ratchet: the ledger is right.
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,16 @@ AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
 
 
 def ensure(project: Project, names: Sequence[str], notice: locks.Notice) -> dict[str, str]:
-    """Make live what the ledger says of these models, and make serving files that are missing.
+    """Make live what the ledger says of these models, and then make serving files that are missing.
 
     Returns the problems by model, "" for none. Raises RatchetError if ledger or registry cannot be reached.
     """
     with mlflow_runs.reachable(project, AGAIN):
         store, book = mlflow_runs.client(project), ledger.of(project)
-        return {model: deploy(project, store, book, model, export=True, notice=notice).problem for model in names}
+        found = {model: deploy(project, store, book, model) for model in names}
+        for model in [model for model, live in found.items() if live.unmade and not live.problem]:
+            found[model] = _with_serving_files(project, store, book, model, notice)
+    return {model: live.problem for model, live in found.items()}
 
 
 def now(project: Project, model: str) -> dict[str, Any]:
@@ -51,28 +54,42 @@ def now(project: Project, model: str) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("version", "runtime", "why", "problem")}
 
 
-def deploy(
-    project: Project,
-    store: MlflowClient,
-    book: Ledger,
-    model: str,
-    export: bool = False,
-    notice: locks.Notice = lambda text: None,
-) -> Live:
-    """The state that is live afterwards. export: whether to make serving files for a version that has none."""
-    with locks.hold(project, f"deploy-{model}", f"deployment of {model}"):
+def deploy(project: Project, store: MlflowClient, book: Ledger, model: str) -> Live:
+    """The state that is live afterwards. Where the champion has no serving files, the model itself answers."""
+    with _alone(project, model):
         lines, problem = champion_alias.compare(store, book, model)
         before, standing = live_file.read(project, model), stand(lines)
         if champion_alias.of_ledger(store, model, lines):  # nobody knows which line is true
             found = replace(before or Live(model), problem=problem)
-        elif before is not None and _done(project, store, before, standing, export):
+        elif before is not None and _done(project, store, before, standing):
             found = _settled(before, standing, problem)
         else:
-            found = _moved(project, store, model, standing, before, export, notice)
+            found = _moved(project, store, model, standing, before)
             found = replace(found, problem=found.problem or problem)
         with _written(project):
             live_file.write(project, found)
             version_folder.sweep(live_file.place(project, model), {found.folder, found.previous})
+    return found
+
+
+def _alone(project: Project, model: str) -> AbstractContextManager[None]:
+    return locks.hold(project, f"deploy-{model}", f"deployment of {model}")
+
+
+def _with_serving_files(project: Project, store: MlflowClient, book: Ledger, model: str, notice: locks.Notice) -> Live:
+    """Make the serving files of the champion, and deploy it with them. Meanwhile others may deploy the model."""
+    with locks.hold(project, f"export-{model}", f"export of {model}"), scratch.folder("export") as temporary:
+        standing = stand(book.lines(model))
+        version, registered = registered_version.champion(store, model, standing, [], temporary)
+        made = serving_of(store, registered, version, temporary, True, notice)
+    found = deploy(project, store, book, model)
+    if not made.missing or found.version != version.number:
+        return found
+    with _alone(project, model), _written(project):
+        now_live = live_file.read(project, model)
+        if now_live == found:
+            found = replace(found, why=made.why)
+            live_file.write(project, found)
     return found
 
 
@@ -87,7 +104,7 @@ def _written(project: Project) -> Iterator[None]:
         ) from error
 
 
-def _done(project: Project, store: MlflowClient, before: Live, standing: Standing, export: bool) -> bool:
+def _done(project: Project, store: MlflowClient, before: Live, standing: Standing) -> bool:
     """Whether the files that are live are those of the champion, as far as they can be."""
     if before.version is None or before.version != standing.champion or not freshness.complete(project, before):
         return False
@@ -95,9 +112,7 @@ def _done(project: Project, store: MlflowClient, before: Live, standing: Standin
     if not set(wanted) <= set(before.sensitive):
         return False
     version = model_registry.version(store, before.model, before.version)
-    if version is None or before.serving_hash != serving_files.recorded(version):
-        return False
-    return before.serving_hash is not None or not export
+    return version is not None and before.serving_hash == serving_files.recorded(version)
 
 
 def _settled(before: Live, standing: Standing, problem: str) -> Live:
@@ -111,15 +126,7 @@ def _since(standing: Standing) -> dict[str, Any]:
     return {"since": moved.at, "line": moved.sequence} if moved else {"since": "", "line": 0}
 
 
-def _moved(
-    project: Project,
-    store: MlflowClient,
-    model: str,
-    standing: Standing,
-    before: Live | None,
-    export: bool,
-    notice: locks.Notice,
-) -> Live:
+def _moved(project: Project, store: MlflowClient, model: str, standing: Standing, before: Live | None) -> Live:
     """The champion with its files; what was live before, with a problem, if they are not as they were registered."""
     previous = before.folder if before else ""
     if standing.champion is None:
@@ -130,7 +137,7 @@ def _moved(
             version, registered = registered_version.champion(store, model, standing, wanted.sensitive, temporary)
         except IntegrityError as error:
             return replace(before or Live(model), problem=str(error))
-        serving = serving_of(store, registered, version, temporary, export, notice)
+        serving = serving_files.fetch(store, registered, temporary)
         with _written(project):
             made = version_folder.make(live_file.place(project, model), version, serving)
     return Live(

@@ -42,15 +42,20 @@ class Follower:
         self._away = ""
         for model, line in moved.items():
             wanted = not self.names or model in self.names
-            if wanted and not self._is_live(model, line) and now >= self._due.get((model, line), now):
-                if f"model-{model}" in locks.held(self.project):
-                    continue  # a run of this machine, which makes its version live itself
-                self._due[model, line] = now + AGAIN  # unless it succeeds: then nothing is due
-                deployed(model)
+            if wanted and now >= self._due.get((model, line), now):
+                self._deploy(model, line, now)
 
-    def _is_live(self, model: str, line: int) -> bool:
+    def _deploy(self, model: str, line: int, now: float) -> None:
+        """Deploy a model, if it has something to gain. A version that is live without serving files is tried once: what
+        could not be made will not be made a minute later."""
         found = live_file.read(self.project, model)
-        return found is not None and found.line == line and not found.problem and not found.unmade
+        answers = found is not None and found.line == line and not found.problem
+        if found is not None and answers and not found.unmade:
+            return
+        if f"model-{model}" in locks.held(self.project):
+            return  # a run of this machine, which makes its version live itself
+        self._due[model, line] = float("inf") if answers else now + AGAIN
+        deployed(model)
 
 
 def deployed(model: str) -> None:
