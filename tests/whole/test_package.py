@@ -133,39 +133,6 @@ def test_the_environment_has_nothing_of_a_training(python):
     assert done.stdout.strip() == "[]"
 
 
-def test_a_file_that_was_changed_is_named_and_nothing_is_started(packages, python):
-    package = packages["diabetes"]
-    (changed,) = package.glob("serving/diabetes/versions/*/serving/model.onnx")
-    whole = changed.read_bytes()
-    changed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    try:
-        done = subprocess.run([str(python), "serve.py", "--port", "0"], cwd=package, capture_output=True, text=True)
-    finally:
-        changed.write_bytes(whole)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: The file {changed.relative_to(package)} is not the one that was packaged.")
-
-
-def test_other_machines_need_a_token(packages, python):
-    package = packages["diabetes"]
-    begin = [str(python), "serve.py"]
-    done = subprocess.run([*begin, "--host", "0.0.0.0", "--port", "0"], cwd=package, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "python serve.py --new-token NAME" in done.stderr
-    done = subprocess.run([*begin, "--new-token", "alice"], cwd=package, capture_output=True, text=True, check=True)
-    token = done.stdout.split()[0]
-    assert token not in (package / "tokens.json").read_text()
-    row = json.loads((package / "example.json").read_text())
-    try:
-        with served(python, package, "--host", "0.0.0.0") as url:
-            address = f"{url}/models/diabetes/predict"
-            assert requests.post(address, json=row, timeout=10).status_code == 401
-            known = {"Authorization": f"Bearer {token}"}
-            assert requests.post(address, json=row, headers=known, timeout=10).status_code == 200
-    finally:
-        (package / "tokens.json").unlink()
-
-
 def test_a_folder_that_is_not_empty_stays_as_it_is(project, packages):
     before = sorted(packages["digits"].rglob("*"))
     done = ratchet(project, "package", "digits", str(packages["digits"]))
