@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 SEED ?= $(shell date +%s)
 
-.PHONY: run test test-fast random alone long check docs lock help faults-root
+.PHONY: run test test-fast random alone long browser check docs lock help faults-root
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -31,6 +31,9 @@ alone: $(READY)  ## the tests, each file in a process of its own: no file needs 
 	@failed=; for file in $$(find tests -name 'test_*.py' | sort); do echo "$$file"; \
 		$(BIN)/python -m pytest -q --no-header -m "not long" $$file || [ $$? = 5 ] || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+browser: $(READY)  ## the tests that look at pages with Chromium
+	$(BIN)/python -m pytest -q -rs -m browser
 
 faults-root: $(READY)  ## the faults that need root, if only of a namespace: disks that are full or read-only
 	$(BIN)/python -m pytest -q tests/flows/project/test_preflight.py

@@ -1,87 +1,88 @@
-"""A real browser, Chromium without a window, spoken to by its DevTools protocol."""
+"""A real browser: Debian's Chromium without a window, driven by Playwright."""
 
-import itertools
-import json
 import shutil
-import signal
-import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync_playwright
 
 from tests.support.clone import environment
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"),
-    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--window-size=1300,900",
-)
 PATIENCE = 90  # seconds for a page to become what it should: busy machines
-needed = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here (apt-get install chromium)")
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+def needed(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that looks at pages; it is skipped where there is no Chromium."""
+    skipped = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here (apt-get install chromium)")
+    return pytest.mark.browser(skipped(test))
 
 
 class Tab:
     """The one tab of a browser. asked: the address of every request that it has made."""
 
-    def __init__(self, line: ClientConnection):
-        self._line, self._numbers = line, itertools.count(1)
+    def __init__(self, page: Page):
+        self.page = page
         self.asked: list[str] = []
-        for domain in ("Network", "Page", "Runtime"):
-            self.send(f"{domain}.enable")
-
-    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        number = next(self._numbers)
-        self._line.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._line.recv(timeout=PATIENCE))
-            if message.get("method") == "Network.requestWillBeSent":
-                self.asked.append(message["params"]["request"]["url"])
-            if message.get("id") == number:
-                return dict(message.get("result", {}))
+        page.on("request", lambda request: self.asked.append(request.url))
 
     def go(self, address: str) -> None:
-        self.send("Page.navigate", url="about:blank")  # else another fragment of the same page is no new page
-        self.send("Page.navigate", url=address)
+        self.page.goto("about:blank")  # else another fragment of the same page is no new page
+        self.page.goto(address, wait_until="commit")
 
     def value(self, expression: str) -> Any:
-        return self.send("Runtime.evaluate", expression=expression).get("result", {}).get("value")
+        return self.page.evaluate(expression)
 
     def until(self, wanted: Callable[[str], bool]) -> str:
         """The text of the page, once it is wanted."""
         end = time.monotonic() + PATIENCE
-        while not wanted(text := self.value("document.body ? document.body.innerText : ''") or ""):
+        while not wanted(text := self._text()):
             assert time.monotonic() < end, text
-            time.sleep(0.2)
-        return str(text)
+            self.page.wait_for_timeout(100)
+        return text
+
+    def _text(self) -> str:
+        try:
+            return str(self.value("document.body ? document.body.innerText : ''"))
+        except Error:  # between two pages there is none
+            return ""
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Tab]:
-    """A fresh browser whose profile is in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [str(PROGRAM), *OPTIONS, f"--user-data-dir={folder}", "about:blank"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(HOME=str(folder)))
+def opened(folder: Path, **more: Any) -> Iterator[Tab]:
+    """A fresh browser whose files are in `folder`. more: of Playwright's new_context."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=PROGRAM,
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+            env=environment(HOME=str(folder)),
+        )
+        try:
+            yield Tab(_page(browser, **more))
+        finally:
+            browser.close()
+
+
+@contextmanager
+def beside(tab: Tab, **more: Any) -> Iterator[Tab]:
+    """Another tab of the same browser, which knows nothing of the first."""
+    browser = tab.page.context.browser
+    assert browser is not None
+    page = _page(browser, **more)
     try:
-        end, place = time.monotonic() + PATIENCE, folder / "DevToolsActivePort"
-        while not place.exists() or not (port := place.read_text().partition("\n")[0]):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < end, (folder / "log").read_text()
-            time.sleep(0.05)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=PATIENCE) as answer:
-            tabs = [tab for tab in json.load(answer) if tab["type"] == "page"]
-        with connect(tabs[0]["webSocketDebuggerUrl"], max_size=None) as line:
-            yield Tab(line)
+        yield Tab(page)
     finally:
-        group = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        for one in group:
-            one.send_signal(signal.SIGKILL) if one.is_running() else None
-        process.wait()
+        page.context.close()
+
+
+def _page(browser: Browser, **more: Any) -> Page:
+    page = browser.new_context(**{"viewport": WIDE, **more}).new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    return page

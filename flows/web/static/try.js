@@ -3,7 +3,7 @@
 
 const SIDE = 320; // of the longer side of the paper, in its own pixels
 const PEN = 0.06; // of that side: the line that is seen, whatever the data's
-const FINE = 8; // parts of a pixel's side whose mean is its level
+const FINEST = 256; // of the longer side of the paper whose parts are averaged to the model's pixels
 
 const drawing = document.querySelector("#drawing");
 if (drawing) startDrawing(drawing);
@@ -44,6 +44,8 @@ function startDrawing(place) {
     pen: Number(place.dataset.pen),
     dark: "dark" in place.dataset,
   };
+  // Parts of a pixel's side whose mean is its level.
+  style.fine = Math.max(1, Math.min(8, Math.floor(FINEST / Math.max(style.height, style.width))));
   const [paper, file, pixels] = ["#paper", "#file", "#pixels"].map((one) => place.querySelector(one));
   const scale = SIDE / Math.max(style.height, style.width);
   [paper.width, paper.height] = [style.width * scale, style.height * scale];
@@ -57,14 +59,18 @@ function startDrawing(place) {
     pen.clearRect(0, 0, paper.width, paper.height);
     stroke(pen, lines, SIDE * PEN, (x) => x, (y) => y);
   };
+  const keep = () => lines.length && send(fitted(lines, style));
   listen(paper, {
-    begin: (point) => lines.push([point]),
+    begin: (point) => {
+      lines.push([point]);
+      file.value = "";
+    },
     go: (point) => {
       lines.at(-1).push(point);
-      file.value = "";
       draw();
-      send(fitted(lines, style));
     },
+    show: () => requestAnimationFrame(keep),
+    end: keep,
   });
   place.querySelector("#clear").addEventListener("click", () => {
     lines = [];
@@ -84,7 +90,7 @@ function startDrawing(place) {
 }
 
 /** Follow a pointer: a mouse, a finger or a pen. Points are [x, y] in the paper's own pixels. */
-function listen(paper, { begin, go }) {
+function listen(paper, { begin, go, show, end }) {
   const at = (event) => {
     const box = paper.getBoundingClientRect();
     return [((event.clientX - box.left) * paper.width) / box.width, ((event.clientY - box.top) * paper.height) / box.height];
@@ -102,8 +108,14 @@ function listen(paper, { begin, go }) {
     if (!down) return;
     const parts = event.getCoalescedEvents?.() ?? [];
     for (const part of parts.length ? parts : [event]) go(at(part));
+    show();
   });
-  for (const end of ["pointerup", "pointercancel"]) paper.addEventListener(end, () => (down = false));
+  for (const name of ["pointerup", "pointercancel"]) {
+    paper.addEventListener(name, () => {
+      if (down) end();
+      down = false;
+    });
+  }
 }
 
 /** Draw lines, each point where `x` and `y` put it. */
@@ -129,15 +141,15 @@ function fitted(lines, style) {
   const size = [(right - left) * scale + style.pen, (bottom - top) * scale + style.pen];
   const drawnAt = ([across, down]) => {
     const target = finePaper(style);
-    const place = (value, from, begin) => ((value - from) * scale + style.pen / 2 + begin) * FINE;
-    stroke(target, lines, style.pen * FINE, (x) => place(x, left, across), (y) => place(y, top, down));
+    const place = (value, from, begin) => ((value - from) * scale + style.pen / 2 + begin) * style.fine;
+    stroke(target, lines, style.pen * style.fine, (x) => place(x, left, across), (y) => place(y, top, down));
     return target;
   };
   const middle = [(style.width - size[0]) / 2, (style.height - size[1]) / 2];
-  const mass = centreOfMass(drawnAt(middle).getImageData(0, 0, style.width * FINE, style.height * FINE));
+  const mass = centreOfMass(drawnAt(middle).getImageData(0, 0, style.width * style.fine, style.height * style.fine));
   const moved = [
-    within(middle[0] + style.width / 2 - mass.x / FINE, style.width - size[0]),
-    within(middle[1] + style.height / 2 - mass.y / FINE, style.height - size[1]),
+    within(middle[0] + style.width / 2 - mass.x / style.fine, style.width - size[0]),
+    within(middle[1] + style.height / 2 - mass.y / style.fine, style.height - size[1]),
   ];
   return averaged(drawnAt(moved), style, (bytes, at) => {
     const ink = bytes[at + 3] / 255;
@@ -167,22 +179,17 @@ async function scaled(file, style) {
 }
 
 /** The mean of `value` in each pixel of the model's pictures, as whole levels. */
-function averaged(fine, style, value) {
-  const { data, width } = fine.getImageData(0, 0, style.width * FINE, style.height * FINE);
-  const levels = [];
-  for (let y = 0; y < style.height; y++) {
-    const row = [];
-    for (let x = 0; x < style.width; x++) {
-      const sums = new Array(style.channels).fill(0);
-      for (let part = 0; part < FINE * FINE; part++) {
-        const at = (y * FINE + Math.floor(part / FINE)) * width + x * FINE + (part % FINE);
-        value(data, at * 4).forEach((one, channel) => (sums[channel] += one));
-      }
-      row.push(sums.map((sum) => Math.round((sum / (FINE * FINE)) * style.most)));
+function averaged(paper, { height, width, channels, most, fine }, value) {
+  const { data } = paper.getImageData(0, 0, width * fine, height * fine);
+  const pixel = (y, x) => {
+    const sums = new Array(channels).fill(0);
+    for (let part = 0; part < fine * fine; part++) {
+      const at = (y * fine + Math.floor(part / fine)) * width * fine + x * fine + (part % fine);
+      value(data, at * 4).forEach((one, channel) => (sums[channel] += one));
     }
-    levels.push(row);
-  }
-  return levels;
+    return sums.map((sum) => Math.round((sum / (fine * fine)) * most));
+  };
+  return Array.from({ length: height }, (_, y) => Array.from({ length: width }, (_, x) => pixel(y, x)));
 }
 
 function centreOfMass({ data, width, height }) {
@@ -200,9 +207,9 @@ function within(value, most) {
   return Math.min(Math.max(value, 0), Math.max(most, 0));
 }
 
-/** An empty paper with FINE times the pixels of the model's pictures. */
-function finePaper({ width, height }) {
-  const made = Object.assign(document.createElement("canvas"), { width: width * FINE, height: height * FINE });
+/** An empty paper with `fine` times the pixels of the model's pictures. */
+function finePaper({ width, height, fine }) {
+  const made = Object.assign(document.createElement("canvas"), { width: width * fine, height: height * fine });
   return made.getContext("2d", { willReadFrequently: true });
 }
 

@@ -58,11 +58,9 @@ def test_a_form_that_is_sent_as_it_is_gives_its_row_again(row):
 
 def test_each_column_has_the_field_that_suits_it():
     found = {one.name: one for one in fields.fields(DESCRIBED, DESCRIBED["example"])}
-    kinds = {name: one.kind for name, one in found.items()}
-    assert kinds == {
-        **{"weight": "number", "colour": "menu", "name": "text", "born": "moment", "day": "day"},
-        **{"seen_on": "text", "seen_at": "text"},
-    }
+    kinds = [(name, one.kind) for name, one in found.items()]
+    assert kinds[:3] == [("weight", "number"), ("colour", "menu"), ("name", "text")]
+    assert kinds[3:] == [("born", "moment"), ("day", "day"), ("seen_on", "text"), ("seen_at", "text")]
     assert found["weight"].hint == "0.5 to 40"
     assert found["born"].hint == "at UTC"
     assert found["born"].value == "2023-05-01T12:00:00"
@@ -78,8 +76,10 @@ def test_a_word_that_looks_like_an_entry_of_the_menu_stays_a_word():
 
 @pytest.mark.parametrize(
     ("typed", "value"),
-    [("3", 3), ("-2.50", -2.5), ("1e3", 1000.0), ("29,85", "29,85"), ("many", "many"), ("007", "007"), ("", None)]
-    + [("1e999", "1e999"), ("NaN", "NaN"), (" 4 ", 4)],
+    [
+        *[("3", 3), ("-2.50", -2.5), ("1e3", 1000.0), (" 4 ", 4), ("", None)],
+        *[("29,85", "29,85"), ("many", "many"), ("007", "007"), ("1e999", "1e999"), ("NaN", "NaN")],
+    ],
 )
 def test_what_is_no_number_stays_as_it_was_typed(typed, value):
     found = fields.row_of(DESCRIBED, Posted({"value.0": typed}))["weight"]
