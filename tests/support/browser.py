@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync
 from tests.support.clone import environment
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 90  # seconds for a page to become what it should: busy machines
+PATIENCE = 60  # seconds for a page to become what it should: busy machines
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 740}
 expect.set_options(timeout=PATIENCE * 1000)

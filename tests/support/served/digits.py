@@ -6,13 +6,13 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
-from tests.support.served import versions
+from tests.support.served import models
 from tests.support.served.graphs import OPSETS
 
 MOST = 16  # the highest level of the data
 
 
-def model(trained: int = 1000, examples: int = 100) -> versions.Model:
+def model(trained: int = 1000, examples: int = 100) -> models.Model:
     """8 x 8 pictures of 17 levels -> ten classes. The examples are none of those that it was trained on."""
     found = load_digits()
     network = MLPClassifier([64], random_state=0, alpha=0.1, learning_rate_init=0.01)
@@ -21,10 +21,10 @@ def model(trained: int = 1000, examples: int = 100) -> versions.Model:
     rows = [{"image": picture} for picture in pictures]
     about = {"shape": [8, 8, 1], "label": "integer"}
     classes = list(range(10))
-    return versions.Model(
+    return models.Model(
         lambda more: _graph(network),
-        versions.about("image", "classification", "digit", classes, **about),
-        versions.columns("image", "classification", "digit", [], classes=classes, example=rows[0], **about),
+        models.about("image", "classification", "digit", classes, **about),
+        models.columns("image", "classification", "digit", [], classes=classes, example=rows[0], **about),
         [],
         rows,
     )
