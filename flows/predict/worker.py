@@ -140,7 +140,7 @@ def _rows(request: Request, asked: Asked, source: Iterator[Piece]) -> Generator[
     if count > 1 and not _has_gpu(request.device):
         yield from workers.each(partial(session.answered, asked.text()), source, count)
     else:
-        yield from _here(request, asked, map(asked.reading.read, source))
+        yield from _here(request, asked, map(asked.reading.read, source), there == MANY)
 
 
 def _windows(request: Request, asked: Asked, ahead: Ahead, size: int) -> Generator[Answered]:
@@ -149,11 +149,13 @@ def _windows(request: Request, asked: Asked, ahead: Ahead, size: int) -> Generat
     yield from _here(request, asked, ((rows, nothing) for rows in evaluate.even(ahead.batches(), size)))
 
 
-def _here(request: Request, asked: Asked, source: Iterator[tuple[pa.Table, Unknown]]) -> Generator[Answered]:
+def _here(
+    request: Request, asked: Asked, source: Iterator[tuple[pa.Table, Unknown]], many: bool = False
+) -> Generator[Answered]:
     """The answers of this process, which waits for its turn where it uses a GPU."""
     source = chain([next(source)], source)  # what is wrong from the start is told before TensorFlow is loaded
     with device.turn(Hardware(device=request.device), f"predictions of {request.model}"):  # type: ignore[arg-type]
-        answerer = answers.of_folder(Path(asked.folder), asked.reading.data, request.device)
+        answerer = answers.of_folder(Path(asked.folder), asked.reading.data, request.device, many)
         for rows, unknown in source:
             yield Answered(answerer.answer(rows), unknown, answerer.choice)
 

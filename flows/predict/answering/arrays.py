@@ -22,28 +22,27 @@ def to_arrays(table: pa.Table, about: dict[str, Any]) -> dict[str, np.ndarray]:
     Columns have the types of raw rows or of windows (pipelines/table/rows.py).
     """
     if about["kind"] == "image":
-        return {"image": _images(_whole(table, "image"), about["shape"])}
+        return {"image": _images(whole(table["image"]), about["shape"])}
     past, dates, result = about.get("past", NO_PAST), about.get("dates", []), {}
     if about["numbers"]:
-        result["numbers"] = np.column_stack([_doubles(_whole(table, name)) for name in about["numbers"]])
+        result["numbers"] = np.column_stack([_doubles(whole(table[name])) for name in about["numbers"]])
     if about["categories"]:
-        result["categories"] = np.column_stack([words(_whole(table, name)) for name in about["categories"]])
+        result["categories"] = np.column_stack([words(whole(table[name])) for name in about["categories"]])
     if dates:
-        result["dates"] = np.column_stack([_seconds(_whole(table, name)) for name in dates])
+        result["dates"] = np.column_stack([_seconds(whole(table[name])) for name in dates])
     shape = (table.num_rows, past["window"])
     if past["numbers"]:
-        cells = [_doubles(_whole(table, name).flatten()).reshape(shape) for name in past["numbers"]]
+        cells = [_doubles(whole(table[name]).flatten()).reshape(shape) for name in past["numbers"]]
         result["past_numbers"] = np.stack(cells, axis=2)
     if past["categories"]:
-        cells = [words(_whole(table, name).flatten()).reshape(shape) for name in past["categories"]]
+        cells = [words(whole(table[name]).flatten()).reshape(shape) for name in past["categories"]]
         result["past_categories"] = np.stack(cells, axis=2)
     return result
 
 
-def _whole(table: pa.Table, name: str) -> pa.Array:
+def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
-    column = table[name].combine_chunks()
-    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _images(column: pa.Array, shape: list[int]) -> np.ndarray:

@@ -69,4 +69,4 @@ def _reading(asked: str) -> Reading:
 @functools.cache
 def _answerer(asked: str) -> Answerer:
     one = Asked.of(asked)
-    return answers.of_folder(Path(one.folder), _reading(asked).data, one.device)
+    return answers.of_folder(Path(one.folder), _reading(asked).data, one.device, many=True)
