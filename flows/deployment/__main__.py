@@ -1,7 +1,7 @@
 """Make live on this machine what the ledger says.
 
     python -m flows.deployment ensure [MODEL ...]    once: files that are missing or older than the ledger
-    python -m flows.deployment follow [MODEL ...]    again whenever the ledger moves, until its parent has ended
+    python -m flows.deployment follow [MODEL ...]    once, and whenever the ledger moves, until its parent has ended
 
 Without a model: all of models/. Progress and problems go to standard error. Exit status of `ensure`: 0 if all is live
 as the ledger says, 1 if something has a problem, 2 for a wrong request.
@@ -50,7 +50,8 @@ def _follow(project: Project, names: list[str]) -> int:
 
     lifeline.follow(os.environ.get(VARIABLE))
     parent = os.getppid()
-    print(f"follows the ledger, every {follow.EVERY:g} s", flush=True)
+    _tell(f"follows the ledger, every {follow.EVERY:g} s")
+    follow.deployed(*names)  # what only a look at the registry tells: an alias that was moved, files that are missing
     follow.forever(follow.Follower(project, names, _tell), parent)
     return 0
 

@@ -58,9 +58,10 @@ class Follower:
         deployed(model)
 
 
-def deployed(model: str) -> None:
-    """Deploy a model in a process of its own, which gives its memory back. It says itself what is wrong."""
-    subprocess.run([sys.executable, "-m", "flows.deployment", "ensure", model], stdin=subprocess.DEVNULL)
+def deployed(*models: str) -> None:
+    """Deploy models, by default all, in a process of its own, which gives its memory back. It says itself what is
+    wrong."""
+    subprocess.run([sys.executable, "-m", "flows.deployment", "ensure", *models], stdin=subprocess.DEVNULL)
 
 
 def forever(follower: Follower, parent: int) -> None:

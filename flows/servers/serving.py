@@ -17,15 +17,16 @@ from pipelines.errors import RatchetError
 LIVE = "live.json"  # of a model that was made live on this machine (flows/deployment)
 
 
-def become(project: Project, models: Sequence[str], words: Sequence[str]) -> None:
+def become(project: Project, models: Sequence[str], words: Sequence[str], wait: bool = True) -> None:
     """Become the answering server; does not return. words: more options of `python -m flows.serving`.
 
-    Raises RequestError for a model that there is not. What is missing of the models is made first; what is only older
-    than the ledger is made beside the answers.
+    wait: make first what was never made live on this machine. What is only older than the ledger is made beside the
+    answers. Raises RequestError for a model that there is not.
     """
     for model in models:
         settings.read(model)
-    if missing := not_live(project, models or settings.models()):
+    missing = not_live(project, models or settings.models()) if wait else []
+    if missing:
         # it says itself what is wrong, and the server says it again to whoever asks
         subprocess.run(_deployment("ensure", *missing), stdin=subprocess.DEVNULL, stdout=sys.stderr)
     # it ends with this process, also when that has become another program
@@ -46,7 +47,7 @@ def _deployment(*words: str) -> list[str]:
 
 def main(words: list[str]) -> int:
     try:
-        become(environment.prepare(), [], words)
+        become(environment.prepare(), [], words, wait=False)
     except RatchetError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.status

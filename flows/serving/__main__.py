@@ -69,8 +69,9 @@ def _said(options: Options, port: int, as_json: bool) -> str:
     workers = f", {options.workers} workers" if options.workers > 1 else ""
     lines = [f"Ratchet answers at {url} (process {os.getpid()}{workers}). Stop it with Ctrl-C or SIGTERM."]
     for model in models:
-        live = f"version {model['version']} ({model['runtime']})" if model["version"] else "no version is live"
-        lines.append(f"  {model['model']:<16} {live}" + (f"; {model['problem']}" if model["problem"] else ""))
+        live = [f"version {model['version']} ({model['runtime']})"] if model["version"] else []
+        told = live + [model["problem"]] * bool(model["problem"])
+        lines.append(f"  {model['model']:<16} {'; '.join(told) or 'no version is live'}")
     if not models:
         lines.append("  no model is live yet: each appears here when it has a champion")
     return visible_text.lines("\n".join(lines))

@@ -27,8 +27,8 @@ class Ids:
 
     def next(self, rows: int) -> list[str]:
         """One for each row of a request: 32 hexadecimal digits."""
-        start = f"{time.time_ns() // 1_000_000:012x}{self._own}"
-        return [f"{start}{next(self._count) & 0xFFFFFFFF:08x}" for _ in range(rows)]
+        start, count = f"{time.time_ns() // 1_000_000:012x}{self._own}", self._count
+        return [f"{start}{next(count) & 0xFFFFFFFF:08x}" for _ in range(rows)]
 
 
 def one(answered: Answered, ids: Sequence[str], logged: bool) -> bytes:

@@ -54,7 +54,7 @@ class Application:
         if self._log:
             self._log.start()
         await self._served.start()
-        self._say_what_is_live()
+        self._say_what_is_not_live()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._served.close()
@@ -62,10 +62,8 @@ class Application:
             self._log.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _say_what_is_live(self) -> None:
+    def _say_what_is_not_live(self) -> None:
         for name, live in sorted(self._served.models.items()):
-            if live.version is not None:
-                LOGGER.info("%s: version %d answers (%s)", name, live.version.number, live.version.runtime)
             if live.problem:
                 LOGGER.warning("%s: %s", name, live.problem)
 

@@ -18,6 +18,7 @@ from flows.serving.problem import Problem
 Receive = Callable[[], Awaitable[Any]]
 KEY = re.compile(rb'"[ \t\r\n]*:')  # each key of a body ends so, and some texts hold the same
 NOT_JSON = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
+NESTED = (dict, list)
 LARGE = 1 << 17  # bytes from which on decoding would keep other clients waiting
 
 
@@ -92,9 +93,12 @@ def _keys(content: Any) -> int:
     Fewer is safe: the body is then looked at more closely.
     """
     if isinstance(content, dict):
-        nested = sum(_keys(value) for value in content.values() if isinstance(value, dict | list))
-        return len(content) + nested
-    if isinstance(content, list) and content and isinstance(content[0], dict | list):
+        count = len(content)
+        for value in content.values():
+            if isinstance(value, NESTED):
+                count += _keys(value)
+        return count
+    if isinstance(content, list) and content and isinstance(content[0], NESTED):
         return sum(map(_keys, content))
     return 0
 

@@ -60,7 +60,7 @@ class Running:
         return httpx.post(self.url + path, timeout=PATIENCE, **body)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=PATIENCE, **more)
+        return httpx.get(self.url.replace("0.0.0.0", "127.0.0.1") + path, timeout=PATIENCE, **more)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
@@ -80,15 +80,17 @@ def received(line: socket.socket) -> bytes:
 
 
 @contextmanager
-def server(state: Path, *words: str, limits: dict[str, float] | None = None) -> Iterator[Running]:
-    """The process `python -m flows.serving STATE words`, ready. limits: others than those of the command."""
-    code = ["-m", "flows.serving", str(state), *words, "--json"]
+def server(state: Path, *words: str, limits: dict[str, float] | None = None, code: str = "") -> Iterator[Running]:
+    """The process `python -m flows.serving STATE words`, ready. limits: others than those of the command. code: a
+    program to start in its place, with the same words."""
+    command = ["-c", code] if code else ["-m", "flows.serving"]
+    command += [str(state), *words, "--json"]
     if limits is not None:
-        code = ["-c", LIMITED, str(state), json.dumps(limits)]
+        command = ["-c", LIMITED, str(state), json.dumps(limits)]
     errors = state / "errors"
     with errors.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, *code], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=out, text=True
+            [sys.executable, *command], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=out, text=True
         )
     try:
         assert process.stdout is not None
