@@ -18,7 +18,8 @@ from flows.serving.problem import Problem
 Receive = Callable[[], Awaitable[Any]]
 KEY = re.compile(rb'"[ \t\r\n]*:')  # each key of a body ends so, and some texts hold the same
 NOT_JSON = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
-NESTED = (dict, list)
+NESTED = {dict, list}
+DEEPEST = 64  # lists and objects in each other: no row has so many
 LARGE = 1 << 17  # bytes from which on decoding would keep other clients waiting
 
 
@@ -79,28 +80,24 @@ def _check_keys(body: bytes, content: Any) -> None:
 
     As many colons as keys were decoded: no key is lost. More, as where a text holds one: look more closely.
     """
-    try:
-        count = _keys(content)
-        if body.count(b":") != count and len(KEY.findall(body)) != count:
-            json.loads(body, object_pairs_hook=_once)
-    except RecursionError:
-        raise _not_json("It is nested too deeply.", "Send rows as plain objects.") from None
+    count = _keys(content) if isinstance(content, dict | list) else 0
+    if body.count(b":") != count and len(KEY.findall(body)) != count:
+        json.loads(body, object_pairs_hook=_once)
 
 
-def _keys(content: Any) -> int:
-    """How many keys a value has, or fewer where a list holds objects beside other values.
-
-    Fewer is safe: the body is then looked at more closely.
-    """
+def _keys(content: Any, depth: int = 1) -> int:
+    """How many keys a value has. depth: the lists and objects around it, and itself. Raises Problem if too many."""
+    if depth > DEEPEST:
+        raise _not_json(f"It is nested in more than {DEEPEST} lists and objects.", "Send rows as plain objects.")
+    count, values = 0, content
     if isinstance(content, dict):
-        count = len(content)
-        for value in content.values():
-            if isinstance(value, NESTED):
-                count += _keys(value)
-        return count
-    if isinstance(content, list) and content and isinstance(content[0], NESTED):
-        return sum(map(_keys, content))
-    return 0
+        count, values = len(content), content.values()
+    elif not NESTED & set(map(type, content)):
+        return 0
+    for value in values:
+        if isinstance(value, dict | list):
+            count += _keys(value, depth + 1)
+    return count
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -123,7 +120,7 @@ def _broken(body: bytes, error: orjson.JSONDecodeError) -> Problem:
         return _not_json("The body begins with a byte order mark.", "Send it without one.")
     place = f"At line {error.lineno}, column {error.colno}: {error.msg}."
     if error.msg.startswith("depth"):
-        return _not_json("It is nested too deeply.", "Send rows as plain objects.")
+        return _not_json("It is nested far too deeply.", "Send rows as plain objects.")
     near = text[max(0, error.pos - 1) : error.pos + 20]
     if NOT_JSON.search(near):
         return _not_json(place, "JSON has no NaN and no infinity: write null for a missing value.")

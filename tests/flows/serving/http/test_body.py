@@ -59,8 +59,9 @@ def test_a_key_that_is_twice_is_refused_wherever_it_is(value, depth, colon):
         (b'{"a": "\xff"}', "Byte 8 of the body is no UTF-8", "UTF-8"),
         (b'{"a": "\\ud800"}', "surrogate", "valid JSON"),
         ("\ufeff{}".encode(), "byte order mark", "without one"),
-        (b"[" * 100_000, "nested too deeply", "plain objects"),
-        (b'{"a":' * 900 + b"1" + b"}" * 900, "nested too deeply", "plain objects"),
+        (b"[" * 100_000, "nested far too deeply", "plain objects"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "more than 64", "plain objects"),
+        (b"[1," * 65 + b"1" + b"]" * 65, "more than 64", "plain objects"),
         (b"[1e999]", "infinity", "valid JSON"),
         (b'{"a": 1} x', "line 1, column 10", "valid JSON"),
     ],
@@ -69,6 +70,10 @@ def test_what_is_no_strict_json_is_told_with_its_place_and_what_to_do(content, d
     told = refusal(content)
     assert detail in told["detail"]
     assert repair in told["repair"]
+
+
+def test_what_is_nested_as_deep_as_it_may_be_is_read():
+    assert body.parsed(b"[1, " * 64 + b"1" + b"]" * 64)[1][1][1][0] == 1
 
 
 def arriving(*parts: bytes | None, every: float = 0.0) -> body.Receive:
