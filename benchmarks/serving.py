@@ -12,7 +12,8 @@ of it beside MLflow's, resident memory, and seconds from the start to the first 
     --part N            minutes after which it stops (default 9); the same command goes on where it stopped
 
 What was measured is kept in FOLDER/results.jsonl; delete it to measure anew. Ratios are those of one model, whose
-servers are measured one after the other. Nothing is random: rows are the golden ones of the version, in turn.
+servers are measured one after the other. Nothing is random: rows are the golden ones of the version, in turn; pictures
+are sent as their values.
 """
 
 import argparse

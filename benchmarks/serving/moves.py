@@ -11,28 +11,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 
 from flows.deployment import deploy
+from flows.load import load_model
 from flows.project import environment
 from flows.promotion import champion_alias
+from flows.tracking import mlflow_runs
 
 
-def answers(model: str, version: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def answers(model: str, version: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     table = pd.DataFrame(rows)
     if "image" in table:
         table["image"] = table["image"].map(base64.b64decode)
-    loaded = mlflow.pyfunc.load_model(f"models:/{model}/{version}")
-    return list(json.loads(loaded.predict(table).to_json(orient="records", double_precision=15)))
+    found = load_model(model, version).predict(table)
+    return list(json.loads(found.to_json(orient="records", double_precision=15)))
 
 
 def main(model: str, rows: Path) -> None:
     project = environment.prepare()
     content = [json.loads(line) for line in rows.read_text().splitlines()]
-    registered = mlflow.MlflowClient().search_model_versions(f"name = '{model}'")
+    registered = mlflow_runs.client(project).search_model_versions(f"name = '{model}'")
     versions = sorted(int(one.version) for one in registered)
-    print(json.dumps({version: answers(model, str(version), content) for version in versions}), flush=True)
+    print(json.dumps({version: answers(model, version, content) for version in versions}), flush=True)
     for line in sys.stdin:
         if line.strip() == "back":
             champion_alias.rollback(project, model, "benchmarks/serving.py", hold=False)

@@ -8,6 +8,7 @@ from typing import Any
 from flows.serving.answer import Answer
 from flows.serving.engine.loaded import Answered
 from flows.serving.log import reading
+from flows.serving.log.writer import Log
 from flows.serving.rows.batch import Batch
 from flows.serving.version import Version
 
@@ -38,6 +39,14 @@ def answered(rows: Sequence[dict[str, Any]], by: Version, answer: Answer | None 
     """Every row is answered alike."""
     said = answer or Answer("yes", {"no": 0.25, "yes": 0.75})
     return Answered(by, [said] * len(rows), Batch({}, len(rows), [()] * len(rows), list(rows)))
+
+
+def write(
+    log: Log, rows: Sequence[dict[str, Any]], by: Version | None = None, at: datetime = NOON, **more: Any
+) -> bool:
+    """Whether rows are logged. more: `names`, their ids; `answer`."""
+    names = more.pop("names", [f"row {place}" for place in range(len(rows))])
+    return log.write(answered(rows, by or version(), **more), names, at)
 
 
 def kept(answers: Path, first: date = EVER[0], last: date = EVER[1]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from flows.serving.log.columns import text
 from flows.serving.log.lines import share
 from flows.serving.log.writer import Log
 from tests.support import unprivileged
-from tests.support.served.answered import EVER, KEY, NOON, answered, ids, kept, version
+from tests.support.served.answered import EVER, KEY, NOON, ids, kept, version, write
 from tests.support.world import ROOT
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
@@ -32,11 +32,6 @@ def log(tmp_path):
     log = Log(tmp_path / "answers", 0, KEY)
     yield log
     log.close()
-
-
-def write(log: Log, rows, by=None, at=NOON, **more) -> bool:
-    names = more.pop("names", [f"row {place}" for place in range(len(rows))])
-    return log.write(answered(rows, by or version(), **more), names, at)
 
 
 def test_a_row_is_kept_with_its_answer(log, tmp_path):
@@ -180,9 +175,10 @@ def test_a_file_that_somebody_deletes_is_begun_anew(log, tmp_path, monkeypatch):
 
 def test_a_folder_in_which_nobody_may_write_stops_the_log_and_not_the_answers(tmp_path):
     code = f"""
-import os
-from tests.flows.serving.log.test_writer import *
 from pathlib import Path
+from flows.serving.log import writer
+from flows.serving.log.writer import Log
+from tests.support.served.answered import *
 writer.RETRY = 0
 folder = Path({str(tmp_path)!r}) / "answers"
 folder.mkdir(mode=0o500)
@@ -201,7 +197,10 @@ assert log.problem == {{}} and [row["row"] for row in kept(folder)] == [{{"age":
 
 FULL = """
 import resource
-from tests.flows.serving.log.test_writer import *
+from pathlib import Path
+from flows.serving.log import reading, writer
+from flows.serving.log.writer import Log
+from tests.support.served.answered import *
 writer.RETRY = 0
 log = Log(Path("answers"), 0, KEY)
 {before}
