@@ -41,7 +41,8 @@ def build(model: Path, out: Path, tables: "Iterable[pd.DataFrame]", scale: float
         compared = check.compare(loaded, check.session(content), _rows(loaded, tables), unit)
         compared.verdict()
     except NotCarried as reason:
-        content, why = b"", str(reason)
+        precision = loaded.about["hardware"].get("precision", "float32")
+        content, why = b"", str(reason) if precision == "float32" else f"the model computes in {precision}: {reason}"
     return _write(out, content, why, predictor.model_hash(model), compared)
 
 

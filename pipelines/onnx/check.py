@@ -50,10 +50,10 @@ class Compared:
 
     def verdict(self) -> None:
         """Raises NotCarried if the answers differ."""
-        if self.labels_changed:
-            raise NotCarried(f"the ONNX file changes {self.labels_changed:,} of {self.rows:,} labels")
         if not np.isfinite(self.largest_difference):
             raise NotCarried(f"in some of {self.rows:,} rows only one of Keras and the ONNX file gives a number")
+        if self.labels_changed:
+            raise NotCarried(f"the ONNX file changes {self.labels_changed:,} of {self.rows:,} labels")
         if self.outside:
             raise NotCarried(
                 f"the answers of the ONNX file differ by up to {self.largest_difference:.2g} in {self.outside:,} of "

@@ -111,7 +111,8 @@ def _take_words(proto: Any, model: Any, lookups: list[Lookup]) -> None:
     """Let the graph take words, and find their positions."""
     from onnx import NodeProto, helper
 
-    graph, before = proto.graph, []
+    graph = proto.graph
+    before: list[Any] = []
     for name in sorted({lookup.input for lookup in lookups}):
         positions = f"{name}/positions"
         for node in graph.node:
