@@ -28,7 +28,7 @@ def converted(model: Any, about: dict[str, Any]) -> Any:
     proto = _by_tf2onnx(taken)
     if missing := [node for node in _nodes(proto.graph) if not _is_known(node)]:
         raise NotCarried(f"ONNX lacks the operation {missing[0].op_type}{_place(missing[0].name, model)}")
-    _take_words(proto, model, lookups)
+    _take_words(proto, lookups)
     _name_shapes(proto, model)
     return canonical.canonical(proto)
 
@@ -107,17 +107,17 @@ def _place(name: str, model: Any) -> str:
     return f" of the layer {layers[-1]}" if layers else ""
 
 
-def _take_words(proto: Any, model: Any, lookups: list[Lookup]) -> None:
+def _take_words(proto: Any, lookups: dict[str, list[Lookup]]) -> None:
     """Let the graph take words, and find their positions."""
     from onnx import NodeProto, helper
 
     graph = proto.graph
     before: list[Any] = []
-    for name in sorted({lookup.input for lookup in lookups}):
+    for name, mine in lookups.items():
         positions = f"{name}/positions"
         for node in graph.node:
             node.input[:] = [positions if source == name else source for source in node.input]
-        for part in words.encoder(lookups, name, positions):
+        for part in words.finders(mine, name, positions):
             (before if isinstance(part, NodeProto) else graph.initializer).append(part)
     if not before:
         return

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines.model import predictor
-from pipelines.onnx import build, check, convert, planted
+from pipelines.onnx import build, check, convert, planted, words
 from pipelines.onnx.not_carried import NotCarried
 from tests.pipelines.onnx.small import TABLE, raw, saved
 from tests.support.world import PATIENCE, ROOT
@@ -73,6 +73,17 @@ def test_names_in_the_graph_do_not_depend_on_what_the_process_did_before(model, 
     from onnx import checker
 
     checker.check_model(graph, full_check=True)
+
+
+def test_words_are_found_alike_in_one_table_and_column_by_column(model, graph, monkeypatch):
+    monkeypatch.setattr(words, "MOST_ENTRIES", 0)
+    apart = convert.converted(model[0].model, model[0].about)
+    counts = [sum(node.op_type == "LabelEncoder" for node in one.graph.node) for one in (graph, apart)]
+    assert counts == [1, 2]
+    given = [arrays(), *planted.rows(arrays())]
+    for rows in given:
+        first, second = (check.session(one.SerializeToString()).run(None, rows)[0] for one in (graph, apart))
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.long
