@@ -11,6 +11,7 @@ from typing import Any
 
 from flows.data import refresh
 from flows.data.arrivals import unended
+from flows.deployment import freshness, live_file
 from flows.graph import lockfile
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
@@ -47,7 +48,18 @@ def plan(project: Project, model: str) -> dict[str, Any]:
         steps = _steps(project, graph, news, failure)
     stages = [{key: value for key, value in asdict(step).items() if key != "anew"} for step in steps]
     found = {"format": 1, "model": model, "source": news or failure or _nothing(project, declared), "stages": stages}
-    return found | {"power": power(project.data(model) / "clean.json", declared.promote)}
+    return found | {"power": power(project.data(model) / "clean.json", declared.promote), "live": live(project, model)}
+
+
+def live(project: Project, model: str) -> str:
+    """What a run makes live on this machine though no stage has to run, or "".
+
+    Where nothing was ever made live, no ledger is opened: a plan writes nothing.
+    """
+    found = live_file.read(project, model)
+    if found is None or freshness.fresh(project, model):
+        return ""
+    return "what is live on this machine is not as ledger and YAML say: a run makes it so"
 
 
 def _nothing(project: Project, declared: Declaration) -> str:

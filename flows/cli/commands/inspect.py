@@ -23,6 +23,7 @@ def plan_text(found: State) -> str:
         seconds = f"{stage['seconds']:6.1f} s last time" if stage["seconds"] is not None else "never timed here"
         lines.append(f"  {stage['name']:<10}{stage['state']:<9}{seconds:<20}{'; '.join(stage['reasons'])}".rstrip())
     lines += [f"  {found['power']['said']}"] if found["power"] else []
+    lines += [f"  {found['live']}"] if found["live"] else []
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from flows.cli.commands.champion import do_promote, do_rollback
 from flows.deployment import deploy, freshness, live_file, serving_files, version_folder
-from flows.inspect import doctor_live
+from flows.inspect import doctor_live, plan
 from flows.records import ledger
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
@@ -120,7 +120,9 @@ def test_a_move_that_a_crash_kept_from_the_file_is_made_up_for(project):
     promote(project, 1)
     accept(project, 2)  # the line alone: neither the alias nor the file has followed
     assert not freshness.fresh(project, MODEL)
+    assert "a run makes it so" in plan.live(project, MODEL)
     assert deploy.now(project, MODEL)["version"] == 2
+    assert plan.live(project, MODEL) == ""
     assert state(project).line == standing(project).moved.sequence
     whole(project)
 

@@ -134,6 +134,8 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "the gate": yaml("at_least: 0.5", "at_least: 0.51"),
     "a setting of the training": yaml("epochs: 3", "epochs: 4"),
     "an output of a stage": lambda folder: changed(folder / "data/shop/train.parquet", b"others"),
+    "an output of a stage after the gate": lambda folder: changed(folder / "data/shop/serving/serving.json", b"{}"),
+    "what is live": lambda folder: changed(folder / ".ratchet/serving/shop/live.json", b"{}"),
     "the alias, by MLflow's pages": alias_moved,
     "its run in MLflow": run_withdrawn,
     "a run that was killed": killed,
