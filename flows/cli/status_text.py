@@ -21,7 +21,9 @@ def status_text(found: State, width: int | None = None) -> str:
         table = "\n".join(_block(row, width) for row in rows)
     told = [f"!! {one}" for entry in models for one in _problems(entry)]
     told += [one for entry in models for one in _notes(entry)]
-    return "\n".join([table, *(wrapped(one, width) for one in told), *terminal.login(found)])
+    told = [wrapped(one, width) for one in told]
+    addresses = [f"{name:<9} {url}" for name, url in found.get("answering", {}).items()]
+    return "\n".join([table, *told, *addresses, *terminal.login(found)])
 
 
 def _row(found: State, entry: State) -> dict[str, str]:

@@ -36,7 +36,14 @@ def status(project: Project) -> dict[str, Any]:
         store, book = mlflow_runs.client(project), ledger.of(project)
         models = [_entry(store, book, model) | _ticking(project, model, served, coming) for model in settings.models()]
     models = [entry | {"live": _live(project, entry)} for entry in models]
-    return {"format": 1, "scheduler": served, "login": lifecycle.login(project), "models": models}
+    about = {"format": 1, "scheduler": served, "login": lifecycle.login(project), "answering": _answering(project)}
+    return about | {"models": models}
+
+
+def _answering(project: Project) -> dict[str, str]:
+    """The addresses of the server that answers rows and of its pages, where they are up."""
+    running = lifecycle.recorded(project)
+    return {name: running[name].url for name in lifecycle.ANSWERING if name in running}
 
 
 def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def up(project: Project, names: Sequence[str] = NAMES) -> dict[str, Server]:
 
 def check_idle(project: Project) -> None:
     """Raises BusyError while a run is active."""
-    active = [name for name in locks.held(project) if name not in ("stores", "schedule")]
+    held = [name for name in locks.held(project) if not name.startswith("deploy-")]  # it is done again when it is ended
+    active = [name for name in held if name not in ("stores", "schedule")]
     if active:
         raise BusyError(
             f"{locks.describe(project, active[0])} is active and needs the servers.", "Wait until it has ended."

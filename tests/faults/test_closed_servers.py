@@ -57,7 +57,7 @@ class Place:
         }
 
     def up(self) -> dict[str, Any]:
-        return answer(self.root, "up", "--no-warm", **self.more)
+        return answer(self.root, "up", "--no-serve", "--no-warm", **self.more)
 
     @property
     def secret(self) -> str:

@@ -33,7 +33,7 @@ def project(tmp_path_factory) -> Iterator[Path]:
     folder = clone(tmp_path_factory.mktemp("servers"))
     path = folder / "models" / f"{MODEL}.yaml"
     path.write_text(path.read_text().replace("epochs: 25", "epochs: 200").replace("[64]", "[256, 256]"))
-    answer(folder, "up", "--no-schedule", "--no-warm")
+    answer(folder, "up", "--no-schedule", "--no-serve", "--no-warm")
     yield folder
     ratchet(folder, "down")
 
@@ -150,7 +150,7 @@ def test_prefects_server_that_dies_in_a_training_is_told_and_the_next_run_goes_o
     os.kill(server(project, "prefect")["pid"], signal.SIGKILL)
     error = told(running, 400)
     assert "The server of prefect has ended since `ratchet up`" in error
-    answer(project, "up", "--no-schedule", "--no-warm")
+    answer(project, "up", "--no-schedule", "--no-serve", "--no-warm")
     found = answer(project, "run", MODEL)
     assert found["decision"] in ("accepted", "undecided", "rejected", "unchanged")
     assert unfinished(project, "flow_run") == []
@@ -163,16 +163,16 @@ def test_prefects_database_that_is_deleted_while_its_server_is_up_is_told(projec
     error = told(start(project), 300)
     assert "was deleted while its server is up. Run `ratchet down`, then `ratchet up`: it makes a new one" in error
     assert ratchet(project, "down").returncode == 0
-    answer(project, "up", "--no-schedule", "--no-warm")
+    answer(project, "up", "--no-schedule", "--no-serve", "--no-warm")
     assert {stage["state"] for stage in answer(project, "run", MODEL)["stages"]} == {"Unchanged"}
 
 
 def test_a_run_that_is_cancelled_on_prefects_page_ends_and_the_next_one_goes_on(project):
     """The page sets the state Cancelling; the scheduler, which has started the run, ends its process."""
-    answer(project, "up", "--no-warm")
+    answer(project, "up", "--no-serve", "--no-warm")
     another_seed(project)
     ratchet(project, "down")
-    answer(project, "up", "--no-warm")  # the scheduler takes the commit over
+    answer(project, "up", "--no-serve", "--no-warm")  # the scheduler takes the commit over
     tree = project / ".ratchet" / "schedule"
     (deployment,) = post(project, "deployments/filter", deployments={"name": {"any_": [MODEL]}})
     run = post(project, f"deployments/{deployment['id']}/create_flow_run", parameters={"model": MODEL, "force": True})

@@ -34,7 +34,7 @@ def test_a_busy_day_is_followed_by_a_busy_one_in_the_first_half_and_by_a_quiet_o
 def test_training_grows_with_each_month_and_the_gate_compares_on_rows_that_nobody_has_seen(tmp_path):
     small = Replay(tmp_path, 2)
     small.begin()
-    answer(small.root, "up", "--no-schedule")
+    answer(small.root, "up", "--no-schedule", "--no-serve")
     try:
         assert not small.feed(0)  # the time is over: the next call goes on
         assert small.feed(3600)

@@ -70,7 +70,7 @@ def incoming(folder: Path) -> Path:
 def _three(folder: Path) -> dict[str, Any]:
     """The first run of each model that comes with the repository. Nothing of git's is changed."""
     store(_project(clone(folder)), "prefect")
-    answer(folder, "up", "--no-schedule")
+    answer(folder, "up", "--no-schedule", "--no-serve")
     found = {model: answer(folder, "run", model) for model in MODELS}
     answer(folder, "down")
     return found

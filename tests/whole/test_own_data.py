@@ -25,7 +25,7 @@ def first(folder) -> dict:
 @pytest.fixture(scope="module")
 def project(folder, first) -> Path:
     """The clone after its first run, with the servers up."""
-    answer(folder, "up", "--no-schedule")
+    answer(folder, "up", "--no-schedule", "--no-serve")
     yield folder
     answer(folder, "down")
 

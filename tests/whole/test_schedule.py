@@ -137,7 +137,7 @@ def test_portions_arrive_and_the_scheduler_is_killed_and_all_that_is_recorded_ag
     head = git(shop.root, "rev-parse", "HEAD")
     shop.arrive("a.csv", shop.rows[:250])
     try:
-        found = answer(shop.root, "up", RATCHET_HOOK=str(hook))
+        found = answer(shop.root, "up", "--no-serve", RATCHET_HOOK=str(hook))
         assert found["schedule"]["models"][MODEL] == f"every {EVERY} s"
 
         # the first tick: there is no model yet
@@ -178,7 +178,7 @@ def test_portions_arrive_and_the_scheduler_is_killed_and_all_that_is_recorded_ag
             process.kill()
         psutil.wait_procs(died, timeout=PATIENCE)
         time.sleep(2.5 * EVERY)  # ticks that nobody hears
-        answer(shop.root, "up", RATCHET_HOOK=str(hook))
+        answer(shop.root, "up", "--no-serve", RATCHET_HOOK=str(hook))
         again = shop.until(lambda tick: tick.outcome == "began" and tick.flow_run != began.flow_run, after)
         assert again.reason == "the last run died"
         second = shop.until(outcome("accepted", "undecided"), after)

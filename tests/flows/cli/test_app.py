@@ -10,23 +10,8 @@ from flows.cli import app
 from flows.cli.answer import answer, command
 
 ORDER = (  # a promise: this is how `ratchet --help` lists them
-    *(
-        "run",
-        "new",
-        "plan",
-        "status",
-        "data",
-        "schedule",
-        "serve",
-        "up",
-        "down",
-        "token",
-        "doctor",
-        "verify",
-        "compare",
-        "predict",
-    ),
-    *("history", "rollback", "promote", "restore", "upgrade-reader", "prune"),
+    *("run", "new", "plan", "status", "data", "schedule", "serve", "up", "down", "token", "doctor", "verify"),
+    *("compare", "predict", "package", "history", "rollback", "promote", "restore", "upgrade-reader", "prune"),
 )
 
 

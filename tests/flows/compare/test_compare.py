@@ -410,7 +410,7 @@ class TestTheWholeWay:
 
     def test_through_a_server_with_words_and_a_page(self, project):
         (project / "notes").mkdir()
-        assert ratchet(project, "up", "--no-schedule", "--no-warm").returncode == 0
+        assert ratchet(project, "up", "--no-schedule", "--no-serve", "--no-warm").returncode == 0
         try:
             done = ratchet(
                 project,

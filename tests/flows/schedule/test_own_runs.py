@@ -162,7 +162,7 @@ def test_what_somebody_has_put_on_a_teams_server_is_not_run(team, tmp_path):
     marker, root = tmp_path / "marker", clone(tmp_path / "clone")
     more = {"RATCHET_PREFECT_API_URL": team, "PREFECT_API_AUTH_STRING": ":".join(LOGIN)}
     try:
-        found = answer(root, "up", "--no-warm", **more)
+        found = answer(root, "up", "--no-serve", "--no-warm", **more)
         assert (found["login"], found["problem"]) == ("", "")
         known = ask(team, f"deployments/name/retrain/{MODEL}", "GET")
         assert foreign(DeploymentResponse.model_validate(known)) == ""
@@ -178,7 +178,7 @@ def test_what_somebody_has_put_on_a_teams_server_is_not_run(team, tmp_path):
         assert answer(root, "status", **more)["scheduler"]  # and it goes on
         ask(team, f"deployments/{known['id']}", "PATCH", {"job_variables": {"env": {"PATH": "/tmp"}}})
         assert ratchet(root, "down", **more).returncode == 0
-        answer(root, "up", "--no-warm", **more)
+        answer(root, "up", "--no-serve", "--no-warm", **more)
         anew = ask(team, f"deployments/name/retrain/{MODEL}", "GET")
         assert foreign(DeploymentResponse.model_validate(anew)) == ""
         assert answer(root, "data", MODEL, "--changed", **more)["event"]

@@ -192,7 +192,6 @@ def test_a_model_without_a_champion_is_not_answered_now(server):
     assert (about["version"], about["problem"]) == (None, "The champion was withdrawn.")
 
 
-
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
