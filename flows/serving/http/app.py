@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from flows.serving.engine.live import Served
+from flows.serving.engine.live import Live, Served
 from flows.serving.http import body, faults
 from flows.serving.http.access import Access
 from flows.serving.http.answering import Answering, Found
@@ -28,6 +28,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 NAMED = frozenset({"/models", "/health", "/ready", "/metrics", "/openapi.json"})
+LOOK = 1.0  # seconds between two looks for what has changed
 LOGGER = logging.getLogger("ratchet.serving")
 
 
@@ -54,18 +55,25 @@ class Application:
         if self._log:
             self._log.start()
         await self._served.start()
-        self._say_what_is_not_live()
+        telling = asyncio.create_task(self._tell_changes())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        telling.cancel()
         await self._served.close()
         if self._log:
             self._log.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _say_what_is_not_live(self) -> None:
-        for name, live in sorted(self._served.models.items()):
-            if live.problem:
-                LOGGER.warning("%s: %s", name, live.problem)
+    async def _tell_changes(self) -> None:
+        """Write to the log which versions answer, and why one does not, whenever that changes."""
+        told: dict[str, tuple[int | None, str]] = {}
+        while True:
+            for name, live in sorted(self._served.models.items()):
+                now = (live.version.number if live.version else None, live.problem)
+                if told.get(name) != now:
+                    told[name] = now
+                    _tell(live)
+            await asyncio.sleep(LOOK)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun, path, method = time.perf_counter(), scope["path"], scope["method"]
@@ -122,6 +130,13 @@ class Application:
     def _counted(self) -> Found:
         content = self._metrics.text()
         return 200, [(b"content-type", MEDIA), (b"content-length", b"%d" % len(content))], content
+
+
+def _tell(live: Live) -> None:
+    if live.problem:
+        LOGGER.warning("%s: %s", live.name, live.problem)
+    if live.version is not None:
+        LOGGER.info("%s: version %d answers (%s)", live.name, live.version.number, live.version.runtime)
 
 
 def _place(path: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from flows.access import hosts, tokens
 from flows.access.tokens import Tokens
 from flows.serving.http.limits import Limits
+from flows.serving.log import key
 from flows.serving.server.connection import Connection
 from pipelines.errors import RequestError
 
@@ -76,7 +77,10 @@ def listen(options: Options) -> socket.socket:
 
 
 def run(options: Options, door: socket.socket) -> None:
-    """Answer until SIGTERM or SIGINT comes; requests in flight are answered first. Raises SystemExit."""
+    """Answer until SIGTERM or SIGINT comes; requests in flight are answered first. Raises SystemExit, and
+    IntegrityError if the key of the log is not this user's alone."""
+    if options.log:
+        key.of(options.state)
     _open_files()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config = uvicorn.Config(
@@ -120,11 +124,11 @@ class Started:
         from flows.serving.engine.live import Served
         from flows.serving.http.access import Access
         from flows.serving.http.app import Application
-        from flows.serving.log import key
         from flows.serving.log.writer import Log
         from flows.serving.server import worker_number
 
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("ratchet.serving").setLevel(logging.INFO)
         prometheus_client.disable_created_metrics()  # a second line for each number, which nobody reads
         _follow_parent()
         options = self.options

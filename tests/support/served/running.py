@@ -62,6 +62,10 @@ class Running:
     def get(self, path: str, **more: Any) -> httpx.Response:
         return httpx.get(self.url.replace("0.0.0.0", "127.0.0.1") + path, timeout=PATIENCE, **more)
 
+    def complaints(self) -> list[str]:
+        """What the server has written to standard error, but for the versions that answer."""
+        return [line for line in self.errors.read_text().splitlines() if " INFO " not in line]
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         self.process.send_signal(number)

@@ -232,6 +232,7 @@ def test_an_error_of_ours_is_told_by_its_number_alone_and_the_log_has_it(server,
 def test_a_new_version_is_told_within_seconds(server, state):
     versions.promote(state, "weights", 2)
     running.until(lambda: server.get("/models/weights").json()["version"] == 2)
+    running.until(lambda: "weights: version 2 answers (onnx)" in server.errors.read_text())
     found = server.post("/models/weights/predict", {"age": 1, "colour": None}).json()
     assert (found["version"], found["model_hash"]) == (2, server.get("/models/weights").json()["model_hash"])
 

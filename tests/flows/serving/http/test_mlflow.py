@@ -21,9 +21,9 @@ from tests.support.served.versions import Parts
 
 pytestmark = pytest.mark.long
 ROWS = [
-    {"weight": 4.0, "age": 3, "colour": "black"},
-    {"weight": None, "age": 7, "colour": "never seen"},
-    {"weight": "12.5", "age": None, "colour": None},
+    {"weight": 4.0, "age": 3, "colour": "black", "animal": "cat"},
+    {"weight": None, "age": 7, "colour": "never seen", "animal": "dog"},
+    {"weight": "12.5", "age": None, "colour": None, "animal": None},
 ]
 READ = reading.content(Ingest(source="-", reader=2, timezone="UTC", missing=["", "NA"]))
 

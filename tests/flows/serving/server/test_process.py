@@ -61,7 +61,7 @@ def test_a_stop_lets_requests_be_answered_and_nothing_heavy_was_ever_imported(st
             line.sendall(body[9:])
             assert b'"prediction":"dog"' in running.received(line)
         assert server.process.wait(running.PATIENCE) == 0
-        *said, imported = server.errors.read_text().splitlines()
+        *said, imported = server.complaints()
         assert said == []
         assert {"fastapi", "onnxruntime"} <= set(json.loads(imported))
         assert HEAVY.isdisjoint(json.loads(imported))
