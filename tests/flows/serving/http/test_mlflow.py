@@ -56,8 +56,8 @@ def _columns(about: dict[str, Any]) -> dict[str, Any]:
     """columns.json of one of the three."""
     columns = [kinds.number(name, 0, 9) for name in about.get("numbers", [])]
     columns += [kinds.category(name, []) for name in about.get("categories", [])]
-    task = {"task": about["task"], "target": about["target"], "shape": about.get("shape", [])}
-    return {"format": 1, "kind": about["kind"], "classes": about["classes"], "columns": columns, "instants": {}} | task
+    more = {"classes": about["classes"], "shape": about.get("shape", []), "format": 1}
+    return kinds.columns(about["kind"], about["task"], about["target"], columns, **more)
 
 
 def _registered(folder: Path, target: Path, read: Path | None) -> mlflow.pyfunc.PyFuncModel:
@@ -70,6 +70,12 @@ def _registered(folder: Path, target: Path, read: Path | None) -> mlflow.pyfunc.
         pip_requirements=["mlflow"],
     )
     return mlflow.pyfunc.load_model(str(target))
+
+
+def _answered(ours: str, body: bytes, media: str) -> Any:
+    answer = httpx.post(f"{ours}/invocations", content=body, headers={"content-type": media}, timeout=running.PATIENCE)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["predictions"]
 
 
 def _asked(theirs: Any, body: bytes, media: str) -> Any:
@@ -106,8 +112,7 @@ def bodies(rows: list[dict[str, Any]]) -> dict[str, tuple[bytes, str]]:
 def test_rows_of_a_table(models, model, form):
     theirs, ours = models[model]
     body, media = bodies(ROWS)[form]
-    answer = httpx.post(f"{ours}/invocations", content=body, headers={"content-type": media})
-    _same(answer.json()["predictions"], _asked(theirs, body, media))
+    _same(_answered(ours, body, media), _asked(theirs, body, media))
 
 
 @pytest.mark.parametrize("form", ["inputs", "instances"])
@@ -116,8 +121,7 @@ def test_columns_of_complete_rows(models, form):
     rows = [{"weight": 4.0, "age": 3.0, "colour": "black"}, {"weight": 9.5, "age": 1.0, "colour": "brown"}]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     body = json.dumps({form: rows if form == "instances" else columns}).encode()
-    answer = httpx.post(f"{ours}/invocations", content=body, headers={"content-type": "application/json"})
-    _same(answer.json()["predictions"], _asked(theirs, body, "application/json"))
+    _same(_answered(ours, body, "application/json"), _asked(theirs, body, "application/json"))
 
 
 def test_pictures_are_the_bytes_of_their_pixels(models):
@@ -130,8 +134,7 @@ def test_pictures_are_the_bytes_of_their_pixels(models):
     ]
     for content in contents:
         body = json.dumps(content).encode()
-        answer = httpx.post(f"{ours}/invocations", content=body, headers={"content-type": "application/json"})
-        _same(answer.json()["predictions"], _asked(theirs, body, "application/json"))
+        _same(_answered(ours, body, "application/json"), _asked(theirs, body, "application/json"))
 
 
 def test_the_client_of_mlflow_speaks_to_this_server(models):
