@@ -18,6 +18,7 @@ from flows.records.ledger import Line
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
+from pipelines.config import settings
 from pipelines.errors import IntegrityError, RequestError
 
 AGAIN = "Nothing was written: run again when it is back."
@@ -63,7 +64,8 @@ def _seated(store: MlflowClient, model: str, standing: Standing, number: int | N
     if number is None and standing.champion is None:
         raise RequestError(
             f"{model} has no champion to package.",
-            f"`ratchet run {model}` makes one if it is good enough; --version names any version.",
+            settings.suggestion(model)
+            + f"`ratchet run {model}` makes one if it is good enough; --version names any version.",
         )
     if number is None:
         return standing

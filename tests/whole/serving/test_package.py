@@ -146,3 +146,9 @@ def test_a_version_that_is_not_there_is_refused_and_leaves_nothing(project, tmp_
     assert done.returncode == 2
     assert "99" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_nearly_one_is_suggested(project, tmp_path):
+    done = ratchet(project, "package", "digit", str(tmp_path / "package"))
+    assert done.returncode == 2
+    assert "Did you mean 'digits'?" in done.stderr
