@@ -87,6 +87,7 @@ function startDrawing(place) {
   });
   place.querySelector("#desk").hidden = !("drawn" in place.dataset);
   place.querySelector("#scaled").hidden = false;
+  place.querySelector("#unscaled").hidden = true;
 }
 
 /** Follow a pointer: a mouse, a finger or a pen. Points are [x, y] in the paper's own pixels. */
