@@ -87,10 +87,12 @@ def read_token(path: Path) -> str:
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that is heard at the address. Raises RequestError if it cannot be had."""
+    if not 0 <= port < 1 << 16:
+        raise RequestError(f"--port is {port}.", "Give a port from 1 to 65535, or 0 for a free one.")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise RequestError(
             f"The pages cannot be at {host}, port {port} ({error}).", "Choose another --port, or 0 for a free one."
         ) from error

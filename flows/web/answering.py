@@ -12,6 +12,7 @@ LISTED: Content = {"version": None, "since": "", "problem": ""}  # what pages re
 DESCRIBED: Content = LISTED | {  # ... of a model
     "model_hash": "",
     "runtime": "",
+    "why": "",
     "log": "",
     "kind": "table",
     "target": "",

@@ -28,13 +28,15 @@ def application(server: str, token: str = "", login: bool = False, names: Collec
     """The pages. server: the address of the answering server; token: for it. login: each person gives a token instead.
     names: of hosts besides loopback's, at which the pages are."""
 
+    client = httpx.AsyncClient(trust_env=False, limits=ANEW)
+
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(trust_env=False, limits=ANEW) as client:
-            app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login)
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with client:
             yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login)
     for page in (models, try_it):
         app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=shown.STATIC), "static")

@@ -12,7 +12,6 @@ import pytest
 from flows.web import shown
 from flows.web.form import picture
 from tests.flows.web.conftest import EVIL
-from tests.support import pages
 from tests.support.served import versions
 
 pytestmark = pytest.mark.process
@@ -171,13 +170,6 @@ def test_a_form_of_another_site_reaches_nothing(server, client):
     answer = client.post("/models/weights/", data={"value.0": "1"}, headers={"Origin": "http://evil.example"})
     assert answer.status_code == 403
     assert server.get("/metrics").text.count("weights") == before
-
-
-def test_without_an_answering_server_the_pages_say_so(tmp_path):
-    with pages.opened("http://127.0.0.1:1") as address:
-        for answer in (httpx.get(f"{address}/", timeout=60), httpx.get(f"{address}/models/pets/", timeout=60)):
-            assert answer.status_code == 503
-            assert "ratchet serve" in answer.text
 
 
 def test_htmx_is_the_file_of_its_makers():
