@@ -17,7 +17,7 @@ SUFFIXES = (".parquet", ".csv")  # of answers
 @dataclass(frozen=True)
 class Wanted:
     """source, output: whole paths. version: None for the champion. device: auto, cpu or gpu, "" as it is declared.
-    keep: the columns of the source that go beside the answers."""
+    keep: the columns of the source that go beside the answers. workers: processes, 0 for as many as fit."""
 
     model: str
     source: Path
@@ -27,6 +27,7 @@ class Wanted:
     force: bool = False
     keep: tuple[str, ...] = ()
     strict: bool = False  # whether a word that the model has never seen is refused
+    workers: int = 0
 
 
 def check(project: Project, wanted: Wanted) -> None:

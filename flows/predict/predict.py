@@ -67,7 +67,8 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
             "model_hash": predictor.model_hash(files),
         }
         asked = {"folder": str(files), "source": str(wanted.source), "output": str(output)}
-        request = worker.Request(**about | sections | asked, device=wanted.device or declared, keep=[*wanted.keep])
+        how = {"keep": [*wanted.keep], "strict": wanted.strict, "workers": wanted.workers}
+        request = worker.Request(**about | sections | asked | how, device=wanted.device or declared)
         device.of_model(files, request.device)  # refuses what would end the process
         at("reads the rows, and loads the model")
         found = worker.run(request, folder, dict(os.environ), at)

@@ -24,12 +24,16 @@ def predict(
         typer.Option(metavar="COLUMNS", help="Columns of INPUT to write beside the answers: `a,b`, or `all`."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse words that the model has never seen.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for many rows. Default: by cores and free memory.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Predict the rows of a file, or of a folder of files, with the champion."""
     paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
-    wanted = Wanted(model, *paths, version, device or "", force, keep=tuple(keep or ()), strict=strict)
+    asked = {"keep": tuple(keep or ()), "strict": strict, "workers": workers or 0}
+    wanted = Wanted(model, *paths, version, device or "", force, **asked)
     answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
 
 

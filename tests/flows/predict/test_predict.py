@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from flows.cli.commands.predict import predict_text
 from flows.predict import file_paths, predict, worker
-from flows.predict.answering import answers
+from flows.predict.answering import answers, pieces
 from flows.predict.file_paths import Wanted
 from flows.predict.worker import Request
 from flows.project.environment import Project
@@ -332,6 +332,15 @@ def test_the_champion_predicts_in_a_process_of_its_own_and_everything_is_told(pr
     assert lines[2].endswith("columns that the model does not know: 'row_id'; `--keep` writes them beside the answers")
 
 
+def test_an_unknown_word_is_refused_where_that_is_asked_for(ask, tmp_path):
+    source = tmp_path / "new.csv"
+    source.write_text("weight,age,colour\n1,2,black\n1,2,pink\n")
+    assert ask(source=source)["unknown"] == {"colour": 1}
+    with pytest.raises(DataError, match="Row 2, column 'colour': 'pink' is no word that the model was trained on"):
+        ask(output=tmp_path / "y.csv", source=source, strict=True)
+    assert not (tmp_path / "y.csv").exists()
+
+
 def test_what_the_process_meets_is_told_as_it_is(ask, tmp_path):
     source = tmp_path / "new.csv"
     source.write_text("weight,age,colour\n1,2,red\n1,old,red\n")
@@ -340,6 +349,32 @@ def test_what_the_process_meets_is_told_as_it_is(ask, tmp_path):
     ) as one:
         ask(source=source, apart=True)
     assert one.value.status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
+
+
+def test_several_processes_answer_as_one_does(made, tmp_path, monkeypatch):
+    frame = pets(3000, seed=7).assign(name=[f"pet {number}" for number in range(3000)])
+    frame.loc[::9, "colour"] = "pink"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    request = replace(asked(made, "pets", tmp_path / "new.csv", tmp_path / "x.parquet"), keep=["name"])
+    expected = worker.predict(request)
+    monkeypatch.setattr(pieces, "ROWS", 512)
+    found = worker.predict(replace(request, output=str(tmp_path / "y.parquet"), workers=2))
+    assert found == expected
+    assert (found["rows"], list(found["unknown"])) == (3000, ["colour"])
+    one, other = (pq.read_table(tmp_path / name) for name in ("x.parquet", "y.parquet"))
+    assert one.equals(other, check_metadata=True)
+    assert one["name"].to_pylist() == frame["name"].tolist()
+
+
+def test_an_error_of_one_of_several_processes_is_told_as_it_is(made, tmp_path, monkeypatch):
+    frame = pets(3000, seed=7).astype({"age": object})
+    frame.loc[2000, "age"] = "old"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    monkeypatch.setattr(pieces, "ROWS", 512)
+    request = replace(asked(made, "pets", tmp_path / "new.csv", tmp_path / "x.csv"), workers=2)
+    with pytest.raises(DataError, match=r"^new\.csv: Row 2001, column 'age': 'old' is not a number"):
+        worker.predict(request)
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 
