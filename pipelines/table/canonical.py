@@ -25,6 +25,7 @@ class Ragged:
 
     flat: np.ndarray  # uint8 [bytes]
     lengths: np.ndarray  # int64 [rows]
+    arrow: pa.Array | None = None  # the same rows as Arrow holds bytes, where it does
 
 
 def encode(batch: pa.RecordBatch, names: list[str]) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -96,12 +97,12 @@ def _one_whole(value: int | None) -> bytes:
 def _sized(values: pa.Array) -> list[Ragged]:
     """Tags and lengths, and behind them the bytes."""
     missing = values.is_null().to_numpy(zero_copy_only=False)
-    lengths = pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    whole = pc.fill_null(values, b"") if values.null_count else values  # nor what a missing value hides
+    lengths = pc.binary_length(whole).to_numpy(zero_copy_only=False)
     heads = np.empty((len(values), 9), np.uint8)
     heads[:, 0] = SIZED
-    heads[:, 1:] = lengths.astype("<u8").view(np.uint8).reshape(-1, 8)
-    whole = pc.fill_null(values, b"")  # without what a slice or a missing value hides
-    return [_cut(heads, missing), Ragged(_content(whole), lengths)]
+    heads[:, 1:] = lengths.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+    return [_cut(heads, missing), Ragged(_content(whole), lengths, whole)]
 
 
 def _content(values: pa.Array) -> np.ndarray:
@@ -135,6 +136,9 @@ def _beside(parts: list[Ragged]) -> Ragged:
 
 def _binary(part: Ragged) -> pa.Array:
     """The same rows as Arrow holds bytes."""
-    offsets = np.concatenate([[0], np.cumsum(part.lengths)]).astype(np.int64)
+    if part.arrow is not None:
+        return part.arrow
+    offsets = np.zeros(len(part.lengths) + 1, np.int64)
+    np.cumsum(part.lengths, out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(part.flat))]
     return pa.Array.from_buffers(pa.large_binary(), len(part.lengths), buffers)

@@ -54,9 +54,11 @@ class Answerer:
         if not self._is_todays:  # an older one may take other arrays: it makes them itself
             return self._by_pandas(rows)
         values, classes = self._computed(rows), self._about["classes"]
-        chosen = np.array(classes)[values.argmax(axis=1)] if classes else values[:, 0]
-        made = {"prediction": chosen} | {f"probability_{name}": values[:, at] for at, name in enumerate(classes)}
-        columns = [pa.array(made[one.name], one.type) if one.name in made else rows[one.name] for one in self.schema]
+        kind = self.schema.field("prediction").type
+        chosen = pa.array(classes, kind).take(pa.array(values.argmax(axis=1))) if classes else values[:, 0]
+        made = {"prediction": pa.array(chosen, kind)}
+        made |= {f"probability_{name}": pa.array(values[:, at], pa.float32()) for at, name in enumerate(classes)}
+        columns = [made[name] if name in made else rows[name] for name in self.schema.names]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def _computed(self, rows: pa.Table) -> np.ndarray:
