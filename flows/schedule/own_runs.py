@@ -80,8 +80,8 @@ class OwnRunner(Runner):
         deployment = await self._client.read_deployment(run.deployment_id)
         if wrong := foreign(deployment, await self._client.read_flow_run(run.id)):
             raise IntegrityError(
-                f"The run {run.name!r} of {deployment.name} is not started: on Prefect's server, {wrong} "
-                "differs from what the scheduler registered.",
+                f"The run {run.name!r} of {deployment.name} is not started: on Prefect's server this "
+                f"differs from what the scheduler registered: {wrong}.",
                 "Find out who changed it. Then run `ratchet down` and `ratchet up`, which registers it anew.",
             )
 

@@ -71,7 +71,7 @@ class Shop:
         self.rows = sources.breast_cancer().to_pandas()
         self.incoming.mkdir(parents=True)
         yaml = self.root / "models" / f"{MODEL}.yaml"
-        edit(yaml, '"builtin:breast_cancer"', f"data/incoming/{MODEL}, quiet: 3600.0")
+        edit(yaml, '"builtin:breast_cancer"', f"data/incoming/{MODEL}\n  quiet: 3600.0")
         edit(yaml, 'cron: "0 4 * * 1", timezone: UTC', f"every_seconds: {EVERY}, champion_days: 30")
         edit(yaml, "hidden: [32], epochs: 25", "hidden: [16], epochs: 12")
         edit(yaml, "margin: 0.05", "margin: 0.15")

@@ -172,8 +172,9 @@ def test_what_somebody_has_put_on_a_teams_server_is_not_run(team, tmp_path):
         run = ask(team, f"deployments/{known['id']}/create_flow_run", content={})
         state = wait(lambda: ended(team, run["id"]))
         assert (state["type"], state["name"]) == ("FAILED", "Refused")
-        assert "is not started: its pull steps" in state["message"]
-        assert "is not started: its pull steps" in (root / ".ratchet" / "logs" / "schedule.log").read_text()
+        said = "differs from what the scheduler registered: its pull steps"
+        assert said in state["message"]
+        assert said in (root / ".ratchet" / "logs" / "schedule.log").read_text()
         assert not marker.exists()
         assert answer(root, "status", **more)["scheduler"]  # and it goes on
         ask(team, f"deployments/{known['id']}", "PATCH", {"job_variables": {"env": {"PATH": "/tmp"}}})
