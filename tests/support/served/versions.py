@@ -41,7 +41,7 @@ class Parts:
 PREDICTOR = """
 import hashlib
 import os
-from pathlib import Path
+import time
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Predictor:
         ages = arrays["numbers"][:, 0]
         if (ages == 666).any():
             os._exit(9)
+        if (ages == 555).any():
+            time.sleep(600)
         if (ages == 13).any():
             raise ValueError("thirteen")
         codes = [["black", "brown", "white"].index(word) + 1 if word else 0 for word in arrays["categories"][:, 0]]

@@ -20,7 +20,7 @@ from pipelines.errors import RatchetError
 from tests.support.served import versions
 from tests.support.world import ROOT, until
 
-KILLS, FAILS = 666.0, 13.0  # ages with which the model of the tests ends its process, or fails
+KILLS, HANGS, FAILS = 666.0, 555.0, 13.0  # ages with which the model of the tests ends its process, waits, or fails
 
 
 def arrays(*ages: float) -> dict[str, np.ndarray]:
@@ -80,17 +80,25 @@ def test_no_process_is_left_when_the_engine_is_closed(tmp_path):
     assert engine.pid is None
 
 
-def test_the_child_ends_with_a_server_that_is_killed(tmp_path):
-    folder, model_hash = made(tmp_path)
-    code = (
-        "import sys, time; from pathlib import Path; from flows.serving.engine.keras import KerasEngine;"
-        "engine = KerasEngine(Path(sys.argv[1]), sys.argv[2]); print(engine.pid, flush=True); time.sleep(600)"
-    )
-    server = subprocess.Popen([sys.executable, "-c", code, folder, model_hash], stdout=subprocess.PIPE, cwd=ROOT)
-    child = psutil.Process(int(server.stdout.readline()))
-    server.kill()
-    server.wait()
-    server.stdout.close()
+SERVER = """
+import sys
+from pathlib import Path
+from flows.serving.engine.keras import KerasEngine
+from tests.flows.serving.engine.test_keras import arrays
+engine = KerasEngine(Path(sys.argv[1]), sys.argv[2])
+print(engine.pid, flush=True)
+engine.answers(arrays(float(sys.argv[3])))
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("age", [1.0, HANGS], ids=["idle", "computing"])
+def test_the_child_ends_with_a_server_that_is_killed(tmp_path, age):
+    command = [sys.executable, "-c", SERVER, *map(str, made(tmp_path)), str(age)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as server:
+        child = psutil.Process(int(server.stdout.readline()))
+        time.sleep(0.2)
+        server.kill()
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 

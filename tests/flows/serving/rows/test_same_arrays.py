@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.registry import served
@@ -91,6 +91,10 @@ def readers(request, tmp_path_factory):
 
 @settings(max_examples=25)  # for each way to read
 @given(changes=changes)
+@example(
+    changes=[{"age": 99}, {"age": 99.0}, {"age": -1}, {"age": -1.0}, {"spent": 99}, {"spent": -1.0}, {"spent": -1}]
+)
+@example(changes=[{"code": 1}, {"code": True}, {"code": 1.0}, {"code": "1"}, {"code": 0}, {"code": False}])
 def test_the_arrays_are_those_of_the_registered_model_and_what_it_refuses_is_refused(readers, changes):
     reader, registered, row, changeable = readers
     found = [row | {name: value for name, value in change.items() if name in changeable} for change in changes]

@@ -115,6 +115,19 @@ def test_a_forecast_looks_at_what_predict_looks_at(tmp_path, step, horizon, seri
         assert batch.arrays[name].dtype == array.dtype
 
 
+@pytest.mark.parametrize("day", ["2024-03-29", "2024-03-31"])
+def test_a_row_of_the_step_that_is_forecast_has_its_own_instant(tmp_path, day):
+    data = declared("month", 1, "category")
+    config = Ingest.model_validate({"source": "x", "timezone": "UTC", "reader": 2})
+    days = ["2023-11-30", "2023-12-31", "2024-01-31", "2024-02-29"]
+    rows = [{"day": one, "shop": "a", "warm": 1.0, "sky": "fog", "sold": 2.0} for one in days]
+    rows.append(rows[0] | {"day": day, "sold": None})
+    wanted, at = predicted(tmp_path, rows, data, config)
+    batch = RowReader(version(tmp_path / "version", data, config)).read([{"rows": rows}])
+    assert batch.times == [at] == [f"{day}T00:00:00+00:00"]
+    np.testing.assert_array_equal(batch.arrays["dates"], wanted["dates"])
+
+
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory) -> RowReader:
     return RowReader(versions.make(tmp_path_factory.mktemp("state"), "shops", 1))
