@@ -11,7 +11,7 @@ from tests.support.world import ROOT
 HEAVY = ["dvc", "great_expectations", "mlflow", "pandas", "prefect", "pyarrow", "pydantic", "sklearn", "tensorflow"]
 MOST_MEGABYTES = 250
 CODE = """
-import asyncio, json, resource, sys
+import asyncio, json, sys
 from pathlib import Path
 from flows.serving.engine.live import Served
 
@@ -25,7 +25,8 @@ async def answered():
     return sorted(served.models)
 
 models = asyncio.run(answered())
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = Path("/proc/self/status").read_text()  # of the program alone: getrusage counts the process it began as, too
+peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
 print(json.dumps([models, sorted(name for name in sys.modules if "." not in name), peak]))
 """
 
@@ -41,4 +42,4 @@ def test_a_process_that_answers_loads_no_heavy_library(tmp_path):
     models, modules, megabytes = json.loads(done.stdout)
     assert models == sorted(versions.MODELS)
     assert sorted(set(modules) & set(HEAVY)) == []
-    assert megabytes < MOST_MEGABYTES
+    assert megabytes < MOST_MEGABYTES, megabytes
