@@ -25,6 +25,12 @@ class Problem(Exception):
         self.status, self.kind, self.title, self.detail, self.repair = status, kind, title, detail, repair
         self.row, self.column, self.value = row, column, value
 
+    def saying(self, more: str, before: str = "") -> "Problem":
+        """The same with a sentence after its detail, and words before it."""
+        detail = " ".join(part for part in (before, self.detail, more) if part)
+        about = self.status, self.kind, self.title, detail, self.repair
+        return Problem(*about, self.row, self.column, self.value)
+
     def content(self) -> dict[str, Any]:
         """The JSON object, without members that say nothing."""
         members = {

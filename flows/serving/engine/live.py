@@ -5,6 +5,7 @@ are answered by the version that they began with.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = ["Answered", "Live", "Served"]
 
 LOOK_SECONDS = 0.5
 START_SECONDS = 3.0  # that the first look may take
+LOG = logging.getLogger(__name__)
 AGAIN_SECONDS = 60.0  # until a version that could not be loaded is tried again
 NO_CHAMPION = "The model has no champion."
 
@@ -135,7 +137,10 @@ class Served:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self._look()
+            try:
+                self._look()
+            except OSError as error:  # such as too many open files: it may be otherwise the next time
+                LOG.warning("%s cannot be read: %s", self._folder, error)
 
     def _look(self) -> None:
         """Begin to follow every live.json, if it is not being followed already."""

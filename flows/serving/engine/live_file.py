@@ -45,10 +45,10 @@ def models(folder: Path) -> list[str]:
 
 
 def stamp(folder: Path) -> Stamp | None:
-    """Of the live.json in a folder; None if there is none."""
+    """Of the live.json in a folder; None if none can be seen."""
     try:
         found = (folder / NAME).stat()
-    except FileNotFoundError:
+    except OSError:  # a folder that is not there, or that this user may not read
         return None
     return Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
 

@@ -64,7 +64,17 @@ class Loaded:
             parts.append(part)
         batch = batches.joined(parts)
         found = values[0] if len(values) == 1 else np.concatenate(values)
+        _check_finite(found)
         return Answered(self.version, _answers(found, self._reader.classes, batch), batch)
+
+
+def _check_finite(values: np.ndarray) -> None:
+    """Raises Problem for an answer that is no number: values may be too large for the model."""
+    if np.isfinite(values).all():
+        return
+    row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
+    told = f"The answer to row {row} is not a finite number."
+    raise Problem(422, "no-answer", "The model has no answer", told, "Look for extreme values in the row.", row=row)
 
 
 def _answers(values: np.ndarray, classes: Sequence[str | int], batch: Batch) -> list[Answer]:

@@ -101,6 +101,8 @@ def brief(value: Any) -> str:
     """The start of a value, without writing out all of a long one."""
     if isinstance(value, dict):
         return "an object"
+    if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
+        return "a list of lists or objects"  # they may be thousands deep
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
         return "a number of many digits"
     text = repr(value[: SHOWN + 1] if isinstance(value, str | bytes | list) else value)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from flows.serving.problem import Problem
 from flows.serving.rows import declared, known_words, meaning
 from flows.serving.rows.batch import Batch
 from flows.serving.rows.pictures import PictureRows
@@ -32,7 +33,25 @@ class RowReader:
         does not know are passed over. before: how many rows of the request come before these. Raises Problem, with
         status 400, for the first row that does not fit.
         """
-        return self._rows.read(rows, before)
+        try:
+            return self._rows.read(rows, before)
+        except Problem as problem:
+            raise self._with_others(problem, rows, before) from None
+
+    def _with_others(self, problem: Problem, rows: Sequence[Any], before: int) -> Problem:
+        """The same problem, saying how many of these rows do not fit either: one repair may be for all."""
+        others = sum(not self._fits(row) for row in rows) - 1
+        if others < 1:
+            return problem
+        verb = "does" if others == 1 else "do"
+        return problem.saying(f"Of rows {before + 1} to {before + len(rows)}, {others} more {verb} not fit.")
+
+    def _fits(self, row: Any) -> bool:
+        try:
+            self._rows.read([row])
+        except Problem:
+            return False
+        return True
 
     def _of_kind(self, folder: Path) -> TableRows | PictureRows | SeriesRows:
         if self.about["kind"] == "image":

@@ -69,7 +69,8 @@ class SeriesRows:
             try:
                 found.append(self._forecast(row))
             except Problem as problem:
-                raise problem if len(rows) == 1 and not before else _of_forecast(place, problem) from problem
+                alone = len(rows) == 1 and not before
+                raise problem if alone else problem.saying("", f"Forecast {place + 1}:") from problem
         return Batch(
             self._arrays(found),
             len(found),
@@ -189,13 +190,6 @@ def _rows(row: Any) -> list[dict[str, Any]]:
         if not isinstance(one, dict):
             raise declared.no_object(place, one)
     return found
-
-
-def _of_forecast(place: int, problem: Problem) -> Problem:
-    """The same problem, of one forecast among others. place: from 0."""
-    told = f"Forecast {place + 1}: {problem.detail}"
-    about = problem.status, problem.kind, problem.title, told, problem.repair
-    return Problem(*about, problem.row, problem.column, problem.value)
 
 
 def _iso(at: int) -> str:

@@ -116,6 +116,17 @@ def test_a_row_that_does_not_fit_is_told_with_its_place_in_a_large_request(tmp_p
     assert served(tmp_path, problem).row == 201
 
 
+def test_an_answer_that_is_no_number_is_a_problem_of_its_row(tmp_path):
+    versions.promote(tmp_path, "weights")
+
+    async def problem(found: Served) -> Problem:
+        with pytest.raises(Problem, match="The answer to row 101 is not a finite number") as caught:
+            await found.models["weights"].answer([ROW] * 100 + [ROW | {"age": 1e300}])
+        return caught.value
+
+    assert served(tmp_path, problem).status == 422
+
+
 def test_requests_over_promotions_and_rollbacks_are_all_answered_by_the_version_that_they_name(tmp_path):
     versions.promote(tmp_path, "weights", 1)
     ended, seen = asyncio.Event(), set()

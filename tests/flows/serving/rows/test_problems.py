@@ -70,6 +70,21 @@ def test_the_row_is_counted_from_the_start_of_the_request(pets):
         pets.read([pets_row(), pets_row(age="old")], before=64)
 
 
+def test_it_is_told_how_many_other_rows_do_not_fit_either(pets):
+    rows = [pets_row(), pets_row(age="old"), pets_row(), pets_row(born="soon"), None]
+    found = told(pets, *rows)
+    assert found.detail == "Row 2, column 'age': 'old' is not a number. Of rows 1 to 5, 2 more do not fit."
+    assert found.row == 2
+    assert told(pets, *rows[:4]).detail.endswith("Of rows 1 to 4, 1 more does not fit.")
+
+
+def test_lists_of_any_depth_are_refused(pets):
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert told(pets, pets_row(age=deep)).value == "a list of lists or objects"
+
+
 def test_columns_that_the_model_does_not_know_are_passed_over_and_not_kept(pets):
     batch = pets.read([pets_row(note="hello", age=None)])
     assert batch.raw == [pets_row(age=None)]
