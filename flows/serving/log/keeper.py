@@ -9,7 +9,9 @@ from pathlib import Path
 
 from flows.serving.log import layout
 
+ROOT = Path(__file__).parents[3]  # where `flows` is found
 EVERY = 5.0  # seconds between two looks for files that are finished
+FIRST = 60.0  # seconds until it is started first, if no file is finished: a start has other things to do
 LATEST = 3600.0  # seconds until it is started all the same: the limits of days and size
 AGAIN = 60.0  # seconds after one that failed
 
@@ -34,14 +36,13 @@ class Keeper:
             self._thread.join()
 
     def _watch(self) -> None:
-        due = 0.0  # of the monotonic clock
-        while not self._stop.is_set():
+        due = time.monotonic() + FIRST
+        while not self._stop.wait(EVERY):
             self._turn()
             if self._closes and (time.monotonic() >= due or self._any_finished()):
                 status = self._closed()
                 due = time.monotonic() + LATEST
                 self._stop.wait(AGAIN if status else 0)
-            self._stop.wait(EVERY)
 
     def _any_finished(self) -> bool:
         parts = (part for folder in layout.models(self._answers) for part in layout.open_parts(folder))
@@ -49,8 +50,8 @@ class Keeper:
 
     def _closed(self) -> int:
         """The status of a process that closes what is finished."""
-        command = [sys.executable, "-m", "flows.serving.log.closing", str(self._answers)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "flows.serving.log.closing", str(self._answers.absolute())]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
         while (status := process.poll()) is None:
             if self._stop.wait(0.1):
                 process.terminate()

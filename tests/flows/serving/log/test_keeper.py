@@ -3,15 +3,21 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 
-from flows.serving.log import key, layout
+from flows.serving.log import keeper, key, layout
 from flows.serving.log.writer import Log
 from pipelines.errors import IntegrityError
 from tests.support.served.answered import KEY, answered, ids, version
 from tests.support.world import PATIENCE
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(keeper, "EVERY", 0.02)
 
 
 def wait(condition) -> None:
@@ -41,6 +47,15 @@ def test_another_worker_ends_its_file_and_leaves_the_closing_to_the_first(tmp_pa
     wait(lambda: layout.finished(part))
     log.close()
     assert layout.open_parts(tmp_path / "shop") == [part]
+
+
+def test_without_a_finished_file_no_process_is_started_at_once(tmp_path):
+    log = Log(tmp_path, 0, KEY)
+    assert log.write(answered([{"age": 1}], version()), ["a"], datetime.now(UTC))
+    log.start()
+    time.sleep(0.1)
+    assert psutil.Process().children() == []
+    log.close()
 
 
 def test_the_key_is_made_once_and_its_user_alone_may_read_it(tmp_path):
