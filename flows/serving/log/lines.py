@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -67,8 +68,9 @@ class Form:
         """The same value of the same column has the same digest, and no other."""
         if value is None:
             return None
-        text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-        return hmac.new(self._key, f"{column}\0{text}".encode(), hashlib.sha256).hexdigest()
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        content = f"{column}\0{text}".encode(errors="surrogatepass")  # half a letter too has a digest
+        return hmac.new(self._key, content, hashlib.sha256).hexdigest()
 
 
 def _base64(value: Any) -> str:

@@ -132,6 +132,14 @@ def test_a_sensitive_value_is_hashed_with_the_key(log, tmp_path):
     other.close()
 
 
+@pytest.mark.parametrize("value", [10**30, "half \ud800", float("nan"), b"bytes", [1, {"a": None}]])
+def test_every_sensitive_value_has_a_hash(log, tmp_path, value):
+    assert write(log, [{"name": value}] * 2, version(private=["name"], sensitive="hash"))
+    first, second = (row["row"]["name"] for row in kept(tmp_path / "answers"))
+    assert first == second
+    assert len(first) == 64
+
+
 def test_only_its_user_may_read_the_log(log, tmp_path):
     assert write(log, [{"age": 1}])
     log.close()
