@@ -49,7 +49,9 @@ class Compared:
         }
 
     def verdict(self) -> None:
-        """Raises NotCarried if the answers differ."""
+        """Raises NotCarried if the answers differ, or there were none."""
+        if not self.rows:
+            raise NotCarried("there were no rows on which the ONNX file and Keras could be compared")
         if not np.isfinite(self.largest_difference):
             raise NotCarried(f"in some of {self.rows:,} rows only one of Keras and the ONNX file gives a number")
         if self.labels_changed:

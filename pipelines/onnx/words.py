@@ -154,5 +154,12 @@ def _finder(words: list[str], source: str, wanted: str) -> Any:
     """The onnx node that finds the position of each word, from 1."""
     from onnx import helper
 
-    numbers = {"values_int64s": list(range(1, len(words) + 1)), "default_int64": UNKNOWN}
-    return helper.make_node("LabelEncoder", [source], [wanted], domain="ai.onnx.ml", keys_strings=words, **numbers)
+    return helper.make_node(
+        "LabelEncoder",
+        [source],
+        [wanted],
+        domain="ai.onnx.ml",
+        keys_strings=words,
+        values_int64s=list(range(1, len(words) + 1)),
+        default_int64=UNKNOWN,
+    )

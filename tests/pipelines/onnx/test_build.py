@@ -121,6 +121,12 @@ def test_an_operation_that_onnx_lacks_is_named_with_its_layer_and_keras_serves(t
     assert [path.name for path in (tmp_path / "serving").iterdir()] == ["serving.json"]
 
 
+def test_a_file_that_nothing_was_compared_on_is_not_used(model, tmp_path):
+    found = build.build(model[1], tmp_path / "serving", [raw(TABLE).head(0)])
+    assert (found["runtime"], found["files"], found["checked"]["rows"]) == ("keras", {}, 0)
+    assert found["why"] == "there were no rows on which the ONNX file and Keras could be compared"
+
+
 def changed(graph: Any, operation: str, change: Any) -> Any:
     """A copy of the graph in which a constant of the first node of an operation has changed."""
     import onnx
