@@ -106,7 +106,7 @@ def test_an_answer_in_a_terminal(capsys):
     for answer, words in (
         ({"yaml": "a: 1\nb: \x1b\n", "written": False, "decided": DECIDED}, new_text),
         ({"path": "p", "written": True, "commit": "", "model": "m", "decided": DECIDED}, new_text),
-        ({"model": "m", "source": NASTY, "stages": [], "power": None}, plan_text),
+        ({"model": "m", "source": NASTY, "stages": [], "power": None, "live": ""}, plan_text),
         (
             {"rows": rows},
             lambda found: terminal.table([{"a": row["model"], "b": row["decision"]} for row in found["rows"]]),

@@ -165,7 +165,7 @@ def test_before_training_it_is_said_when_a_class_has_too_few_test_rows(world):
     rows = f"with {found['rows']} test rows of class 'cat' no candidate can be shown equal within 0.02"
     assert found["said"] == f"{rows} of balanced_accuracy; about {found['rows_needed']} are needed"
     assert 200 < found["rows_needed"] < 400
-    said = plan_text({"model": "pets", "source": "nothing new", "stages": [], "power": found})
+    said = plan_text({"model": "pets", "source": "nothing new", "stages": [], "power": found, "live": ""})
     assert said.splitlines()[-1].strip() == found["said"]
 
 
