@@ -17,10 +17,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ruamel.yaml import YAML
 
+from flows.graph import lockfile
 from flows.project import scratch
 from flows.project.environment import Project
 from flows.records.outputs import Published
+from flows.registry import definition
 from flows.registry.model_registry import MlflowException, ModelVersion
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
@@ -30,6 +33,7 @@ from pipelines.model.predictor import file_hash
 
 FOLDER = "serving"
 ABOUT = "serving.json"
+LOCK = "serving.lock"  # in the artifact folder `definition`: the entries of dvc.lock
 HASH, TOLD, MADE = "ratchet.serving_hash", "ratchet.serving", "ratchet.serving_made"
 WITH_RUN, LATER = "with the run", "later"  # values of MADE: only the first can be made again from the run's commit
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # the name of a file: never a path
@@ -45,6 +49,7 @@ class Serving:
     hash: str | None
     runtime: str
     why: str
+    names: tuple[str, ...] = ()  # of the checked files in the folder; nothing else of it is used
 
     @property
     def missing(self) -> bool:
@@ -74,7 +79,7 @@ def check(folder: Path, model_hash: str) -> Serving:
             f"The serving files in {folder} cannot be used: {' '.join(str(error).split())[:300]}.",
             "`ratchet run` makes them again.",
         ) from error
-    return Serving(folder, file_hash(folder / ABOUT), runtime, why)
+    return Serving(folder, file_hash(folder / ABOUT), runtime, why, (*named, ABOUT))
 
 
 def recorded(version: ModelVersion) -> str | None:
@@ -83,12 +88,21 @@ def recorded(version: ModelVersion) -> str | None:
 
 
 def of_run(project: Project, model: str, published: Published) -> None:
-    """Keep the serving files that the stages of a run have made, with the version of that run."""
+    """Keep the serving files that the stages of a run have made, with the version of that run.
+
+    The entries of dvc.lock go along, so that `ratchet prune` finds the files in DVC's cache.
+    """
     store = mlflow_runs.client(project)
     version = store.get_model_version(model, str(published.version))
     made = WITH_RUN if published.fresh else LATER
     version = publish(store, version, project.data(model) / FOLDER, made)
-    if str(version.run_id) != published.run_id and HASH in version.tags:  # other inputs gave the same model
+    if str(version.run_id) == published.run_id:
+        with scratch.folder("serving") as temporary:
+            entries = lockfile.later(lockfile.effective(project, model))
+            with (temporary / LOCK).open("w", encoding="utf-8") as file:
+                YAML().dump({"schema": "2.0", "stages": entries}, file)
+            store.log_artifact(published.run_id, str(temporary / LOCK), definition.FOLDER)
+    elif HASH in version.tags:  # other inputs gave the same model
         for name in (TOLD, HASH):
             store.set_tag(published.run_id, name, version.tags[name])
 
@@ -104,7 +118,7 @@ def publish(store: MlflowClient, version: ModelVersion, folder: Path, made: str)
         if not fetch(store, version, temporary).missing:
             return version
     run_id = str(version.run_id)
-    for name in [*json.loads((folder / ABOUT).read_text(encoding="utf-8"))["files"], ABOUT]:
+    for name in found.names:
         store.log_artifact(run_id, str(folder / name), FOLDER)
     told = found.runtime if not found.why else f"{found.runtime}: {found.why}"
     tags = {TOLD: visible_text.line(told)[:5000], MADE: made, HASH: str(found.hash)}

@@ -76,7 +76,9 @@ def _fill(folder: Path, version: Version, serving: Serving) -> None:
         if (there := version.fetched / "artifacts" / name).is_dir():
             shutil.copytree(there, folder / name)
     if serving.folder is not None:
-        shutil.copytree(serving.folder, folder / FOLDER)
+        (folder / FOLDER).mkdir()
+        for name in serving.names:
+            shutil.copyfile(serving.folder / name, folder / FOLDER / name)
     found = [] if version.golden is None else examples.rows(version.data, version.golden, version.sensitive)
     about = columns.without(version.columns, version.sensitive)
     _write(folder / columns.NAME, about | {"example": examples.first(found)})

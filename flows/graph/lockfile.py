@@ -70,6 +70,11 @@ def deciding(found: Entries) -> Entries:
     return {name: entry for name, entry in found.items() if not is_after_gate(name)}
 
 
+def later(found: Entries) -> Entries:
+    """The entries of the stages after the gate."""
+    return {name: entry for name, entry in found.items() if is_after_gate(name)}
+
+
 def digests(found: Entries) -> dict[str, str]:
     """DVC's own hash of every output that entries name: path -> md5."""
     return {out["path"]: out["md5"] for entry in found.values() for out in entry.get("outs", [])}

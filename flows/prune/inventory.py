@@ -21,7 +21,7 @@ from pipelines.config import settings
 from pipelines.errors import IntegrityError
 
 PRUNED = "ratchet.pruned"  # tag of a run: when its version was pruned
-RECORDS = ("definition/dvc.lock", "definition/source.dvc")  # artifacts of a run that name data
+RECORDS = ("definition/dvc.lock", "definition/source.dvc", "definition/serving.lock")  # artifacts that name data
 
 
 @dataclass(frozen=True)

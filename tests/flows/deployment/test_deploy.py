@@ -291,6 +291,14 @@ def test_the_serving_files_of_a_version_are_live_with_it(project, exported):
     whole(project)
 
 
+def test_nothing_but_the_named_serving_files_becomes_live(project, exported):
+    (kept(project, exported) / "other.py").write_text("print('not recorded')")
+    shutil.rmtree(folder(project))
+    deploy.now(project, MODEL)
+    assert {path.name for path in (folder(project) / "serving").iterdir()} == {"serving.json", "model.onnx"}
+    whole(project)
+
+
 def test_the_first_serving_files_of_a_version_stay(project, exported, tmp_path):
     store, before = mlflow_runs.client(project), state(project)
     version = store.get_model_version(MODEL, str(exported))
