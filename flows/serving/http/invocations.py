@@ -7,6 +7,7 @@ ignored, since no model here takes any. CSV has the names of its columns in its 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from flows.serving.http import faults
@@ -57,11 +58,7 @@ def of_csv(body: bytes) -> list[Row]:
         if len(line) > len(header):
             detail = f"Row {number} of the CSV has {len(line)} cells, and the first line names {len(header)} columns."
             raise _wrong(detail, "Send as many cells as columns; quote cells that hold a comma.")
-    missing = [None] * len(header)
-    return [
-        dict(zip(header, [None if cell in MISSING else cell for cell in line] + missing, strict=False))
-        for line in cells
-    ]
+    return [dict(zip_longest(header, [None if cell in MISSING else cell for cell in line])) for line in cells]
 
 
 def _is_objects(data: Any) -> bool:

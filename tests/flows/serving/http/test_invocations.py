@@ -50,6 +50,10 @@ def test_csv_is_read_as_pandas_reads_it(rows):
     assert invocations.of_csv(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()) == wanted
 
 
+def test_a_line_of_csv_that_ends_early_has_missing_values():
+    assert invocations.of_csv(b"a,b\n1\n\n,2") == [{"a": "1", "b": None}, {"a": None, "b": "2"}]
+
+
 def test_a_single_column_needs_no_name():
     assert invocations.of_json({"inputs": ["QUJD", "REVG"]}, ["image"]) == [{"image": "QUJD"}, {"image": "REVG"}]
     assert invocations.of_json({"instances": {"x": 1, "y": 2}}, ["x", "y"]) == [{"x": 1, "y": 2}]

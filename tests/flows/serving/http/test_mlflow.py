@@ -128,7 +128,6 @@ def test_pictures_are_the_bytes_of_their_pixels(models):
     theirs, ours = models["tiles"]
     pixels = [base64.b64encode(bytes([level] * 36)).decode() for level in (0, 130, 250)]
     contents: list[dict[str, Any]] = [
-        {"inputs": pixels},
         {"dataframe_records": [{"image": one} for one in pixels]},
         {"dataframe_split": {"columns": ["image"], "data": [[one] for one in pixels]}},
     ]
@@ -142,5 +141,5 @@ def test_the_client_of_mlflow_speaks_to_this_server(models):
     client = ScoringServerClient("127.0.0.1", 0)
     client.url_prefix = ours
     table = pd.DataFrame(ROWS, dtype=object).where(lambda cells: cells.notna(), None)
-    found = client.invoke(table).get_predictions("records")
+    found = client.invoke(table).get_predictions().to_dict("records")
     _same(found, _asked(theirs, *bodies(ROWS)["dataframe_records"]))
