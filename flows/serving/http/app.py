@@ -28,6 +28,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 NAMED = frozenset({"/models", "/health", "/ready", "/metrics", "/openapi.json"})
+LEFT = 499  # by which the metrics name a client that left before its request was whole; nobody is sent it
 LOOK = 1.0  # seconds between two looks for what has changed
 LOGGER = logging.getLogger("ratchet.serving")
 
@@ -89,13 +90,18 @@ class Application:
         except Problem as problem:
             status, head, content = faults.told(problem, "POST" if answers else "GET")
         except body.Gone:
+            late = time.perf_counter() - begun >= self._limits.receive
+            self._count(name, route, 408 if late else LEFT, begun)
             return
         except Exception:
             status, head, content = _unforeseen(path)
-        model = name if name in self._served.models else OTHER
-        self._metrics.request(model, route, status, time.perf_counter() - begun)
+        self._count(name, route, status, begun)
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": content})
+
+    def _count(self, name: str, route: str, status: int, begun: float) -> None:
+        model = name if name in self._served.models else OTHER
+        self._metrics.request(model, route, status, time.perf_counter() - begun)
 
     async def _told(self, scope: Scope) -> Found:
         """The answer to a question that brings no rows. Raises Problem."""

@@ -24,36 +24,30 @@ LARGE = 1 << 17  # bytes from which on decoding would keep other clients waiting
 
 
 class Gone(Exception):
-    """The client has left, and nobody waits for an answer."""
+    """The client has left, or was too slow and has been told: nobody waits for an answer."""
 
 
 async def whole(receive: Receive, declared: bytes, limits: Limits) -> bytes:
     """All of a body. declared: its content-length, b"" if it has none.
 
-    Raises Problem for one that is too large, before it is read, or too slow, and Gone.
+    Raises Problem for one that is too large, before it is read, and Gone. A slow one ends with its connection
+    (flows/serving/server/connection.py): a timer for each request would cost more than the rest of this.
     """
     if declared.isdigit() and int(declared) > limits.body:
         raise faults.large_body(limits)
     parts: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(limits.receive):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise Gone
-                part = message.get("body", b"")
-                if not message.get("more_body", False):
-                    break
-                size += len(part)
-                if size > limits.body:
-                    raise faults.large_body(limits)
-                parts.append(part)
-    except TimeoutError:
-        raise faults.slow_body(limits) from None
-    if size + len(part) > limits.body:
-        raise faults.large_body(limits)
-    return b"".join([*parts, part]) if parts else part
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limits.body:
+            raise faults.large_body(limits)
+        if not message.get("more_body", False):
+            return b"".join([*parts, part]) if parts else part
+        parts.append(part)
 
 
 async def decoded(body: bytes) -> Any:

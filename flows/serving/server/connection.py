@@ -9,7 +9,6 @@ from flows.serving.http.limits import Limits
 from flows.serving.problem import Problem
 
 EVERY = 1.0  # seconds between two looks at a connection
-GRACE = 2.0  # seconds after the application's own limit, which answers in a friendlier way
 
 SILENT, IN_HEAD, IN_BODY, RECEIVED = range(4)  # how far the connection's latest request has arrived
 
@@ -81,16 +80,21 @@ class Connection(HttpToolsProtocol):
             self._stalled = now
         if now - self._stalled > self._limits.receive:
             self._drop()
-        elif self._place != RECEIVED and now - self._since > self._limits.receive + GRACE * (self._place == IN_BODY):
-            if self._place == IN_HEAD:
-                self._refuse(faults.slow_body(self._limits))
-            else:
+        elif self._place != RECEIVED and now - self._since > self._limits.receive:
+            if self._place == SILENT or self._is_answered:
                 self.transport.close()
+            else:
+                self._refuse(faults.slow_body(self._limits))
 
     @property
     def _waits(self) -> bool:
         """Whether it is the client's turn."""
-        return self._place != RECEIVED or self.cycle is None or bool(self.cycle.response_complete)
+        return self._place != RECEIVED or self._is_answered
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the request that came last has its answer, be it before the whole of it has come."""
+        return self._place != IN_HEAD and (self.cycle is None or bool(self.cycle.response_complete))
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for its client; where none waits, this one."""
@@ -123,5 +127,6 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         if not self.transport.is_closing():
+            self._forget()
             self.transport.write(faults.raw(problem))
             self.transport.close()

@@ -69,10 +69,11 @@ def _silent(server: Running) -> bytes:
         return running.received(line)
 
 
-def test_a_body_that_does_not_arrive_is_told(server):
+def test_a_body_that_does_not_arrive_is_told_and_counted(server):
     answer = server.sent(HEAD + b"Content-Length: 100\r\n\r\n" + b'{"weight"')
     assert statuses(answer) == [408]
     assert "0.7 seconds" in problem(answer)["detail"]
+    running.until(lambda: 'route="predict",status="408"} ' in server.get("/metrics").text)
 
 
 def test_slow_clients_in_every_place_give_way_to_one_that_asks(server):
