@@ -206,6 +206,13 @@ def test_another_method(server, method, path, allow):
     assert answer.headers["allow"] == allow
 
 
+def test_a_question_for_the_head_alone_has_that_of_the_answer(server):
+    for path in ("/models", "/health", "/metrics"):
+        head, whole = httpx.head(server.url + path), server.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+
+
 def test_a_page_of_another_site_gets_no_answer(server):
     for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
         problem(server.post("/models/pets/predict", ROW, headers=headers), 403)
