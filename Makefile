@@ -33,7 +33,7 @@ alone: $(READY)  ## the tests, each file in a process of its own: no file needs 
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 browser: $(READY)  ## the tests that look at pages with Chromium
-	$(BIN)/python -m pytest -q -rs -m browser
+	$(BIN)/python -m pytest -q -rs -m "browser and not long"
 
 faults-root: $(READY)  ## the faults that need root, if only of a namespace: disks that are full or read-only
 	$(BIN)/python -m pytest -q tests/flows/project/test_preflight.py
