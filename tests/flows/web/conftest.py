@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.support import pages
-from tests.support.served import digits, running, versions
+from tests.support.served import digits, pages, running, versions
 
 EVIL = '<script>alert("x")</script>'  # a word of the pets' colour, and a part of a problem
 

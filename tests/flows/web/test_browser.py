@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.support import browser, pages
-from tests.support.served import versions
+from tests.support import browser
+from tests.support.served import pages, versions
 
 pytestmark = pytest.mark.process
 DIGITS = {  # lines from point to point, in parts of the paper's sides
