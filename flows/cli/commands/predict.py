@@ -32,8 +32,7 @@ def predict(
 ) -> None:
     """Predict the rows of a file, or of a folder of files, with the champion."""
     paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
-    asked = {"keep": tuple(keep or ()), "strict": strict, "workers": workers or 0}
-    wanted = Wanted(model, *paths, version, device or "", force, **asked)
+    wanted = Wanted(model, *paths, version, device or "", force, tuple(keep or ()), strict, workers or 0)
     answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
 
 

@@ -37,12 +37,13 @@ def _is_one_hot(lookup: Any) -> bool:
 
 
 class Coded:
-    """lookups: the layers that take the words, column by column."""
+    """lookups: the layers that take the words, column by column. most: rows of one call."""
 
     def __init__(self, predictor: Any, lookups: list[Any]):
         import keras
 
         self._about, self._size = predictor.about, predictor.about["batch_size"]
+        self.most = TOGETHER * self._size
         self._words = [pa.array(one.get_vocabulary(include_special_tokens=False), pa.string()) for one in lookups]
         model, middle = predictor.model, predictor.model.get_layer("joined").output
         others = [value for value in model.inputs if value.name != "categories"]
@@ -57,10 +58,9 @@ class Coded:
         if self._words:
             names = zip(self._about["categories"], self._words, strict=True)
             inputs["codes"] = np.column_stack([_codes(rows[name], words) for name, words in names])
-        step, size, parts = TOGETHER * self._size, self._size, []
-        whole = rows.num_rows // step * step
-        parts += [self._many(_cut(inputs, start, step)) for start in range(0, whole, step)]
-        parts += [self._one(_cut(inputs, start, size)) for start in range(whole, rows.num_rows, size)]
+        whole = rows.num_rows // self.most * self.most
+        parts = [self._many(_cut(inputs, start, self.most)) for start in range(0, whole, self.most)]
+        parts += [self._one(_cut(inputs, start, self._size)) for start in range(whole, rows.num_rows, self._size)]
         return np.concatenate([np.asarray(part) for part in parts])
 
     def _compiled(self, batches: int) -> Any:

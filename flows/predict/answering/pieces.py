@@ -39,7 +39,7 @@ class Part:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self.content.schema) as stream:
             stream.write_batch(self.content)
-        return _received, (self.where, self.first, sink.getvalue().to_pybytes())
+        return _received, (self.where, self.first, sink.getvalue())
 
 
 @dataclass(frozen=True)
@@ -112,5 +112,5 @@ def _continues(part: Part, following: Part) -> bool:
     return same and part.content.schema == columns and not coded
 
 
-def _received(where: str, first: int, content: bytes) -> Part:
+def _received(where: str, first: int, content: pa.Buffer) -> Part:
     return Part(where, first, pa.ipc.open_stream(content).read_all().combine_chunks().to_batches()[0])
