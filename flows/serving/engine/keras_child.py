@@ -11,15 +11,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from flows.serving import version_code
 from flows.serving.engine import wire
 from pipelines.process import lifeline
-
-CODE = "predictor.py"
 
 
 def main(folder: Path, model_hash: str, pipe: str) -> None:
@@ -40,8 +38,7 @@ def main(folder: Path, model_hash: str, pipe: str) -> None:
 def loaded(folder: Path, model_hash: str) -> Any:
     """The compiled function of a model folder: arrays -> answers [rows, outputs]. Raises ValueError if it is not the
     recorded one."""
-    source = (folder / CODE).read_bytes()
-    predictor = _module(folder / CODE, source)
+    predictor = version_code.module(folder / "predictor.py")
     predictor.check_manifest(folder, model_hash)
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if about.get("hardware", {}).get("precision", "float32") != "float32":
@@ -49,14 +46,6 @@ def loaded(folder: Path, model_hash: str) -> Any:
     found = predictor.Predictor(folder, model_hash)
     compiled = getattr(found, "_answer", None)  # which models of older Ratchets lack
     return compiled or (lambda arrays: found.model(arrays, training=False))
-
-
-def _module(code: Path, source: bytes) -> ModuleType:
-    """A module of these bytes: an import would run byte code that lies beside the file."""
-    module = ModuleType("ratchet_predictor")
-    module.__file__ = str(code)
-    exec(compile(source, code, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-    return module
 
 
 def serve(source: BinaryIO, out: BinaryIO, answer: Any) -> None:

@@ -4,14 +4,14 @@ A version of an older Ratchet carries none. Its values are taken as its predicto
 with an offset.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from flows.serving import version_code
 
 Marks = Mapping[str, Sequence[Any]]
 
@@ -39,8 +39,7 @@ def of_version(folder: Path) -> Meaning:
     if not folder.is_dir():
         return Meaning(_as_it_is, _never_joined)
     found = json.loads((folder / "reading.json").read_text(encoding="utf-8"))
-    code = folder / "values.py"
-    values = _module(code, code.read_bytes())
+    values = version_code.module(folder / "values.py")
     rules = values.Rules(**found["rules"])
     return Meaning(
         one=lambda value, role, name: values.one(value, role, rules, name),
@@ -50,14 +49,6 @@ def of_version(folder: Path) -> Meaning:
         marks=rules.marks,
         dates=rules.dates,
     )
-
-
-def _module(code: Path, source: bytes) -> ModuleType:
-    """A module of these bytes: an import would run byte code that lies beside the file, which nobody has checked."""
-    module = ModuleType(f"ratchet_{code.stem}_{hashlib.sha256(source).hexdigest()[:12]}")
-    module.__file__ = str(code)
-    exec(compile(source, code, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-    return module
 
 
 def _as_it_is(value: Any, role: str, name: str) -> Any:

@@ -7,7 +7,7 @@ the two equal.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,11 @@ from flows.serving.problem import Problem
 from flows.serving.rows import cells, declared
 from flows.serving.rows.batch import Arrays, Batch
 from flows.serving.rows.declared import Declared
-from flows.serving.rows.grid import Ahead, Grid, Misplaced, microseconds
+from flows.serving.rows.grid import EPOCH, Ahead, Grid, Misplaced, microseconds
 from flows.serving.rows.meaning import Meaning
 
 ROWS = "rows"
 REPAIR = 'Send {"rows": [...]}: the last rows of one series, oldest first, with the target where it is known.'
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
