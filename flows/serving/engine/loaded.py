@@ -74,7 +74,7 @@ def _check_finite(values: np.ndarray) -> None:
         return
     row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
     told = f"The answer to row {row} is not a finite number."
-    raise Problem(422, "no-answer", "The model has no answer", told, "Look for extreme values in the row.", row=row)
+    raise Problem(400, "no-answer", "The model has no answer", told, "Look for extreme values in the row.", row=row)
 
 
 def _answers(values: np.ndarray, classes: Sequence[str | int], batch: Batch) -> list[Answer]:

@@ -124,7 +124,7 @@ def test_an_answer_that_is_no_number_is_a_problem_of_its_row(tmp_path):
             await found.models["weights"].answer([ROW] * 100 + [ROW | {"age": 1e300}])
         return caught.value
 
-    assert served(tmp_path, problem).status == 422
+    assert served(tmp_path, problem).status == 400
 
 
 def test_requests_over_promotions_and_rollbacks_are_all_answered_by_the_version_that_they_name(tmp_path):
