@@ -12,6 +12,7 @@ from pipelines.errors import IntegrityError
 from tests.support.served.answered import KEY, answered, ids, version
 from tests.support.world import PATIENCE
 
+pytestmark = pytest.mark.process
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 
 
