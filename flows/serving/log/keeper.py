@@ -1,5 +1,6 @@
 """Ends the files of days that are over, and starts the process that closes them (closing.py), beside the answers."""
 
+import logging
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ EVERY = 5.0  # seconds between two looks for files that are finished
 FIRST = 60.0  # seconds until it is started first, if no file is finished: a start has other things to do
 LATEST = 3600.0  # seconds until it is started all the same: the limits of days and size
 AGAIN = 60.0  # seconds after one that failed
+LOGGER = logging.getLogger("ratchet.serving")
 
 
 class Keeper:
@@ -38,11 +40,17 @@ class Keeper:
     def _watch(self) -> None:
         due = time.monotonic() + FIRST
         while not self._stop.wait(EVERY):
-            self._turn()
-            if self._closes and (time.monotonic() >= due or self._any_finished()):
-                status = self._closed()
-                due = time.monotonic() + LATEST
-                self._stop.wait(AGAIN if status else 0)
+            try:
+                self._turn()
+                if not self._closes or (time.monotonic() < due and not self._any_finished()):
+                    continue
+                done = self._closed() == 0  # it has said itself what it could not do
+            except OSError as error:
+                LOGGER.warning("the log of the answers cannot be closed now: %s", error)
+                done = False
+            due = time.monotonic() + LATEST
+            if not done:
+                self._stop.wait(AGAIN)
 
     def _any_finished(self) -> bool:
         parts = (part for folder in layout.models(self._answers) for part in layout.open_parts(folder))

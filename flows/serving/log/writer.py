@@ -81,6 +81,7 @@ class ModelLog:
     def write(self, answered: Answered, ids: Sequence[str], at: datetime) -> bool:
         form = self._form_of(answered.version)
         if not form.log:
+            self.problem = ""
             return False
         places = form.chosen(ids)
         if not places:

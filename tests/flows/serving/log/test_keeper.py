@@ -9,6 +9,7 @@ import pytest
 from flows.serving.log import keeper, key, layout
 from flows.serving.log.writer import Log
 from pipelines.errors import IntegrityError
+from tests.support import unprivileged
 from tests.support.served.answered import KEY, answered, ids, version
 from tests.support.world import PATIENCE
 
@@ -48,6 +49,35 @@ def test_another_worker_ends_its_file_and_leaves_the_closing_to_the_first(tmp_pa
     wait(lambda: layout.finished(part))
     log.close()
     assert layout.open_parts(tmp_path / "shop") == [part]
+
+
+REFUSED = """
+import time
+from pathlib import Path
+from flows.serving.log import keeper, layout
+from tests.support.served.answered import *
+keeper.EVERY = keeper.AGAIN = 0.02
+answers = Path("answers")
+old = Log(answers, 1, KEY)
+assert write(old, [{"age": 1}])
+old.close()
+(answers / "shop").chmod(0)
+log = Log(answers, 0, KEY)
+log.start()
+time.sleep(0.2)
+(answers / "shop").chmod(0o700)
+end = time.monotonic() + 120
+while not layout.closed_parts(answers / "shop"):
+    assert time.monotonic() < end
+    time.sleep(0.02)
+log.close()
+"""
+
+
+def test_a_folder_that_may_not_be_read_is_told_and_looked_at_again(tmp_path):
+    done = unprivileged.python(REFUSED, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the log of the answers cannot be closed now: [Errno 13] Permission denied" in done.stderr
 
 
 def test_without_a_finished_file_no_process_is_started_at_once(tmp_path):

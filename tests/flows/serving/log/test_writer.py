@@ -166,6 +166,8 @@ def test_a_day_that_takes_too_much_stops_the_log_until_tomorrow(log, tmp_path, m
     assert done == [True] * done.index(False) + [False] * (10 - done.index(False))
     assert "The rows of today take 1." in log.problem["shop"]
     assert "`serve: largest_gb` allows 1e-06. Raise it, or lower `serve: sample`." in log.problem["shop"]
+    assert not write(log, [{"text": "y"}], version(log=False))
+    assert log.problem == {}, "who wants no log misses none"
     assert write(log, [{"text": "y"}], small, at=NOON + timedelta(days=1))
     assert log.problem == {}
     with reading.AnsweredRows(tmp_path / "answers", "shop", *EVER) as found:
