@@ -14,6 +14,7 @@ from flows.serving.log.writer import Log
 
 Found = tuple[int, Headers, bytes]  # status, headers, body
 JSON, CSV = "application/json", "text/csv"
+PLAIN = b"identity"  # the only encoding of a body that is taken
 
 
 class Answering:
@@ -35,8 +36,8 @@ class Answering:
             raise faults.no_model(name, self._served.models)
         if method != "POST":
             raise faults.wrong_method(method, "POST")
-        if b"content-encoding" in headers:
-            raise faults.encoded(headers[b"content-encoding"].decode("latin-1"))
+        if (encoding := headers.get(b"content-encoding", PLAIN)) != PLAIN:
+            raise faults.encoded(encoding.decode("latin-1"))
         media = _media(headers.get(b"content-type", b""))
         content = await body.whole(receive, headers.get(b"content-length", b""), self._limits)
         if live is None or live.version is None:

@@ -1,5 +1,6 @@
 """A connection of uvicorn's, with limits: slow and broken clients cost the others nothing."""
 
+import re
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,6 +11,7 @@ from flows.serving.problem import Problem
 
 EVERY = 1.0  # seconds between two looks at a connection
 
+UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 SILENT, IN_HEAD, IN_BODY, RECEIVED = range(4)  # how far the connection's latest request has arrived
 
 
@@ -37,6 +39,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._place in (SILENT, RECEIVED) and b"pgrade:" in data:
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._place == IN_HEAD and not self.transport.is_closing():  # what the parser has told nothing of yet
             self._head += len(data)
@@ -130,3 +134,12 @@ class Connection(HttpToolsProtocol):
             self._forget()
             self.transport.write(faults.raw(problem))
             self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The same request without the wish to speak another protocol, which some clients (Java's) have by default.
+
+    A server may ignore it, but this parser would take the request for one without a body.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest

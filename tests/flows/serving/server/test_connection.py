@@ -105,6 +105,11 @@ def test_requests_one_after_the_other_without_waiting_are_answered_in_order(serv
         assert one["probabilities"] == pytest.approx(other, abs=1e-6)
 
 
+def test_a_client_that_would_rather_speak_http_2_is_answered_in_http_1(server):
+    wish = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nHost"
+    assert statuses(server.sent(WHOLE.replace(b"Host", wish))) == [200]
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
