@@ -3,8 +3,9 @@
     python -m flows.deployment ensure [MODEL ...]    once: files that are missing or older than the ledger
     python -m flows.deployment follow [MODEL ...]    once, and whenever the ledger moves, until its parent has ended
 
-Without a model: all of models/. Progress and problems go to standard error. Exit status of `ensure`: 0 if all is live
-as the ledger says, 1 if something has a problem, 2 for a wrong request.
+Without a model: all of models/. With `follow --parent=PID` it also ends if that process has ended before this one could
+look. Progress and problems go to standard error. Exit status of `ensure`: 0 if all is live as the ledger says, 1 if
+something has a problem, 2 for a wrong request.
 """
 
 import os
@@ -17,6 +18,7 @@ from pipelines import visible_text
 from pipelines.errors import RatchetError, RequestError
 from pipelines.process import lifeline
 
+PARENT = "--parent="
 USE = "python -m flows.deployment ensure|follow [MODEL ...]"
 
 
@@ -49,7 +51,11 @@ def _follow(project: Project, names: list[str]) -> int:
     from flows.deployment import follow
 
     lifeline.follow(os.environ.get(VARIABLE))
-    parent = os.getppid()
+    given = [name.partition("=")[2] for name in names if name.startswith(PARENT)]
+    names = [name for name in names if not name.startswith(PARENT)]
+    parent = int(given[0]) if given else os.getppid()
+    if os.getppid() != parent:
+        return 0
     _tell(f"follows the ledger, every {follow.EVERY:g} s")
     follow.deployed(*names)  # what only a look at the registry tells: an alias that was moved, files that are missing
     follow.forever(follow.Follower(project, names, _tell), parent)

@@ -30,7 +30,8 @@ def become(project: Project, models: Sequence[str], words: Sequence[str], wait: 
         # it says itself what is wrong, and the server says it again to whoever asks
         subprocess.run(_deployment("ensure", *missing), stdin=subprocess.DEVNULL, stdout=sys.stderr)
     # it ends with this process, also when that has become another program
-    subprocess.Popen(_deployment("follow", *models), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    following = _deployment("follow", f"--parent={os.getpid()}", *models)
+    subprocess.Popen(following, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     command = [sys.executable, "-m", "flows.serving", str(project.state), *models, *words]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # noqa: S606 (no shell, our own module)

@@ -100,7 +100,14 @@ def test_the_follower_ends_with_its_parent(project):
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=project.root, env=variables, stderr=subprocess.PIPE
     ) as shell:
-        assert b"follows the ledger" in shell.stdout.readline()
+        assert b"follows the ledger" in shell.stderr.readline()
         (follower,) = psutil.Process(shell.pid).children()
         shell.kill()
         until(lambda: not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.long
+def test_a_follower_whose_parent_has_ended_before_it_could_look_ends_at_once(project):
+    command = [sys.executable, "-m", "flows.deployment", "follow", "--parent=1"]
+    done = subprocess.run(command, cwd=project.root, env=environment(PYTHONPATH=str(ROOT)), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
