@@ -11,7 +11,7 @@ from flows.web.form import fields, picture, series
 from flows.web.form.fields import Field
 from flows.web.posted import Posted
 
-MOST_EXAMPLES = 200  # pictures that are looked at for their style
+MOST_EXAMPLES = 50  # pictures that are looked at for their style
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,17 @@ def test_a_table_that_cannot_be_read_comes_back_as_it_was_pasted(client):
     assert shape(answer.text)["rows"].strip() == "at,sold\n2026-01-01T00:00:00Z"
 
 
+def test_a_row_of_a_table_that_does_not_fit_is_told_below_the_table(client):
+    rows = "at,shop,warm,sky,sold\n2026-01-01T00:00:00Z,a,1,clear,0\n2026-01-01T01:00:00Z,a,icy,clear,3\n"
+    answer = sent(client, "shops", {"rows": rows})
+    assert answer.status_code == 400
+    below = answer.text.partition('id="rows-about"')[2].partition("</p>")[0]
+    assert below.count("Row 2") == 1
+    assert "warm" in below
+    assert "icy" in below
+    assert shape(answer.text)["rows"] == rows
+
+
 def test_a_table_of_a_spreadsheet_is_forecast(server, client):
     rows = versions.shops_rows(5)
     wanted = server.post("/models/shops/predict", {"rows": rows}).json()["prediction"]
