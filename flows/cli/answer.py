@@ -18,14 +18,17 @@ Model = Annotated[str, typer.Argument(help="A model of models/, by its file's na
 State = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., None])
 WHOLE = ("yaml",)  # what has lines of its own in the answer of a command
-PLACE = "_place_in_help"
+PLACE, PART = "_place_in_help", "_part_of_help"
+RETRAIN, LOOK, CHAMPION, USE, RUNNING = "Retrain", "Look", "The champion", "Use a model", "Keep it running"
 
 
-def command(place: int) -> Callable[[Function], Function]:
-    """Makes a function of a module in flows/cli/commands/ a command of its name. `ratchet --help` sorts by place."""
+def command(place: int, part: str) -> Callable[[Function], Function]:
+    """Makes a function of a module in flows/cli/commands/ a command of its name. `ratchet --help` sorts by place, and
+    shows each part under its name."""
 
     def mark(function: Function) -> Function:
         setattr(function, PLACE, place)
+        setattr(function, PART, part)
         return function
 
     return mark

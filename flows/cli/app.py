@@ -14,7 +14,7 @@ from collections.abc import Callable
 import typer
 
 from flows.cli import commands, group
-from flows.cli.answer import PLACE
+from flows.cli.answer import PART, PLACE
 
 app = typer.Typer(
     cls=group.Commands,
@@ -34,7 +34,7 @@ def found() -> list[Callable[..., None]]:
 
 app.callback(invoke_without_command=True)(group.options)
 for _one in found():
-    app.command()(_one)
+    app.command(rich_help_panel=getattr(_one, PART))(_one)
 
 
 def main() -> None:

@@ -133,10 +133,10 @@ COMMAND = '''
 
 import json
 
-from flows.cli.answer import Debug, Json, Model, answer, command
+from flows.cli.answer import LOOK, Debug, Json, Model, answer, command
 
 
-@command(900)
+@command(900, LOOK)
 def count(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """Say how many rows a model was trained on."""
     answer(lambda project: do_count(project, model), lambda found: f"{found['rows']} rows", as_json, debug)

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import CHAMPION, Debug, Json, Model, State, answer, command
 from flows.project import locks, scratch
 from flows.project.environment import Project
 from pipelines.errors import RatchetError, RequestError
 
 
-@command(140)
+@command(100, CHAMPION)
 def rollback(
     model: Model,
     hold: Annotated[bool, typer.Option("--hold", help="Promote nothing more until a person does.")] = False,
@@ -31,7 +31,7 @@ def do_rollback(project: Project, model: str, reason: str, hold: bool) -> dict[s
     return _live(project, champion_alias.rollback(project, model, reason, hold))
 
 
-@command(150)
+@command(90, CHAMPION)
 def promote(
     model: Model,
     version: Annotated[int | None, typer.Argument(help="A version of the registry.")] = None,
@@ -95,7 +95,7 @@ def live_text(live: State) -> str:
     return f"version {live['version']}, answered by {by}"
 
 
-@command(160)
+@command(110, CHAMPION)
 def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """Bring data/MODEL and its entries in dvc.lock back to what the champion was made of."""
     answer(lambda project: do_restore(project, model), lambda found: found["restored"], as_json, debug)

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from flows.cli import terminal
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import LOOK, Debug, Json, Model, State, answer, command
 from flows.project.environment import Project
 
 
-@command(110)
+@command(70, LOOK)
 def compare(
     model: Model,
     one: Annotated[str, typer.Argument(metavar="A", help="A version number, `champion` or `latest`.")],

@@ -8,13 +8,13 @@ from uuid import uuid4
 import typer
 
 from flows.cli import terminal
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import LOOK, Debug, Json, Model, State, answer, command
 from flows.project.environment import Project
 from flows.run import trigger
 from pipelines.errors import RequestError
 
 
-@command(50)
+@command(50, LOOK)
 def data(
     model: Model = "digits",
     diff: Annotated[

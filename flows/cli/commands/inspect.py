@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from flows.cli import terminal
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import LOOK, RETRAIN, RUNNING, Debug, Json, Model, State, answer, command
 from flows.cli.status_text import status_text
 
 
-@command(30)
+@command(30, RETRAIN)
 def plan(model: Model = "digits", as_json: Json = False, debug: Debug = False) -> None:
     """Show what `ratchet run` would do, stage by stage, and why."""
     from flows.inspect.plan import plan as work
@@ -27,7 +27,7 @@ def plan_text(found: State) -> str:
     return "\n".join(lines)
 
 
-@command(40)
+@command(40, LOOK)
 def status(as_json: Json = False, debug: Debug = False) -> None:
     """Show every model: champion, metrics and age, version of the data, last decision."""
     from flows.inspect.status import status as work
@@ -35,7 +35,7 @@ def status(as_json: Json = False, debug: Debug = False) -> None:
     answer(work, status_text, as_json, debug)
 
 
-@command(90)
+@command(190, RUNNING)
 def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
     as_json: Json = False,
@@ -53,7 +53,7 @@ def doctor_text(found: State) -> str:
     return "\n".join([*lines, *fixes])
 
 
-@command(130)
+@command(60, LOOK)
 def history(
     model: Model = "digits",
     at: Annotated[str, typer.Option(help="Who was champion at an instant, such as 2026-11-01T12:00Z.")] = "",

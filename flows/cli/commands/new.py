@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import RETRAIN, Debug, Json, Model, State, answer, command
 
 
 class Kind(StrEnum):
@@ -15,7 +15,7 @@ class Kind(StrEnum):
     sequence = "sequence"
 
 
-@command(20)
+@command(20, RETRAIN)
 def new(
     name: Annotated[str, typer.Argument(help="The model's name: lower-case letters, digits, underscores.")],
     data: Annotated[
@@ -79,7 +79,7 @@ def new_text(found: State) -> str:
     return f"{decided}\n{next_}"
 
 
-@command(165)
+@command(35, RETRAIN)
 def upgrade_reader(
     model: Model,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")] = False,

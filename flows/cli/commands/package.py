@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import terminate
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import USE, Debug, Json, Model, State, answer, command
 from flows.project.environment import Project
 
 
-@command(125)
+@command(150, USE)
 def package(
     model: Model,
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder to write: new, or empty.")],

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from flows.cli import terminate
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import USE, Debug, Json, Model, State, answer, command
 from flows.predict.file_paths import Wanted
 from flows.project.environment import Project
 
 
-@command(120)
+@command(120, USE)
 def predict(
     model: Model,
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Rows to predict: a file, or a folder of files.")],

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import terminal
-from flows.cli.answer import Debug, Json, State, answer, command
+from flows.cli.answer import RUNNING, Debug, Json, State, answer, command
 from flows.project.environment import Project
 
 
-@command(170)
+@command(200, RUNNING)
 def prune(
     model: Annotated[str | None, typer.Argument(help="A model of models/. Default: every model.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only say what would be deleted.")] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import command_time
-from flows.cli.answer import Debug, Json, Model, State, answer, command
+from flows.cli.answer import RETRAIN, Debug, Json, Model, State, answer, command
 from flows.processes.stopping import Stopped, found
 from flows.project import locks
 from flows.project.environment import Project
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_NAMES = 8  # of files, in one line
 
 
-@command(10)
+@command(10, RETRAIN)
 def run(
     model: Model = "digits",
     no_wait: Annotated[

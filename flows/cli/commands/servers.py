@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import completion, terminal
-from flows.cli.answer import Debug, Json, State, answer, command
+from flows.cli.answer import RUNNING, USE, Debug, Json, State, answer, command
 from flows.project.environment import Project
 from pipelines.errors import RequestError
 
 
-@command(60)
+@command(180, RUNNING)
 def schedule(
     parallel: Annotated[int | None, typer.Option(min=1, help="Runs at once. Default: half the cores.")] = None,
     debug: Debug = False,
@@ -29,7 +29,7 @@ def do_schedule(project: Project, parallel: int | None) -> dict[str, Any]:
     return {}
 
 
-@command(65)
+@command(130, USE)
 def serve(
     models: Annotated[
         list[str] | None,
@@ -68,7 +68,7 @@ def do_serve(project: Project, models: list[str], port: int | None, words: list[
     return {}
 
 
-@command(70)
+@command(160, RUNNING)
 def up(
     no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Without the scheduler.")] = False,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Without the server that answers rows.")] = False,
@@ -95,7 +95,7 @@ def do_up(project: Project, schedule: bool = True, serve: bool = True) -> dict[s
         return found | {"schedule": {}, "problem": str(error)}
 
 
-@command(80)
+@command(170, RUNNING)
 def down(as_json: Json = False, debug: Debug = False) -> None:
     """Stop what `ratchet up` has started: the servers and the scheduler."""
     answer(do_down, lambda found: f"stopped: {', '.join(found['stopped']) or 'nothing was running'}", as_json, debug)
@@ -112,7 +112,7 @@ def do_down(project: Project) -> dict[str, Any]:
     return {"format": 1, "stopped": stopped + lifecycle.down(project)}
 
 
-@command(85)
+@command(140, USE)
 def token(
     name: Annotated[str | None, typer.Argument(help="Whose it is: a person, or a program.")] = None,
     role: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli import completion
-from flows.cli.answer import Debug, Json, State, answer, command
+from flows.cli.answer import CHAMPION, Debug, Json, State, answer, command
 from flows.project import locks
 from flows.project.environment import Project
 from pipelines.errors import RequestError
@@ -19,7 +19,7 @@ class Accept(StrEnum):
     different = "different"
 
 
-@command(100)
+@command(80, CHAMPION)
 def verify(
     model: Annotated[
         str, typer.Argument(help="A model of models/, or `all` for every champion.", autocompletion=completion.models)

@@ -7,11 +7,12 @@ import typer
 from typer.main import get_command
 
 from flows.cli import app
-from flows.cli.answer import answer, command
+from flows.cli.answer import LOOK, PART, answer, command
 
 ORDER = (  # a promise: this is how `ratchet --help` lists them
-    *("run", "new", "plan", "status", "data", "schedule", "serve", "up", "down", "token", "doctor", "verify"),
-    *("compare", "predict", "package", "history", "rollback", "promote", "restore", "upgrade-reader", "prune"),
+    *("run", "new", "plan", "upgrade-reader", "status", "data", "history", "compare"),
+    *("verify", "promote", "rollback", "restore", "predict", "serve", "token", "package"),
+    *("up", "down", "schedule", "doctor", "prune"),
 )
 
 
@@ -19,13 +20,18 @@ def test_the_commands_come_in_the_order_of_their_places():
     assert tuple(get_command(app.app).commands) == ORDER
 
 
+def test_the_commands_of_a_part_stand_together():
+    parts = [getattr(one, PART) for one in app.found()]
+    assert parts == sorted(parts, key=parts.index)
+
+
 def test_a_module_in_the_folder_is_a_command_in_its_place(tmp_path, monkeypatch):
     (tmp_path / "later_added.py").write_text(
-        "from flows.cli.answer import command\n\n\n@command(35)\ndef hello() -> None:\n    print('hello')\n"
+        "from flows.cli.answer import command\n\n\n@command(35, \"Look\")\ndef hello() -> None:\n    print('hello')\n"
     )
     monkeypatch.setattr(app.commands, "__path__", [*app.commands.__path__, str(tmp_path)])
     names = [one.__name__ for one in app.found()]
-    assert [name.replace("_", "-") for name in names] == [*ORDER[:3], "hello", *ORDER[3:]]
+    assert [name.replace("_", "-") for name in names] == [*ORDER[:4], "hello", *ORDER[4:]]
 
 
 def test_a_function_without_the_mark_is_no_command():
@@ -39,7 +45,7 @@ def test_the_mark_changes_nothing_of_the_function():
     def same() -> None:
         """Nothing."""
 
-    assert command(1)(same) is same
+    assert command(1, LOOK)(same) is same
 
 
 def test_an_answer_that_is_not_what_was_asked_for_is_printed_and_fails(world, capsys):
