@@ -27,7 +27,7 @@ def test_the_commands_of_a_part_stand_together():
 
 def test_a_module_in_the_folder_is_a_command_in_its_place(tmp_path, monkeypatch):
     (tmp_path / "later_added.py").write_text(
-        "from flows.cli.answer import command\n\n\n@command(35, \"Look\")\ndef hello() -> None:\n    print('hello')\n"
+        "from flows.cli.answer import command\n\n\n@command(36, \"Look\")\ndef hello() -> None:\n    print('hello')\n"
     )
     monkeypatch.setattr(app.commands, "__path__", [*app.commands.__path__, str(tmp_path)])
     names = [one.__name__ for one in app.found()]
