@@ -30,7 +30,7 @@ class Form:
         self.log, self.sample = bool(serve.get("log", True)), float(serve.get("sample", 1.0))
         self.largest = float(serve.get("largest_gb", 5.0)) * 1e9
         self._sensitive, self._hashes, self._key = frozenset(version.sensitive), serve.get("sensitive") == "hash", key
-        self._about = {"version": version.number, "model_hash": version.model_hash}
+        self._number, self._model_hash = version.number, version.model_hash
 
     def chosen(self, ids: Sequence[str]) -> Sequence[int]:
         """The places of the rows that are kept. The same id is always kept, or never."""
@@ -41,11 +41,21 @@ class Form:
     def lines(self, answered: Answered, ids: Sequence[str], at: datetime, places: Sequence[int]) -> bytes:
         """The rows at these places, a line each."""
         rows, answers = answered.batch.raw, answered.answers
+        if len(places) == 1:  # most requests
+            (place,) = places
+            return self._line(ids[place], at, answers[place], rows[place])
         return b"".join(self._line(ids[place], at, answers[place], rows[place]) for place in places)
 
     def _line(self, name: str, at: datetime, answer: Answer, row: dict[str, Any]) -> bytes:
         kept = self._kept(row) if self._sensitive else row
-        record = {"id": name, "at": at, **self._about, "answer": answer, "row": kept}
+        record = {
+            "id": name,
+            "at": at,
+            "version": self._number,
+            "model_hash": self._model_hash,
+            "answer": answer,
+            "row": kept,
+        }
         try:
             return orjson.dumps(record, default=_base64, option=orjson.OPT_APPEND_NEWLINE)
         except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or half a letter
