@@ -29,7 +29,8 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, requests: list[bytes], order: Iterator[int], tell: Told):
         self._requests, self._order, self._tell = requests, order, tell
-        self._waiting, self.done = b"", False
+        self._waiting = b""
+        self.done = self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -50,6 +51,7 @@ class Caller(asyncio.Protocol):
         self._ask()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.lost = True
         if not self.done:
             self._tell(self._number, 0, b"the connection ended", 0.0)
 
@@ -65,13 +67,13 @@ def requests(path: str, bodies: list[bytes]) -> list[bytes]:
 
 
 async def ask(port: int, asked: list[bytes], connections: int, tell: Told, until: Callable[[], bool]) -> None:
-    """Ask until that is true, looked at every tenth of a second."""
+    """Ask until that is true, or no connection is left; looked at every tenth of a second."""
     order = itertools.cycle(range(len(asked)))
     loop = asyncio.get_running_loop()
     callers = [
         await loop.create_connection(lambda: Caller(asked, order, tell), "127.0.0.1", port) for _ in range(connections)
     ]
-    while not until():
+    while not until() and not all(caller.lost for _, caller in callers):
         await asyncio.sleep(0.1)
     for transport, caller in callers:
         caller.done = True
