@@ -15,6 +15,7 @@ PROBLEMS = {
     "408": "The request did not arrive in time",
     "413": "Too many bytes or rows",
     "415": "Another content type, encoding or charset",
+    "422": "The model has no finite answer to a row",
     "503": "No version of the model answers now",
 }
 PROBLEM: Schema = {

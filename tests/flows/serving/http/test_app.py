@@ -157,9 +157,9 @@ def test_what_is_in_a_cell_may_be_anything_and_is_never_an_error_of_ours(server)
     deep = json.loads("[" * 60 + "]" * 60)
     for cell in (deep, {"a": deep}, [1], {}, True, 1e308, -(10**30), "\x00", "\U0001f600" * 1000, ""):
         for name in ROW:
-            assert server.post("/models/pets/predict", ROW | {name: cell, "more": cell}).status_code in (200, 400)
+            assert server.post("/models/pets/predict", ROW | {name: cell, "more": cell}).status_code < 500
         rows = [ROW | {"row_id": cell}]
-        assert server.post("/models/pets/invocations", {"dataframe_records": rows}).status_code in (200, 400)
+        assert server.post("/models/pets/invocations", {"dataframe_records": rows}).status_code < 500
 
 
 @pytest.mark.parametrize(
@@ -281,8 +281,8 @@ def test_the_description_has_the_real_columns_and_every_problem(server):
     row = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"][0]
     assert list(row["properties"]) == row["required"] == ["weight", "age", "colour", "born"]
     assert row["properties"]["colour"]["examples"] == ["black", "brown", "white"]
-    assert {"400", "404", "413", "415", "503"} < set(operation["responses"])
-    assert "422" not in json.dumps(found)
+    assert {"400", "404", "413", "415", "422", "503"} < set(operation["responses"])
+    assert "ValidationError" not in json.dumps(found)
     assert found["components"]["schemas"]["Problem"]["required"] == ["type", "title", "status", "detail"]
     assert "sequence" not in json.dumps(paths["/models/shops/predict"])
     rows = paths["/models/shops/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"][0]
