@@ -130,7 +130,7 @@ def _moved(project: Project, store: MlflowClient, model: str, standing: Standing
     """The champion with its files; what was live before, with a problem, if they are not as they were registered."""
     previous = before.folder if before else ""
     if standing.champion is None:
-        return Live(model, **_since(standing), previous=previous, problem=f"{model} has no champion")
+        return Live(model, **_since(standing), previous=previous)
     wanted = freshness.wishes(model, before)
     with scratch.folder("deploy") as temporary:
         try:

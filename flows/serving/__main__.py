@@ -70,10 +70,12 @@ def _said(options: Options, port: int, as_json: bool) -> str:
     lines = [f"Ratchet answers at {url} (process {os.getpid()}{workers}). Stop it with Ctrl-C or SIGTERM."]
     for model in models:
         live = [f"version {model['version']} ({model['runtime']})"] if model["version"] else []
-        told = live + [model["problem"]] * bool(model["problem"])
-        lines.append(f"  {model['model']:<16} {'; '.join(told) or 'no version is live'}")
+        if told := live + [model["problem"]] * bool(model["problem"]):
+            lines.append(f"  {model['model']:<16} {'; '.join(told)}")
+    if waiting := [model["model"] for model in models if not model["version"] and not model["problem"]]:
+        lines.append(f"  no champion yet: {', '.join(waiting)}; each is served when it has one")
     if not models:
-        lines.append("  no model is live yet: each appears here when it has a champion")
+        lines.append("  no model is live yet: each is served when it has a champion")
     return visible_text.lines("\n".join(lines))
 
 
