@@ -64,5 +64,5 @@ class Access:
             detail = "The token is not known here." if given else "The request has no token."
             raise Problem(
                 401, "token", "A token is needed", detail,
-                "Send the header `Authorization: Bearer TOKEN`; `ratchet token NAME` makes one.",
+                "Send the header `Authorization: Bearer TOKEN`. Whoever runs this server can make one.",
             )  # fmt: skip

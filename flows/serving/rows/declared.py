@@ -41,8 +41,8 @@ class Declared:
             400,
             "missing-column",
             "A row lacks a column",
-            f"Row {place + 1} has no column {_listed(names)}, which the model needs{hint}.",
-            "Add it. Its value may be null if it is not known.",
+            f"Row {place + 1} has no {_listed(names)}, which the model needs{hint}.",
+            "Add what is missing. A value may be null if it is not known.",
             row=place + 1,
             column=first,
         )
@@ -60,7 +60,7 @@ class Declared:
             self._repair(name, role),
             row=place + 1,
             column=name,
-            value=None if hidden else shown,
+            value=None if hidden else value[:SHOWN] if isinstance(value, str) else shown,
         )
 
     def _repair(self, name: str, role: str) -> str:
@@ -111,5 +111,6 @@ def brief(value: Any) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
+    what = "column" if len(names) == 1 else "columns"
     shown = ", ".join(map(repr, names[:FEW]))
-    return shown if len(names) <= FEW else f"{shown} and {len(names) - FEW} more"
+    return f"{what} {shown}" if len(names) <= FEW else f"{what} {shown} and {len(names) - FEW} more"
