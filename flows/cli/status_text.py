@@ -22,7 +22,7 @@ def status_text(found: State, width: int | None = None) -> str:
     told = [f"!! {one}" for entry in models for one in _problems(entry)]
     told += [one for entry in models for one in _notes(entry)]
     told = [wrapped(one, width) for one in told]
-    addresses = [f"{name:<9} {url}" for name, url in found.get("answering", {}).items()]
+    addresses = [f"{terminal.server(name):<9} {url}" for name, url in found.get("answering", {}).items()]
     return "\n".join([table, *told, *addresses, *terminal.login(found)])
 
 
@@ -30,7 +30,7 @@ def _row(found: State, entry: State) -> dict[str, str]:
     age = f", {ago(entry['age'])} old" if entry["champion"] else ""
     return {
         "model": entry["model"],
-        "champion": f"version {entry['champion']}{age}" if entry["champion"] else "none",
+        "champion": f"version {entry['champion']}{age}{_served(entry)}" if entry["champion"] else "none",
         "metrics": "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items()),
         "data": entry["data_hash"][:8],
         "last": _last(entry) + ("\nheld" if entry["held"] else ""),
@@ -65,8 +65,10 @@ def _problems(entry: State) -> list[str]:
 def _notes(entry: State) -> list[str]:
     """What a person should know of."""
     model, moved = entry["model"], entry["moved"]
-    told = [f"{model}: {_served(entry['live'])}"] if entry["live"] and entry["live"]["version"] else []
-    told += [f"{model}: {entry['worn']}"] if entry["worn"] else []
+    live = entry["live"]
+    told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
+    if live and live["version"] and live["why"]:
+        told.append(f"{model}: version {live['version']} is answered by Keras, because {live['why']}")
     told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
     told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:
@@ -75,10 +77,12 @@ def _notes(entry: State) -> list[str]:
     return told
 
 
-def _served(live: State) -> str:
-    """What a server on this machine answers with."""
-    by = "by ONNX" if live["runtime"] == "onnx" else f"by Keras, because {live['why']}"
-    return f"version {live['version']} is live since {_day(live['since'])}, answered {by}"
+def _served(entry: State) -> str:
+    """What a server on this machine computes the champion's answers with."""
+    live = entry["live"]
+    if not live or live["version"] != entry["champion"]:
+        return ""
+    return f"\nlive by {'ONNX' if live['runtime'] == 'onnx' else 'Keras'}"
 
 
 def _next(found: State, entry: State) -> str:

@@ -6,6 +6,14 @@ from typing import Any
 State = dict[str, Any]
 
 
+SERVERS = {"serving": "answers", "web": "try it"}  # what a person does there
+
+
+def server(name: str) -> str:
+    """A server, as a person reads it."""
+    return SERVERS.get(name, name)
+
+
 def login(found: State) -> list[str]:
     """The address that logs in, where only the person reads it: what is no terminal may be a log."""
     if not found.get("login"):

@@ -156,7 +156,7 @@ def token_text(found: State) -> str:
 
 
 def servers_text(found: State) -> str:
-    lines = [f"{server['name']:<9} {server['url']}" for server in found["servers"]]
+    lines = [f"{terminal.server(server['name']):<9} {server['url']}" for server in found["servers"]]
     lines += terminal.login(found)
     served = found["schedule"]
     for model, words in served.get("models", {}).items():

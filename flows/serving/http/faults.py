@@ -53,7 +53,7 @@ def no_champion(name: str, why: str) -> Problem:
         503,
         "no-champion",
         "No version is live",
-        f"No version of {name!r} answers now: {why.rstrip('.') or 'it has no champion'}.",
+        f"No version of {name!r} answers now. {why.rstrip('.') or 'It has no champion'}.",
         f"Promote a version (`ratchet promote {name} VERSION`), or run `ratchet status`.",
     )
 
