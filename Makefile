@@ -14,7 +14,7 @@ help:  ## what there is
 run: $(READY)  ## retrain the default model: data, checks, training, gate, registry
 	@$(BIN)/ratchet run
 
-test: $(READY)  ## the tests, in about ten minutes on two fast cores
+test: $(READY)  ## the tests, in a quarter of an hour on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: $(READY)  ## the tests of functions, which need neither TensorFlow nor a whole run: under a minute
