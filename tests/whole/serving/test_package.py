@@ -129,7 +129,7 @@ def test_the_examples_and_the_row_of_the_readme_are_answered(packages, python):
 
 def test_the_environment_has_nothing_of_a_training(python):
     code = f"import importlib.util as u; print([n for n in {HEAVY} if u.find_spec(n)])"
-    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
