@@ -159,6 +159,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
         if due.name == "Skipped":
             skipped = {"format": 1, "model": model, "decision": "skipped", "reason": due.message}
             _record(run, record, skipped)
+            _tell(run, skipped)
             return skipped
         made = _make(run, record, graph, due, refreshed, saved, died)
         page = data_report.passed(run, record, made.tags)
@@ -347,8 +348,6 @@ def _show(
 def _record(run: RunContext, record: RunRecord, answer: dict[str, Any]) -> None:
     """The line of a run that came to a decision."""
     attempts.write(run.project, record.tick(run, answer["decision"], answer["reason"]))
-    if answer["decision"] == "skipped":
-        _tell(run, answer)
 
 
 def _tell(run: RunContext, answer: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from flows.deployment import freshness, live_file, registered_version, serving_files, version_folder
 from flows.deployment.live_file import Live
 from flows.deployment.serving_files import LATER, Serving
-from flows.deployment.version_folder import Version
+from flows.deployment.version_folder import Made, Version
 from flows.project import locks, scratch
 from flows.project.environment import Project
 from flows.promotion import champion_alias
@@ -140,8 +140,16 @@ def _moved(project: Project, store: MlflowClient, model: str, standing: Standing
         serving = serving_files.fetch(store, registered, temporary)
         with _written(project):
             made = version_folder.make(live_file.place(project, model), version, serving)
+    if previous == made.path:
+        previous = before.previous if before else ""
+    found = live(registered, version, serving, made)
+    return replace(found, **_since(standing), serve=wanted.serve, previous=previous)
+
+
+def live(registered: ModelVersion, version: Version, serving: Serving, made: Made) -> Live:
+    """A version whose folder is made; without since when, and without what the YAML says of serving."""
     return Live(
-        model=model,
+        model=registered.name,
         version=version.number,
         model_hash=registered.tags["ratchet.model_hash"],
         artifact_hash=registered.tags["ratchet.artifact_hash"],
@@ -150,10 +158,7 @@ def _moved(project: Project, store: MlflowClient, model: str, standing: Standing
         why=serving.why,
         folder=made.path,
         files_hash=made.files_hash,
-        **_since(standing),
-        serve=wanted.serve,
         sensitive=version.sensitive,
-        previous=previous if previous != made.path else before.previous if before else "",
     )
 
 

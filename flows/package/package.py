@@ -1,20 +1,19 @@
 """Package: a folder that serves one version by itself, whole or not there at all."""
 
 import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.package import folder, registered
+from flows.project import whole_files
 from flows.project.environment import Project
 from flows.project.locks import Notice
 from pipelines.config import settings
 from pipelines.errors import RequestError
 
+ELSEWHERE = "Name another folder, or ask for the right to write there."
 READABLE = (0o755, 0o644)  # of folders and files, for the user of an image; the package itself is its owner's alone
 
 
@@ -32,8 +31,12 @@ def package(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
     start = time.monotonic()
     settings.check_name(wanted.model)
     check_place(wanted.folder)
-    with registered.ready(project, wanted.model, wanted.version, notice) as version, _partial(wanted.folder) as target:
+    with (
+        registered.ready(project, wanted.model, wanted.version, notice) as version,
+        whole_files.partial(wanted.folder, ELSEWHERE) as target,
+    ):
         folder.check_onnx(version)
+        target.mkdir(mode=0o700)
         manifest = folder.fill(target, project.root, version)
         _open(target)
         _put(target, wanted.folder)
@@ -56,21 +59,6 @@ def check_place(place: Path) -> None:
         raise RequestError(f"The folder {place} is not empty.", "Name one that is new or empty, or remove it first.")
     if not place.parent.is_dir():
         raise RequestError(f"There is no folder {place.parent} to write {place.name} in.", "Make it first.")
-
-
-@contextmanager
-def _partial(place: Path) -> Iterator[Path]:
-    """Where the package is written until it is whole: beside its place, gone with the block."""
-    try:
-        beside = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-", suffix=".partial")
-    except OSError as error:
-        raise RequestError(
-            f"{place} cannot be written: {error.strerror}.", "Name another folder, or ask for the right to write there."
-        ) from error
-    with beside as name:
-        target = Path(name) / place.name
-        target.mkdir(mode=0o700)
-        yield target
 
 
 def _open(target: Path) -> None:

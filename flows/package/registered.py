@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from flows.deployment import deploy, freshness, registered_version, version_folder
-from flows.deployment.live_file import Live
 from flows.package.folder import Version
 from flows.project import scratch
 from flows.project.environment import Project
@@ -43,19 +42,7 @@ def ready(project: Project, model: str, number: int | None, notice: Notice) -> I
         version, entry = registered_version.champion(store, model, standing, sensitive, fetched)
         serving = deploy.serving_of(store, entry, version, fetched, True, notice)
         made = version_folder.make(temporary / model, version, serving)
-        live = Live(
-            model=model,
-            version=version.number,
-            model_hash=entry.tags["ratchet.model_hash"],
-            artifact_hash=entry.tags["ratchet.artifact_hash"],
-            serving_hash=serving.hash,
-            runtime=serving.runtime,
-            why=serving.why,
-            folder=made.path,
-            files_hash=made.files_hash,
-            **_since(lines, version.number),
-            sensitive=version.sensitive,
-        )
+        live = replace(deploy.live(entry, version, serving, made), **_since(lines, version.number))
         yield Version(asdict(live), temporary / model / made.path)
 
 

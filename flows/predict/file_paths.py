@@ -1,9 +1,6 @@
 """Where the rows lie that are to be predicted, and where the answers go: refused early, never half there."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +8,7 @@ from flows.project.environment import Project
 from pipelines.errors import RequestError
 from pipelines.safety import regular_files
 
+ELSEWHERE = "Write to another place, or ask for the right to."
 SUFFIXES = (".parquet", ".csv")  # of answers
 
 
@@ -59,20 +57,6 @@ def _check_free(wanted: Wanted) -> None:
         raise RequestError(f"{wanted.output} is a folder, and is not overwritten.", "Name a file.")
     if wanted.output.exists() and not wanted.force:
         raise RequestError(f"{wanted.output} is there already.", "Name another file, or add --force to replace it.")
-
-
-@contextmanager
-def partial(output: Path) -> Iterator[Path]:
-    """Where a file is written until it is whole: in a folder beside its place, gone with the block."""
-    place = output.resolve()
-    try:
-        folder = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-", suffix=".partial")
-    except OSError as error:
-        raise RequestError(
-            f"{output} cannot be written: {error.strerror}.", "Write to another place, or ask for the right to."
-        ) from error
-    with folder as name:
-        yield Path(name) / place.name
 
 
 def put(partial: Path, wanted: Wanted) -> None:

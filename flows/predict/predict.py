@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from flows.predict import file_paths, worker
 from flows.predict.file_paths import Wanted
-from flows.project import lifeline, scratch
+from flows.project import lifeline, scratch, whole_files
 from flows.project.environment import Project
 from flows.project.locks import Notice
 from flows.promotion import champion_alias
@@ -48,7 +48,7 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
     with (
         scratch.folder("predict") as folder,
         lifeline.held(project),
-        file_paths.partial(wanted.output) as output,
+        whole_files.partial(wanted.output, file_paths.ELSEWHERE) as output,
         Steps(notice) as at,
     ):
         at("fetches the version, and compares it with the registry")

@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.serving.rows import known_words
 from pipelines.config.data import Data
 from pipelines.errors import DataError
 
@@ -57,18 +57,7 @@ class Unknown:
             self.words[name] = list(dict.fromkeys([*self.words.get(name, []), *words]))[:SHOWN]
 
 
-def known(folder: Path, data: Data) -> dict[str, pa.Array]:
-    """The words that the model of a folder knows of each category.
-
-    Of more than a hundred categories (pipelines/model/features.py) only all words together are known.
-    """
-    layers = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))["config"]["layers"]
-    found = {layer["config"]["name"]: layer["config"] for layer in layers if layer["class_name"] == "StringLookup"}
-    if every := found.get("categories_lookup"):
-        return dict.fromkeys(data.categories, _words(every))
-    ordered = [*data.past_categories, *data.fixed] if data.kind == "sequence" else data.categories
-    return {name: _words(found[f"category_{place}"]) for place, name in enumerate(ordered)}
-
-
-def _words(layer: dict[str, Any]) -> pa.Array:
-    return pa.array(layer["vocabulary"], pa.string())
+def known(folder: Path) -> dict[str, pa.Array]:
+    """The words that the model of a folder knows of each category."""
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    return {name: pa.array(sorted(words), pa.string()) for name, words in known_words.of_model(folder, about).items()}

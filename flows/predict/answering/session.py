@@ -39,7 +39,7 @@ class Asked:
     @property
     def reading(self) -> Reading:
         data = Data.model_validate(self.data)
-        known = unknown_words.known(Path(self.folder), data)
+        known = unknown_words.known(Path(self.folder))
         return Reading(data, Ingest.model_validate(self.ingest), known, self.strict)
 
 

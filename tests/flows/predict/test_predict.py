@@ -25,6 +25,7 @@ from flows.predict import file_paths, predict, worker
 from flows.predict.answering import answers, pieces
 from flows.predict.file_paths import Wanted
 from flows.predict.worker import Request
+from flows.project import whole_files
 from flows.project.environment import Project
 from flows.promotion import champion_alias
 from flows.records import ledger
@@ -508,7 +509,7 @@ def test_a_file_that_is_there_is_replaced_only_when_that_is_said_and_only_by_a_w
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     wanted = Wanted("pets", tmp_path / "new.csv", tmp_path / "x.csv")
-    with file_paths.partial(wanted.output) as output:
+    with whole_files.partial(wanted.output, file_paths.ELSEWHERE) as output:
         output.write_text("answers")
         wanted.output.write_text("somebody else's")
         with pytest.raises(RequestError, match="is there already"):

@@ -56,7 +56,8 @@ def test_the_words_of_a_model_are_those_of_its_training_rows(tmp_path, lookup):
     if lookup == "one for all":
         layers = [_layer("categories_lookup", ["a", "blue", "red"])]
     (tmp_path / "architecture.json").write_text(json.dumps({"config": {"layers": layers}}))
-    found = {name: known.to_pylist() for name, known in unknown_words.known(tmp_path, PETS).items()}
+    (tmp_path / "model.json").write_text(json.dumps({"categories": ["colour", "name"]}))
+    found = {name: known.to_pylist() for name, known in unknown_words.known(tmp_path).items()}
     each = ["a", "blue", "red"] if lookup == "one for all" else None
     assert found == {"colour": each or words[0], "name": each or words[1]}
 

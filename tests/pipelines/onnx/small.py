@@ -22,16 +22,6 @@ TABLE = Data(
     columns={"weight": "number", "age": "number", "born": "date", "colour": "category", "food": "category"},
 )
 IMAGE = Data(kind="image", task="classification", target="tile", label="integer", shape=[6, 6, 3])
-SERIES: dict[str, Any] = {
-    "kind": "sequence",
-    "task": "regression",
-    "target": "sold",
-    "columns": {"at": "date", "warm": "number", "sky": "category", "shop": "category"},
-    "time": "at",
-    "series": ["shop"],
-    "step": 3600,
-    "window": 6,
-}
 WORDS = {"colour": ["black", "brown", "white", "grün", ""], "food": ["fish", "meat", ""], "sky": ["clear", "cloud", ""]}
 
 

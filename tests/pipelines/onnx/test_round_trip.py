@@ -7,11 +7,12 @@ import pytest
 from pipelines.config.data import Data
 from pipelines.model.predictor import to_arrays
 from pipelines.onnx import build, check, planted
-from tests.pipelines.onnx.small import IMAGE, SERIES, TABLE, raw, saved
+from tests.pipelines.onnx.small import IMAGE, TABLE, raw, saved
+from tests.support.sequences import SHOPS
 
 pytestmark = [pytest.mark.usefixtures("hardware"), pytest.mark.tensorflow]
 
-SHOPS = Data.model_validate(SERIES)
+SERIES = Data.model_validate(SHOPS)
 MANY = Data(
     kind="table",
     task="regression",
@@ -29,11 +30,11 @@ TABLES = {
     "an image row by row": (IMAGE, RNN | {"cell": "gru"}),
 }
 WINDOWS = {
-    "lstm": (SHOPS, RNN | {"recurrent": [3, 2]}),
-    "gru": (SHOPS, RNN | {"cell": "gru"}),
-    "simple": (SHOPS, RNN | {"cell": "simple", "predict": "value"}),
-    "convolutions": (SHOPS, {"network": "cnn", "filters": [4]}),
-    "mlp": (SHOPS, {"wide": True}),
+    "lstm": (SERIES, RNN | {"recurrent": [3, 2]}),
+    "gru": (SERIES, RNN | {"cell": "gru"}),
+    "simple": (SERIES, RNN | {"cell": "simple", "predict": "value"}),
+    "convolutions": (SERIES, {"network": "cnn", "filters": [4]}),
+    "mlp": (SERIES, {"wide": True}),
 }
 SEASONS = {"seasons": [24], "horizon": 2}
 BASELINES = {"last": {}, "mean": {}, "season": SEASONS, "season_and_change": SEASONS}
@@ -67,5 +68,5 @@ def test_windows_of_a_sequence(case, tmp_path):
 
 @pytest.mark.parametrize("baseline", most_are_long(BASELINES, "season_and_change"))
 def test_the_baselines_of_a_sequence(baseline, tmp_path):
-    data = Data.model_validate(SERIES | BASELINES[baseline] | {"baseline": baseline})
+    data = Data.model_validate(SHOPS | BASELINES[baseline] | {"baseline": baseline})
     assert round_trip(tmp_path, data, **RNN, cell="gru")["largest_difference"] < 1e-3
