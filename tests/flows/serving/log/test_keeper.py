@@ -83,9 +83,10 @@ def test_a_folder_that_may_not_be_read_is_told_and_looked_at_again(tmp_path):
 def test_without_a_finished_file_no_process_is_started_at_once(tmp_path):
     log = Log(tmp_path, 0, KEY)
     assert log.write(answered([{"age": 1}], version()), ["a"], datetime.now(UTC))
+    before = psutil.Process().children()  # of tests that ran in this process: a fork server stays
     log.start()
     time.sleep(0.1)
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= set(before)
     log.close()
 
 
