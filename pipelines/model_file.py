@@ -6,10 +6,8 @@ Each section is declared where it is used. This module puts them together and ch
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
-
-from pydantic import Field, field_validator, model_validator
 
 from pipelines.clean import Clean
 from pipelines.config import settings, user_code
@@ -24,124 +22,15 @@ from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
 from pipelines.safety import regular_files
+from pipelines.sections.labels import Labels
+from pipelines.sections.monitor import Monitor
+from pipelines.sections.promote import Promote
+from pipelines.sections.schedule import Schedule
+from pipelines.sections.serve import Serve
 from pipelines.table.splits import HashSplit
 from pipelines.train import Train
 
-
-class Slice(Section):
-    """Some of the test rows, chosen by one column: by its values, or by a range of numbers."""
-
-    column: str
-    """A feature, a carried column, or the target."""
-    values: list[str | int | float] = []
-    """The values of the rows in this slice. Instead of it, a slice of numbers has `at_least` or `below`, or both."""
-    at_least: float | None = None
-    """The smallest number in this slice."""
-    below: float | None = None
-    """Numbers in this slice are smaller."""
-    margin: float | None = Field(None, ge=0)
-    """The margin of this slice, instead of `promote.margin`."""
-
-    @model_validator(mode="after")
-    def _chooses_rows(self) -> "Slice":
-        edges = self.at_least is not None or self.below is not None
-        if bool(self.values) == edges:
-            raise ValueError("a slice has either `values`, or `at_least` and/or `below`")
-        return self
-
-
-class Promote(Section):
-    """When a candidate becomes champion."""
-
-    metric: str
-    """The metric that decides. It is one of `evaluate.metrics`."""
-    at_least: float | None = None
-    """The floor of a metric where more is better."""
-    at_most: float | None = None
-    """The ceiling of a metric where less is better."""
-    margin: float = Field(0.0, ge=0)
-    """How much worse than the champion still counts as not worse, in the unit of the metric."""
-    require: Literal["not_worse", "better"] = "not_worse"
-    """What a candidate must show against the champion."""
-    worst: float | None = Field(None, gt=0)
-    """The largest loss or error of one row that the gate must allow for, though no test row shows it: of log loss,
-    and of errors of a number in their unit."""
-    slices: dict[str, Slice] = {}
-    """Groups of test rows on which the candidate must not be worse either, by name."""
-    largest_mb: float | None = Field(None, gt=0)
-    """The largest size of the model folder in megabytes."""
-    slowdown: float | None = Field(None, gt=0)
-    """The largest time for a prediction, as a ratio to the champion's time."""
-
-
-CRON = "minute hour day month weekday"
-
-
-class Schedule(Section):
-    """When a tick comes, and when a tick retrains.
-
-    One of `cron`, `every_seconds` and `rrule` says when a tick comes. With none of them no tick comes.
-    """  # only its form is checked here; whether Prefect can follow it, in flows/run/rhythm.py
-
-    cron: str | None = None
-    """Five fields: minute, hour, day, month, weekday."""
-    every_seconds: int | None = Field(None, ge=1)
-    """Seconds from one tick to the next."""
-    rrule: str | None = None
-    """A rule of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO`."""
-    timezone: str = Field("UTC", min_length=1)
-    """The time zone of `cron` and `rrule`."""
-    new_rows: int | None = Field(None, ge=1)
-    """A tick retrains when at least this many rows are new. With neither this nor `new_percent`, one new row is
-    enough."""
-    new_percent: float | None = Field(None, gt=0)
-    """A tick retrains when at least this many per cent of the rows are new."""
-    champion_days: float | None = Field(None, gt=0)
-    """A tick retrains when anything is new and the champion is older than this many days."""
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, text: str | None) -> str | None:
-        if text is not None and len(text.split()) != len(CRON.split()):
-            raise ValueError(f"{text!r} is not five fields: {CRON}")
-        return text
-
-    @model_validator(mode="after")
-    def _one_rhythm(self) -> "Schedule":
-        if sum(value is not None for value in (self.cron, self.every_seconds, self.rrule)) > 1:
-            raise ValueError("a schedule has one of `cron`, `every_seconds` and `rrule`")
-        return self
-
-    @property
-    def has_rhythm(self) -> bool:
-        return any(value is not None for value in (self.cron, self.every_seconds, self.rrule))
-
-    @property
-    def words(self) -> str:
-        """As people read it; "" for none."""
-        every = f"every {self.every_seconds} s" if self.every_seconds else ""
-        found = self.cron or every or self.rrule
-        return f"{found} {self.timezone}" if found and not every else found or ""
-
-
-class Serve(Section):
-    """What `ratchet serve` keeps of its answers (docs/reference/state.md). The section may be absent."""
-
-    log: bool = True
-    """Whether each answered row is kept with its answer."""
-    sample: float = Field(1.0, ge=0, le=1)
-    """The share of answered rows that are kept. A hash of the id of an answer decides."""
-    keep_days: int = Field(180, ge=1, le=36_500)
-    """Days after which kept rows are deleted."""
-    largest_gb: float = Field(5.0, gt=0)
-    """The largest size of the log in gigabytes (10^9 bytes). The oldest days are deleted first. If today alone is
-    larger, no more rows are kept until tomorrow."""
-    sensitive: Literal["leave_out", "hash"] = "leave_out"
-    """What becomes of the columns in `data.sensitive`: they are left out, or their values are replaced by HMAC-SHA-256
-    with a key that stays in the state folder."""
-
-
-OPTIONAL = ("serve",)  # sections that a YAML of an older Ratchet lacks
+OPTIONAL = ("serve", "labels", "monitor")  # sections that a YAML of an older Ratchet lacks
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
@@ -149,6 +38,8 @@ SECTIONS: dict[str, type[Section]] = {
     "promote": Promote,
     "schedule": Schedule,
     "serve": Serve,
+    "labels": Labels,
+    "monitor": Monitor,
 }
 
 
@@ -187,6 +78,14 @@ class Declaration:
     @property
     def serve(self) -> Serve:
         return cast(Serve, self.sections["serve"])
+
+    @property
+    def labels(self) -> Labels:
+        return cast(Labels, self.sections["labels"])
+
+    @property
+    def monitor(self) -> Monitor:
+        return cast(Monitor, self.sections["monitor"])
 
 
 def check(model: str) -> Declaration:

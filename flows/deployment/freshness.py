@@ -20,7 +20,7 @@ from pipelines.config import settings
 from pipelines.config.data import Data
 from pipelines.errors import RequestError
 from pipelines.model.predictor import file_hash
-from pipelines.model_file import Serve
+from pipelines.sections.serve import Serve
 
 FILES = "files.json"  # in the folder of a version: the SHA-256 of each other file
 NO_LOG = {"log": False}  # where nobody knows what the YAML wants

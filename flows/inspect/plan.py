@@ -19,7 +19,8 @@ from flows.records import stage_times
 from flows.run import rhythm
 from pipelines import model_file
 from pipelines.errors import RatchetError
-from pipelines.model_file import Declaration, Promote
+from pipelines.model_file import Declaration
+from pipelines.sections.promote import Promote
 
 Entry = dict[str, Any]
 SELDOM = 0.05  # a chance to pass that is as good as none

@@ -26,7 +26,7 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
 from pipelines.errors import RatchetError, SettingsError
 from pipelines.ingest import Ingest
-from pipelines.model_file import Schedule
+from pipelines.sections.schedule import Schedule
 
 
 def status(project: Project) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from pipelines.clean import Clean
 from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.model.metrics import METRICS, Answers
-from pipelines.model_file import Declaration, Slice
+from pipelines.model_file import Declaration
+from pipelines.sections.promote import Slice
 from pipelines.table.splits import HashSplit, TimeSplit
 
 NEARLY_EQUAL = "nearly equal rows"  # of an entity that no column names

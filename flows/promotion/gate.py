@@ -15,7 +15,7 @@ from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.gain import Gain
 from flows.promotion.statistics.resampling import ALPHA, largest_share
 from pipelines.model.metrics import METRICS
-from pipelines.model_file import Promote
+from pipelines.sections.promote import Promote
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ It depends only on the lines, first to last, so it can be computed for any time 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from flows.records.ledger import MOVES, Line
 from pipelines.table import row_sample
@@ -33,6 +34,17 @@ class Use:
     promoted: bool
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A version that answers beside the champion. role: `shadow` and `before` answer unseen; `canary` answers some
+    callers. line: the number of the line of the ledger that put it there."""
+
+    version: int
+    role: Literal["shadow", "canary", "before"]
+    since: str  # the instant of that line
+    line: int
+
+
 @dataclass
 class Standing:
     seats: list[Seat] = field(default_factory=list)  # the last one is champion
@@ -47,6 +59,7 @@ class Standing:
     promoted_at: int = 0  # the number of the last line that made a version champion
     began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
+    beside: Beside | None = None
 
     @property
     def champion(self) -> int | None:

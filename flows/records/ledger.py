@@ -48,6 +48,9 @@ WAIT = 60  # seconds, for another writer
 ACTIONS = (
     *("accepted", "waits", "rejected", "undecided", "refused"),
     *("promoted", "adopted", "rolled back", "pruned", "seen"),
+    *("on trial", "trial ended"),  # beside the champion (flows/rollout)
+    *("noticed", "over"),  # an event of live rows (flows/monitoring)
+    *("forgotten",),  # rows of a person were removed (flows/forget)
 )
 MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 

@@ -13,8 +13,9 @@ from flows.records import attempts
 from flows.records.attempts import Tick
 from flows.records.champion_state import stand
 from flows.records.ledger import Line
-from pipelines.model_file import Declaration, Schedule
+from pipelines.model_file import Declaration
 from pipelines.readers import sources
+from pipelines.sections.schedule import Schedule
 
 
 @dataclass(frozen=True)

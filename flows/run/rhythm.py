@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from pipelines.config import settings
 from pipelines.errors import SettingsError
-from pipelines.model_file import Schedule
+from pipelines.sections.schedule import Schedule
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import SCHEDULE_TYPES

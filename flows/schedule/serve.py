@@ -35,6 +35,7 @@ from flows.servers import lifecycle, prefect_login
 from pipelines import model_file
 from pipelines.config import settings
 from pipelines.errors import BusyError, RatchetError
+from pipelines.sections.schedule import Schedule
 
 QUERY = 2.0  # seconds between two looks for runs to start
 EARLY = 5.0  # seconds that a process starts before its time, to load its libraries
@@ -45,7 +46,7 @@ OVERTAKEN: State[Any] = Completed(name="Skipped", message="another run has not e
 COALESCED: State[Any] = Cancelled(name="Coalesced", message="a later tick replaces all missed ones")
 
 
-async def deployment(project: Project, model: str, rules: model_file.Schedule) -> RunnerDeployment:
+async def deployment(project: Project, model: str, rules: Schedule) -> RunnerDeployment:
     """The deployment of one model: its schedule, its form, and the event that starts it."""
     found = rhythm.of(rules)
     event = DeploymentEventTrigger(

@@ -15,7 +15,7 @@ from flows.records.outputs import StageOutputs
 from flows.tracking.evidence_files import Kept
 from pipelines import model_file
 from pipelines.config.data import Data
-from pipelines.model_file import Promote
+from pipelines.sections.promote import Promote
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from gate.chains import Gate, Model

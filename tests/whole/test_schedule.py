@@ -26,8 +26,8 @@ from flows.records.attempts import Tick
 from flows.records.champion_state import stand
 from flows.run import rhythm
 from flows.run.rhythm import ANCHOR
-from pipelines.model_file import Schedule
 from pipelines.readers import sources
+from pipelines.sections.schedule import Schedule
 from tests.support.clone import answer, clone, edit, git, prefect, ratchet
 from tests.support.world import PATIENCE, until
 

@@ -24,8 +24,8 @@ from flows.tracking import evidence_files, mlflow_runs
 from pipelines import evaluate, model_file
 from pipelines.errors import IntegrityError
 from pipelines.model.predictor import Predictor, model_hash, write_manifest
-from pipelines.model_file import Slice
 from pipelines.process import seal
+from pipelines.sections.promote import Slice
 from pipelines.table import row_sample
 from tests.flows.promotion.test_trial import trial_here
 from tests.support import golden

@@ -19,7 +19,7 @@ from flows.tracking.evidence_files import Kept
 from pipelines import model_file
 from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
-from pipelines.model_file import Promote, Slice
+from pipelines.sections.promote import Promote, Slice
 
 NUMBER = Data(kind="table", task="regression", target="y", columns={"age": "number", "sex": "category"})
 ANIMAL = Data(kind="table", task="classification", target="y", columns={"age": "number"})

@@ -12,7 +12,7 @@ from flows.promotion.gate import Look
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget, spent
 from flows.promotion.statistics.gain import Gain
-from pipelines.model_file import Promote
+from pipelines.sections.promote import Promote
 
 ACCURACY = Promote(metric="accuracy", at_least=0.9, margin=0.01)
 ERROR = Promote(metric="mean_absolute_error", at_most=50, margin=2)

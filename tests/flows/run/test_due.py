@@ -7,7 +7,7 @@ import pytest
 
 from flows.records.attempts import Tick
 from flows.run.due import Case, due
-from pipelines.model_file import Schedule
+from pipelines.sections.schedule import Schedule
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

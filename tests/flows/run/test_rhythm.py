@@ -8,7 +8,7 @@ import pytest
 
 from flows.run import rhythm
 from pipelines.errors import SettingsError
-from pipelines.model_file import Schedule
+from pipelines.sections.schedule import Schedule
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What was right? Labels that come after an answer, with their two times, and joined to the log of answers."""

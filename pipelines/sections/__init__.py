@@ -1,0 +1,1 @@
+"""What is declared of a model besides its stages? The sections of its YAML that the flows read."""

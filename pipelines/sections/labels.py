@@ -1,0 +1,24 @@
+"""The section `labels`."""
+
+from pydantic import model_validator
+
+from pipelines.config.section import Section
+
+
+class Labels(Section):
+    """Labels that come after an answer (docs/guides/monitoring.md). The section may be absent."""
+
+    key: list[str] = []
+    """Columns of the answered rows and of the label files that name an event. Without them a label names the id of an
+    answer."""
+    learn: bool = False
+    """Whether labelled answered rows become rows of the source."""
+    depend_on_answer: bool = False
+    """Whether the answer decides if a label ever comes, as with a credit that is refused. Then every live figure says
+    that it is of some rows only."""
+
+    @model_validator(mode="after")
+    def _names_events(self) -> "Labels":
+        if self.learn and not self.key:
+            raise ValueError("`learn` needs `key`: the columns by which an event is the same in source and answers")
+        return self
