@@ -15,7 +15,7 @@ run: $(READY)  ## retrain the default model: data, checks, training, gate, regis
 	@$(BIN)/ratchet run
 
 test: $(READY)  ## the tests, in a quarter of an hour on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --durations 40 --durations-min 2
 
 test-fast: $(READY)  ## the tests of functions, which need neither TensorFlow nor a whole run: under a minute
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -p tests.guard.no_tensorflow \

@@ -34,7 +34,7 @@ def found() -> list[Callable[..., None]]:
 
 app.callback(invoke_without_command=True)(group.options)
 for _one in found():
-    app.command(rich_help_panel=getattr(_one, PART))(_one)
+    app.command(cls=group.Command, rich_help_panel=getattr(_one, PART))(_one)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The group of all commands: its own options, and what is typed wrongly, also as a JSON object."""
+"""The group of all commands and its members: own options, help, and what is typed wrongly, also as a JSON object."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,11 +7,26 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 
-class Commands(TyperGroup):
+class _Shown:
+    """Help shows a switch without a type: nobody types a value for it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for one in found:
+            if isinstance(one, TyperOption) and one.is_bool_flag:
+                one.metavar = ""
+        return found
+
+
+class Command(_Shown, TyperCommand):
+    """As typer's."""
+
+
+class Commands(_Shown, TyperGroup):
     """As typer's. With --json a wrong option, argument or command is also one object on standard output."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:

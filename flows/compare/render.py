@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.project.plain_words import many
 from flows.report import pages
 from pipelines.model.metrics import METRICS
 
@@ -102,7 +103,8 @@ def _metrics(found: State) -> Table:
     note = (
         f"In brackets: intervals of {found['confidence']:.0%}{seen}. Gain: how much better {b} is, on each row "
         f"against {a} (of an error: how much smaller). Noise: the interval of the gain holds 0. The versions were "
-        f"tested on {counts['a']:,} and {counts['b']:,} rows; rows that either was trained or tuned on are left out."
+        f"tested on {counts['a']:,} and {many(counts['b'], 'row')}; those that either was trained or tuned on are left "
+        "out."
     )
     return Table(f"Metrics on the {counts['common']:,} common test rows, computed now", rows, note=note)
 
@@ -156,7 +158,7 @@ def _made_of(found: State) -> Table:
     pairs = {"data (hash)": data["data_hash"], "test rows (hash)": data["test_hash"]}
     for name, split in data["splits"].items():
         pairs[f"{name} split"] = [
-            f"{count:,} rows, {_short(digest)}" if count is not None else None
+            f"{many(count, 'row')}, {_short(digest)}" if count is not None else None
             for count, digest in zip(split["rows"], split["hash"], strict=True)
         ]
     pairs |= {"git commit": found["commits"]["commit"], "commit of the tree": found["commits"]["tree"]}

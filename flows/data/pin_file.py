@@ -9,6 +9,7 @@ from flows.data.arrivals.scan import Arrival
 from flows.graph import pins
 from flows.project import whole_files
 from flows.project.environment import Project
+from flows.project.plain_words import many
 from pipelines.config import settings
 from pipelines.config.data import Data
 from pipelines.config.settings import FORMAT
@@ -48,7 +49,7 @@ def told(old: Pin | None, pin: Pin) -> str:
     """What changed from one pin to the next: rows, bytes, hash."""
     size = sum(file["bytes"] for file in pin["files"])
     if old is None or old["kind"] != "files":
-        return f"{pin['source']} pinned: {rows(pin):,} rows, {size:,} bytes, pin {version(pin)[:8]}"
+        return f"{pin['source']} pinned: {many(rows(pin), 'row')}, {size:,} bytes, pin {version(pin)[:8]}"
     before = sum(file["bytes"] for file in old["files"])
     return (
         f"{pin['source']} pinned: {rows(pin) - rows(old):+,} rows, {size - before:+,} bytes, "

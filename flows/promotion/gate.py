@@ -9,6 +9,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from flows.project.plain_words import many
 from flows.promotion import digits
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget
@@ -232,4 +233,4 @@ def _numbers(found: Gain) -> dict[str, Any]:
 
 
 def _told(found: Gain, margin: float = 0.0) -> str:
-    return f"gain {digits.interval(found.value, found.low, found.high, (0.0, -margin))} on {found.rows:,} rows"
+    return f"gain {digits.interval(found.value, found.low, found.high, (0.0, -margin))} on {many(found.rows, 'row')}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from flows.project.plain_words import many
 from flows.report import suggestions
 from pipelines.check import Check
 from pipelines.config.stages import STAGES
@@ -64,7 +65,7 @@ def removed(folder: Path, stage: str) -> str:
         return ""
     rows = json.loads((folder / "clean.json").read_text(encoding="utf-8"))["rows"]
     counts = ", ".join(f"{count:,} {REASONS.get(why, why)}" for why, count in rows["removed"].items())
-    return f"left out of {rows['raw']:,} rows: {counts}" if counts else ""
+    return f"left out of {many(rows['raw'], 'row')}: {counts}" if counts else ""
 
 
 def _first(folder: Path, name: str) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _of_quarantine(report: dict[str, Any], config: Validate) -> list[Finding]:
             level="stop",
             title="validate.quarantine_limit",
             words=f"At most {config.quarantine_limit:.1%} of the rows may be set aside.",
-            found=f"{report['quarantined']:,} of {report['rows']:,} rows would be",
+            found=f"{report['quarantined']:,} of {many(report['rows'], 'row')} would be",
             accept=suggestions.limit("validate", "quarantine_limit", share),
         )
     ]

@@ -19,6 +19,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from flows.project.environment import Project
+from flows.project.plain_words import many
 from flows.records.epochs import Epoch
 from flows.report import progress
 from flows.servers import lifecycle
@@ -93,7 +94,7 @@ def data(project: Project, model: str, refreshed: str) -> None:
     for stage in ("validation", "check"):
         rules += [_rule(stage, entry) for entry in _report(folder, stage).get("rules", [])]
     rows = _report(folder, "validation").get("rows")
-    told = f"{model}: {'unknown' if rows is None else f'{rows:,}'} rows. {refreshed}"
+    told = f"{model}: {'unknown rows' if rows is None else many(rows, 'row')}. {refreshed}"
     create_table_artifact(
         visible_text.every(rules) or [{"rule": "none declared"}],
         key=f"{_key(model)}-data",

@@ -9,6 +9,7 @@ from flows.data import pin_file
 from flows.graph import provenance
 from flows.graph.pipeline import Graph
 from flows.project.environment import Project
+from flows.project.plain_words import many
 from flows.records import attempts
 from flows.records.attempts import Tick
 from flows.records.champion_state import stand
@@ -110,7 +111,7 @@ def _of_rows(case: Case, trained: Tick) -> tuple[bool, str]:
     if new <= 0:
         return True, f"the data have changed since {_day(trained.at)}"
     found = f"{new:,} new row{'s' if new > 1 else ''} since {_day(trained.at)}"
-    wanted = [f"{rules.new_rows:,} rows"] if rules.new_rows else []
+    wanted = [many(rules.new_rows, "row")] if rules.new_rows else []
     wanted += [f"{rules.new_percent:g} %"] if rules.new_percent else []
     if not wanted or new >= (rules.new_rows or float("inf")):
         return True, found

@@ -9,6 +9,7 @@ from flows.cli import terminate
 from flows.cli.answer import USE, Debug, Json, Model, State, answer, command
 from flows.predict.file_paths import Wanted
 from flows.project.environment import Project
+from flows.project.plain_words import many
 
 
 @command(120, USE)
@@ -48,11 +49,11 @@ def do_predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
 def predict_text(found: State) -> str:
     columns = [*found["columns"], *found["kept"]]
     shown = ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])} and {len(columns) - 7} more"
-    lines = [f"{found['model']} version {found['version']}: {found['rows']:,} rows predicted."]
+    lines = [f"{found['model']} version {found['version']}: {many(found['rows'], 'row')} predicted."]
     lines += [f"!! {found['problem']}."] if found["problem"] else []
     lines += [f"  written   {found['output']}: {shown}"]
     lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []
-    lines += [f"  left out  {count:,} rows: {why}" for why, count in found["left_out"].items()]
+    lines += [f"  left out  {many(count, 'row')}: {why}" for why, count in found["left_out"].items()]
     if ignored := [name for name in found["ignored"] if name not in found["kept"]]:
         told = f"columns that the model does not know: {', '.join(map(repr, ignored))}"
         lines += [f"  ignored   {told}" + ("" if found["kept"] else "; `--keep` writes them beside the answers")]

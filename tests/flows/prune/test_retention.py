@@ -139,3 +139,10 @@ def test_a_vetoed_version_stays_or_the_same_model_would_come_back_unknown():
 def test_without_a_ledger_only_the_newest_an_aliased_and_an_unfinished_one_stay():
     assert needed([], range(1, 7), [2], [4]) == {2, 4, 6}
     assert needed([], [], [], []) == set()
+
+
+def test_a_version_that_waits_stays_while_the_champion_is_the_one_that_it_was_judged_against():
+    waits = line("waits", 2, 1, 1, 1)
+    lines = [accepted(1, None), waits, *(rejected(number, 1) for number in range(3, 15))]
+    assert 2 in needed(lines, range(1, 15), [], [])
+    assert 2 not in needed([*lines, accepted(15, 1)], range(1, 16), [], [])
