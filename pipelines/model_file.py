@@ -131,6 +131,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_network(found),
         *_of_metrics(found),
         *_of_slices(found),
+        *_of_labels(found),
     ]
 
 
@@ -234,6 +235,19 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
     right, wrong = ("at_least", "at_most") if METRICS[promote.metric].greater_is_better else ("at_most", "at_least")
     if getattr(promote, wrong) is not None or getattr(promote, right) is None:
         return [(f"promote.{right}", f"write the floor of {promote.metric} as `{right}`")]
+    return []
+
+
+def _of_labels(found: Declaration) -> list[tuple[str, str]]:
+    """An event is named by columns that the log of answers has."""
+    data, by_id = found.data, "leave out `key`: then a label names the id of an answer"
+    if found.labels.key and data.kind == "sequence":
+        return [("labels.key", f"a forecast has rows of its own, and no columns that name it: {by_id}")]
+    for name in found.labels.key:
+        if name not in data.columns:
+            return [("labels.key", f"there is no column {name!r}{nearest(name, list(data.columns))}")]
+        if name in data.sensitive:
+            return [("labels.key", f"{name!r} is sensitive, so the log of answers does not have it: {by_id}")]
     return []
 
 
