@@ -20,6 +20,7 @@ from pipelines.config import settings
 from pipelines.config.data import Data
 from pipelines.errors import RequestError
 from pipelines.model.predictor import file_hash
+from pipelines.sections.labels import Labels
 from pipelines.sections.serve import Serve
 
 FILES = "files.json"  # in the folder of a version: the SHA-256 of each other file
@@ -83,6 +84,7 @@ def wishes(model: str, before: Live | None) -> Wishes:
         content = settings.read(model)
         serve = settings.parse(model, "serve", content.get("serve", {}), Serve).model_dump()
         marked = settings.parse(model, "data", content.get("data"), Data)
+        kept = settings.parse(model, "labels", content.get("labels", {}), Labels).logged(marked)
     except RequestError:
         return Wishes(before.serve if before else NO_LOG, before.sensitive if before else [])
-    return Wishes(serve, sorted(marked.sensitive))
+    return Wishes(serve | {"kept": kept}, sorted(marked.sensitive))

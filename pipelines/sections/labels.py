@@ -2,6 +2,7 @@
 
 from pydantic import model_validator
 
+from pipelines.config.data import Data
 from pipelines.config.section import Section
 
 
@@ -16,6 +17,11 @@ class Labels(Section):
     depend_on_answer: bool = False
     """Whether the answer decides if a label ever comes, as with a credit that is refused. Then every live figure says
     that it is of some rows only."""
+
+    def logged(self, data: Data) -> list[str]:
+        """The columns that the log of answers needs beside those that the model takes."""
+        found = dict.fromkeys([*self.key, *(data.carried if self.learn else [])])
+        return [name for name in found if name not in data.sensitive]
 
     @model_validator(mode="after")
     def _names_events(self) -> "Labels":

@@ -42,7 +42,7 @@ class Loader:
             raise RatchetError(told.problem or "There is no champion.")
         check(version.folder, told.files_hash)
         version = replace(version, columns=_json(version.folder / "columns.json"))
-        reader = RowReader(version.folder, version.sensitive)
+        reader = RowReader(version.folder, version.sensitive, version.serve.get("kept", []))
         engine = self._engine(version)
         try:
             pace = warmed(engine, reader, _examples(version))

@@ -20,7 +20,7 @@ class Declared:
     """What is declared of the columns."""
 
     names: tuple[str, ...]
-    """All columns of a row that mean something here, in order."""
+    """All columns of a row that mean something here, or are kept for another reason, in order."""
     sensitive: frozenset[str]
     """Those whose values no message shows."""
     example: Mapping[str, Any]
@@ -70,14 +70,15 @@ class Declared:
         return visible_text.line(f"Send {what}{like}, or null if it is not known.")
 
 
-def of_version(folder: Path, sensitive: Iterable[str]) -> Declared:
-    """folder: of a version. sensitive: columns that are so beside those that columns.json marks."""
+def of_version(folder: Path, sensitive: Iterable[str], kept: Iterable[str] = ()) -> Declared:
+    """folder: of a version. sensitive: columns that are so beside those that columns.json marks. kept: columns that the
+    log has beside those that the model takes."""
     about = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     columns = [one["name"] for one in about["columns"]]
     parts = [part for found in about.get("instants", {}).values() for part in found]
     past = [about["target"], about["time"], *about["series"]] if about["kind"] == "sequence" else []
     hidden = {one["name"] for one in about["columns"] if one.get("sensitive")} | set(sensitive)
-    names = tuple(dict.fromkeys([*columns, *parts, *past]))
+    names = tuple(dict.fromkeys([*columns, *parts, *past, *kept]))
     return Declared(names, frozenset(hidden), about.get("example") or {}, about)
 
 

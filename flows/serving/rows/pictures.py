@@ -16,6 +16,7 @@ import numpy as np
 from flows.serving.problem import Problem
 from flows.serving.rows import declared
 from flows.serving.rows.batch import Batch
+from flows.serving.rows.declared import Declared
 from pipelines import visible_text
 from pipelines.readers import picture
 
@@ -34,9 +35,9 @@ class Misfit(ValueError):
 class PictureRows:
     """Pictures of one shape -> arrays."""
 
-    def __init__(self, shape: Sequence[int]):
-        """shape: [height, width, channels]."""
-        self._shape = list(shape)
+    def __init__(self, shape: Sequence[int], columns: Declared | None = None):
+        """shape: [height, width, channels]. columns: those that are kept beside the picture."""
+        self._shape, self._kept = list(shape), columns.kept if columns else lambda row: {}
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
         """rows: JSON objects. before: how many rows of the request come before these. Raises Problem."""
@@ -50,7 +51,7 @@ class PictureRows:
                 found.append(values(row[NAME], self._shape))
             except Misfit as error:
                 raise _misfit(place, row[NAME], error) from error
-            raw.append({NAME: row[NAME]})
+            raw.append({NAME: row[NAME]} | self._kept(row))
         image = np.frombuffer(b"".join(found), np.uint8).reshape(-1, *self._shape)
         return Batch({NAME: image}, len(raw), [()] * len(raw), raw)
 

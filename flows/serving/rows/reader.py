@@ -18,12 +18,13 @@ __all__ = ["Batch", "RowReader"]
 class RowReader:
     """Reads raw rows as one version reads them. Its arrays are those of predictor.to_arrays for the same rows."""
 
-    def __init__(self, folder: Path, sensitive: Collection[str] = ()):
+    def __init__(self, folder: Path, sensitive: Collection[str] = (), kept: Collection[str] = ()):
         """folder: of a version, whose files have been checked (engine/loading.py). sensitive: columns whose values no
-        message shows, beside those that columns.json marks."""
+        message shows, beside those that columns.json marks. kept: columns that Batch.raw has beside those that the
+        model takes."""
         self.about: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
         self.classes: list[str | int] = self.about["classes"]
-        self.columns = declared.of_version(folder, sensitive)
+        self.columns = declared.of_version(folder, sensitive, kept)
         self._rows = self._of_kind(folder)
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
@@ -55,7 +56,7 @@ class RowReader:
 
     def _of_kind(self, folder: Path) -> TableRows | PictureRows | SeriesRows:
         if self.about["kind"] == "image":
-            return PictureRows(self.about["shape"])
+            return PictureRows(self.about["shape"], self.columns)
         kind = SeriesRows if self.about["kind"] == "sequence" else TableRows
         known = known_words.of_model(folder / "model", self.about)
         return kind(self.about, meaning.of_version(folder / "reading"), known, self.columns)

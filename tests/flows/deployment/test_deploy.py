@@ -227,6 +227,20 @@ def test_a_setting_of_serve_is_taken_over_without_a_new_version(project):
     assert state(project).serve["sample"] == 0.25
 
 
+def test_the_columns_that_name_an_event_are_logged(project):
+    promote(project, 1)
+    assert state(project).serve["kept"] == []
+    yaml = project.root / "models" / f"{MODEL}.yaml"
+    extra = yaml.read_text().replace("city: category", "city: category, shop: carried, other: carried")
+    yaml.write_text(extra + "labels: {key: [shop]}\n")
+    deploy.now(project, MODEL)
+    assert state(project).serve["kept"] == ["shop"]
+    yaml.write_text(extra + "labels: {key: [shop], learn: true}\n")  # a row of the source has them all
+    deploy.now(project, MODEL)
+    assert state(project).serve["kept"] == ["shop", "other"]
+    declare(project)
+
+
 def test_twenty_promotions_leave_two_folders(project):
     for turn in range(20):
         accept(project, turn % 3 + 1)
