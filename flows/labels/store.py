@@ -32,6 +32,7 @@ FOLDER, FORMAT = "labels", "1"
 NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})\.parquet", re.ASCII)
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 INSTANT = pa.timestamp("us", "UTC")
+MOST_EXAMPLES = 3
 GIVEN = ("event", "label", "happened", "known", "asked")
 ORDER = [("known", "ascending"), ("event", "ascending"), ("label", "ascending"), ("happened", "ascending")]
 
@@ -48,13 +49,15 @@ class Part:
 @dataclass(frozen=True)
 class Taken:
     """What came of some labels: `at`, None if nothing was new; `rows` in all; `new` labels that count; `aside`, how
-    many do not, by the reason; `again`: when the same rows were taken before; `events` of those that count."""
+    many do not, by the reason; `again`: when the same rows were taken before; `examples`: numbers of rows that do not
+    count, by the reason; `events` of those that count."""
 
     at: datetime | None
     rows: int
     new: int
     aside: dict[str, int]
     again: datetime | None = None
+    examples: dict[str, list[int]] = field(default_factory=dict)
     events: pa.Array = field(default_factory=lambda: pa.array([], pa.string()), repr=False)
 
 
@@ -104,10 +107,11 @@ def add(
         if same:
             found = found.filter(_again(declared, found, same))
         chosen = found.filter(pc.equal(found["aside"], ""))["event"].combine_chunks()
+        told, places = aside(found), _examples(found)
         if len(found) and not dry:
             _write(folder(state, declared.model) / f"{at.strftime(STAMP)}-{digest}.parquet", found, declared)
     again = same[-1].taken if same else None
-    return Taken(at if len(found) else None, rows.num_rows, len(chosen), aside(found), again, chosen)
+    return Taken(at if len(found) else None, rows.num_rows, len(chosen), told, again, places, chosen)
 
 
 def parts(state: Path, model: str, until: datetime | None = None) -> list[Part]:
@@ -146,6 +150,14 @@ def aside(found: pa.Table) -> dict[str, int]:
     return {why: tally[why] for why in verdicts.REASONS if why in tally}
 
 
+def _examples(found: pa.Table) -> dict[str, list[int]]:
+    """Numbers of rows that do not count, the first few of each reason."""
+    return {
+        why: sorted(found.filter(pc.equal(found["aside"], why))["row"].to_pylist())[:MOST_EXAMPLES]
+        for why in aside(found)
+    }
+
+
 def _given(rows: pa.Table, read: pa.Table, asked: float | None) -> pa.Table:
     """The rows as they came, in one order and form."""
     empty = pa.nulls(rows.num_rows)
@@ -157,6 +169,7 @@ def _given(rows: pa.Table, read: pa.Table, asked: float | None) -> pa.Table:
             "label": read["label"],
             **{name: column.cast(INSTANT) for name, column in columns.items()},
             "asked": chance.cast(pa.float64()),
+            "row": pa.array(range(1, rows.num_rows + 1), pa.int64()),
         }
     )
     return table.combine_chunks().sort_by([*ORDER, ("asked", "ascending")])
@@ -206,7 +219,7 @@ def _write(path: Path, found: pa.Table, declared: Declaration) -> None:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pq.write_table(found.replace_schema_metadata(about), file, compression="zstd")
+            pq.write_table(found.drop("row").replace_schema_metadata(about), file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

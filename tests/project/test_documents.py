@@ -234,9 +234,8 @@ def examples() -> list[tuple[str, dict]]:
 def test_an_example_in_the_documents_is_a_valid_model(name, content):
     """One that shows some keys is laid over the whole YAML of the README."""
     whole = yaml_text.plain(fences(README, "yaml")[0])
-    model_file.of(
-        "churn", {**whole, **{key: {**whole[key], **value} for key, value in content.items() if key != "format"}}
-    )
+    changed = {key: {**whole.get(key, {}), **value} for key, value in content.items() if key != "format"}
+    model_file.of("churn", {**whole, **changed})
 
 
 def test_every_key_of_a_model_has_a_description():

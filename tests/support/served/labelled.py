@@ -1,5 +1,6 @@
 """A model whose answers are labelled, its log, and its labels."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from flows.labels import store
 from flows.serving.answer import Answer
+from flows.serving.engine import live_file
 from flows.serving.log.writer import Log
 from pipelines import model_file
 from pipelines.model_file import Declaration
@@ -23,11 +25,11 @@ PETS = {
 }
 
 
-def declared(data: dict[str, Any] | None = None, **sections: Any) -> Declaration:
-    """The model `shop`: a YAML with only what the labels need."""
+def declared(data: dict[str, Any] | None = None, name: str = "shop", **sections: Any) -> Declaration:
+    """A YAML with only what the labels need."""
     found = {"data": data or PETS, "ingest": {"source": "data/incoming/shop", "reader": 2}} | sections
-    kinds = {name: model_file.SECTIONS[name] for name in ("data", "ingest", "labels", "serve", "monitor")}
-    return Declaration("shop", found, {name: kind.model_validate(found.get(name, {})) for name, kind in kinds.items()})
+    kinds = {one: model_file.SECTIONS[one] for one in ("data", "ingest", "labels", "serve", "monitor")}
+    return Declaration(name, found, {one: kind.model_validate(found.get(one, {})) for one, kind in kinds.items()})
 
 
 def days(number: float) -> datetime:
@@ -47,3 +49,10 @@ def log(state: Path, rows: dict[str, dict[str, Any]], at: datetime = DAY, said: 
 def label(state: Path, model: Declaration, rows: list[dict[str, Any]], taken: datetime, **more: Any) -> store.Taken:
     """Take labels: rows with `id` or key columns, `label`, and perhaps `happened`, `known`, `asked`."""
     return store.add(state, model, pa.Table.from_pylist(rows), taken=taken, **more)
+
+
+def learn_class(state: Path, model: str, name: str) -> None:
+    """As if the live version knew one more class."""
+    path = live_file.read(state / "serving" / model).version.folder / "columns.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {"classes": [*about["classes"], name]}))
