@@ -41,6 +41,10 @@ class Sums:
     grown: np.ndarray
     guessed: np.ndarray
 
+    def take(self, groups: slice) -> "Sums":
+        """Of some of the groups."""
+        return Sums(self.rows[groups], self.grown[groups], self.guessed[groups])
+
     def from_each_on(self) -> "Sums":
         """Of each group and all after it."""
         return Sums(*(np.cumsum(one[::-1], axis=0)[::-1] for one in (self.rows, self.grown, self.guessed)))
