@@ -16,7 +16,7 @@ from flows.monitoring.live.figures import Figure, Live, allowed, day
 from flows.monitoring.live.promise import Promise
 from flows.monitoring.live.scored import Scored
 from flows.monitoring.live.spending import share
-from flows.promotion.statistics.confidence_sequence import Sums, lower, sums
+from flows.promotion.statistics.confidence_sequence import Sums, evidence, lower, sums
 from flows.promotion.statistics.resampling import ALPHA
 from pipelines.model.metrics import METRICS
 
@@ -75,18 +75,22 @@ def look(metric: str, scored: Scored, promise: Promise, began: int, looks: int) 
     days = by_day(metric, scored, promise.worst)
     since, last = days.from_each_on(), int(days.numbers[-1])
     figures = [_figure(metric, days, place, int(number)) for place, number in enumerate(days.numbers)]
-    return Live(_figure(metric, since, 0, last), figures, _harm(metric, since, promise, began, looks))
+    place, alpha = harm(metric, since, promise, began, looks)
+    found = None if place is None else _figure(metric, since, place, last, alpha)
+    return Live(_figure(metric, since, 0, last), figures, found)
 
 
-def _harm(metric: str, since: Days, promise: Promise, began: int, looks: int) -> Figure | None:
-    """The rows since the day that shows the most harm."""
+def harm(metric: str, since: Days, promise: Promise, began: int, looks: int) -> tuple[int | None, float]:
+    """The place of the day since which rows show most clearly that the metric is worse than allowed, None where none
+    do, and the error that it may make. since: the rows from each day on."""
     grows = METRICS[metric].greater_is_better
     most = allowed(grows, promise.low, promise.high, promise.margin)
-    starts = [int(number) - began for number in since.numbers]
-    alphas = ALPHA * np.array([WHOLE, *((1 - WHOLE) * share(max(start - 1, 0), looks) for start in starts[1:])])
-    beyond = since.lowest(alphas) - (1 - most if grows else most)
+    loss = np.clip((1 - most if grows else most) / since.worst, 0.0, 1.0)
+    later = [share(int(number) - began - 1, looks) for number in since.numbers[1:]]
+    alphas = ALPHA * np.array([WHOLE, *((1 - WHOLE) * part for part in later)])
+    beyond = evidence(since.small, loss) + np.log(alphas)
     place = int(beyond.argmax())
-    return _figure(metric, since, place, int(since.numbers[-1]), float(alphas[place])) if beyond[place] > 0 else None
+    return (place if beyond[place] > 0 else None), float(alphas[place])
 
 
 def _figure(metric: str, days: Days, place: int, last: int, alpha: float = ALPHA) -> Figure:

@@ -27,11 +27,13 @@ SHOWN_DAYS = 28  # the last ones, which have an interval
 def look(metric: str, scored: Scored, promise: Promise, began: int, today: int, looks: int) -> Live:
     """began, today: days counted from 1970. scored: rows whose labels came before today began."""
     known = scored.take(~scored.strange) if scored.strange.any() else scored
+    if not known.rows:
+        return Live(Figure(day(began), day(today), 0, None, None, None), [], None)
     alpha = ALPHA * share(max(today - began - 1, 0), looks)
     numbers = np.unique(known.days)
     days = [_day(metric, known, number, alpha if place < SHOWN_DAYS else None) for place, number in _newest(numbers)]
     whole = _figure(metric, known, int(numbers[0]), alpha, MOST)
-    return Live(whole, days, _harm(metric, known, promise, today, alpha))
+    return Live(whole, days, harm(metric, known, promise, today, alpha))
 
 
 def _newest(numbers: np.ndarray) -> list[tuple[int, int]]:
@@ -39,22 +41,28 @@ def _newest(numbers: np.ndarray) -> list[tuple[int, int]]:
     return [(len(numbers) - 1 - place, int(number)) for place, number in enumerate(numbers)]
 
 
-def _harm(metric: str, known: Scored, promise: Promise, today: int, alpha: float) -> Figure | None:
-    """The window that shows the most harm."""
+def harm(metric: str, known: Scored, promise: Promise, today: int, alpha: float) -> Figure | None:
+    """The window that shows the most harm. alpha: the error of this look."""
     grows = METRICS[metric].greater_is_better
     most = allowed(grows, promise.low, promise.high, promise.margin)
     parts = {today - int(known.days.min()): WHOLE, **WINDOWS}
-    found = [_figure(metric, known, today - length, alpha * part, MOST) for length, part in parts.items()]
-    beyond = {_beyond(one, most, grows): one for one in found}
-    largest = max(beyond)
-    return beyond[largest] if largest > 0 else None
+    found = [_beyond(metric, known, today - length, alpha * part, most) for length, part in parts.items()]
+    return max((one for one in found if one is not None), key=lambda one: one[0], default=(0.0, None))[1]
 
 
-def _beyond(found: Figure, most: float, grows: bool) -> float:
-    """How far the whole interval lies beyond the worst value that is allowed; below 0 where it does not."""
+def _beyond(metric: str, known: Scored, first: int, alpha: float, most: float) -> tuple[float, Figure] | None:
+    """How far the whole interval lies beyond the worst value that is allowed; None where it does not.
+
+    Where the value itself does not, nothing is resampled: the interval holds it.
+    """
+    rows, sign = known.take(known.days >= first), 1 if METRICS[metric].greater_is_better else -1
+    if not rows.rows or not sign * (most - score_or_nan(metric, rows.answers)) > 0:
+        return None
+    found = _figure(metric, rows, first, alpha, MOST)
     if found.low is None or found.high is None:
-        return -np.inf
-    return most - found.high if grows else found.low - most
+        return None
+    beyond = most - found.high if sign > 0 else found.low - most
+    return (beyond, found) if beyond > 0 else None
 
 
 def _day(metric: str, known: Scored, number: int, alpha: float | None) -> Figure:

@@ -73,18 +73,31 @@ def _guesses(shares: np.ndarray) -> np.ndarray:
     return np.asarray((before - before[first] + 0.5) / (rows - first + 1))
 
 
+def evidence(found: Sums, mean: float | np.ndarray) -> np.ndarray:
+    """The logarithm of what each group says against a mean that is at most this one [groups]: with the chance 1 - alpha
+    it never reaches log(1 / alpha). mean: in [0, 1]."""
+    lines = _heights(found) - np.reshape(mean, (-1, 1)) * _slopes(found)
+    top = lines.max(axis=1)
+    return np.asarray(top + np.log(np.exp(lines - top[:, None]).sum(axis=1)))
+
+
+def _heights(found: Sums) -> np.ndarray:
+    return found.grown + found.guessed - math.log(len(BETS))
+
+
+def _slopes(found: Sums) -> np.ndarray:
+    return BETS * np.maximum(found.rows, 1.0)[:, None]
+
+
 def lower(found: Sums, alpha: float | np.ndarray) -> np.ndarray:
     """The lower end of the mean of each group [groups], in [0, 1]; 0 for a group without scores."""
-    rows = np.maximum(found.rows, 1.0)[:, None]
-    slopes = BETS * rows
-    heights = found.grown + found.guessed - math.log(len(BETS)) + np.log(np.asarray(alpha, float)).reshape(-1, 1)
-    mean = (heights / slopes).max(axis=1)  # where one product alone is 1/alpha: the mixture is more there
+    slopes, needed = _slopes(found), -np.log(np.asarray(alpha, float))
+    mean = ((_heights(found) - needed.reshape(-1, 1)) / slopes).max(axis=1)  # one product alone: the mixture is more
     for _ in range(STEPS):
-        lines = heights - slopes * mean[:, None]
-        top = lines.max(axis=1)
-        weights = np.exp(lines - top[:, None])
-        total = weights.sum(axis=1)
-        mean = mean + np.maximum(top + np.log(total), 0.0) * total / (weights * slopes).sum(axis=1)
+        lines = _heights(found) - slopes * mean[:, None]
+        weights = np.exp(lines - lines.max(axis=1, keepdims=True))
+        slope = (weights * slopes).sum(axis=1) / weights.sum(axis=1)
+        mean = mean + np.maximum(evidence(found, mean) - needed, 0.0) / slope
     return np.where(found.rows > 0, np.clip(mean, 0.0, 1.0), 0.0)
 
 

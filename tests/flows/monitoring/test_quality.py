@@ -153,6 +153,12 @@ def test_a_class_that_the_version_does_not_know_counts_as_wrong_and_is_told():
     assert quality.value > seen(about, found).value
 
 
+def test_only_labels_of_classes_that_it_does_not_know_give_no_figure():
+    about, found = declared("f1_macro"), rows(30, 2)
+    quality = seen(about, with_column(found, "label", pa.array([7] * 30)))
+    assert (quality.rows, quality.strange, quality.value, quality.worse) == (0, 30, None, False)
+
+
 def test_what_is_selective_says_so():
     said = seen(declared(selective=True), rows(200, 5)).said
     assert said.endswith("these are only rows whose answer let a label come")
