@@ -12,6 +12,7 @@ from typing import Any
 
 from flows.project import scratch
 from flows.project.environment import Project
+from flows.promotion import on_trial
 from flows.records import ledger
 from flows.records.champion_state import Standing, stand
 from flows.records.ledger import Conflict, Line
@@ -142,7 +143,8 @@ def promote(project: Project, model: str, version: int, reason: str) -> dict[str
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         if wrong:
             raise IntegrityError(f"{wrong}.", f"{BY_HAND.format(model)}.")
-        return Line(model, 0, "promoted", version, standing.champion, version, version, reason)
+        evidence = json.dumps(on_trial.after_promotion_of(model))
+        return Line(model, 0, "promoted", version, standing.champion, version, version, reason, evidence)
 
     return _by_hand(project, model, line)
 

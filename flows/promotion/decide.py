@@ -3,6 +3,7 @@
 The key of a decision: candidate, champion, reference, test rows, the promote section, and whether there is a veto or a
 hold. A decision with the same key is not made again. After a crash the next run completes the steps that are missing.
 A version that waits, because its run was an experiment, is promoted by the first run with the same key that is none.
+A version that is promoted goes on trial first, if the YAML has a shadow or a canary (on_trial.py).
 """
 
 import hashlib
@@ -12,9 +13,10 @@ from typing import Any
 
 from flows.project import scratch
 from flows.project.environment import Project
-from flows.promotion import champion_alias, evidence, gate, waiting
+from flows.promotion import champion_alias, evidence, gate, on_trial, waiting
 from flows.promotion.waiting import Experiment
 from flows.records import ledger, used_rows
+from flows.records.beside import TRIAL
 from flows.records.champion_state import SEEN, Standing
 from flows.records.ledger import Conflict, Ledger, Line
 from flows.records.outputs import Published, StageOutputs
@@ -50,8 +52,8 @@ class Case:
 def decide(
     project: Project, declared: Declaration, found: StageOutputs, published: Published, experiment: Experiment
 ) -> dict[str, Any]:
-    """Returns decision (accepted, waits, rejected, undecided or unchanged), reason, champion (version afterwards),
-    looks, and next (what a person can do) if the version waits.
+    """Returns decision (accepted, waits, on trial, rejected, undecided or unchanged), reason, champion (version
+    afterwards), looks, and next (what a person can do) if the version waits.
 
     Raises IntegrityError if the ledger is broken or the alias was changed outside Ratchet: then nothing is promoted.
     """
@@ -68,7 +70,11 @@ def decide(
         counts = experiment.against(standing.champion)
         case = Case(project, store, declared, found, published, version, standing, counts)
         if answer := known(case):
-            if published.fresh and answer["decision"] in ("unchanged", "waits"):  # other inputs gave the same model
+            if published.fresh and answer["decision"] in (
+                "unchanged",
+                "waits",
+                TRIAL,
+            ):  # other inputs gave the same model
                 for name in ("decision", "reason"):
                     store.set_tag(published.run_id, f"ratchet.{name}", visible_text.line(answer[name])[:5000])
                 annotate.on_run(store, published.run_id, declared.model, published.version, answer | {"against": None})
@@ -79,10 +85,11 @@ def decide(
             line = _judged(case)
         else:
             continue
+        line = on_trial.begun(declared.serve, standing, _with_before(declared, line))
         if (written := _write(store, book, standing, line)) is not None:
             standing.read(written)
             champion_alias.follow(store, book, written)
-            _note(store, version, written)
+            note(store, version, written)
             return _answer(written.action, written.reason, standing, written, counts)
     raise RatchetError(
         f"Somebody else moved the champion of {declared.model} {ATTEMPTS} times while version {number} was judged.",
@@ -133,10 +140,17 @@ def _judged(case: Case) -> Line:
     )
 
 
+def _with_before(declared: Declaration, line: Line) -> Line:
+    """A promotion says whether the champion before answers on."""
+    if line.action != "accepted" or line.from_version is None:
+        return line
+    return replace(line, evidence=json.dumps(line.facts | on_trial.after_promotion(declared.serve), allow_nan=False))
+
+
 def _waiting(case: Case) -> Line | None:
-    """The line by which the version waits, if all that it was judged by is as it was then."""
+    """The line by which the version waits, or is on trial, if all that it was judged by is as it was then."""
     before = case.standing.verdicts.get(case.number)
-    if before is None or before.action != "waits":
+    if before is None or before.action not in ("waits", TRIAL):
         return None
     return before if before.decision_key == _key(case) else None
 
@@ -146,7 +160,7 @@ def _released(case: Case, before: Line) -> Line:
     number, standing = case.number, case.standing
     with scratch.folder("gate") as place:
         model_registry.fetch(case.store, case.version, place, standing.artifacts.get(number))
-    reason, facts = waiting.released(before)
+    reason, facts = on_trial.released(before)
     return replace(
         before,
         action="accepted",
@@ -178,7 +192,7 @@ def known(case: Case) -> dict[str, Any] | None:
     number, standing, rules = case.number, case.standing, case.declared.promote
     before = standing.verdicts.get(number)
     if before is not None and case.version.tags.get("ratchet.decision_line") != str(before.sequence):
-        _note(case.store, case.version, before)  # a crash came between the decision and its note
+        note(case.store, case.version, before)  # a crash came between the decision and its note
         if before.action != "waits":
             return _answer(before.action, before.reason, standing, before)
     if standing.champion == number and gate.floor(rules, case.found.metrics[rules.metric]).passed:
@@ -190,8 +204,21 @@ def known(case: Case) -> dict[str, Any] | None:
             return None
         reason = case.experiment.reason(number, before.facts["accepted_because"])
         return _answer("waits", reason, standing, before, case.experiment)
+    if before.action == TRIAL:
+        if on_trial.role(case.declared.serve) is None:
+            return None
+        return _tried(case, before)
     reason = f"nothing has changed since version {number} was {before.action}: {before.reason}"
     return _answer("unchanged", reason, standing)
+
+
+def _tried(case: Case, before: Line) -> dict[str, Any]:
+    """The answer about a version that went on trial, and about which the gate has nothing new to decide."""
+    candidate = case.standing.trials.candidate
+    if candidate and candidate.version == case.number:
+        return _answer(TRIAL, before.reason, case.standing, before)
+    reason = f"the trial of version {case.number} has ended undecided: `ratchet promote` decides"
+    return _answer("unchanged", reason, case.standing)
 
 
 def _key(case: Case) -> str:
@@ -217,7 +244,7 @@ def _answer(
     return found
 
 
-def _note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
+def note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
     """Write the decision on run and version: decision.json, and tags for the tables. The line's number goes last."""
     facts = line.facts
     content = {key: getattr(line, key) for key in ("format", "at", "reason", "version", "reference", "decision_key")}

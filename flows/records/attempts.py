@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from flows.project.environment import Project
 
-CONCLUDED = ("accepted", "waits", "rejected", "undecided", "unchanged")  # a model was made, and judged
+CONCLUDED = ("accepted", "waits", "on trial", "rejected", "undecided", "unchanged")  # a model was made, and judged
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ It depends only on the lines, first to last, so it can be computed for any time 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
 
+from flows.records.beside import TRIAL, Beside, Trials
 from flows.records.ledger import MOVES, Line
 from pipelines.table import row_sample
 from pipelines.table.row_sample import RowSample
 
-JUDGED = ("accepted", "waits", "rejected", "undecided")  # by the gate
+JUDGED = ("accepted", "waits", TRIAL, "rejected", "undecided")  # by the gate
 SEEN = "seen"  # test metrics that somebody saw without the gate
 PROMOTED = ("accepted", "promoted", "adopted")  # lines that make a version champion
 
@@ -34,17 +34,6 @@ class Use:
     promoted: bool
 
 
-@dataclass(frozen=True)
-class Beside:
-    """A version that answers beside the champion. role: `shadow` and `before` answer unseen; `canary` answers some
-    callers. line: the number of the line of the ledger that put it there."""
-
-    version: int
-    role: Literal["shadow", "canary", "before"]
-    since: str  # the instant of that line
-    line: int
-
-
 @dataclass
 class Standing:
     seats: list[Seat] = field(default_factory=list)  # the last one is champion
@@ -59,7 +48,7 @@ class Standing:
     promoted_at: int = 0  # the number of the last line that made a version champion
     began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
-    beside: Beside | None = None
+    trials: Trials = field(default_factory=Trials)
 
     @property
     def champion(self) -> int | None:
@@ -69,9 +58,15 @@ class Standing:
     def reference(self) -> int | None:
         return self.seats[-1].reference if self.seats else None
 
+    @property
+    def beside(self) -> Beside | None:
+        """The version that answers beside the champion."""
+        return self.trials.beside
+
     def read(self, line: Line) -> None:
         """Take in the next line."""
         self.last = line
+        self.trials.read(line, line.action in JUDGED)
         if line.version is not None and (known := line.facts.get("artifact_hash")):
             self.artifacts.setdefault(line.version, known)
         if line.action in (*JUDGED, SEEN):
@@ -93,10 +88,11 @@ class Standing:
             self._forward(line, line.to_version)
 
     def _count(self, line: Line) -> None:
-        """A use of test rows. That of a version that has waited was counted when it was judged."""
+        """A use of test rows. That of a version that has waited, or was on trial, was counted when it was judged."""
         facts = line.facts
         if waited := facts.get("waited"):
-            self.uses = [replace(use, promoted=True) if use.line == waited else use for use in self.uses]
+            promoted = line.action == "accepted"
+            self.uses = [replace(use, promoted=promoted) if use.line == waited else use for use in self.uses]
         else:
             self.uses.append(Use(line.sequence, row_sample.read(facts.get("test_rows")), line.action == "accepted"))
             self.known_models |= {facts["model_hash"]} if "model_hash" in facts else set()

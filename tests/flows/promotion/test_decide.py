@@ -374,7 +374,7 @@ def test_a_note_that_a_crash_prevented_is_written_by_the_next_run(shop, monkeypa
     it = shop()
     one = it.candidate("one")
     with monkeypatch.context() as broken, contextlib.suppress(ZeroDivisionError):
-        broken.setattr(decide, "_note", lambda *arguments: 1 / 0)
+        broken.setattr(decide, "note", lambda *arguments: 1 / 0)
         it.decide(one)
     assert "ratchet.decision" not in it.store.get_model_version("pets", "1").tags
     assert it.decide(one)["decision"] == "accepted"
@@ -518,7 +518,7 @@ def test_a_note_that_a_crash_prevented_is_written_before_a_waiting_candidate_is_
     it.decide(it.candidate("one"))
     two = it.candidate("two")
     with monkeypatch.context() as broken, contextlib.suppress(ZeroDivisionError):
-        broken.setattr(decide, "_note", lambda *arguments: 1 / 0)
+        broken.setattr(decide, "note", lambda *arguments: 1 / 0)
         it.decide(two, EDITED, margin=0.5)
     assert it.decide(two, margin=0.5)["champion"] == 2
     assert it.store.get_model_version("pets", "2").tags["ratchet.decision"] == "accepted"
