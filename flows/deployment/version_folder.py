@@ -4,6 +4,7 @@
     serving/              the serving files, if there are some
     columns.json          its columns, and a working example
     examples.json         golden rows as somebody would send them
+    reference.parquet     how its columns and answers were distributed (flows/registry/reference.py), if that was kept
     files.json            the SHA-256 of each of these
 
 Its name has the version and the beginning of the hash of files.json, so its content never changes. It is filled under
@@ -24,9 +25,10 @@ import pyarrow.parquet as pq
 
 from flows.deployment import examples, freshness
 from flows.deployment.serving_files import FOLDER, Serving
-from flows.registry import columns
+from flows.registry import columns, reference
 from pipelines.config.data import Data
 from pipelines.config.settings import FORMAT
+from pipelines.table.summary import columns as summaries
 
 VERSIONS = "versions"
 PARTIAL = ".partial"
@@ -83,6 +85,10 @@ def _fill(folder: Path, version: Version, serving: Serving) -> None:
     about = columns.without(version.columns, version.sensitive)
     _write(folder / columns.NAME, about | {"example": examples.first(found)})
     _write(folder / "examples.json", {"format": FORMAT, "rows": found})
+    kept = version.fetched / "evidence" / reference.NAME
+    if kept.is_file():
+        public = [one for one in summaries.read(kept) if one.answer or one.name not in version.sensitive]
+        summaries.write(folder / reference.NAME, public, {})
 
 
 def _write(path: Path, content: Any) -> str:

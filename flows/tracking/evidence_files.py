@@ -5,6 +5,7 @@ evidence/predictions.parquet  its predictions for its test rows
 evidence/golden.parquet       raw rows of the test split, predicted again before a promotion; sensitive values are left
                               out, and taken from the test split itself then
 evidence/columns.json         its columns as a caller needs them (flows/registry/columns.py)
+evidence/reference.parquet    how its columns and answers were distributed (flows/registry/reference.py)
 """
 
 import json
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.records.outputs import StageOutputs
-from flows.registry import columns, model_registry
+from flows.registry import columns, model_registry, reference
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config.data import Data
@@ -72,6 +73,12 @@ def write_columns(found: StageOutputs, data: Data, instants: dict[str, list[str]
     profile = json.loads((found.folder / "profile.json").read_text(encoding="utf-8"))
     content = columns.describe(data, found.folder / "model", instants, profile, golden=None)
     (folder / columns.NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_reference(found: StageOutputs, data: Data, folder: Path) -> None:
+    """Add reference.parquet to the folder of the kept files."""
+    about = json.loads((found.folder / "model" / "model.json").read_text(encoding="utf-8"))
+    reference.write(found.folder, data, about, folder / reference.NAME)
 
 
 def read(store: MlflowClient, version: ModelVersion, into: Path, recorded: str | None = None) -> Kept:

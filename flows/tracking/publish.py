@@ -73,7 +73,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
         name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in reversed(SPLITS)
     }
     mlflow_runs.log_datasets(store, run, declared.ingest.source, splits)
-    after = ("schedule", "serve")  # these do not define the run
+    after = ("schedule", "serve", "labels", "monitor")  # these do not define the run
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key not in after}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
@@ -121,6 +121,7 @@ def _evidence(found: StageOutputs, declared: Declaration, target: Path) -> None:
     """Add the files kept with the version. `target` has the model folder already, so all copies can be checked."""
     folder = evidence_files.write(found, declared.data, target)
     evidence_files.write_columns(found, declared.data, declared.ingest.instants, folder)
+    evidence_files.write_reference(found, declared.data, folder)
     found.check()
 
 
