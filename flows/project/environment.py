@@ -54,6 +54,7 @@ LOGINS = (  # of the servers that RATCHET_TRACKING_URI and RATCHET_PREFECT_API_U
     "MLFLOW_S3_ENDPOINT_URL",
     *OF_PREFECT,
 )
+SECRETS = (*LOGINS, "RATCHET_ALERTS")  # no command of a person gets them
 HERE = ("127.0.0.1", "localhost")
 
 
@@ -133,6 +134,11 @@ def hooks() -> dict[str, str]:
     """RATCHET_WEBHOOK and RATCHET_HOOK, where they are set: an address and a command, both often secret."""
     found = {"RATCHET_WEBHOOK": os.environ.get("RATCHET_WEBHOOK"), "RATCHET_HOOK": os.environ.get("RATCHET_HOOK")}
     return {name: value for name, value in found.items() if value}
+
+
+def alerts() -> list[str]:
+    """RATCHET_ALERTS: addresses of mail, Slack and others that are told of events. Each holds a secret."""
+    return os.environ.get("RATCHET_ALERTS", "").split()
 
 
 def clone_of(folder: Path) -> Path:

@@ -1,27 +1,21 @@
 """Notifications that a run failed, was rejected or promoted.
 
 There is always an event in Prefect, `ratchet.run.<what>`, for automations. RATCHET_WEBHOOK, an address, gets the same
-as JSON by POST; RATCHET_HOOK, a command, gets it on standard input. Both come only from the environment: an address is
-often a secret, so no parameter, log or file of the project holds it. A hook that fails does not fail the run.
+as JSON by POST; RATCHET_HOOK, a command, gets it on standard input (flows/report/receivers/hooks.py). A hook that fails
+does not fail the run.
 """
 
-import json
-import os
-import shlex
-import subprocess
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 from prefect.events import emit_event
 
 from flows.project import environment
 from flows.project.environment import Project
+from flows.report.receivers import hooks
 from pipelines import visible_text
 
 TOLD = {"accepted": "promoted", "rejected": "rejected", "failed": "failed", "refused": "failed"}
-PATIENCE = 20  # seconds that a hook may take
 
 
 def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None]) -> None:
@@ -33,36 +27,5 @@ def tell(project: Project, content: dict[str, Any], notice: Callable[[str], None
     resource = {"prefect.resource.id": f"ratchet.model.{content['model']}", "prefect.resource.name": content["model"]}
     emit_event(f"ratchet.run.{what}", resource=resource, payload=body)
     for name, target in environment.hooks().items():
-        try:
-            (_post if name == "RATCHET_WEBHOOK" else _run)(project, target, body)
-        except Exception as error:  # any error: the run does not depend on a hook
-            notice(f"{name} failed: {_without(target, str(error))[:300]}")
-
-
-def _post(project: Project, address: str, body: dict[str, Any]) -> None:
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise ValueError("it is not an http or https address")
-    requests.post(address, json=body, timeout=PATIENCE, allow_redirects=False).raise_for_status()
-
-
-def _run(project: Project, command: str, body: dict[str, Any]) -> None:
-    """Run it without a shell and without the logins to servers. Its output is dropped, because it may be anything."""
-    done = subprocess.run(
-        shlex.split(command),
-        input=json.dumps(body).encode(),
-        cwd=project.home,
-        env={name: value for name, value in os.environ.items() if name not in environment.LOGINS},
-        timeout=PATIENCE,
-        capture_output=True,
-    )
-    if done.returncode:
-        raise RuntimeError(f"exit status {done.returncode}")
-
-
-def _without(secret: str, text: str) -> str:
-    """An error text without the address or command, or parts of them that libraries quote."""
-    address = urlsplit(secret)
-    parts = {secret, address.path, address.query, address.netloc, *shlex.split(secret)}
-    for part in sorted(parts, key=len, reverse=True):
-        text = text.replace(part, "***") if len(part) > 3 else text
-    return " ".join(text.split())
+        if wrong := hooks.send(project, name, target, body):
+            notice(wrong)
