@@ -167,9 +167,8 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     unreached = _unreached(run)
     last_good.note(project, model, record.data, made.outputs.data_hash)
     decide = tasks.persistent(tasks.decide_champion, run)
-    answer: Any = decide(
-        "decide", run, made.outputs, published, made.uncommitted, wait_for=[made.last], return_state=True
-    ).result()
+    about = (run, made.outputs, published, made.uncommitted, record.because)
+    answer: Any = decide("decide", *about, wait_for=[made.last], return_state=True).result()
     if published.fresh or answer["decision"] != "unchanged":
         _show(run, made, published, answer, refreshed.message or "", page)
     concluded = {
@@ -224,6 +223,7 @@ def _is_due(run: RunContext, record: RunRecord, graph: Graph, refreshed: State) 
         due = tasks.persistent(tasks.decide_whether, run)
         state = due("due", run, graph, refreshed.message or "", wait_for=[refreshed], return_state=True)
         case = state.result()
+    record.because = run.request.words if run.request.by_hand else state.message or ""
     record.data, record.rows, record.definition = case.data, case.rows, case.definition
     record.unfinished = case.before is not None and case.before.outcome == "began"
     return state
@@ -400,6 +400,7 @@ def _tags(run: RunContext, record: RunRecord) -> dict[str, str]:
             "prefect.flow_run_id": run.flow_run,
             "prefect.flow_run_url": page,
             "ratchet.trigger": run.request.trigger,
+            "ratchet.because": visible_text.line(record.because)[:5000],
             "ratchet.pin": record.data,
         }
     )

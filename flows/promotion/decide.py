@@ -43,6 +43,7 @@ class Case:
     version: ModelVersion
     standing: Standing
     experiment: Experiment
+    because: str = ""  # why the run retrained
 
     @property
     def number(self) -> int:
@@ -50,10 +51,16 @@ class Case:
 
 
 def decide(
-    project: Project, declared: Declaration, found: StageOutputs, published: Published, experiment: Experiment
+    project: Project,
+    declared: Declaration,
+    found: StageOutputs,
+    published: Published,
+    experiment: Experiment,
+    because: str = "",
 ) -> dict[str, Any]:
     """Returns decision (accepted, waits, on trial, rejected, undecided or unchanged), reason, champion (version
-    afterwards), looks, and next (what a person can do) if the version waits.
+    afterwards), looks, and next (what a person can do) if the version waits. because: why the run
+    retrained, for the ledger.
 
     Raises IntegrityError if the ledger is broken or the alias was changed outside Ratchet: then nothing is promoted.
     """
@@ -68,7 +75,7 @@ def decide(
                 f"Let `ratchet prune {declared.model}` finish, then run again: the model becomes a new version.",
             )
         counts = experiment.against(standing.champion)
-        case = Case(project, store, declared, found, published, version, standing, counts)
+        case = Case(project, store, declared, found, published, version, standing, counts, because)
         if answer := known(case):
             if published.fresh and answer["decision"] in (
                 "unchanged",
@@ -121,7 +128,7 @@ def _judged(case: Case) -> Line:
     found.check()
     decision, reason = gate.decide(judged.looks)
     about = {"run_id": case.published.run_id, "artifact_hash": case.version.tags.get("ratchet.artifact_hash")}
-    about["model_hash"] = found.model_hash
+    about |= {"model_hash": found.model_hash, "because": case.because}
     if decision == "accepted" and case.experiment:
         about |= case.experiment.facts(reason)
         decision, reason = "waits", case.experiment.reason(number, reason)

@@ -57,6 +57,7 @@ class RunRecord:
     data: str = ""  # the version that is pinned (the tag `ratchet.pin`)
     rows: int = 0
     definition: str = ""  # the hash of code, settings and gate
+    because: str = ""  # why it retrains, in words
     broken: list[str] | None = None  # the rules that the data broke; None until that was looked at
     headline: str = ""  # of the page about refused data
     unfinished: bool = False  # whether the run before began, by its line, and no line says that it ended

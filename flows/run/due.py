@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from flows.data import pin_file
 from flows.graph import provenance
 from flows.graph.pipeline import Graph
+from flows.monitoring.reasons import reasons
 from flows.project.environment import Project
 from flows.project.plain_words import many
 from flows.records import attempts
@@ -31,6 +32,7 @@ class Case:
     before: Tick | None  # whatever happened last, skipped ticks left out
     champion_at: str  # when the champion was first judged; "" if there is none
     now: datetime
+    reasons: tuple[str, ...] = ()  # that come from live rows (flows/monitoring/reasons.py)
     released: bool = False  # whether what `trained` made waits, and its files are committed now
 
     @property
@@ -51,6 +53,7 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
     champion = stand(lines).champion
     trained = attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED)
     waits = trained is not None and trained.outcome == "waits"
+    now = datetime.now(UTC)
     first = next((line.at for line in lines if line.version == champion), "") if champion else ""
     return Case(
         rules=declared.schedule,
@@ -60,7 +63,8 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
         trained=trained,
         before=attempts.last(here, lambda tick: tick.outcome != "skipped"),
         champion_at=first,
-        now=datetime.now(UTC),
+        now=now,
+        reasons=tuple(reasons(project, declared, lines, now)),
         released=waits and not provenance.uncommitted(project, declared.model, graph.sources()),
     )
 
@@ -101,8 +105,16 @@ def due(case: Case) -> tuple[bool, str]:
     if case.released:
         return True, f"the version of {_day(trained.at)} waits, and its files are committed now"
     if trained.data == case.data:
-        return False, f"no new rows since {_day(trained.at)}{_age(case)}"
-    return _of_rows(case, trained)
+        return False, _nothing_new(case, trained)
+    wanted, found = _of_rows(case, trained)
+    return (True, "; ".join([*case.reasons, found])) if case.reasons else (wanted, found)
+
+
+def _nothing_new(case: Case, trained: Tick) -> str:
+    """A reason from live rows that cannot be answered is told: the same rows would make the same model."""
+    if not case.reasons:
+        return f"no new rows since {_day(trained.at)}{_age(case)}"
+    return f"not retrained: nothing new to learn since {_day(trained.at)}; {'; '.join(case.reasons)}"
 
 
 def _of_rows(case: Case, trained: Tick) -> tuple[bool, str]:

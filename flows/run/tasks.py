@@ -182,16 +182,17 @@ def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[
 
 @step
 def decide_champion(
-    name: str, run: RunContext, found: StageOutputs, published: Published, uncommitted: list[str]
+    name: str, run: RunContext, found: StageOutputs, published: Published, uncommitted: list[str], because: str
 ) -> State:
     """Judge the version, and move the alias or say why not. The answer is the data of the state.
 
-    uncommitted: the files of the stages that differ from the last commit.
+    uncommitted: the files of the stages that differ from the last commit. because: why the run retrained.
     """
     experiment = Experiment(not run.request.promote, uncommitted)
 
     def work() -> tuple[str, str]:
-        answer.update(run.mlflow.call(remote_calls.decide, run.project, run.declared, found, published, experiment))
+        asked = (run.project, run.declared, found, published, experiment, because)
+        answer.update(run.mlflow.call(remote_calls.decide, *asked))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 
     answer: dict[str, Any] = {}

@@ -65,6 +65,22 @@ def case(rules=None, champion_days=3, **changes):
             True,
             "the version of 2026-11-22 12:00 waits, and its files are committed now",
         ),
+        (
+            case({"new_rows": 50}, data="d2", rows=1049, reasons=("live accuracy is worse",)),
+            True,
+            "live accuracy is worse; 49 new rows since 2026-11-22 12:00",
+        ),
+        (case(data="d2", rows=1001, reasons=("age has drifted",)), True, "age has drifted; 1 new row"),
+        (
+            case(reasons=("live accuracy is worse", "age has drifted")),
+            False,
+            "not retrained: nothing new to learn since 2026-11-22 12:00; live accuracy is worse; age has drifted",
+        ),
+        (
+            case(before=tick("refused", reason="a rule failed"), reasons=("age has drifted",)),
+            False,
+            "nothing has changed since it failed on 2026-11-22 12:00: a rule failed",
+        ),
         (case(before=tick("began")), True, "the last run died"),
         (case(before=tick("failed")), True, "the last run failed, and may work now"),
         (
