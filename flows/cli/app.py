@@ -25,9 +25,9 @@ app = typer.Typer(
 
 
 def found() -> list[Callable[..., None]]:
-    """Every function that a module of flows/cli/commands/ marks as a command, in the order of `ratchet --help`."""
-    names = sorted(one.name for one in pkgutil.iter_modules(commands.__path__))
-    modules = [importlib.import_module(f"{commands.__name__}.{name}") for name in names]
+    """Every function that a module in flows/cli/commands/ marks as a command, in the order of `ratchet --help`."""
+    names = sorted(one.name for one in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}."))
+    modules = [importlib.import_module(name) for name in names]
     marked = [one for module in modules for one in vars(module).values() if hasattr(one, PLACE)]
     return sorted(marked, key=lambda one: (getattr(one, PLACE), one.__name__))
 

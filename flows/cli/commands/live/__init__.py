@@ -1,0 +1,1 @@
+"""What becomes of a model that is served? Its labels, its watch."""
