@@ -1,7 +1,7 @@
 """Retrain: the main job, in order.
 
-refresh the pin -> is it due? -> the stages of dvc.yaml as tasks -> publish to MLflow -> decide about the champion
--> the stages after the gate -> make the champion live on this machine
+look at the live rows -> refresh the pin -> is it due? -> the stages of dvc.yaml as tasks -> publish to MLflow
+-> decide about the champion -> the stages after the gate -> make the champion live on this machine
 """
 
 import json
@@ -34,7 +34,7 @@ from flows.records.outputs import Published, StageOutputs
 from flows.report import failure_page, prefect_artifacts, prefect_failures
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
-from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
+from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger, watching
 from flows.run.after_gate import going_live
 from flows.run.context import RunContext, RunRecord
 from flows.run.first_look import one_tree
@@ -151,6 +151,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     """
     start, project, model = time.monotonic(), run.project, run.model
     died = orphans.end(project, "retrain", model, UUID(run.flow_run)) > 0  # the last run of this model was killed
+    watching.look(run)
     with context.graph(run) as graph:
         preflight.cache(graph.cache)
         saved = run.early.saved if run.early else refresh.records(graph)

@@ -9,6 +9,7 @@ from flows.cli.terminal import State
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 NARROWEST = 40  # columns
 INDENT = 12
+EVENTS = 3  # of a model; `ratchet watch` has all
 
 
 def status_text(found: State, width: int | None = None) -> str:
@@ -33,7 +34,7 @@ def _row(found: State, entry: State) -> dict[str, str]:
         "champion": f"version {entry['champion']}{age}{_served(entry)}" if entry["champion"] else "none",
         "metrics": "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items()),
         "data": entry["data_hash"][:8],
-        "last": _last(entry) + ("\nheld" if entry["held"] else ""),
+        "last": "\n".join(filter(None, [_last(entry), "held" if entry["held"] else "", entry["event"]])),
         "next run": _next(found, entry),
     }
 
@@ -56,6 +57,7 @@ def _problems(entry: State) -> list[str]:
     live = entry["live"]
     if live and live["problem"] not in ("", entry["problem"]) and entry["champion"]:
         told.append(f"{model}: not served as it should be: {live['problem']}")
+    told += [f"{model}: not watched as it should be: {one}" for one in entry["unwatched"]]
     for what in ("refused", "failed"):
         if one := entry[what]:
             told.append(f"{model} {what} on {_day(one['at'])}: {one['reason']}")
@@ -69,6 +71,7 @@ def _notes(entry: State) -> list[str]:
     told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
     if live and live["version"] and live["why"]:
         told.append(f"{model}: version {live['version']} is answered by Keras, because {live['why']}")
+    told += [f"{model}: since {one['day']}: {one['said']}" for one in entry["events"][:EVENTS]]
     told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
     told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:

@@ -9,6 +9,8 @@ import requests
 
 from flows.data.arrivals import unended
 from flows.deployment import live_file
+from flows.monitoring import events
+from flows.monitoring import last as watch_before
 from flows.project import locks
 from flows.project.environment import Project
 from flows.promotion import champion_alias, waiting
@@ -68,6 +70,8 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,
         "held": standing.held is not None,
+        "event": events.word([kind for kind, _ in events.open_now(lines)]),
+        "events": [events.told(line) for line in events.open_now(lines).values()],
         "problem": problem,
     }
 
@@ -109,6 +113,7 @@ def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[
         "refused": _attempt(attempts.refusal(lines)),
         "failed": _attempt(attempts.failure(lines)),
         "waiting": _waiting(project, model),
+        "unwatched": watched.problems if (watched := watch_before.of(project, model)) else [],
         "running": bool(lines) and lines[-1].outcome == "began" and f"model-{model}" in locks.held(project),
     }
 

@@ -85,7 +85,7 @@ def test_a_move_by_hand_is_said_until_the_gate_decides_again():
 def entry(project, **more):
     told = {"model": "pets", "champion": None, "metrics": {}, "age": None, "data_hash": "", "version": None}
     told |= {"decision": "", "reason": "", "next": "", "worn": "", "held": False, "problem": "", "moved": None}
-    told |= {"live": None}
+    told |= {"live": None, "event": "", "events": []}
     return told | ticking(project) | more
 
 

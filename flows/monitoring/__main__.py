@@ -1,0 +1,27 @@
+"""python -m flows.monitoring REQUEST: watch one model in a process of its own (flows/run/watching.py).
+
+REQUEST is a JSON file with `model` and `now`; the answer is written beside it.
+"""
+
+import json
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from flows.monitoring.watch import watch
+from flows.project import environment
+from pipelines import model_file
+from pipelines.process.lifeline import follow
+
+
+def main(path: Path) -> None:
+    follow(os.environ.get("RATCHET_LIFELINE"))
+    request = json.loads(path.read_text(encoding="utf-8"))
+    project = environment.join()
+    found = watch(project, model_file.check(request["model"]), datetime.fromisoformat(request["now"]))
+    (path.parent / "answer.json").write_text(json.dumps(found.content, allow_nan=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,105 @@
+"""Watch: look at what a champion has answered, write down what begins and what is over, and tell whoever wants to know.
+
+    python -m flows.monitoring REQUEST      the same in a process of its own, for a run
+
+Each look is by itself: one that fails is told, and the others go on. What a look finds is in its answer and in the
+ledger (flows/monitoring/events.py); a look at a past day changes nothing.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flows.monitoring import alerts, events, last
+from flows.monitoring.events import Found
+from flows.monitoring.looks import answered, labelled
+from flows.monitoring.looks.look import NOTHING, Look, Looker, Seen
+from flows.project import locks
+from flows.project.environment import Project
+from flows.records import ledger
+from flows.records.ledger import Line
+from pipelines.errors import RatchetError
+from pipelines.model_file import Declaration
+
+LOOKS: dict[str, Looker] = {"answers": answered.look, "labels": labelled.look}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a watch has found. parts: by name of LOOKS, None where there is nothing to look at. events: those that are
+    open, the oldest first; new: those that this watch wrote down; problems: what could not be looked at or told."""
+
+    model: str
+    at: datetime
+    day: str  # the newest that is over
+    champion: int | None
+    parts: dict[str, dict[str, Any] | None]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    new: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As `ratchet watch --json` prints it (docs/reference/answers.md)."""
+        about = {"model": self.model, "at": self.at.isoformat(), "day": self.day, "champion": self.champion}
+        return about | self.parts | {"events": self.events, "new": self.new, "problems": self.problems}
+
+
+def watch(project: Project, declared: Declaration, now: datetime, past: bool = False) -> Watched:
+    """Look at a model, as far as things were known at `now` (UTC). past: change nothing, tell nobody.
+
+    Raises RatchetError if the ledger cannot be read or written.
+    """
+    model, book, problems = declared.model, ledger.of(project), list[str]()
+    alone = nullcontext() if past else locks.hold(project, f"watch-{model}", f"ratchet watch {model}")
+    with alone:
+        lines = _until(book.lines(model), now if past else None)
+        receivers = [] if past else alerts.receivers(project, problems.append)
+        alerts.ready(project, model, lines, receivers)
+        parts, found = _looked(Look(project, declared, now, lines, past), problems)
+        new = [] if past else events.record(book, model, found)
+        lines = lines if past else book.lines(model)
+        alerts.tell(project, model, lines, receivers, problems.append)
+        if not past:
+            last.note(project, model, now, lines, problems)
+    look = Look(project, declared, now, lines, past)
+    opened = [events.told(line) for line in events.open_now(lines).values()]
+    return Watched(
+        model, now, str(look.day), look.standing.champion, parts, opened, [events.told(line) for line in new], problems
+    )
+
+
+def _looked(at: Look, problems: list[str]) -> tuple[dict[str, dict[str, Any] | None], Found]:
+    """Every look, one after the other. Without a champion, or without answers, there is nothing to look at."""
+    anything = at.standing.champion is not None and answered.there(at.project.state, at.model)
+    seen = {name: _one(name, look, at, problems) if anything else NOTHING for name, look in LOOKS.items()}
+    there = [event for one in seen.values() for event in one.found.there]
+    gone = [event for one in seen.values() for event in one.found.gone]
+    return {name: one.content for name, one in seen.items()}, Found(there, gone)
+
+
+def _one(name: str, look: Looker, at: Look, problems: list[str]) -> Seen:
+    try:
+        return look(at)
+    except RatchetError as error:
+        problems.append(f"{name}: {error}")
+    except Exception as error:  # any error: one look must not keep the others from harm that is there
+        problems.append(f"{name}: {type(error).__name__}: {str(error).strip()[:300]}")
+    return NOTHING
+
+
+def _until(lines: list[Line], instant: datetime | None) -> list[Line]:
+    return [line for line in lines if instant is None or datetime.fromisoformat(line.at) <= instant]
+
+
+def words(content: dict[str, Any], tell: Callable[[str], None] = lambda text: None) -> str:
+    """What a watch found, in one line, for the state of a task. content: of `Watched`; tell: called with problems."""
+    for problem in content["problems"]:
+        tell(f"watch: {problem}")
+    said = [f"{'over: ' if one['action'] == events.OVER else ''}{one['said']}" for one in content["new"]]
+    if said:
+        return "; ".join(said)
+    kinds = [one["kind"] for one in content["events"]]
+    return f"still {events.word(kinds)}, as before" if kinds else "nothing new"
