@@ -113,6 +113,7 @@ def unfinished(project: Path, table: str) -> list[str]:
     return [state for (state,) in rows if state not in FINISHED]
 
 
+@pytest.mark.long
 def test_a_killed_run_leaves_no_process_and_the_next_one_repeats_no_finished_stage(tmp_path):
     """The short way; what follows says more about the same, after a longer training."""
     golden.three(tmp_path)

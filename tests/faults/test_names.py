@@ -37,7 +37,11 @@ def test_what_cannot_be_the_name_of_a_model(name):
         settings.check_name(name)
 
 
-COMMANDS = ("run", "plan", "data", "history", "verify", "rollback", "restore", "prune", "promote", "compare", "predict")
+COMMANDS = (
+    *("run", "plan", "data", "history", "verify", "rollback", "restore", "prune", "promote", "compare", "predict"),
+    *("package", "label", "watch", "serve"),
+)
+LONGER = [pytest.param(name, marks=pytest.mark.long) for name in ("-n", "")]
 
 
 @pytest.fixture
@@ -56,13 +60,15 @@ def run(world, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "new"])
-@pytest.mark.parametrize("name", ["../../evil", "-n", ""])
+@pytest.mark.parametrize("name", ["../../evil", *LONGER])
 def test_every_command_refuses_such_a_name_and_leaves_nothing(command, name, run):
     more = {
         "promote": ["1", "--reason=x"],
         "compare": ["1", "2"],
         "predict": ["dvc.yaml", "out.csv"],
         "new": ["--data=dvc.yaml"],
+        "package": ["folder"],
+        "label": ["dvc.yaml"],
     }.get(command, [])
     options = [word for word in more if word.startswith("--")]
     status, said, left = run(command, *options, "--", name, *[word for word in more if word not in options])

@@ -49,6 +49,7 @@ def suite(folder: Path, *more: str, **files: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_ends_the_run_and_is_told_with_its_test(tmp_path):
     """pytest-xdist would start another one, give it the same test again, and wait for ever in the end."""
     status, said = suite(tmp_path, dies=DIES + GOOD, good=GOOD, other=GOOD)
@@ -59,6 +60,7 @@ def test_a_worker_that_dies_ends_the_run_and_is_told_with_its_test(tmp_path):
     assert "replacing crashed worker" not in said
 
 
+@pytest.mark.long
 def test_a_test_that_waits_or_hangs_is_ended_and_told(tmp_path):
     limits = ["--timeout", "1", "-o", "faulthandler_timeout=4"]
     status, said = suite(tmp_path, *limits, waits=WAITS + GOOD, hangs=HANGS)

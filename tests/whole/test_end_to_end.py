@@ -199,6 +199,7 @@ def test_dvc_plots_hold_the_learning_curve_and_the_figure(project, first, tmp_pa
     assert "evaluation.png" in page
 
 
+@pytest.mark.long
 @pytest.mark.random_order(disabled=True)
 class TestChanges:
     """In order, on the same clone: a worse candidate, another gate, a failing stage, the way back."""

@@ -47,7 +47,7 @@ def test_nothing_new_is_unchanged(project):
     assert answer(project, "run", "shop")["decision"] == "unchanged"
 
 
-@pytest.mark.parametrize("engine", ["dvc", "ratchet"])
+@pytest.mark.parametrize("engine", ["dvc", pytest.param("ratchet", marks=pytest.mark.long)])
 def test_a_file_dropped_beside_the_pinned_ones_is_refused_or_cleared_away(project, engine):
     dropped = pinned(project).with_name("more.csv")
     sales(10).to_csv(dropped, index=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.model_file import Declaration
 
 Named = Annotated[
-    str,
+    str | None,
     typer.Argument(
         help="A model of models/; without it, every model that has answered.", autocompletion=completion.models
     ),
@@ -25,7 +25,7 @@ Named = Annotated[
 
 @command(65, LOOK)
 def watch(
-    model: Named = "",
+    model: Named = None,
     as_of: Annotated[
         str, typer.Option("--as-of", help="Look back at a day, such as 2026-11-30: what was known at its end.")
     ] = "",
@@ -39,12 +39,12 @@ def watch(
     answer(lambda project: do_watch(project, model, as_of), watch_text, as_json, debug)
 
 
-def do_watch(project: "Project", model: str, as_of: str) -> dict[str, Any]:
+def do_watch(project: "Project", model: str | None, as_of: str) -> dict[str, Any]:
     """The answer of `ratchet watch --json`. Raises RequestError for an unknown model, and for a day to come."""
     from flows.monitoring.watch import watch as work
     from pipelines import model_file
 
-    declared = [model_file.check(name) for name in ([model] if model else _answering(project))]
+    declared = [model_file.check(name) for name in ([model] if model is not None else _answering(project))]
     now = datetime.now(UTC)
     found = [work(project, one, _end(one, as_of, now) if as_of else now, bool(as_of)) for one in declared]
     return {"format": 1, "as_of": as_of, "models": [one.content for one in found]}

@@ -60,6 +60,7 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_by_what_both_know_of
     assert look["rows"] == len(test) - expected
 
 
+@pytest.mark.long
 def test_without_the_rows_of_then_nothing_is_decided_and_the_way_out_is_named(shop):
     for split in splits.SPLITS:
         path = shop / "data" / "shop" / f"{split}.parquet"
