@@ -45,7 +45,7 @@ def update(project: Project, found: Champion, then: Sequence[Column], zone: str,
     """
     place, wanted = folder(project, found.model), found.definition(zone)
     named = {line.name: line.words for line in then if line.kind == WORDS and not line.answer}
-    with locks.hold(project, f"watch-{found.model}", f"the watch of {found.model}"):
+    with locks.hold(project, f"drift-{found.model}", f"summaries of the days of {found.model}"):
         log = _log(project, found.model, now)
         stale = {day: mark for day, mark in log if not _fresh(place, day, mark, wanted)}
         for day, mark in stale.items():

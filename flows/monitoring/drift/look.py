@@ -4,11 +4,8 @@
     look(project, declared, day)       what has changed up to a day
     over(drift, name)                  whether a change that was noticed has ended
 
-The rule: a column has drifted if on two periods running it is at p < 0.05 / columns, and its distance is
-`monitor.effect` or more on both. A period is a day, or several if there are few rows (periods.py). What two looks in a
-row must say, chance says rarely: benchmarks/watch.py has its false alarms. A column whose pipe looks broken is named at
-the first look. Rows of a series depend on each other, so that no such rate is known: their changes are shown, and only
-a broken column is an alarm.
+The rule is in rule.py. A column whose pipe looks broken is named at the first look. Rows of a series depend on each
+other, so that no rate of false alarms is known: their changes are shown, and only a broken column is an alarm.
 """
 
 from collections.abc import Sequence
@@ -16,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from flows.monitoring.drift import broken, champion, compare, days, figures, periods, said
+from flows.monitoring.drift import broken, champion, compare, days, figures, periods, rule, said
 from flows.monitoring.drift.champion import Champion
 from flows.monitoring.drift.figures import Figures
 from flows.monitoring.drift.periods import Lines, Period
@@ -26,7 +23,6 @@ from pipelines.model_file import Declaration
 from pipelines.sections.monitor import Monitor
 from pipelines.table.summary.columns import DATES, Column
 
-ERROR = 0.05  # of a look at all columns
 JUDGED = (days.ANSWER, CONFIDENCE)  # of the answers
 SEASON_DAYS = 2 * periods.MOST_DAYS  # days that a look may need
 
@@ -157,23 +153,19 @@ def _judged(side: Side) -> list[Moved]:
 def _one(name: str, columns: int, side: Side, then: Lines, now: Period, before: Period | None) -> Moved:
     was, mine = _named(then, name), _named(now.lines, name)
     apart = compare.apart(was, mine)
-    differs = [_differs(apart, columns, side.rules.effect)]
+    looks = [rule.differs(apart, columns, side.rules.effect)]
     if before is not None and (earlier := _named(before.lines, name)):
-        differs.append(_differs(compare.apart(was, earlier), columns, side.rules.effect))
+        looks.append(rule.differs(compare.apart(was, earlier), columns, side.rules.effect))
     learned = all(line.version == side.found.number for line in mine) or side.answer
     pipe = broken.broken(was, mine, learned)
-    alarm = bool(pipe) or (len(differs) == 2 and all(differs) and side.found.kind != "sequence")
+    alarm = bool(pipe) or (rule.drifted(looks) and side.found.kind != "sequence")
     kind = "answers" if side.answer else mine[0].kind
     told = figures.both(was, mine)
     words = said.column(
         name, kind, pipe, alarm, apart.distance, *told, broken.factor(was, mine) if pipe == broken.UNIT else 0.0
     )
-    calm = not any(differs) and not pipe
+    calm = not any(looks) and not pipe
     return Moved(name, kind, apart.distance, apart.p, compare.rows(mine), *told, alarm, pipe, calm, words)
-
-
-def _differs(apart: compare.Apart, columns: int, effect: float) -> bool:
-    return apart.p < ERROR / columns and apart.distance >= effect
 
 
 def _named(lines: Lines, name: str) -> list[Column]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.project.environment import Project
+from flows.serving.engine.loaded import Answered
 from flows.serving.log import closing
 from flows.serving.log.writer import Log
 from pipelines.config.data import Data
@@ -54,15 +55,19 @@ def log(
     rows: Sequence[dict[str, Any]],
     number: int = 1,
     hour: int = 12,
-    answer: Answer | None = None,
+    answer: Answer | list[Answer] | None = None,
     close: bool = True,
     model: str = "pets",
 ) -> None:
-    """Rows that version `number` answered on a day, written as the server does, and closed."""
+    """Rows that version `number` answered on a day, written as the server does, and closed.
+
+    answer: one for all rows, or one for each.
+    """
     at = datetime.combine(day, time(hour), UTC)
     writer = Log(state / "answers", hour, KEY)
     by = replace(version(number), model=model)
-    writer.write(answered(rows, by, answer or Answer("dog", {"cat": 0.25, "dog": 0.75})), _ids(rows), at)
+    said = answer if isinstance(answer, list) else [answer or Answer("dog", {"cat": 0.25, "dog": 0.75})] * len(rows)
+    writer.write(Answered(by, said, answered(rows, by).batch), _ids(rows), at)
     writer.close()
     if close:
         assert closing.close_all(state / "answers", day) == []
