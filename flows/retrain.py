@@ -34,10 +34,11 @@ from flows.records.outputs import Published, StageOutputs
 from flows.report import failure_page, prefect_artifacts, prefect_failures
 from flows.report.failure_page import Page
 from flows.report.progress import Progress
-from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger, watching
+from flows.run import context, data_report, notify, remote_calls, rhythm, tasks, trigger
 from flows.run.after_gate import going_live
 from flows.run.context import RunContext, RunRecord
 from flows.run.first_look import one_tree
+from flows.run.live_rows import watching
 from flows.run.tasks import StageResult
 from flows.run.trigger import RunRequest
 from flows.servers import lifecycle

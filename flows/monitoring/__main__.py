@@ -1,4 +1,4 @@
-"""python -m flows.monitoring REQUEST: watch one model in a process of its own (flows/run/watching.py).
+"""python -m flows.monitoring REQUEST: watch one model in a process of its own (flows/run/live_rows/watching.py).
 
 REQUEST is a JSON file with `model` and `now`; the answer is written beside it.
 """

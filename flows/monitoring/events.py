@@ -120,3 +120,12 @@ def told(line: Line) -> dict[str, Any]:
 def word(opened: Sequence[str]) -> str:
     """One word for the gravest of some kinds, or ""."""
     return next((WORDS[kind] for kind in WORDS if kind in opened), "")
+
+
+def words(content: dict[str, Any]) -> str:
+    """What a watch found, in one line. content: what `ratchet watch --json` prints of a model."""
+    said = [f"{'over: ' if one['action'] == OVER else ''}{one['said']}" for one in content["new"]]
+    if said:
+        return "; ".join(said)
+    kinds = [one["kind"] for one in content["events"]]
+    return f"still {word(kinds)}, as before" if kinds else "nothing new"

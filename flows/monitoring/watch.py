@@ -6,7 +6,6 @@ Each look is by itself: one that fails is told, and the others go on. What a loo
 ledger (flows/monitoring/events.py); a look at a past day changes nothing.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import Any
 
 from flows.monitoring import alerts, events, last
 from flows.monitoring.events import Found
-from flows.monitoring.looks import answered, labelled
+from flows.monitoring.looks import answered, judged, labelled
 from flows.monitoring.looks.look import NOTHING, Look, Looker, Seen
 from flows.project import locks
 from flows.project.environment import Project
@@ -23,7 +22,7 @@ from flows.records.ledger import Line
 from pipelines.errors import RatchetError
 from pipelines.model_file import Declaration
 
-LOOKS: dict[str, Looker] = {"answers": answered.look, "labels": labelled.look}
+LOOKS: dict[str, Looker] = {"answers": answered.look, "labels": labelled.look, "quality": judged.look}
 
 
 @dataclass(frozen=True)
@@ -84,22 +83,13 @@ def _one(name: str, look: Looker, at: Look, problems: list[str]) -> Seen:
     try:
         return look(at)
     except RatchetError as error:
-        problems.append(f"{name}: {error}")
+        said = str(error)
     except Exception as error:  # any error: one look must not keep the others from harm that is there
-        problems.append(f"{name}: {type(error).__name__}: {str(error).strip()[:300]}")
+        said = f"{type(error).__name__}: {str(error).strip()[:300]}"
+    if not any(one.endswith(f": {said}") for one in problems):  # two looks may need what is away
+        problems.append(f"{name}: {said}")
     return NOTHING
 
 
 def _until(lines: list[Line], instant: datetime | None) -> list[Line]:
     return [line for line in lines if instant is None or datetime.fromisoformat(line.at) <= instant]
-
-
-def words(content: dict[str, Any], tell: Callable[[str], None] = lambda text: None) -> str:
-    """What a watch found, in one line, for the state of a task. content: of `Watched`; tell: called with problems."""
-    for problem in content["problems"]:
-        tell(f"watch: {problem}")
-    said = [f"{'over: ' if one['action'] == events.OVER else ''}{one['said']}" for one in content["new"]]
-    if said:
-        return "; ".join(said)
-    kinds = [one["kind"] for one in content["events"]]
-    return f"still {events.word(kinds)}, as before" if kinds else "nothing new"

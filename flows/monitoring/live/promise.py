@@ -17,7 +17,6 @@ from flows.promotion.statistics.resampling import ALPHA
 from flows.records import ledger
 from flows.records.champion_state import Standing
 from flows.records.ledger import Line
-from flows.tracking import evidence_files, mlflow_runs
 from pipelines.model.metrics import METRICS, Answers
 from pipelines.model_file import Declaration
 
@@ -60,6 +59,8 @@ def champion(project: Project, declared: Declaration, standing: Standing) -> Cha
 
     Raises IntegrityError if these files are missing or have changed, UnreachableError if the ledger cannot be read.
     """
+    from flows.tracking import evidence_files, mlflow_runs  # MLflow takes seconds, and what was read once is kept
+
     if standing.champion is None or standing.moved is None:
         return None
     store, number = mlflow_runs.client(project), standing.champion

@@ -1,41 +1,21 @@
 """A watch says what it sees, writes down what begins and what is over, and goes on where a look fails."""
 
 import json
-from dataclasses import asdict
 
 import pytest
-from sqlalchemy import create_engine, insert
 
 from flows.monitoring import last
-from flows.monitoring.watch import watch, words
-from flows.project.environment import Project
+from flows.monitoring.events import words
+from flows.monitoring.watch import watch
 from flows.records import ledger
-from flows.records.ledger import LINES, Line
-from tests.support import labelled
-from tests.support.labelled import days
-
-
-@pytest.fixture
-def project(tmp_path):
-    """With a champion, version 7."""
-    found = Project(tmp_path, tmp_path / "state", "", "", f"sqlite:///{tmp_path}/ledger.db")
-    (found.state / "locks").mkdir(parents=True)
-    ledger.of(found).lines("shop")  # makes the table
-    at = {"at": "2026-11-01T00:00:00+00:00", "actor": "anna"}
-    line = Line("shop", 1, "accepted", 7, None, 7, 7, "first", '{"model_hash": "m"}', **at).sealed()
-    with create_engine(found.ledger).begin() as connection:
-        connection.execute(insert(LINES).values(**asdict(line)))
-    return found
-
-
-@pytest.fixture
-def declared():
-    return labelled.declared()
+from flows.records.ledger import Line
+from tests.support.served import labelled
+from tests.support.served.labelled import days
 
 
 def answers(project, day, rows=60):
     """So many rows, answered on a day."""
-    labelled.log(project.state, {f"{day}-{place}": {"age": place} for place in range(rows)}, days(day))
+    labelled.log(project.state, {f"{day}-{place}": {"age": place} for place in range(rows)}, days(day), said="cat")
 
 
 def labels(project, declared, day, taken, rows=60):
@@ -51,7 +31,8 @@ def test_without_answers_there_is_nothing_to_look_at(project, declared):
     assert words(found.content) == "nothing new"
 
 
-def test_answers_are_counted_by_day_and_labels_by_their_delay(project, declared):
+def test_answers_are_counted_by_day_and_labels_by_their_delay(project, declared, promise):
+    promise()
     answers(project, 0, 40)
     answers(project, 1, 60)
     labels(project, declared, 0, taken=2, rows=40)
@@ -67,7 +48,8 @@ def test_answers_are_counted_by_day_and_labels_by_their_delay(project, declared)
     json.dumps(found, allow_nan=False)
 
 
-def test_labels_that_have_stopped_are_noticed_once_and_over_once(project, declared, monkeypatch):
+def test_labels_that_have_stopped_are_noticed_once_and_over_once(project, declared, promise):
+    promise()
     answers(project, 0)
     labels(project, declared, 0, taken=1)
     answers(project, 2)
@@ -84,7 +66,8 @@ def test_labels_that_have_stopped_are_noticed_once_and_over_once(project, declar
     assert words(over.content) == "over: labels come again"
 
 
-def test_a_look_back_changes_nothing_and_tells_nobody(project, declared, monkeypatch, tmp_path):
+def test_a_look_back_changes_nothing_and_tells_nobody(project, declared, promise, monkeypatch, tmp_path):
+    promise()
     monkeypatch.setenv("RATCHET_HOOK", f"touch {tmp_path}/told")
     answers(project, 0)
     labels(project, declared, 0, taken=1)
@@ -98,7 +81,8 @@ def test_a_look_back_changes_nothing_and_tells_nobody(project, declared, monkeyp
     assert not (tmp_path / "told").exists()
 
 
-def test_a_look_that_fails_is_told_and_the_others_go_on(project, declared):
+def test_a_look_that_fails_is_told_and_the_others_go_on(project, declared, promise):
+    promise()
     answers(project, 0)
     labels(project, declared, 0, taken=1)
     (part,) = (project.state / "labels" / "shop").glob("*.parquet")
@@ -110,7 +94,8 @@ def test_a_look_that_fails_is_told_and_the_others_go_on(project, declared):
     assert last.of(project, "shop").problems == [problem]
 
 
-def test_a_tick_soon_after_looks_again_only_if_something_came(project, declared):
+def test_a_tick_soon_after_looks_again_only_if_something_came(project, declared, promise):
+    promise()
     answers(project, 0)
     watch(project, declared, days(1))
     lines = ledger.of(project).lines("shop")

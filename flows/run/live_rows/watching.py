@@ -12,10 +12,9 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 
-from flows.monitoring import alerts, last
+from flows.monitoring import alerts, events
 from flows.monitoring.alerts import Receiver
 from flows.monitoring.looks import answered
-from flows.monitoring.watch import words
 from flows.processes import fresh_process
 from flows.project import scratch
 from flows.records import ledger
@@ -37,6 +36,8 @@ def look(run: RunContext) -> None:
 @tasks.step
 def watch(name: str, run: RunContext) -> State:
     """Look at the live rows. The data of the state is what `ratchet watch --json` prints of a model."""
+    from flows.monitoring import last  # what it imports is for models that have answered
+
     found: dict[str, Any] = {}
 
     def work() -> tuple[str, str]:
@@ -52,7 +53,9 @@ def watch(name: str, run: RunContext) -> State:
             last.note(run.project, run.model, now, lines, [str(error)])
             raise RatchetError(str(error) or type(error).__name__) from error
         alerts.tell(run.project, run.model, book.lines(run.model), prefect, run.shown.notice)
-        return "Watched", words(found, run.shown.notice)
+        for problem in found["problems"]:
+            run.shown.notice(f"watch: {problem}")
+        return "Watched", events.words(found)
 
     return tasks.timed(run, name, work, lambda: found)
 

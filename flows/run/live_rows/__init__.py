@@ -1,0 +1,1 @@
+"""What has happened to the model that is served? A run looks before it decides."""
