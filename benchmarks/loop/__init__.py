@@ -1,0 +1,1 @@
+"""Simulated answers, and what the decision functions of the loop make of them."""
