@@ -105,7 +105,7 @@ def test_running_again_changes_nothing(project, first, store, model):
 
 @pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(m, marks=pytest.mark.long) for m in MODELS[1:])])
 def test_registered_model_predicts_raw_rows_as_it_was_evaluated(project, first, store, model):
-    done = command(project, "tests.support.predict", store.tracking_uri, model)
+    done = command(project, "tests.support.started.predict", store.tracking_uri, model)
     assert done.returncode == 0, done.stderr
     evaluated = pd.read_parquet(project / "data" / model / "predictions.parquet")
     found = pd.read_parquet(project / "data" / model / "served.parquet")

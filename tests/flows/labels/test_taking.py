@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli.commands import label as command
+from flows.cli.commands.live import label as command
 from flows.labels import joined, store, taking
 from flows.project.environment import Project
 from pipelines.errors import DataError, IntegrityError, RequestError

@@ -21,9 +21,10 @@ pytestmark = pytest.mark.usefixtures("hardware")
 
 @pytest.mark.long
 def test_in_a_process_of_its_own_it_is_trained_evaluated_and_loaded():
-    """tests/support/half_precision.py, whatever this process has told oneDNN, and whoever set what for it."""
+    """tests/support/started/half_precision.py, whatever this process has told oneDNN, and whoever set what for it."""
     hostile = {"ONEDNN_MAX_CPU_ISA": "AVX2", "TF_ENABLE_ONEDNN_OPTS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/support/half_precision.py"]
+    script = "tests/support/started/half_precision.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", script]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | hostile, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

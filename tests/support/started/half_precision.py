@@ -1,4 +1,4 @@
-"""Half precision, in a process that computes in it: python -m pytest tests/support/half_precision.py
+"""Half precision, in a process that computes in it: python -m pytest tests/support/started/half_precision.py
 
 A process of float32 tells oneDNN once which instructions it may use, and crashes on some processors when it is then
 asked for half precision. So tests/pipelines/hardware/test_half_precision.py runs this file in a process of its own, as

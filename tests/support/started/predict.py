@@ -1,6 +1,6 @@
 """Load a champion in a process of its own, as a user would, and predict the test rows: all at once, and one by one.
 
-python -m tests.support.predict TRACKING_URI MODEL
+python -m tests.support.started.predict TRACKING_URI MODEL
 """
 
 import sys

@@ -1,0 +1,1 @@
+"""Programs that tests start in a process of their own."""
