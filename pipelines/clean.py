@@ -41,6 +41,9 @@ class Clean(Section):
 
     duplicates: Literal["drop", "keep"] = "drop"
     """Whether repeated rows are dropped."""
+    event: list[str] = []
+    """Columns that name an event. Of several rows of one event only the newest counts: that of the file that arrived
+    last, and in a file the last one. A row that lacks one of these columns is an event of its own."""
     missing: Literal["keep", "drop"] = "keep"
     """Whether rows that lack a feature are dropped. If they are kept, the model fills the gap."""
     split: Split
@@ -77,7 +80,7 @@ def clean(
     raw = folder / "raw.parquet"
     data_hash, repeated = id_sets.survey(raw)
     aside = id_sets.marked(raw, folder / "quarantine.parquet")
-    leaving = Leaving((aside, repeated), keeps)
+    leaving = Leaving((aside, older(raw, config.event) if config.event else repeated), keeps)
     config, edges = settled(raw, data, config, leaving, former, where)
     cut = shuffled.cut(raw, data)
     row_groups.check_space(folder, raw.stat().st_size + cut.room)
@@ -109,6 +112,16 @@ def clean(
     }
 
 
+def older(raw: Path, event: list[str]) -> id_sets.Marks:
+    """Which rows have a newer one of the same event. Files lie in the order of their arrival (the pin), so it is the
+    last one that counts."""
+
+    def read() -> Iterator[np.ndarray]:
+        return (splits.events(batch, event) for batch in row_groups.batches(raw, ["row_id", *event]))
+
+    return id_sets.followed(read, row_groups.rows(raw))
+
+
 def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_groups.Writer | shuffled.Ordered]:
     """The writer of a split, beside raw.parquet. parts: the number of parts of a large table, else 1."""
     schema = row_groups.with_metadata(rows.split_schema(data), row_groups.metadata(path.with_name("raw.parquet")))
@@ -118,7 +131,8 @@ def writer(path: Path, data: Data, parts: int) -> AbstractContextManager[row_gro
 
 @dataclass(frozen=True)
 class Leaving:
-    """Reasons to leave rows out besides their values: set aside, a repeated row, or the model's own code."""
+    """Reasons to leave rows out besides their values: set aside, a repeated row (or one of an event that has a newer
+    one), or the model's own code."""
 
     marked: tuple[id_sets.Marks, id_sets.Marks]
     keeps: user_code.Chooser | None
@@ -188,13 +202,16 @@ def note(seen: dict[str, Any], target: pa.Array, data: Data) -> None:
 
 
 def reasons(batch: pa.RecordBatch, data: Data, config: Clean, aside: np.ndarray, repeated: np.ndarray) -> np.ndarray:
-    """Why each row is removed [rows]: an empty word for one that stays. aside and repeated: [rows, bool]."""
+    """Why each row is removed [rows]: an empty word for one that stays. aside, repeated: [rows, bool]; with `event`
+    repeated are the rows of an event that has a newer one."""
     reason = np.full(batch.num_rows, "", dtype="<U20")
     if config.missing == "drop":
         for name in data.shown:
             reason[_is_null(batch[name])] = "missing value"
     reason[_is_null(batch[data.target])] = "missing target"
-    if config.duplicates == "drop":
+    if config.event:
+        reason[repeated] = "replaced"
+    elif config.duplicates == "drop":
         reason[repeated] = "duplicate"
     reason[aside] = "quarantined"
     return reason

@@ -22,6 +22,7 @@ from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
 from pipelines.safety import regular_files
+from pipelines.sections import learning
 from pipelines.sections.labels import Labels
 from pipelines.sections.monitor import Monitor
 from pipelines.sections.promote import Promote
@@ -239,16 +240,15 @@ def _of_metrics(found: Declaration) -> list[tuple[str, str]]:
 
 
 def _of_labels(found: Declaration) -> list[tuple[str, str]]:
-    """An event is named by columns that the log of answers has."""
-    data, by_id = found.data, "leave out `key`: then a label names the id of an answer"
-    if found.labels.key and data.kind == "sequence":
-        return [("labels.key", f"a forecast has rows of its own, and no columns that name it: {by_id}")]
-    for name in found.labels.key:
-        if name not in data.columns:
-            return [("labels.key", f"there is no column {name!r}{nearest(name, list(data.columns))}")]
-        if name in data.sensitive:
-            return [("labels.key", f"{name!r} is sensitive, so the log of answers does not have it: {by_id}")]
-    return []
+    clean = cast(Clean, found.sections["clean"])
+    known = [
+        (f"clean.event.{place}", f"there is no column {name!r}{nearest(name, list(found.data.columns))}")
+        for place, name in enumerate(clean.event)
+        if name not in found.data.columns
+    ]
+    if clean.event and found.data.kind == "sequence":
+        known = [("clean.event", "a sequence has series and times, and no events")]
+    return known + learning.problems(found.labels, found.data, found.ingest, clean, found.serve)
 
 
 def _of_slices(found: Declaration) -> list[tuple[str, str]]:

@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flows.data import dvc_import, mnist_http, pin_file
-from flows.data.arrivals import lost_rows, scan
+from flows.data.arrivals import arrival_order, lost_rows, scan
 from flows.data.arrivals.scan import Arrival
 from flows.data.pin_file import Pin
 from flows.graph import pins
@@ -84,7 +85,7 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
         pin_file.write(project, model, pin_file.of_builtin(declared))
         return "Ran", f"{source} pinned"
     found, waiting = scan.look(project, declared)
-    pin = pin_file.of_files(declared, found)
+    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found))
     if old == pin and _in_place(project, declared, pin):
         return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
     if pin_file.version(pin) == refused:
@@ -119,7 +120,7 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
         known = old is not None and pin_file.is_of(old, declared) and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = scan.look(project, declared)
-    pin = pin_file.of_files(declared, found)
+    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found))
     if old == pin and _in_place(project, declared, pin):
         return ""
     before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))
@@ -264,9 +265,14 @@ def _in_place(project: Project, declared: Declaration, pin: Pin) -> bool:
     """Whether the pinned files lie where stages read them. `ingest` looks again, at every byte."""
     folder = project.root / sources.source_folder(declared.model)
     try:
-        return [one.entry() for one in scan.read(project, declared, folder, _files(folder, ""))] == pin["files"]
+        there = [one.entry() for one in scan.read(project, declared, folder, _files(folder, ""))]
+        return sorted(there, key=_by_name) == sorted(pin["files"], key=_by_name)
     except DataError:
         return False
+
+
+def _by_name(entry: dict[str, Any]) -> str:
+    return str(entry["name"])
 
 
 def _copy(found: list[Arrival], folder: Path, within: Sequence[Path] = ()) -> None:

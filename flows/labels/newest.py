@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from flows.labels import store
 from pipelines.model_file import Declaration
 
+FOREVER = np.iinfo(np.int64).max
 ADDED = ("label", "happened", "known", "corrections", "asked", "taken")
 
 
@@ -17,8 +18,8 @@ def labels(state: Path, declared: Declaration, until: datetime | None = None) ->
     """event, label, happened, known, corrections, asked, taken: a row for each event that has a label that counts.
 
     A correction is a label known later that says something else; one that says the same again changes nothing. `asked`
-    is null if anybody gave this label without being asked. The result does not depend on the order in which labels
-    came. Raises IntegrityError for a damaged file.
+    is null if anybody gave this label without being asked; then `taken` is when that was taken. The result does not
+    depend on the order in which labels came. Raises IntegrityError for a damaged file.
     """
     there = store.read(declared, store.parts(state, declared.model, until))
     valid = there.filter(pc.equal(there["aside"], ""))
@@ -39,7 +40,9 @@ def _newest(rows: pa.Table) -> pa.Table:
     unasked = np.cumsum(pc.is_null(rows["asked"]).to_numpy())
     free = unasked[ends] - np.where(first > 0, unasked[first - 1], 0) > 0
     asked = pc.if_else(pa.array(free), pa.scalar(None, pa.float64()), rows["asked"].combine_chunks().take(first))
-    instants = np.append(rows["taken"].cast(pa.int64()).to_numpy(), np.iinfo(np.int64).max)
+    instants = rows["taken"].cast(pa.int64()).to_numpy()
+    asking = pc.is_valid(rows["asked"]).to_numpy() & np.repeat(free, ends - starts + 1)
+    instants = np.append(np.where(asking, FOREVER, instants), FOREVER)
     taken = np.minimum.reduceat(instants, np.column_stack([first, ends + 1]).ravel())[::2]
     return _table(rows, first, said[ends] - said[starts], asked, pa.array(taken).cast(rows["taken"].type))
 

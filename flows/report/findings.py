@@ -14,7 +14,11 @@ from pipelines.table import expectations, repeats
 from pipelines.table.profile import Profile
 from pipelines.validate import Validate
 
-REASONS = {"duplicate": "equal to another one (clean: duplicates)", "quarantined": "set aside by rules"}
+REASONS = {
+    "duplicate": "equal to another one (clean: duplicates)",
+    "replaced": "replaced by a newer row of their event (clean: event)",
+    "quarantined": "set aside by rules",
+}
 REPORTS = {name: stage.report for name, stage in STAGES.items() if stage.report}
 
 

@@ -4,6 +4,7 @@ import contextvars
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import Task, task
@@ -14,6 +15,7 @@ from prefect.states import Completed
 from flows.data import refresh
 from flows.data.arrivals import unended
 from flows.graph.pipeline import Graph
+from flows.labels import learned
 from flows.processes import log_watch, stopping
 from flows.promotion.waiting import Experiment
 from flows.records import epochs, ledger, stage_times, throughput
@@ -85,7 +87,7 @@ def look_for_data(name: str, run: RunContext, graph: Graph) -> State:
             if run.early:
                 return run.early.refreshed
             refused = "" if run.request.force else due.refused(run.project, graph, run.declared)
-            return refresh.refresh(run.project, graph, run.declared, refused)
+            return learned.refreshed(run.project, graph, run.declared, refused, datetime.now(UTC))
         finally:
             _tell(run, graph)
 

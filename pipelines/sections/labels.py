@@ -13,7 +13,8 @@ class Labels(Section):
     """Columns of the answered rows and of the label files that name an event. Without them a label names the id of an
     answer."""
     learn: bool = False
-    """Whether labelled answered rows become rows of the source."""
+    """Whether labelled answered rows become rows of the source. It needs `key`, and the same columns under `clean:
+    event:` (and `split: key:`)."""
     depend_on_answer: bool = False
     """Whether the answer decides if a label ever comes, as with a credit that is refused. Then every live figure says
     that it is of some rows only."""

@@ -101,6 +101,17 @@ def survey(path: Path, held: int = HELD) -> tuple[str, Marks]:
     return digest.hexdigest(), repeated
 
 
+def followed(read: Reader, total: int, held: int = HELD) -> Marks:
+    """Which rows have an identity that a later row also has. total: how many there are."""
+    found = Marks(total)
+    for ids, places in cut(read, total, ranges(total, held)):
+        last = len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]
+        before = np.ones(len(ids), bool)
+        before[last] = False
+        found.add(places[before])
+    return found
+
+
 def marked(path: Path, among: Path, held: int = HELD) -> Marks:
     """Which rows of a table have an identity that the table `among` also has."""
     totals = row_groups.rows(path), row_groups.rows(among)

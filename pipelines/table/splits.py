@@ -121,6 +121,15 @@ def _by_hash(batch: pa.RecordBatch, split: HashSplit) -> np.ndarray:
     return np.select([position < split.test, position < split.test + split.validation], ["test", "validation"], "train")
 
 
+def events(batch: pa.RecordBatch, key: list[str]) -> np.ndarray:
+    """The event of each row: bytes [rows] of 32 hexadecimal digits. A row that lacks a part of its key is an event of
+    its own. batch: raw rows."""
+    whole = np.ones(batch.num_rows, bool)
+    for name in key:
+        whole &= np.asarray(pc.is_valid(batch[name]).to_numpy(zero_copy_only=False))
+    return np.where(whole, rows.identify(batch, key), rows.ids_of(batch["row_id"]))
+
+
 def _by_time(batch: pa.RecordBatch, split: TimeSplit) -> np.ndarray:
     edges = [time_edges.microseconds(instant(text)) for text in (split.validation_from, split.test_from)]
     return np.array(SPLITS)[np.searchsorted(edges, times(batch, split.column), side="right")]

@@ -176,6 +176,28 @@ def test_duplicates_and_rows_with_missing_values_are_removed_or_kept_as_declared
     assert report["rows"]["removed"] == {}
 
 
+def test_of_an_event_the_newest_row_counts_in_the_split_of_the_event(world):
+    data = PETS["data"] | {"columns": PETS["data"]["columns"] | {"chip": "carried"}}
+    split = WAYS["hash"] | {"key": ["chip"]}
+    frame = pets(300).assign(chip=[f"c{number}" for number in range(300)])
+    frame.loc[299, "chip"] = None  # no event: it stays
+    other = {"cat": "dog", "dog": "cat"}
+    corrected = frame[:20].assign(animal=frame["animal"][:20].map(other), weight=1.0)
+    back = frame[:5]  # the very first row again
+    whole = pd.concat([frame, corrected, back])
+    folder, report = cleaned(world, whole, data_=data, clean={"split": split, "event": ["chip"]})
+    assert report["rows"]["removed"] == {"replaced": 25}
+    found = pd.concat(pq.read_table(folder / f"{name}.parquet").to_pandas().assign(split=name) for name in SPLITS)
+    assert len(found) == 300
+    by_chip = found.dropna(subset="chip").set_index("chip")
+    assert by_chip.index.is_unique
+    said = by_chip["animal"].loc[frame["chip"][:20]].tolist()
+    assert said == [*frame["animal"][:5], *corrected["animal"][5:]]
+    folder, _ = cleaned(world, frame, data_=data, clean={"split": split, "event": ["chip"]})
+    before = pd.concat(pq.read_table(folder / f"{name}.parquet").to_pandas().assign(split=name) for name in SPLITS)
+    assert before.dropna(subset="chip").set_index("chip")["split"].to_dict() == by_chip["split"].to_dict()
+
+
 def test_quarantined_rows_reach_no_split(world):
     heavy = {"rule": "expect_column_values_to_be_between", "column": "weight", "max_value": 13, "level": "quarantine"}
     folder, report = cleaned(world, pets(500), validate={"rules": [heavy], "quarantine_limit": 0.5})

@@ -19,6 +19,15 @@ def test_a_sound_declaration_gives_its_sections(world):
     assert set(found.sections) == set(model_file.SECTIONS)
 
 
+def test_a_model_may_learn_from_its_answers(world):
+    world.declare(**LEARN)
+    found = model_file.check("pets")
+    assert found.labels.logged(found.data) == ["chip", "born"]
+    world.declare(**KEYED)
+    found = model_file.check("pets")
+    assert found.labels.logged(found.data) == ["chip"]
+
+
 def test_a_yaml_without_serve_keeps_its_answers(world):
     assert "serve" not in PETS
     serve = model_file.check("pets").serve
@@ -32,7 +41,42 @@ def test_the_models_of_this_repository_are_sound(model, monkeypatch):
     assert model_file.check(model).model == model
 
 
+LEARN = {  # a model whose answers become rows of its source
+    "data": {"columns": {"weight": "number", "chip": "carried", "born": "carried"}},
+    "clean": {"event": ["chip"], "split": {"by": "hash", "key": ["chip"]}},
+    "labels_": {"key": ["chip"], "learn": True},
+}
+KEYED = LEARN | {"labels_": {"key": ["chip"]}}
+SECRET = {"data": LEARN["data"] | {"sensitive": ["weight"]}}
 WRONG = [
+    (KEYED | {"labels_": {"key": ["ship"]}}, "labels.key: there is no column 'ship' (did you mean 'chip'?)"),
+    (
+        KEYED | {"data": LEARN["data"] | {"sensitive": ["chip"]}},
+        "labels.key: 'chip' is sensitive, so the log of answers",
+    ),
+    ({"data": {"columns": {"id": "number"}}, "labels_": {"key": ["id"]}}, "labels.key: 'id' is a word of label files"),
+    ({"labels_": {"learn": True}}, "labels: `learn` needs `key`"),
+    ({"clean": {"event": ["ag"]}}, "clean.event.0: there is no column 'ag' (did you mean 'age'?)"),
+    (LEARN | SECRET, "labels.learn: the model sees 'weight', which is sensitive, so the log does not have it"),
+    (LEARN | {"serve_": {"sample": 0.5}}, "labels.learn: with `serve: sample: 0.5` the log has only a share"),
+    (LEARN | {"serve_": {"log": False}}, "labels.learn: with `serve: log: false` nothing is kept"),
+    (
+        LEARN | {"ingest": {"source": "builtin:digits"}},
+        "labels.learn: learned rows arrive in a folder of data/incoming/",
+    ),
+    (LEARN | {"ingest": {"source": "data/incoming/a.csv"}}, "labels.learn: learned rows arrive in a folder"),
+    (
+        LEARN | {"ingest": {"names": ["weight", "chip", "born", "animal"]}},
+        "labels.learn: learned rows are Parquet files",
+    ),
+    (
+        LEARN | {"clean": {"split": {"by": "hash", "key": ["chip"]}}},
+        "labels.learn: each event has to count once: write",
+    ),
+    (
+        LEARN | {"clean": {"event": ["chip"]}},
+        "labels.learn: each event has to stay in its split: write `clean: {split:",
+    ),
     ({"ingest": {"source": "builtin:digit"}}, "ingest.source: no built-in set 'digit' (did you mean 'digits'?)"),
     ({"ingest": {"source": "builtin:"}}, "ingest.source: no built-in set ''"),
     ({"ingest": {"source": "ftp://host/rows.csv"}}, "ingest.source: ftp:// is not followed"),

@@ -47,7 +47,7 @@ def suspects(project: Project, source: str, old: Pin, found: list[Arrival]) -> d
     wrong = {}
     for entry in old["files"]:
         name, there = entry["name"], now.get(entry["name"])
-        if there and there.sha256 != entry["sha256"] and not _begins(there.path, entry):
+        if there and there.sha256 != entry["sha256"] and not begins(there.path, entry):
             wrong[name] = "replaced"
         elif not there and not scan.withdrawn(place / name):
             wrong[name] = "gone"
@@ -143,7 +143,7 @@ def _advice(was: Before, share: float, declared: Declaration) -> str:
     return f"If these rows should go, {wanted}. If not, put the file back: a copy is {folder / name}."
 
 
-def _begins(path: Path, entry: dict[str, Any]) -> bool:
+def begins(path: Path, entry: dict[str, Any]) -> bool:
     """Whether a file still begins with its pinned content."""
     digest, left = hashlib.sha256(), int(entry["bytes"])
     with regular_files.opened(path) as file:

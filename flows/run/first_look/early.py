@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.data import refresh
 from flows.data.arrivals import unended
 from flows.graph.pipeline import Graph
+from flows.labels import learned
 from flows.project import preflight
 from flows.run import due
 from flows.run.context import RunContext
@@ -30,4 +32,5 @@ def begun(run: RunContext) -> Iterator[Early]:
         saved = refresh.records(graph)
         unended.wait(run.project, run.declared.ingest, run.shown.notice)
         refused = "" if run.request.force else due.refused(run.project, graph, run.declared)
-        yield Early(graph, saved, refresh.refresh(run.project, graph, run.declared, refused))
+        refreshed = learned.refreshed(run.project, graph, run.declared, refused, datetime.now(UTC))
+        yield Early(graph, saved, refreshed)

@@ -1,6 +1,7 @@
 """A model whose answers are labelled, its log, and its labels."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,17 @@ def days(number: float) -> datetime:
     return DAY + timedelta(days=number)
 
 
-def log(state: Path, rows: dict[str, dict[str, Any]], at: datetime = DAY, said: str = "yes", version: int = 7) -> None:
+def log(
+    state: Path,
+    rows: dict[str, dict[str, Any]],
+    at: datetime = DAY,
+    said: str = "yes",
+    version: int = 7,
+    model: str = "shop",
+) -> None:
     """Answer rows, by their ids."""
     kept = Log(state / "answers", 0, KEY)
-    by = answered.version(version)
+    by = replace(answered.version(version), model=model)
     answer = Answer(said, {"cat": 0.25, "dog": 0.75})
     assert answered.write(kept, list(rows.values()), by, at, names=list(rows), answer=answer)
     kept.close()
