@@ -5,6 +5,7 @@ line "over". So what is open follows from the lines, and who looks twice says no
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -106,8 +107,17 @@ def _changes(model: str, lines: list[Line], found: Found) -> list[Line]:
 
 
 def _facts(event: Event, began: int | None) -> dict[str, Any]:
-    facts = {"kind": event.kind, "subject": event.subject, "day": event.day, "figures": event.figures}
+    facts = {"kind": event.kind, "subject": event.subject, "day": event.day, "figures": finite(event.figures)}
     return facts | ({"line": began} if began else {})
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def told(line: Line) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from flows.monitoring import alerts, events, last
-from flows.monitoring.events import Found
-from flows.monitoring.looks import answered, judged, labelled
+from flows.monitoring.events import Found, finite
+from flows.monitoring.looks import answered, changed, judged, labelled
 from flows.monitoring.looks.look import NOTHING, Look, Looker, Seen
 from flows.project import locks
 from flows.project.environment import Project
@@ -22,7 +22,13 @@ from flows.records.ledger import Line
 from pipelines.errors import RatchetError
 from pipelines.model_file import Declaration
 
-LOOKS: dict[str, Looker] = {"answers": answered.look, "labels": labelled.look, "quality": judged.look}
+LOOKS: dict[str, Looker] = {
+    "answers": answered.look,
+    "labels": labelled.look,
+    "quality": judged.look,
+    "drift": changed.look,
+    "expected": changed.without_labels,
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def _looked(at: Look, problems: list[str]) -> tuple[dict[str, dict[str, Any] | N
     seen = {name: _one(name, look, at, problems) if anything else NOTHING for name, look in LOOKS.items()}
     there = [event for one in seen.values() for event in one.found.there]
     gone = [event for one in seen.values() for event in one.found.gone]
-    return {name: one.content for name, one in seen.items()}, Found(there, gone)
+    return {name: finite(one.content) for name, one in seen.items()}, Found(there, gone)
 
 
 def _one(name: str, look: Looker, at: Look, problems: list[str]) -> Seen:

@@ -37,8 +37,9 @@ def _parts(one: State, width: int) -> Iterator[str]:
     yield _line("labels", _labels(one["labels"]), width)
     yield _line("quality", _quality(one.get("quality")), width)
     yield _line("expected", (one.get("expected") or {}).get("said", ""), width)
-    yield _line("trial", (one.get("trial") or {}).get("said", ""), width)
-    yield _line("drift", (one.get("drift") or {}).get("said", ""), width)
+    if one.get("trial"):
+        yield _line("trial", one["trial"]["said"], width)
+    yield _line("drift", _drift(one.get("drift")), width)
     yield from _moved(one.get("drift") or {}, width)
     yield from _by_day(one)
 
@@ -48,9 +49,9 @@ def _line(name: str, text: str, width: int) -> str:
 
 
 def _answers(found: State) -> str:
-    today = found["days"][-1] if found["days"] else None
-    mean = f"{found['a_day']:,} a day" if found["a_day"] is not None else ""
-    return ", ".join(filter(None, [mean, f"{today['rows']:,} on {today['day']}, the last day" if today else ""]))
+    mean = f"{found['a_day']:,} rows a day" if found["a_day"] is not None else ""
+    last = found["days"][-1] if found["days"] else None
+    return "; ".join(filter(None, [mean, f"{last['rows']:,} on {last['day']}" if last else ""]))
 
 
 def _labels(found: State | None) -> str:
@@ -74,6 +75,17 @@ def _quality(found: State | None) -> str:
     return found["said"] if found else "not known without labels"
 
 
+def _drift(found: State | None) -> str:
+    """The table below it has the rest."""
+    if not found or not found["columns"]:
+        return found["said"] if found else "not known"
+    alarms = len(found["alarms"])
+    verdict = f"{alarms} of {len(found['columns'])}" if alarms else "none"
+    told = f"{verdict} on {found['day']}, compared with {found['reference']}"
+    others = [f"{name}: {why}" for name, why in found["unwatched"].items()]
+    return "; ".join([told, *([f"not watched: {', '.join(others)}"] if others else [])])
+
+
 def _moved(found: State, width: int) -> Iterator[str]:
     """Each column then and now, the worst first."""
     shown = found.get("columns", [])[:COLUMNS]
@@ -82,10 +94,10 @@ def _moved(found: State, width: int) -> Iterator[str]:
     lines = [
         {
             "column": one["name"],
+            "": one["broken"] or ("drifted" if one["alarm"] else ""),
             "moved": f"{one['distance']:.2f}",
             "then": figures(one["then"]),
             "now": figures(one["now"]),
-            "": one["broken"] or ("drifted" if one["alarm"] else ""),
         }
         for one in shown
     ]
