@@ -125,7 +125,7 @@ def _of_means(mine: np.ndarray, theirs: np.ndarray, alpha: float, clusters: np.n
     rows, worth = len(gains), effective(clusters, len(gains))
     if worth < 2:
         return None
-    value, error = float(gains.mean()), _error_of_mean(gains, clusters)
+    value, error = float(gains.mean()), error_of_mean(gains, clusters)
     half = float(stats.t.isf(alpha, worth - 1)) * error
     low, high = value - half, value + half
     if set(np.unique(np.concatenate([mine, theirs]))) <= {0.0, 1.0}:
@@ -139,7 +139,7 @@ def _of_means(mine: np.ndarray, theirs: np.ndarray, alpha: float, clusters: np.n
     return Gain(rows, value, low - unseen, high + unseen, error, worth)
 
 
-def _error_of_mean(gains: np.ndarray, clusters: np.ndarray | None) -> float:
+def error_of_mean(gains: np.ndarray, clusters: np.ndarray | None) -> float:
     """The standard error of a mean: what resampling rows, or whole clusters, comes to in the long run."""
     if clusters is None:
         return float(gains.std()) / math.sqrt(len(gains))
