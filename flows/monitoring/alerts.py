@@ -19,6 +19,7 @@ from flows.report.receivers import addresses, hooks
 from pipelines import visible_text
 
 TRIES = 50
+MOVED = {"accepted": "promoted", "rejected": "rejected", "rolled back": "rolled back"}  # actions, as they are told
 MOST = 20  # events in the text of a message; the body for programs has all of them
 Send = Callable[[dict[str, Any]], str]
 
@@ -74,30 +75,55 @@ def tell(
     told = Told(project, model)
     for one in found:
         heard = told.read().get(one.key, {"line": 0, "tries": 0})
-        new = [line for line in lines if line.action in (events.NOTICED, events.OVER) and line.sequence > heard["line"]]
+        new = [line for line in lines if line.sequence > heard["line"] and (_is_event(line) or _is_move(line))]
         if not new:
             continue
-        wrong, tries = one.send(body(model, new)), heard["tries"] + 1
+        wrong, tries = _sent(one, bodies(model, new)), heard["tries"] + 1
         if wrong:
             notice(wrong if tries < TRIES else f"{wrong}; after {TRIES} times, it is not told again")
         given_up = not wrong or tries >= TRIES
         told.note(one.key, new[-1].sequence if given_up else heard["line"], 0 if given_up else tries)
 
 
-def body(model: str, new: Sequence[Line]) -> dict[str, Any]:
-    """What programs get. `what` is "over" where nothing new was noticed."""
+def _sent(receiver: Receiver, contents: Sequence[dict[str, Any]]) -> str:
+    """Why one of these was not taken; the rest is not sent then."""
+    return next(filter(None, map(receiver.send, contents)), "")
+
+
+def _is_event(line: Line) -> bool:
+    return line.action in (events.NOTICED, events.OVER)
+
+
+def _is_move(line: Line) -> bool:
+    """What a trial, or a champion that was worse, came to. What the gate decides is told by its run."""
+    return line.actor == events.MONITOR and line.action in MOVED
+
+
+def bodies(model: str, new: Sequence[Line]) -> list[dict[str, Any]]:
+    """What programs get: each move of the champion as that of a run, and one object for all events."""
+    found = [_move(line) for line in new if _is_move(line)]
+    noticed = [line for line in new if _is_event(line)]
+    return [dict(visible_text.every(one)) for one in [*found, *([_events(model, noticed)] if noticed else [])]]
+
+
+def _move(line: Line) -> dict[str, Any]:
+    about = {"format": 1, "what": MOVED[line.action], "model": line.model, "outcome": line.action}
+    return about | {"reason": line.reason, "version": line.version, "champion": line.to_version}
+
+
+def _events(model: str, new: Sequence[Line]) -> dict[str, Any]:
+    """`what` is "over" where nothing new was noticed."""
     what = events.NOTICED if any(line.action == events.NOTICED for line in new) else events.OVER
     reason = "; ".join(line.reason for line in new[:MOST])
     about = {"format": 1, "what": what, "model": model, "outcome": what, "reason": reason}
-    content = about | {"champion": new[-1].to_version, "events": [events.told(line) for line in new]}
-    return dict(visible_text.every(content))
+    return about | {"champion": new[-1].to_version, "events": [events.told(line) for line in new]}
 
 
 def _send_text(address: addresses.Address, content: dict[str, Any]) -> str:
     """The same for people."""
-    shown = content["events"][:MOST]
-    lines = [f"{'over: ' if one['action'] == events.OVER else ''}{one['said']}" for one in shown]
-    lines += [f"and {len(content['events']) - MOST} more"] if len(content["events"]) > MOST else []
-    lines += [f"`ratchet watch {content['model']}` shows more."]
-    title = f"{content['model']}: {'noticed' if content['what'] == events.NOTICED else 'over'}"
-    return addresses.send(address, title, "\n".join(lines))
+    told = content.get("events", [])
+    lines = [f"{'over: ' if one['action'] == events.OVER else ''}{one['said']}" for one in told[:MOST]]
+    lines += [f"and {len(told) - MOST} more"] if len(told) > MOST else []
+    lines = lines or [f"version {content['version']}: {content['reason']}"]
+    text = "\n".join([*lines, f"`ratchet watch {content['model']}` shows more."])
+    return addresses.send(address, f"{content['model']}: {content['what']}", text)

@@ -15,6 +15,7 @@ from flows.records.ledger import Conflict, Ledger, Line
 from pipelines import visible_text
 
 NOTICED, OVER = "noticed", "over"
+MONITOR = "monitor"  # who writes lines about live rows
 ATTEMPTS = 20  # because somebody else wrote a line meanwhile
 Kind = Literal["quality", "broken", "drift", "labels", "rollout"]
 WORDS: dict[str, str] = {  # of an open event, the gravest first
@@ -100,7 +101,7 @@ def _changes(model: str, lines: list[Line], found: Found) -> list[Line]:
             reference=standing.reference,
             reason=visible_text.line(event.said)[:2000],
             evidence=json.dumps(_facts(event, began), allow_nan=False),
-            actor="monitor",
+            actor=MONITOR,
         )
         for action, event, began in [*ended, *begun]
     ]

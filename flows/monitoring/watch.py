@@ -7,13 +7,13 @@ ledger (flows/monitoring/events.py); a look at a past day changes nothing.
 """
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from flows.monitoring import alerts, events, last
 from flows.monitoring.events import Found, finite
-from flows.monitoring.looks import answered, changed, judged, labelled
+from flows.monitoring.looks import answered, changed, judged, labelled, tried
 from flows.monitoring.looks.look import NOTHING, Look, Looker, Seen
 from flows.project import locks
 from flows.project.environment import Project
@@ -22,7 +22,8 @@ from flows.records.ledger import Line
 from pipelines.errors import RatchetError
 from pipelines.model_file import Declaration
 
-LOOKS: dict[str, Looker] = {
+LOOKS: dict[str, Looker] = {  # in this order: a trial may end, and then the others are of another champion
+    "trial": tried.look,
     "answers": answered.look,
     "labels": labelled.look,
     "quality": judged.look,
@@ -78,8 +79,12 @@ def watch(project: Project, declared: Declaration, now: datetime, past: bool = F
 
 def _looked(at: Look, problems: list[str]) -> tuple[dict[str, dict[str, Any] | None], Found]:
     """Every look, one after the other. Without a champion, or without answers, there is nothing to look at."""
-    anything = at.standing.champion is not None and answered.there(at.project.state, at.model)
-    seen = {name: _one(name, look, at, problems) if anything else NOTHING for name, look in LOOKS.items()}
+    if at.standing.champion is None or not answered.there(at.project.state, at.model):
+        return dict.fromkeys(LOOKS), Found()
+    seen: dict[str, Seen] = {}
+    for name, look in LOOKS.items():
+        seen[name] = _one(name, look, at, problems)
+        at = replace(at, lines=ledger.of(at.project).lines(at.model)) if seen[name].moved else at
     there = [event for one in seen.values() for event in one.found.there]
     gone = [event for one in seen.values() for event in one.found.gone]
     return {name: finite(one.content) for name, one in seen.items()}, Found(there, gone)

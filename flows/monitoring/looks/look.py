@@ -46,10 +46,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """content: as `--json` has it; None where there is nothing to look at."""
+    """content: as `--json` has it; None where there is nothing to look at. moved: whether the look wrote a line of the
+    ledger, so that the looks after it begin anew."""
 
     content: dict[str, Any] | None
     found: Found = field(default_factory=Found)
+    moved: bool = False
 
 
 Looker = Callable[[Look], Seen]

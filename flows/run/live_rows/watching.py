@@ -69,7 +69,8 @@ def _apart(run: RunContext, now: datetime) -> dict[str, Any]:
 
 
 def _emit(model: str, body: dict[str, Any]) -> str:
-    """Into Prefect, for automations."""
+    """Into Prefect, for automations: what moved a champion is an event like that of a run."""
     resource = {"prefect.resource.id": f"ratchet.model.{model}", "prefect.resource.name": model}
-    emit_event(f"ratchet.watch.{body['what']}", resource=resource, payload=body)
+    kind = "ratchet.watch." if "events" in body else "ratchet.run."
+    emit_event(f"{kind}{body['what'].replace(' ', '_')}", resource=resource, payload=body)
     return ""
