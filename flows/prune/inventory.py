@@ -15,8 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from flows.prune.dvc_cache import made
-from flows.prune.references import hashes
+from flows.records.earlier_runs import hashes, made
 from pipelines.config import settings
 from pipelines.errors import IntegrityError
 

@@ -5,21 +5,15 @@ that cannot be read is an error.
 """
 
 import os
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from flows.project import git
 from flows.project.environment import Project
+from flows.records.earlier_runs import hashes
 from pipelines.errors import RatchetError
 
-HASH = re.compile(r"\b[0-9a-f]{32}\b(?:\.dir)?")
 SKIPPED = {".git", ".dvc", ".venv", "__pycache__"}  # folders without DVC files
-
-
-def hashes(text: str) -> set[str]:
-    """All texts that look like DVC hashes, with ".dir" for a folder."""
-    return set(HASH.findall(text))
 
 
 def named(project: Project, without: Collection[str]) -> set[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.project.environment import Project
-from flows.prune.dvc_cache import Unneeded, made, unneeded
-from flows.prune.references import hashes, named
+from flows.prune.dvc_cache import Unneeded, unneeded
+from flows.prune.references import named
+from flows.records.earlier_runs import hashes, made
 from pipelines.errors import RatchetError
 from tests.support.clone import command, git
 

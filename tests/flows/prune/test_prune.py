@@ -17,9 +17,9 @@ from flows.project.environment import Project
 from flows.promotion import champion_alias
 from flows.promotion.decide import decide
 from flows.promotion.waiting import Experiment
-from flows.prune.dvc_cache import made
 from flows.prune.prune import _plan, prune
 from flows.records import ledger
+from flows.records.earlier_runs import made
 from flows.records.ledger import Ledger
 from flows.records.outputs import Published
 from flows.registry import model_registry
@@ -36,7 +36,7 @@ KILLS = [  # where a prune dies, in the order in which it comes there
     ("flows.tracking.mlflow_runs:MlflowClient.delete_model_version", "after"),
     ("flows.prune.delete:_delete", "after"),
     ("flows.graph.provenance:forget", "after"),
-    ("flows.prune.dvc_cache:_remove_run", "after"),
+    ("flows.records.earlier_runs:remove", "after"),
     ("flows.prune.dvc_cache:Unneeded.remove", "after"),
     ("flows.prune.prune:_tag", "after"),
     ("flows.prune.prune:_note", "before"),
