@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 OPEN = "open"  # the folder of lines
+TURN = "turn"  # a file in it: whoever changes it asks for another file of lines
 LINES = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+-\d{12})\.jsonl", re.ASCII)
 CLOSED = re.compile(r"(\d+-\d{12})\.parquet", re.ASCII)
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

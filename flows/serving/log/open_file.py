@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flows.serving.log.layout import Part
+from flows.serving.log.layout import TURN, Part
 
 NAMES = 1_000  # microseconds to try for a name that is free
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -19,6 +19,7 @@ class OpenFile:
         """folder: of the model. worker: its number, for the name. at: the instant of the first row, in UTC."""
         self.day, self.size = at.date(), 0
         self.path, self._descriptor = _made(folder, worker, at)
+        self._made = os.fstat(self._descriptor).st_mtime_ns
 
     def append(self, lines: bytes) -> None:
         """All of these lines or none, by one call of the system if it takes them all. Raises OSError if none."""
@@ -36,6 +37,14 @@ class OpenFile:
         """Whether it still has its name and holds whole lines alone. Lines of a file that was deleted are lost."""
         found = os.fstat(self._descriptor)
         return found.st_nlink > 0 and found.st_size == self.size
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether somebody waits for these lines since they were begun: `ratchet forget` takes rows out of them."""
+        try:
+            return (self.path.parent / TURN).stat().st_mtime_ns >= self._made
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         os.close(self._descriptor)

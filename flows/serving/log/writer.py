@@ -100,9 +100,10 @@ class ModelLog:
         return len(places) == len(ids)
 
     def turn(self, today: date) -> None:
-        """End a file of an earlier day, so that it can be closed though no request comes."""
+        """End a file of an earlier day, and one that somebody waits for, so that it can be closed though no request
+        comes."""
         with self._turning:
-            if self._file is not None and self._file.day < today:
+            if self._file is not None and (self._file.day < today or self._file.is_asked_to_end):
                 self._drop()
 
     def close(self) -> None:
