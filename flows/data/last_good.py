@@ -67,9 +67,10 @@ def of(project: Project, model: str) -> Good | None:
 
 
 def profile(project: Project, model: str) -> Profile | None:
-    """Its profile, with `pin` and `data_hash`: the `reference` of a pin."""
-    found = _read(project, model)
-    return {key: value for key, value in found.items() if key not in BESIDE} if found else None
+    """Its profile, with `pin` and `data_hash`: the `reference` of a pin. None if it is not kept: after `ratchet forget`
+    the columns are not."""
+    found = _read(project, model) or {}
+    return {key: value for key, value in found.items() if key not in BESIDE} if "columns" in found else None
 
 
 def edges(project: Project, model: str) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from pipelines.config.data import Data
 from pipelines.errors import RequestError
 
 LEAST = 4  # digits of a hash that name a data version
+FORGOTTEN = "ratchet.forgotten"  # tag of a run: since when its data lack rows of a person
 MOST_RUNS = 50_000  # MLflow's limit for one answer
 
 
@@ -91,6 +92,21 @@ def _counted(statistics: dict[str, Any] | None) -> dict[str, Any] | None:
     return {k: None if k in blank else [] if k == "frequent" else value for k, value in statistics.items()}
 
 
+def forgotten(run: Run) -> str:
+    """When rows of a person were taken out of a run's data (flows/forget), or ""."""
+    return str(run.data.tags.get(FORGOTTEN, ""))
+
+
+def check(model: str, run: Run) -> None:
+    """Raises RequestError if the data of a run lost rows of a person."""
+    if at := forgotten(run):
+        raise RequestError(
+            f"The data {run.data.tags['ratchet.data_hash'][:8]} of {model} lost rows of a person on {at[:10]}, so they "
+            "are not there any more.",
+            f"`ratchet data {model}` lists the others; `ratchet run {model}` takes what the source has now.",
+        )
+
+
 def find(store: MlflowClient, model: str, word: str) -> Run:
     """The newest published run on a data version. word: the first digits of its hash (at least four), `champion` (the
     champion's data) or `latest` (the version that came last).
@@ -104,6 +120,7 @@ def pinned(project: Project, model: str, word: str) -> tuple[str, str]:
     """The pin of the newest run on a data version: the texts of pin.json, and of source.dvc or ""."""
     store = mlflow_runs.client(project)
     run = find(store, model, word)
+    check(model, run)
     there = definition.names(store, run)
     with scratch.folder("data") as temporary:
         pin, source = (
@@ -167,6 +184,7 @@ def _about(
         "versions": trained,
         "champion": champion is not None and int(champion.version) in trained,
         "run_id": run.info.run_id,
+        "forgotten": forgotten(run) or None,
     }
 
 
@@ -201,6 +219,7 @@ def _recorded(store: MlflowClient, run: Run, path: str) -> dict[str, Any]:
 
 def _gone(model: str, run: Run) -> NoReturn:
     """Raises RequestError, because raw.parquet is not in DVC's cache. A git tag leads DVC to the run's records."""
+    check(model, run)
     data_hash, commit = run.data.tags["ratchet.data_hash"], run.data.tags.get("ratchet.commit", "")[:12]
     name = f"data-{data_hash[:8]}"
     fetch = f"git tag {name} {commit} && dvc fetch --all-tags data/{model}/raw.parquet && git tag -d {name}"

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from pipelines.errors import RatchetError
 
@@ -43,6 +45,29 @@ def do(folder: Path, *arguments: str, failed: str, advice: str, variables: Mappi
     if done.returncode:
         raise RatchetError(f"{failed}: git {arguments[0]}: {reason(done)}.", advice)
     return done.stdout.rstrip("\n")
+
+
+@contextmanager
+def objects(folder: Path) -> Iterator[Callable[[str], bytes]]:
+    """What an object holds, by its name; b"" for one that is not there. One process answers for all."""
+    command = ["git", "cat-file", "--batch"]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        asked, answered = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+
+        def content(name: str) -> bytes:
+            asked.write(f"{name}\n".encode())
+            asked.flush()
+            head = answered.readline().split()
+            if len(head) < 3:
+                return b""
+            found = answered.read(int(head[2]))
+            answered.read(1)
+            return found
+
+        try:
+            yield content
+        finally:
+            asked.close()
 
 
 def reason(done: subprocess.CompletedProcess[str]) -> str:

@@ -49,6 +49,7 @@ class Standing:
     began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
     trials: Trials = field(default_factory=Trials)
+    forgotten: dict[int, Line] = field(default_factory=dict)  # version -> the first line by which it lost rows
 
     @property
     def champion(self) -> int | None:
@@ -79,6 +80,8 @@ class Standing:
                 self.began[line.reference] = line.sequence
         if line.action == "pruned":
             self.pruned |= dict.fromkeys(line.facts.get("versions", []), line)
+        if line.action == "forgotten":
+            self._lose(line)
         if line.action not in MOVES:
             return
         self.moved = line
@@ -96,6 +99,12 @@ class Standing:
         else:
             self.uses.append(Use(line.sequence, row_sample.read(facts.get("test_rows")), line.action == "accepted"))
             self.known_models |= {facts["model_hash"]} if "model_hash" in facts else set()
+
+    def _lose(self, line: Line) -> None:
+        """Versions lost rows of a person: the files that are kept with them are others since."""
+        lost = {int(number): digest for number, digest in line.facts["artifacts"].items()}
+        self.forgotten = dict.fromkeys(lost, line) | self.forgotten
+        self.artifacts |= lost
 
     def _forward(self, line: Line, version: int) -> None:
         if line.action != "accepted":  # by hand: this lifts every veto and hold

@@ -196,7 +196,11 @@ def _copy(store: MlflowClient, version: ModelVersion, target: Path) -> None:
 
 def local(store: MlflowClient, version: ModelVersion) -> Path | None:
     """The folder of a version if it is on this machine. Never load from it."""
-    location = str(store.get_logged_model(logged_model(version)).artifact_location)
+    return folder_of(str(store.get_logged_model(logged_model(version)).artifact_location))
+
+
+def folder_of(location: str) -> Path | None:
+    """The folder at a location of MLflow's, if it is on this machine."""
     if not location.startswith(("file:", "/")):
         return None
     path = Path(local_file_uri_to_path(location))

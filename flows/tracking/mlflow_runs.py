@@ -24,6 +24,7 @@ from mlflow.entities import (
     Param,
     Run,
     RunTag,
+    ViewType,
 )
 from mlflow.tracking import MlflowClient
 from mlflow.utils.time import get_current_time_millis
@@ -133,6 +134,16 @@ def log_facts(
         ],
         tags=[RunTag(key, visible_text.line(value)[:5000]) for key, value in tags.items()],
     )
+
+
+def every(store: MlflowClient, model: str) -> Iterator[Run]:
+    """Each run of a model, deleted ones too."""
+    experiment, token = store.get_experiment_by_name(model), None
+    while experiment is not None:
+        page = store.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def log_step(store: MlflowClient, run_id: str, metrics: dict[str, float], step: int) -> None:

@@ -27,7 +27,8 @@ from pipelines.config import settings
 from pipelines.errors import RequestError
 from pipelines.model.predictor import model_hash
 
-VERDICTS = ("identical", "equal within tolerance", "different")  # from the best to the worst
+UNVERIFIABLE = "cannot be verified"  # its data lost rows of a person (flows/forget)
+VERDICTS = ("identical", "equal within tolerance", "different", UNVERIFIABLE)  # from the best to the worst
 TOLERANCE = 0.01  # of a probability; for a regression of the target's standard deviation
 
 
@@ -54,7 +55,12 @@ def verify(
         with mlflow_runs.reachable(project):
             store = mlflow_runs.client(project)
             recorded = _recorded(store, name, number, folder)
-            known = stand(ledger.of(project).lines(name)).artifacts.get(int(recorded.version.version))
+            standing, version = stand(ledger.of(project).lines(name)), int(recorded.version.version)
+            if (line := standing.forgotten.get(version)) is not None:
+                found = _unverifiable(recorded, line.at, tolerance) | _took(start)
+                _leave(store, recorded.version, found, folder / "certificate")
+                return found
+            known = standing.artifacts.get(version)
             registered = model_registry.fetch(store, recorded.version, folder, known) / "artifacts" / "model"
         _tell_moved(project, name, recorded.tags, shown)
         tree = folder / "tree"
@@ -63,10 +69,15 @@ def verify(
         last = [*differences.leaves(recorded.entries), *serving.stages(tree, recorded.version)]
         rebuilt = rebuild.run(project, tree, name, last, recorded.machine["hardware"], python, shown)
         found = _compared(project, recorded, rebuilt, tree / "data" / name, registered, tolerance, python)
-        found |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
+        found |= _took(start)
         with mlflow_runs.reachable(project):
             _leave(store, recorded.version, found, folder / "certificate")
     return found
+
+
+def _took(start: float) -> dict[str, Any]:
+    """When a verification ended, and how long it took. start: of the monotonic clock."""
+    return {"at": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - start}
 
 
 def _tell_moved(project: Project, model: str, tags: dict[str, str], shown: Progress) -> None:
@@ -129,6 +140,7 @@ def _compared(
         "model": recorded.version.name,
         "version": int(recorded.version.version),
         "verdict": _verdict(outputs, rebuilt.failure, causes, apart, tolerance),
+        "since": None,
         "first": first,
         "failure": rebuilt.failure,
         "causes": causes,
@@ -141,6 +153,29 @@ def _compared(
         "outputs": [asdict(output) for output in outputs],
         "recorded": recorded.machine,
         "present": present,
+    }
+
+
+def _unverifiable(recorded: Recorded, since: str, tolerance: float) -> dict[str, Any]:
+    """The certificate of a version whose data are no longer what it was made of. Nothing was made again."""
+    return {
+        "format": 1,
+        "model": recorded.version.name,
+        "version": int(recorded.version.version),
+        "verdict": UNVERIFIABLE,
+        "since": since,
+        "first": None,
+        "failure": "",
+        "causes": {},
+        "differences": {},
+        "tolerance": tolerance,
+        "model_hash": recorded.version.tags["ratchet.model_hash"],
+        "rebuilt_model_hash": "",
+        "commit": recorded.tags["ratchet.commit"],
+        "dirty": recorded.tags.get("ratchet.dirty") == "true",
+        "outputs": [],
+        "recorded": recorded.machine,
+        "present": recorded.machine,
     }
 
 

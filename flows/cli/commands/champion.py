@@ -103,6 +103,7 @@ def restore(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 def do_restore(project: Project, model: str) -> dict[str, Any]:
     """Bring pin, dvc.lock entries and outputs back to the champion's. Raises RequestError if there is no champion."""
+    from flows.data import versions
     from flows.graph import lockfile
     from flows.graph.pipeline import Graph
     from flows.registry import definition, model_registry
@@ -117,6 +118,7 @@ def do_restore(project: Project, model: str) -> dict[str, Any]:
             raise RequestError(f"{model} has no champion to go back to.", f"Run `ratchet run {model}` first.")
         with scratch.folder("restore") as temporary:
             run = store.get_run(str(champion.run_id))
+            versions.check(model, run)
             wanted = {"dvc.lock", "pin.json", "source.dvc"} & definition.names(store, run)
             files = {name: definition.fetch(store, run, name, temporary) for name in sorted(wanted)}
             with Graph(project, model) as graph:

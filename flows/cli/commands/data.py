@@ -73,7 +73,7 @@ def data_text(found: State) -> str:
             "rows": terminal.count(one["rows"]),
             "versions": ", ".join(map(str, one["versions"])) or "none",
             "champion": "yes" if one["champion"] else "",
-            "cached": "yes" if one["cached"] else "no",
+            "cached": f"lost rows {one['forgotten'][:10]}" if one["forgotten"] else "yes" if one["cached"] else "no",
             "source": one["source"] or "not known",
         }
         for one in found["data"]

@@ -17,6 +17,7 @@ class Accept(StrEnum):
     identical = "identical"
     tolerance = "equal within tolerance"
     different = "different"
+    unverifiable = "cannot be verified"
 
 
 @command(80, CHAMPION)
@@ -27,7 +28,7 @@ def verify(
     version: Annotated[int | None, typer.Option(help="A version of the registry. Default: the champion.")] = None,
     accept: Annotated[
         Accept,
-        typer.Option(metavar="VERDICT", help="Exit with 0 up to: identical, equal within tolerance, or different."),
+        typer.Option(metavar="VERDICT", help="Exit with 0 up to this verdict; `identical` is the best one."),
     ] = Accept.identical,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest difference of a probability, or share of the target's spread.")
