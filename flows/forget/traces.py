@@ -38,6 +38,11 @@ class Traces:
         if (first := WORD.search(value)) is not None:
             self._by_word.setdefault(first[0], set()).add((first.start(), value))
 
+    def in_value(self, value: object) -> bool:
+        """Whether a text or a number is one of the values, or has one in it."""
+        is_value = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return is_value and self.in_text(str(value).removesuffix(".0").encode(errors="surrogatepass"))
+
     def in_text(self, text: bytes) -> bool:
         """Whether a text has one of the values, as whole words."""
         return bool(self._by_word) and any(True for _ in self._hits(text))

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.forget import summaries
 from flows.forget.removal import Removal, shown
 from flows.forget.source_rows import Held
 from flows.forget.traces import Traces
@@ -94,6 +95,8 @@ def _evidence(folder: Path, row_ids: set[str]) -> tuple[int, int, list[str]]:
     """Take the rows out of the kept tables: how many of them the version had, had learned, and which files changed."""
     changed, rows, learned = [], 0, 0
     for path in sorted(folder.glob("*.parquet")):
+        if "row_id" not in pq.read_schema(path).names:
+            continue
         table = pq.read_table(path)
         mask = np.array([one in row_ids for one in table["row_id"].to_pylist()], bool)
         if not mask.any():
@@ -112,8 +115,11 @@ def _rewritten(path: Path, traces: Traces) -> bool:
     if path.name in EXAMPLES or path.name == "columns.json":
         content = _scrubbed(json.loads(path.read_text(encoding="utf-8")), traces)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        return not traces.in_file(path)
-    return False
+    elif summaries.is_one(path):
+        summaries.scrub(path, path, traces)
+    else:
+        return False
+    return not traces.in_file(path)
 
 
 def _scrubbed(content: Any, traces: Traces) -> Any:
@@ -123,19 +129,14 @@ def _scrubbed(content: Any, traces: Traces) -> Any:
     if isinstance(content, list):
         of_words = all(isinstance(value, str) for value in content)
         return [_scrubbed(value, traces) for value in content if not _goes(value, of_words, traces)]
-    return None if _tells(content, traces) else content
+    return None if traces.in_value(content) else content
 
 
 def _goes(value: Any, of_words: bool, traces: Traces) -> bool:
     """Whether an entry of a list goes as a whole: a word among words, or a row with such a value."""
     if isinstance(value, list):
-        return any(_tells(cell, traces) for cell in value)
-    return of_words and _tells(value, traces)
-
-
-def _tells(value: Any, traces: Traces) -> bool:
-    is_value = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return is_value and traces.in_text(str(value).removesuffix(".0").encode(errors="surrogatepass"))
+        return any(traces.in_value(cell) for cell in value)
+    return of_words and traces.in_value(value)
 
 
 # ------------------------------------------------------------------ runs

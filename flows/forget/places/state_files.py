@@ -5,11 +5,13 @@ loses the lines alone, because the server goes on writing it.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
+from flows.forget import summaries
 from flows.forget.removal import Removal, shown
 from flows.forget.traces import Traces
 from flows.project import whole_files
@@ -56,6 +58,10 @@ def _take_out(project: Project, model: str, path: Path, traces: Traces) -> None:
     elif place.name == f"profile-{model}.json":
         found = json.loads(path.read_text(encoding="utf-8"))
         whole_files.write(path, json.dumps({key: found[key] for key in KEPT if key in found}) + "\n")
+    elif summaries.is_one(path):  # a day whose log may be gone
+        partial = path.with_suffix(".partial")
+        summaries.scrub(path, partial, traces)
+        os.replace(partial, path)
     elif place.parts[0] == "logs" and place.parts[1] != "runs":
         _without_lines(path, traces)
     else:
