@@ -66,6 +66,8 @@ def expected(project: Project, declared: Declaration, day: date) -> Expected:
     tested = [line for line in champion.reference_of(project, found, declared.data) if line.right]
     if not tested:
         return _none(metric, "nobody kept the probabilities of its test rows")
+    if periods.rows_of(tested) < periods.LEAST:
+        return _none(metric, f"its test rows are fewer than {periods.LEAST}")
     since = day - timedelta(days=periods.MOST_DAYS)
     lines = days.days(project, declared.model, since, day)
     by_day: dict[date, list[Column]] = {}

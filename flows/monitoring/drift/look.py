@@ -89,10 +89,8 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     more = rules.reference if isinstance(rules.reference, int) else 0
     first = date.fromordinal(max(1, day.toordinal() - SEASON_DAYS - more))
     lines = days.days(project, declared.model, first, day)
-    judged = [
-        *_judged(Side(found, then, rules, day, [line for line in lines if not line.answer])),
-        *_judged(Side(found, then, rules, day, _answers(lines, found.number), answer=True)),
-    ]
+    answers = _judged(Side(found, then, rules, day, _answers(lines, found.number), answer=True))
+    judged = [*_judged(Side(found, then, rules, day, [line for line in lines if not line.answer])), *answers]
     rows = periods.rows_of([line for line in lines if not line.answer and line.group == str(day)])
     if not judged:
         return _without(day, _why(lines, then, rules, day), rows)
@@ -100,6 +98,10 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     ordered = sorted(judged, key=lambda one: (not one.broken, not one.alarm, -one.distance, one.name))
     alarms = [one.name for one in ordered if one.alarm]
     unwatched = _unwatched(found, then, more > 0)
+    if not answers:
+        few = periods.rows_of([line for line in then if line.answer]) < periods.LEAST and not more
+        what = "test rows" if few else "answers of the champion"
+        unwatched[days.ANSWER] = f"there are fewer than {periods.LEAST} {what}"
     return Drift(
         day, compared, rows, ordered, alarms, unwatched, "", said.whole(day, ordered, compared, unwatched, found.kind)
     )

@@ -106,7 +106,9 @@ def test_answers_that_changed_are_an_alarm(pets):
 def test_answers_of_another_version_are_not_judged(pets):
     for step in range(2):
         pets.log(step, watched.pets(150, seed=step), number=2, answer=Answer("cat", {"cat": 0.9, "dog": 0.1}))
-    assert {one.kind for one in pets.look(1).columns} == {"numbers", "words", "dates"}
+    found = pets.look(1)
+    assert {one.kind for one in found.columns} == {"numbers", "words", "dates"}
+    assert found.unwatched["prediction"] == "there are fewer than 100 answers of the champion"
 
 
 def test_few_rows_a_day_are_pooled_and_too_few_have_no_verdict(pets):
