@@ -23,6 +23,7 @@ from pipelines.readers import dates, images, sources, text_errors
 from pipelines.readers.dates import Dates
 from pipelines.readers.layout import Layout
 from pipelines.readers.meaning import marks, numbers, value_columns, value_kinds, values
+from pipelines.readers.private import Private
 from pipelines.table import row_groups, rows
 
 Batches = Iterable[pa.RecordBatch]
@@ -30,7 +31,7 @@ ROW_BYTES = 100  # of disk, for each row, beside its values
 TOLD = 1 << 30  # bytes of disk: a larger need is shown
 
 
-class Ingest(Dates, Layout):
+class Ingest(Dates, Layout, Private):
     """Where the data come from, and how to read them."""
 
     source: str = Field(min_length=1)
@@ -62,7 +63,8 @@ class Ingest(Dates, Layout):
     def rules(self) -> values.Rules:
         """What matters for a single row."""
         dated = (self.dates, self.timezone or "", self.ambiguous)
-        return values.Rules(self.reader, tuple(self.missing), *dated, self.decimal, self.thousands, self.marks)
+        written = (self.decimal, self.thousands, self.marks)
+        return values.Rules(self.reader, tuple(self.missing), *dated, *written, self.hidden, self.key)
 
     @field_validator("names")
     @classmethod
@@ -132,10 +134,12 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str, first: int 
     Raises DataError at the first misfit, naming the file `where`, the row, the column and the value.
     """
     schema = rows.raw_schema(data)
-    wanted = pa.schema([field for field in schema if field.name != "row_id"])
+    told = [field.with_metadata(rows.SENSITIVE) if field.name in config.private else field for field in schema]
+    wanted = pa.schema([field for field in told if field.name != "row_id"])  # whose values no message shows
+    rules = config.rules
     for batch in content:
         try:
-            found = _typed(batch, wanted, config, first, data)
+            found = _typed(batch, wanted, config, rules, first, data)
         except DataError as error:
             raise DataError(f"{where}: {error.what}", error.do) from error
         ids = rows.id_column(rows.identify(found, wanted.names))
@@ -143,7 +147,9 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str, first: int 
         first += batch.num_rows
 
 
-def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int, data: Data) -> pa.RecordBatch:
+def _typed(
+    batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, rules: values.Rules, first: int, data: Data
+) -> pa.RecordBatch:
     names = batch.schema.names
     if unknown := [name for name in config.ignore if name not in names]:
         raise DataError(
@@ -153,7 +159,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
     wanted_there = {*wanted.names} & {*names}
     if hint := "" if wanted_there else text_errors.looks_like(config.delimiter, names):
         raise DataError(f"The file has only one column, {names[0][:60]!r}.", hint)
-    kept = [index for index, name in enumerate(names) if name not in config.ignore]
+    kept = [index for index, name in enumerate(names) if name not in (*config.ignore, *config.dropped)]
     chosen = batch.select(kept)
     rows.check_once(chosen.schema.names)
     known = wanted.names if config.reader > 1 else [*data.numbers, *data.dates]  # of the first, any may be a category
@@ -163,7 +169,7 @@ def _typed(batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, first: int,
     if moments := [name for name in data.dates if config.reader == 1 or name in config.instants]:
         chosen = dates.read(chosen, moments, config, first, wanted.names)
     if config.reader > 1:
-        return value_columns.typed(chosen, wanted, roles(data), config.rules, first)
+        return value_columns.typed(chosen, wanted, roles(data), rules, first)
     chosen = numbers.read(chosen, wanted, config, config.missing, first)
     return rows.typed(chosen, wanted, config.missing, first)
 

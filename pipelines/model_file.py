@@ -21,6 +21,7 @@ from pipelines.evaluate import Evaluate
 from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
+from pipelines.readers.private import Hide
 from pipelines.safety import regular_files
 from pipelines.sections import learning
 from pipelines.sections.labels import Labels
@@ -129,6 +130,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_source(found),
         *_of_columns(found),
         *_of_dates(found),
+        *_of_private(found),
         *_of_network(found),
         *_of_metrics(found),
         *_of_slices(found),
@@ -200,6 +202,30 @@ def _of_dates(found: Declaration) -> list[tuple[str, str]]:
         if split.by != "time" or split.column != data.time:
             why = "windows of neighbouring rows overlap, so any other split would train on test rows"
             problems.append(("clean.split", f"a sequence must be split `by: time`, by its column {data.time!r}: {why}"))
+    return problems
+
+
+def _of_private(found: Declaration) -> list[tuple[str, str]]:
+    data, config = found.data, found.ingest
+    if config.private and config.reader == 1:
+        return [("ingest.private", "it needs reader 2: `ratchet upgrade-reader` says what that changes")]
+    parts = {part for parts in config.instants.values() for part in parts}
+    problems = []
+    for name, how in config.private.items():
+        where, role = f"ingest.private.{name}", data.columns.get(name, "")
+        if how == "drop":
+            if name in {data.target, *data.columns, *config.ignore, *parts}:
+                problems.append((where, f"{name!r} is dropped, so it cannot be one of the columns that are read"))
+        elif not role:
+            problems.append((where, f"there is no column {name!r}{nearest(name, list(data.columns))}"))
+        elif name in parts:
+            problems.append((where, f"{name!r} is a part of a date: hide that date"))
+        elif isinstance(how, Hide) and how.bin is not None:
+            wanted = "date" if isinstance(how.bin, str) else "number"
+            if role != wanted or name == data.time:
+                problems.append((where, f"such a bin needs a column of role {wanted} that is not the `time`"))
+        elif role not in ("category", "carried"):
+            problems.append((where, f"only a category or a carried column can be so, and {name!r} is a {role}"))
     return problems
 
 

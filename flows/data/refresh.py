@@ -21,7 +21,7 @@ from flows.data.arrivals.scan import Arrival
 from flows.data.pin_file import Pin
 from flows.graph import pins
 from flows.graph.pipeline import Graph
-from flows.project import scratch
+from flows.project import own_hash_key, scratch
 from flows.project.environment import Project
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.model_file import Declaration
@@ -39,6 +39,7 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     IntegrityError if the pin was edited, or pinned files have changed and cannot be restored.
     """
     pins.check(project, declared.model)
+    own_hash_key.check(project, declared.model, declared.ingest)
     damaged = _mend(project, graph, declared)
     try:
         return _refresh(project, graph, declared, refused)

@@ -114,12 +114,13 @@ class Unseen:
         schema, needed = rows.raw_schema(self.data), self.needed
         beside = [schema.field(name) for name in (*self.data.carried, self.data.target) if name not in needed]
         known, ours = {*needed, *(one.name for one in beside)}, [FILE] if self.data.kind == "image" else []
+        left = {*self.config.ignore, *self.config.dropped}
         for batch in content:
             self._check(where, batch.schema.names)
             if self.kept:
                 self.kept.read(where, batch)
             places = [place for place, name in enumerate(batch.schema.names) if name in known]
-            extra = [name for name in batch.schema.names if name not in {*known, *self.config.ignore, *ours}]
+            extra = [name for name in batch.schema.names if name not in {*known, *left, *ours}]
             self.ignored |= dict.fromkeys(extra)
             chosen = batch.select(places)
             for one in beside:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from flows.project import folder_rights
 from pipelines.errors import RequestError, ShortageError
+from pipelines.readers import hash_key
 from pipelines.safety import shortage
 
 QUIET = {  # each library has its own switch (docs/guides/security.md)
@@ -212,6 +213,7 @@ def _entered(foreign: tuple[str, ...]) -> Project:
     for name in [name for name in os.environ if name.startswith(foreign) and name not in LOGINS]:
         del os.environ[name]
     os.environ["DVC_SITE_CACHE_DIR"] = str(project.state / "dvc")
+    os.environ[hash_key.VARIABLE] = os.environ.get("RATCHET_HASH_KEY", str(project.state / hash_key.NAME))
     os.environ["RATCHET_TESTED"] = str(project.state / "tested")
     binaries, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
     if path.split(os.pathsep)[0] != binaries:

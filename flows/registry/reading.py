@@ -20,7 +20,9 @@ def content(ingest: Ingest) -> dict[str, Any]:
     """The keys of `ingest:` that matter for a single row, as reading.json holds them."""
     keys = ("reader", "missing", "dates", "timezone", "ambiguous", "decimal", "thousands", "marks")
     rules = {key: getattr(ingest.rules, key) for key in keys}
-    return {"format": FORMAT, "rules": rules | {"missing": list(ingest.missing)}, "instants": ingest.instants}
+    rules |= {"missing": list(ingest.missing)} | ({"private": ingest.hidden} if ingest.hidden else {})
+    hashed = {"hash_key": ingest.hash_key} if ingest.hidden else {}
+    return {"format": FORMAT, "rules": rules, "instants": ingest.instants, **hashed}
 
 
 def write(found: dict[str, Any], folder: Path) -> Path:

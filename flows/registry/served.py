@@ -63,7 +63,9 @@ class Reading:
     def __init__(self, folder: Path, about: dict[str, Any]):
         found = json.loads((folder / "reading.json").read_text(encoding="utf-8"))
         self._values = _module(folder / "values.py", (folder / "values.py").read_bytes())
-        self._rules = self._values.Rules(**found["rules"])
+        key = {"key": _hash_key(found["hash_key"])} if found.get("hash_key") else {}
+        self._rules = self._values.Rules(**found["rules"], **key)
+        self._private = found["rules"].get("private", {})
         self._instants: dict[str, list[str]] = found["instants"]
         past = about.get("past", {"numbers": [], "categories": []})
         self._roles = dict.fromkeys(about.get("numbers", []), "number")
@@ -88,8 +90,8 @@ class Reading:
         return pd.Series(read, column.index, "float64" if role == "number" else object)
 
     def _marked(self, name: Any) -> bool:
-        """Whether some numbers of a column stand for missing ones."""
-        return bool(self._rules.numeric_marks) or name in self._rules.marks
+        """Whether some numbers of a column stand for missing ones, or none is kept as it came."""
+        return bool(self._rules.numeric_marks) or name in self._rules.marks or name in self._private
 
     def _lists(self, column: pd.Series, role: str) -> pd.Series:
         """Of lists; what is none stays, and is refused by the predictor."""
@@ -115,8 +117,20 @@ class Reading:
             try:
                 found.append(self._values.joined(cells, self._rules, name))
             except self._values.Misfit as error:
-                raise ValueError(f"row {row}, column {name!r}: {cells!r} {error}") from error
+                shown = "the value" if name in self._private else repr(cells)
+                raise ValueError(f"row {row}, column {name!r}: {shown} {error}") from error
         return pd.Series(found, table.index, object)
+
+
+def _hash_key(fingerprint: str) -> bytes:
+    """The key that private columns are hashed with, b"" if it is not here: rows that are hashed already can be read."""
+    place = Path(os.environ.get("RATCHET_HASH_KEY") or Path(os.environ.get("RATCHET_STATE", ".ratchet")) / "hash-key")
+    try:
+        key = bytes.fromhex(place.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return b""
+    known = f"k{hashlib.sha256(b'ratchet hash key' + key).hexdigest()[:11]}"
+    return key if known == fingerprint else b""
 
 
 def _cells(column: pd.Series) -> list[Any]:

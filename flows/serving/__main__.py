@@ -14,6 +14,7 @@ from flows.serving.engine import live_file
 from flows.serving.server.process import Options, listen, run
 from pipelines import visible_text
 from pipelines.errors import RatchetError
+from pipelines.readers import hash_key
 
 
 def main(words: list[str]) -> None:
@@ -27,6 +28,7 @@ def main(words: list[str]) -> None:
         log=not given.no_log,
         allowed=tuple(given.allow_host),
     )
+    os.environ.setdefault(hash_key.VARIABLE, str(options.state / hash_key.NAME))
     try:
         door = listen(options)
         print(_said(options, door.getsockname()[1], given.json), flush=True)

@@ -29,7 +29,7 @@ def number(name: str, meaning: Meaning) -> Number:
         found = meaning.one(value, "number", name)
         return MISSING if found is None else float(found)
 
-    remembered, marks, own = lru_cache(REMEMBERED)(asked), meaning.numeric_marks, bool(meaning.marks.get(name))
+    remembered, marks, own = lru_cache(REMEMBERED)(asked), meaning.numeric_marks, meaning.altered(name)
 
     def read(value: Any) -> float:
         kind = type(value)

@@ -4,10 +4,13 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from flows.serving.problem import Problem
+from flows.serving.rows import cells
+from flows.serving.rows.meaning import Meaning
 from pipelines import visible_text
 
 SHOWN = 60  # letters of a value
@@ -28,9 +31,30 @@ class Declared:
     about: Mapping[str, Any]
     """The content of columns.json."""
 
-    def kept(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The declared columns of a row, as they came."""
-        return {name: row[name] for name in self.names if name in row}
+    def kept(self, row: Mapping[str, Any], meaning: Meaning) -> dict[str, Any]:
+        """The declared columns of a row, as they came; a private one as it is read, in place of its parts."""
+        found = {name: row[name] for name in self.names if name in row}
+        for name in meaning.private & self.roles.keys():
+            parts = meaning.instants.get(name, [])
+            if name in row or parts:
+                found[name] = self._hidden(row, name, meaning)
+            for part in parts:
+                found.pop(part, None)
+        return found
+
+    def _hidden(self, row: Mapping[str, Any], name: str, meaning: Meaning) -> Any:
+        """A private value as it is read; None for what cannot be read."""
+        try:
+            if name in row:
+                return meaning.one(row[name], self.roles[name], name)
+            return meaning.joined([row[part] for part in meaning.instants[name]], name)
+        except (KeyError, *cells.UNREADABLE):
+            return None
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """What the columns hold."""
+        return {one["name"]: one["role"] for one in self.about["columns"]}
 
     def absent(self, place: int, names: Sequence[str], row: Iterable[str]) -> Problem:
         """The problem of a row without these columns. place: of the row, from 0."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.serving import version_code
+from pipelines.readers import hash_key
 
 Marks = Mapping[str, Sequence[Any]]
 
@@ -32,6 +33,12 @@ class Meaning:
     """The marks of a missing value that single columns have."""
     dates: Mapping[str, str] = field(default_factory=dict)
     """How the dates of a column are written, where it is not ISO."""
+    private: frozenset[str] = frozenset()
+    """The columns of which nothing is kept as it came."""
+
+    def altered(self, name: str) -> bool:
+        """Whether a plain number of this column may be read as something else."""
+        return bool(self.marks.get(name)) or name in self.private
 
 
 def of_version(folder: Path) -> Meaning:
@@ -40,7 +47,9 @@ def of_version(folder: Path) -> Meaning:
         return Meaning(_as_it_is, _never_joined)
     found = json.loads((folder / "reading.json").read_text(encoding="utf-8"))
     values = version_code.module(folder / "values.py")
-    rules = values.Rules(**found["rules"])
+    hidden = found["rules"].get("private", {})
+    more = {"key": _key(found["hash_key"])} if hidden else {}
+    rules = values.Rules(**found["rules"], **more)
     return Meaning(
         one=lambda value, role, name: values.one(value, role, rules, name),
         joined=lambda parts, name: values.joined(parts, rules, name),
@@ -48,7 +57,13 @@ def of_version(folder: Path) -> Meaning:
         numeric_marks=rules.numeric_marks,
         marks=rules.marks,
         dates=rules.dates,
+        private=frozenset(hidden),
     )
+
+
+def _key(fingerprint: str) -> bytes:
+    """The key that the version hashes with, b"" if it hashes nothing. Raises IntegrityError if it is not here."""
+    return hash_key.of(fingerprint, ["its columns"]) if fingerprint else b""
 
 
 def _as_it_is(value: Any, role: str, name: str) -> Any:

@@ -21,10 +21,11 @@ class RowReader:
     def __init__(self, folder: Path, sensitive: Collection[str] = (), kept: Collection[str] = ()):
         """folder: of a version, whose files have been checked (engine/loading.py). sensitive: columns whose values no
         message shows, beside those that columns.json marks. kept: columns that Batch.raw has beside those that the
-        model takes."""
+        model takes. Raises IntegrityError if the key of its hashes is not here."""
         self.about: dict[str, Any] = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
         self.classes: list[str | int] = self.about["classes"]
-        self.columns = declared.of_version(folder, sensitive, kept)
+        self._meaning = meaning.of_version(folder / "reading")
+        self.columns = declared.of_version(folder, {*sensitive, *self._meaning.private}, kept)
         self._rows = self._of_kind(folder)
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
@@ -59,4 +60,4 @@ class RowReader:
             return PictureRows(self.about["shape"], self.columns)
         kind = SeriesRows if self.about["kind"] == "sequence" else TableRows
         known = known_words.of_model(folder / "model", self.about)
-        return kind(self.about, meaning.of_version(folder / "reading"), known, self.columns)
+        return kind(self.about, self._meaning, known, self.columns)

@@ -112,7 +112,7 @@ class SeriesRows:
         before = [ahead.rows.get(ahead.place - steps) for steps in self._lags]
         lags = [cells.MISSING if place is None else targets[place] for place in before]
         seen = sorted({place for place in (*window, *before, mine) if place is not None})
-        raw = {ROWS: [self._columns.kept(rows[place]) for place in seen]}
+        raw = {ROWS: [self._columns.kept(rows[place], self._meaning) for place in seen]}
         return Forecast(numbers, words, fixed, lags, ahead.at, tuple(strange), raw)
 
     def _instant(self, place: int, row: dict[str, Any]) -> int:

@@ -39,7 +39,7 @@ class TableRows:
             if not isinstance(row, dict):
                 raise declared.no_object(place, row)
             unknown.append(self._row(place, row, numbers, words, dates))
-            raw.append(self._columns.kept(row))
+            raw.append(self._columns.kept(row, self._meaning))
         return Batch(self._arrays(len(raw), numbers, words, dates), len(raw), unknown, raw)
 
     def _row(

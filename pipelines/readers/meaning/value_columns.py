@@ -36,13 +36,21 @@ def typed(batch: pa.RecordBatch, schema: pa.Schema, roles: dict[str, str], rules
 def _column(column: pa.Array, field: pa.Field, role: str, rules: Rules, first: int) -> pa.Array:
     if not role:
         return rows.typed_column(column, field, [], first)
+    found = _plainly(column, field, role, rules, first)
+    if field.name not in rules.private:
+        return found
+    return _each(found, lambda value: values.hidden(value, rules, field.name), field, first)
+
+
+def _plainly(column: pa.Array, field: pa.Field, role: str, rules: Rules, first: int) -> pa.Array:
+    """The column before it is hidden."""
     found = _plain(column)
     with suppress(pa.ArrowException):
         if (result := FAST[role](found, field.name, rules)) is not None:
             return result
     if rows.is_text(found.type) and not _is_utf8(found):
         found = found.cast(pa.large_binary())
-    return _each(found, lambda value: values.one(value, role, rules, field.name), field, first)
+    return _each(found, lambda value: values.plainly(value, role, rules, field.name), field, first)
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -199,5 +207,6 @@ def _each(column: pa.Array, one: Callable[[Any], Any], field: pa.Field, first: i
     if wrong:
         row = pc.index(pc.is_in(coded.indices, pa.array([*wrong], coded.indices.type)), True).as_py()
         why = wrong[coded.indices[row].as_py()]
-        raise rows.misfit(column[row], field, first + row, str(why), why.do)
+        told = why.bare if rows.is_sensitive(field) else str(why)
+        raise rows.misfit(column[row], field, first + row, told, why.do)
     return pa.array(found, field.type).take(coded.indices)

@@ -7,11 +7,14 @@ A value is first the text that a CSV file would hold of it (`spelled`), so that 
 READERS has a function for each role. A model keeps the reader that it was made with.
 """
 
+import hashlib
+import hmac
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from numbers import Integral, Real
@@ -26,6 +29,8 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASC
 NOT_FINITE = re.compile(r"[+-]?(inf|infinity)", re.IGNORECASE)
 NO_NUMBER = re.compile(r"[+-]?nan", re.IGNORECASE)
 LABEL = re.compile(r"\+?(-?[0-9]+)(\.0*)?", re.ASCII)
+HASHED = re.compile(r"h_[0-9a-f]{32}")
+MASK = "***"  # in place of letters, however many there are
 CLOCK = r"([0-9]{1,2})(?::?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,9}))?)?)?( ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?))?"
 ISO = re.compile(rf"([0-9]{{4}})[-/]([0-9]{{1,2}})(?:[-/]([0-9]{{1,2}})(?:[T ]{CLOCK})?)?")
 STORED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?\+00:00")  # an instant as raw.parquet has it
@@ -37,6 +42,7 @@ EXAMPLE = 1234.5
 Mark = str | int | float
 REPAIR = "Correct the source, or declare the mark as missing under `ingest: missing:`."
 
+KEY = "Set RATCHET_HASH_KEY to the file of the key that the model's YAML names under `ingest: hash_key:`."
 DATES = "Correct the source, or `dates` or `missing` under `ingest:` in the model's YAML."
 ZONE = "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin."
 WRITTEN = "Write all numbers alike, or correct `ingest: decimal:` and `ingest: thousands:` in the model's YAML."
@@ -47,9 +53,10 @@ TWICE = "Say which of the two is meant: `ingest: ambiguous: earlier`, or `later`
 class Misfit(ValueError):
     """A value that is not what its column holds: "is not a number", and what to do about it."""
 
-    def __init__(self, what: str, do: str = REPAIR):
-        super().__init__(what)
-        self.do = do
+    def __init__(self, what: str, do: str = REPAIR, shown: str = ""):
+        """shown: the end of the sentence, which holds something of the value."""
+        super().__init__(what + shown)
+        self.bare, self.do = what, do
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class Rules:
     decimal: str = "."
     thousands: str = ""
     marks: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # column -> its own marks of a missing value
+    private: Mapping[str, Any] = field(default_factory=dict)  # column -> hash, {mask: {first, last}} or {bin: ...}
+    key: bytes = field(default=b"", repr=False, compare=False)  # of the hashes
     moments: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)  # marked_moments so far
 
     @cached_property
@@ -206,8 +215,9 @@ def _exact(written: str) -> float:
     found, digits = float(written), written.lstrip("+-")
     if len(digits) > 15 and digits.isdigit() and int(found) != int(written):
         raise Misfit(
-            f"has more digits than a number keeps here (it would become {int(found)})",
+            "has more digits than a number keeps here",
             "If it is an identity, declare the column as category or carried. Else round it in the source.",
+            f" (it would become {int(found)})",
         )
     return found
 
@@ -254,6 +264,10 @@ def marked_moments(name: str, rules: Rules) -> frozenset[str]:
 
 def joined(parts: Iterable[Any], rules: Rules, name: str) -> str | None:
     """One instant, of values of their own (`ingest: instants:`); None if one is missing."""
+    return hidden(_joined(parts, rules, name), rules, name)
+
+
+def _joined(parts: Iterable[Any], rules: Rules, name: str) -> str | None:
     found = [spelled(part) for part in parts]
     if any(part is None or part in rules.missing for part in found):
         return None
@@ -391,9 +405,83 @@ READERS: dict[str, Callable[[Any, Rules], Any]] = {
 
 def one(value: Any, role: str, rules: Rules, name: str) -> Any:
     """A value by its role: a double, text, or a whole number; None where it is missing. Raises Misfit."""
+    return hidden(plainly(value, role, rules, name), rules, name)
+
+
+def plainly(value: Any, role: str, rules: Rules, name: str) -> Any:
+    """The same before it is hidden."""
     if name in rules.marks and is_mark(value, rules.marks[name], rules):
         return None
     return moment(value, rules, name) if role == "date" else READERS[role](value, rules)
+
+
+def hidden(value: Any, rules: Rules, name: str) -> Any:
+    """A value that was read, as it is kept of a private column (`ingest: private:`): never the value itself.
+
+    What was hidden before stays as it is, so that rows which were pinned or logged so may be read again.
+    """
+    how = rules.private.get(name)
+    if value is None or how is None:
+        return value
+    if how == "hash":
+        return hashed(value, rules.key, name)
+    if "mask" in how:
+        return masked(value, how["mask"].get("first", 0), how["mask"].get("last", 0))
+    found = floored(value, how["bin"], rules) if isinstance(value, str) else binned(value, how["bin"])
+    return None if _reads_as_missing(found, rules, name) else found
+
+
+def _reads_as_missing(found: Any, rules: Rules, name: str) -> bool:
+    """Whether the start of a bin is a mark of a missing value: it would be one when it is read again."""
+    if isinstance(found, str):
+        return found in marked_moments(name, rules)
+    marks = [_as_number(str(mark), None) for mark in rules.marks.get(name, ())]
+    return found in rules.numeric_marks or found in marks
+
+
+def hashed(value: str, key: bytes, name: str) -> str:
+    """HMAC-SHA-256 over column and value, its first 128 bits: without the key nobody can try values out."""
+    if HASHED.fullmatch(value):
+        return value
+    if not key:
+        raise Misfit("cannot be hashed: the key is not here", KEY)
+    content = f"{name}\0{value}".encode(errors="surrogatepass")
+    return f"h_{hmac.new(key, content, hashlib.sha256).hexdigest()[:32]}"
+
+
+def masked(value: str, first: int, last: int) -> str:
+    """The first and the last letters, and stars between them; nothing but stars of a value that is hardly longer."""
+    begin, end = value[:first], value[len(value) - last :]
+    if value in (MASK, begin + MASK + end) and len(value) in (len(MASK), first + len(MASK) + last):
+        return value
+    return begin + MASK + end if len(value) > first + last else MASK
+
+
+def binned(value: float, edges: float | Sequence[float]) -> float:
+    """The largest start of a bin that is not above the value. edges: the starts, or the width from zero on.
+
+    A value below the first start counts as that.
+    """
+    if isinstance(edges, Sequence):
+        return float(max((edge for edge in edges if edge <= value), default=edges[0]))
+    if abs(value) / edges >= EXACT:  # wider than the gaps between doubles
+        return value
+    steps = math.floor(value / edges)  # by one off at most
+    steps += (steps + 1) * edges <= value
+    steps -= steps * edges > value
+    return float(steps * edges)
+
+
+def floored(value: str, unit: str, rules: Rules) -> str:
+    """The start of the day, week, month, quarter or year that an instant lies in, by the declared clock."""
+    zone = ZoneInfo(rules.timezone or "UTC")
+    at = datetime.fromisoformat(value).astimezone(zone)
+    day = datetime(at.year, at.month, at.day)
+    if unit == "week":
+        day -= timedelta(days=day.weekday()) if day.toordinal() > day.weekday() else timedelta()
+    elif unit != "day":
+        day = day.replace(day=1, month={"month": day.month, "quarter": 3 * ((day.month - 1) // 3) + 1}.get(unit, 1))
+    return iso(day.replace(tzinfo=zone))
 
 
 def read(cells: Iterable[Any], role: str, rules: Rules, name: str) -> list[Any]:
@@ -403,6 +491,6 @@ def read(cells: Iterable[Any], role: str, rules: Rules, name: str) -> list[Any]:
         try:
             result.append(one(value, role, rules, name))
         except Misfit as error:
-            shown = repr(value)
-            raise ValueError(f"row {row}, column {name!r}: {shown[:60]} {error}") from error
+            shown, told = ("the value", error.bare) if name in rules.private else (repr(value)[:60], str(error))
+            raise ValueError(f"row {row}, column {name!r}: {shown} {told}") from error
     return result
