@@ -22,6 +22,7 @@ from flows.promotion.rivals import opponents
 from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics import budget, power
 from flows.promotion.statistics.gain import gain
+from flows.promotion.statistics.membership import Membership
 from flows.promotion.statistics.resampling import ALPHA
 from flows.records.champion_state import Standing
 from flows.records.outputs import StageOutputs
@@ -85,10 +86,12 @@ def gather(
         there = [one for one in there if one.role == "champion" or one.version.version != version.version]
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")
         there, tried = opponents.tried(declared, artifact, there, mine, evaluated, place)
+        facts["membership"] = tried["membership"]
         level = ALPHA if there else spent.alpha_first(resampled=METRICS[rules.metric].loss is None)
         alone = [
             gate.floor(rules, found.metrics[rules.metric]),
             _golden(found, tried, evaluated),
+            *_membership(tried),
             *_limits(declared, artifact, tried),
             _baseline(rules.metric, found, declared.data, mine, level),
         ]
@@ -139,6 +142,12 @@ def _golden(found: StageOutputs, tried: dict[str, Any], evaluated: str) -> Look:
     most = trial.tolerance(hardware.precision, evaluated, tried["device"])
     across = "" if tried["device"] == evaluated else f"evaluated on a {evaluated}, compared on a {tried['device']}"
     return gate.golden(tried["golden"], most, across)
+
+
+def _membership(tried: dict[str, Any]) -> Iterator[Look]:
+    """What the model gives away of its training rows. It is said, and decides nothing."""
+    if tried["membership"]:
+        yield Look("membership", True, Membership(**tried["membership"]).said, rows=tried["membership"]["rows"])
 
 
 def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame, alpha: float) -> Look:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.processes import fresh_process
+from flows.promotion.statistics import membership
 from pipelines import clean, evaluate
 from pipelines.config import settings, user_code
 from pipelines.config.data import Data
 from pipelines.errors import DataError, RatchetError
 from pipelines.hardware import device
+from pipelines.model.metrics import Answers
 from pipelines.model.predictor import Predictor, check_manifest
 from pipelines.process import fork_server
 from pipelines.process.lifeline import follow
@@ -61,7 +63,8 @@ def run(request: Request, folder: Path) -> dict[str, Any]:
     """Start the process and read its answer; a table of predictions lies in `folder` for each name in `score`.
 
     golden: rows, largest (difference), changed (labels); device: cpu or gpu; failed: name -> why it cannot be scored;
-    seconds: name -> single, batch; timed_rows: of a batch. Raises RatchetError if the process itself fails.
+    seconds: name -> single, batch; timed_rows: of a batch; membership: fields of Membership, or None. Raises
+    RatchetError if the process itself fails.
     """
     failed = f"The models of {request.model} cannot be tried in a fresh process"
     return fresh_process.run("flows.promotion.trial", vars(request), folder, _environment(request), failed)
@@ -86,9 +89,10 @@ def main(path: Path) -> None:
     data = settings.load(request.model, "data", Data)
     used = _prepare(request)
     rows = Path("data") / request.model / "test.parquet"
-    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}, "device": used}
+    answer: dict[str, Any] = {"golden": {}, "failed": {}, "seconds": {}, "device": used, "membership": None}
     if request.artifact:
         answer["golden"] = _golden(Path(request.artifact), data, rows)
+        answer["membership"] = _membership(Path(request.artifact) / "artifacts" / "model", data, rows.parent, folder)
     for name, place in request.score.items():
         try:
             check_manifest(Path(place))
@@ -105,6 +109,31 @@ def main(path: Path) -> None:
         answer["timed_rows"] = len(table)
         answer["seconds"] = _seconds({name: Predictor(Path(place)) for name, place in request.time.items()}, table)
     (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _membership(place: Path, data: Data, splits: Path, folder: Path) -> dict[str, Any] | None:
+    """What the losses of a model tell of its training rows; None if that cannot be measured, which stops nothing."""
+    try:
+        predictor, found = Predictor(place), []
+        for split, most in (("train", 2 * membership.MOST), ("test", membership.MOST)):
+            some = _some(splits / f"{split}.parquet", most, folder / f"some-{split}.parquet")
+            found.append(membership.losses(Answers.read(evaluate.predict(predictor, some, data), data.label)))
+        told = membership.measured(*found)
+    except Exception:  # a class that was not trained on, or no rows
+        return None
+    return None if told is None else asdict(told)
+
+
+def _some(path: Path, most: int, target: Path) -> Path:
+    """About so many rows of a split, chosen by their identities: by chance, and always the same."""
+    there = row_groups.rows(path)
+    if there <= most:
+        return path
+    below = pa.scalar(f"{int(most / there * 2**32):08x}")
+    with row_groups.Writer(target, pq.read_schema(path)) as out:
+        for batch in row_groups.batches(path):
+            out.write(batch.filter(pc.less(pc.utf8_slice_codeunits(batch["row_id"], 0, 8), below)))
+    return target
 
 
 def _other_windows(model: str, rows: Path, data: Data, path: Path) -> Path:

@@ -17,7 +17,8 @@ MOST = 4900  # characters of a description
 
 
 def numbers(store: MlflowClient, run_id: str, line: Line) -> None:
-    """Log gate/gain, gate/low, gate/high against the champion of that time, in the unit of the gate's metric.
+    """Log gate/gain, gate/low, gate/high against the champion of that time, in the unit of the gate's metric; and
+    privacy/membership_*, what the model gives away of its training rows.
 
     `step` is the number of the line in the ledger, because a run may be judged again.
     """
@@ -25,6 +26,10 @@ def numbers(store: MlflowClient, run_id: str, line: Line) -> None:
         if look["what"] == "champion" and look["gain"] is not None:
             found = {f"gate/{key}": float(f"{look[key]:.6g}") for key in ("gain", "low", "high")}  # as a page shows it
             mlflow_runs.log_step(store, run_id, found, line.sequence)
+    if given := line.facts.get("membership"):
+        names = {"advantage": "membership_advantage", "low": "membership_low", "high": "membership_high"}
+        found = {f"privacy/{name}": float(f"{given[key]:.6g}") for key, name in names.items()}
+        mlflow_runs.log_step(store, run_id, found, line.sequence)
 
 
 def on_run(store: MlflowClient, run_id: str, model: str, version: int, answer: dict[str, Any]) -> None:

@@ -81,6 +81,16 @@ def test_a_registered_model_predicts_its_golden_rows_as_they_were_evaluated(made
     assert found["largest"] <= trial.TOLERANCE
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_it_says_what_the_model_gives_away_of_its_training_rows(made, artifact, tmp_path, monkeypatch, model):
+    found = tried(made, tmp_path, trial.Request(model, str(artifact(model))))["membership"]
+    assert -1 <= found["low"] <= found["advantage"] <= found["high"] <= 1
+    assert found["rows"] == len(predictions(made, model))
+    monkeypatch.setattr(trial.membership, "MOST", 30)
+    some = tried(made, tmp_path, trial.Request(model, str(artifact(model))))["membership"]
+    assert some is None or 20 <= some["rows"] < found["rows"]
+
+
 def test_in_a_process_of_its_own_it_says_the_same(made, artifact, tmp_path):
     request = trial.Request("pets", str(artifact("pets")))
     with contextlib.chdir(made.root):
