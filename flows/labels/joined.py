@@ -21,7 +21,6 @@ from flows.serving.log.reading import AnsweredRows
 from pipelines.model_file import Declaration
 
 ROWS = 8_192  # of a batch that comes out
-PIECE = 131_072  # rows of the log that are looked up at once
 ORDER = ("taken", "known", "at", "id")
 
 
@@ -54,10 +53,21 @@ def joined(
 def matches(
     batches: Iterator[pa.RecordBatch], labels: pa.Table, reader: events.Reader
 ) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
-    """Batches, and for each row the place of its label in `labels`, null for none."""
-    known = labels["event"].combine_chunks()
-    for batch in _larger(batches):
-        yield batch, pc.index_in(reader.answered(batch), value_set=known)
+    """Batches, and for each row the place of its label in `labels`, null for none. labels: in the order of `event`."""
+    known = _bytes(labels["event"].combine_chunks())
+    for batch in batches:
+        wanted = _bytes(pc.fill_null(reader.answered(batch), ""))
+        place = np.minimum(np.searchsorted(known, wanted), max(0, len(known) - 1))
+        there = known[place] == wanted if len(known) else np.zeros(len(wanted), bool)
+        yield batch, pa.array(place, pa.int64(), mask=~there)
+
+
+def _bytes(column: pa.Array) -> np.ndarray:
+    """Texts as bytes of one width [rows]."""
+    width = pc.max(pc.binary_length(column)).as_py() or 1
+    if pc.min(pc.binary_length(column)).as_py() == width:
+        return np.asarray(column.cast(pa.binary(width)).to_numpy(zero_copy_only=False)).astype(f"S{width}")
+    return np.array([text.encode() for text in column.to_pylist()], f"S{width}")
 
 
 def _matched(
@@ -75,18 +85,6 @@ def _matched(
             found = found.append_column(name, chosen[name].combine_chunks())
         if found.num_rows:
             yield found
-
-
-def _larger(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in larger batches: the labels are hashed anew for each."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= PIECE:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
 
 
 def _ordered(

@@ -122,26 +122,32 @@ def parts(state: Path, model: str, until: datetime | None = None) -> list[Part]:
         return [part for part in _listed(state, model) if until is None or part.taken <= until]
 
 
-def read(declared: Declaration, found: list[Part]) -> pa.Table:
+def read(declared: Declaration, found: list[Part], counted: bool = False) -> pa.Table:
     """The rows of some parts, and `taken`. Parts of another key than today's have none here: they name other events.
+    counted: only the labels that count, without `aside`.
 
     Raises IntegrityError for a file that is none of this store.
     """
-    kinds, tables = schema(declared), []
-    for part in found:
-        try:
-            table = pq.read_table(part.path)
-            key = json.loads((table.schema.metadata or {})[b"key"])
-            if key == declared.labels.key:
-                columns = [table[one.name].cast(one.type) for one in kinds]
-                taken = pa.array([part.taken], INSTANT).take(pa.array([0] * table.num_rows, pa.int8()))
-                tables.append(pa.table([*columns, taken], schema=kinds.append(pa.field("taken", INSTANT))))
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            raise IntegrityError(
-                f"{part.path} cannot be read as labels of {declared.model}: {type(error).__name__} {error}.",
-                "Restore it from a backup, or move it away: then its labels are not known any more.",
-            ) from error
-    return pa.concat_tables([kinds.append(pa.field("taken", INSTANT)).empty_table(), *tables]).combine_chunks()
+    kinds = schema(declared).append(pa.field("taken", INSTANT))
+    tables = [kinds.empty_table(), *(_rows(part, declared, kinds, counted) for part in found)]
+    whole = pa.concat_tables(tables)
+    return (whole.drop("aside") if counted else whole).combine_chunks()
+
+
+def _rows(part: Part, declared: Declaration, kinds: pa.Schema, counted: bool) -> pa.Table:
+    try:
+        found = pq.read_table(part.path)
+        if json.loads((found.schema.metadata or {})[b"key"]) != declared.labels.key:
+            return kinds.empty_table()
+        if counted:
+            found = found.filter(pc.equal(found["aside"], ""))
+        taken = pa.repeat(pa.scalar(part.taken, INSTANT), found.num_rows)
+        return found.append_column("taken", taken).select(kinds.names).cast(kinds)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise IntegrityError(
+            f"{part.path} cannot be read as labels of {declared.model}: {type(error).__name__} {error}.",
+            "Restore it from a backup, or move it away: then its labels are not known any more.",
+        ) from error
 
 
 def aside(found: pa.Table) -> dict[str, int]:
@@ -181,8 +187,7 @@ def _judged(state: Path, declared: Declaration, given: pa.Table, at: datetime) -
     known = pc.fill_null(given["known"], now)
     happened = pc.coalesce(given["happened"], known)
     whole = given.set_column(2, "happened", happened).set_column(3, "known", known)
-    there = read(declared, list(_listed(state, declared.model)))
-    kept = there.filter(pc.equal(there["aside"], ""))
+    kept = read(declared, list(_listed(state, declared.model)), counted=True)
     classes = known_classes.of(state, declared)
     aside = verdicts.of(whole, kept, at, classes)
     return whole.append_column("aside", pa.array(aside, pa.string())).sort_by(ORDER)

@@ -32,7 +32,7 @@ def take(project: Project, declared: Declaration, path: Path, now: datetime, zon
 def _one(project: Project, declared: Declaration, path: Path, now: datetime, zone: str, dry: bool) -> dict[str, Any]:
     read = files.read(path, declared, zone)
     taken = store.add(project.state, declared, read.rows, taken=now, where=str(path), dry=dry)
-    served = counts.served(project.state, declared, taken.events.unique())
+    served = counts.served(project.state, declared, taken.events)
     return {
         "file": str(path),
         "rows": taken.rows,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.labels import counts, joined, store
+from flows.labels import counts, joined, newest, store
 from tests.support.served import labelled
 from tests.support.served.labelled import days
 
@@ -81,7 +81,6 @@ def test_rows_come_in_the_order_in_which_their_labels_were_taken(tmp_path, model
 def test_large_logs_come_out_in_the_same_order(tmp_path, model, monkeypatch):
     """Batches of a few rows, so that the order is not that of the log."""
     monkeypatch.setattr(joined, "ROWS", 3)
-    monkeypatch.setattr(joined, "PIECE", 5)
     names = [f"{number:02}" for number in range(40)]
     for day in range(4):
         labelled.log(tmp_path, dict.fromkeys(names[day::4], ROW), at=days(day / 10))
@@ -162,7 +161,9 @@ def test_counts_tell_events_answers_and_delays_apart(tmp_path):
     assert (before.labels, before.corrections, before.delay[0.5]) == (3, 0, 86_400.0)
     assert counts.new_since(tmp_path, model, days(2)) == 1
     assert counts.new_since(tmp_path, model, days(0)) == 2
-    assert counts.served(tmp_path, model, pa.array(["nobody"])) == 0
+    known = newest.labels(tmp_path, model)["event"].combine_chunks()
+    wanted = pa.concat_arrays([pa.array(["nobody", "a"]), known.take(pa.array([2, 0, 1, 0]))])
+    assert counts.served(tmp_path, model, wanted) == 2
 
 
 def test_without_log_or_labels_there_is_nothing(tmp_path, model):
