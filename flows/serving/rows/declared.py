@@ -34,7 +34,7 @@ class Declared:
     def kept(self, row: Mapping[str, Any], meaning: Meaning) -> dict[str, Any]:
         """The declared columns of a row, as they came; a private one as it is read, in place of its parts."""
         found = {name: row[name] for name in self.names if name in row}
-        for name in meaning.private & self.roles.keys():
+        for name in meaning.private.intersection(self.names):
             parts = meaning.instants.get(name, [])
             if name in row or parts:
                 found[name] = self._hidden(row, name, meaning)
@@ -46,7 +46,7 @@ class Declared:
         """A private value as it is read; None for what cannot be read."""
         try:
             if name in row:
-                return meaning.one(row[name], self.roles[name], name)
+                return meaning.one(row[name], self.roles.get(name, "carried"), name)
             return meaning.joined([row[part] for part in meaning.instants[name]], name)
         except (KeyError, *cells.UNREADABLE):
             return None

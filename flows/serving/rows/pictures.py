@@ -8,7 +8,7 @@ import binascii
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 from flows.serving.problem import Problem
 from flows.serving.rows import declared
 from flows.serving.rows.batch import Batch
-from flows.serving.rows.declared import Declared
 from pipelines import visible_text
 from pipelines.readers import picture
 
@@ -25,6 +24,7 @@ FORMATS = ("PNG", "JPEG")  # in Pillow's words
 STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of the files of these
 ADDRESS = "data:image/"  # what browsers put before the base64 of a picture
 MOST_VALUE = 255
+Kept = Callable[[Mapping[str, Any]], dict[str, Any]]
 REPAIR = "Send a PNG or JPEG in base64, or the values as lists of numbers."
 
 
@@ -35,9 +35,9 @@ class Misfit(ValueError):
 class PictureRows:
     """Pictures of one shape -> arrays."""
 
-    def __init__(self, shape: Sequence[int], columns: Declared | None = None):
-        """shape: [height, width, channels]. columns: those that are kept beside the picture."""
-        self._shape, self._kept = list(shape), columns.kept if columns else lambda row: {}
+    def __init__(self, shape: Sequence[int], kept: Kept = lambda row: {}):
+        """shape: [height, width, channels]. kept: what is kept of a row beside the picture."""
+        self._shape, self._kept = list(shape), kept
 
     def read(self, rows: Sequence[Any], before: int = 0) -> Batch:
         """rows: JSON objects. before: how many rows of the request come before these. Raises Problem."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class RowReader:
 
     def _of_kind(self, folder: Path) -> TableRows | PictureRows | SeriesRows:
         if self.about["kind"] == "image":
-            return PictureRows(self.about["shape"], self.columns)
+            return PictureRows(self.about["shape"], partial(self.columns.kept, meaning=self._meaning))
         kind = SeriesRows if self.about["kind"] == "sequence" else TableRows
         known = known_words.of_model(folder / "model", self.about)
         return kind(self.about, self._meaning, known, self.columns)

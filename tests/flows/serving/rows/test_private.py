@@ -76,3 +76,13 @@ def test_without_its_key_a_version_is_not_served(config, tmp_path, monkeypatch):
     monkeypatch.setenv(hash_key.VARIABLE, str(tmp_path / "none"))
     with pytest.raises(IntegrityError, match="none is not there: private columns are hashed with it"):
         meaning.of_version(tmp_path / "reading")
+
+
+def test_a_private_column_that_names_an_event_is_logged_as_it_is_read(rows, config, tmp_path):
+    """No model takes it, so columns.json does not have it."""
+    more = Ingest.model_validate(config.model_dump() | {"private": HOW | {"card": "hash"}})
+    reading.write(reading.content(more), tmp_path / "other")
+    means = meaning.of_version(tmp_path / "other")
+    found = declared.of_version(tmp_path, means.private, ["card"]).kept(ROW | {"card": 4711}, means)
+    assert found["card"].startswith("h_")
+    assert "name" not in found
