@@ -5,7 +5,7 @@ own reader takes them (pipelines/table/rows.py): the same in a label file, in th
 which `clean` splits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from pipelines.model_file import Declaration
 from pipelines.table import rows
 
 ID, LABEL = "id", "label"
+INSTANT = pa.timestamp("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class Reader:
         """The event of each answered row; null where a part of the key is missing."""
         if not self.key:
             return batch[ID]
-        columns = {name: batch["row"].field(name) for name in self._there(batch)}
-        if not columns:
+        there = fields(batch)
+        columns = {
+            name: self.instant(there, name) if name in self.config.instants else there.get(name) for name in self.key
+        }
+        if None in columns.values():
             return pa.nulls(batch.num_rows, pa.string())
         raw = pa.table(columns | {self.data.target: pa.nulls(batch.num_rows, pa.string())})
         try:
@@ -61,13 +65,19 @@ class Reader:
             return pa.concat_arrays([self._alone(raw.slice(place, 1)) for place in range(raw.num_rows)])
         return self._identified(found)
 
-    def _there(self, batch: pa.RecordBatch) -> list[str]:
-        """The columns of a logged row that make the key; [] if some are not logged."""
-        known = {part.name for part in batch.schema.field("row").type} if "row" in batch.schema.names else set()
-        wanted = [
-            name for key in self.key for name in ([key] if key in known else self.config.instants.get(key, [key]))
-        ]
-        return wanted if known.issuperset(wanted) else []
+    def instant(self, there: dict[str, pa.Array], name: str) -> pa.Array | None:
+        """A date that is made of several columns, from these or as it came itself; None if the log has neither."""
+        parts = self.config.instants[name]
+        ways = [[name], parts] if there.keys() >= set(parts) else [[name]]
+        found = [self._instant({one: there[one] for one in way}, name) for way in ways if there.keys() >= set(way)]
+        return pc.coalesce(*found) if found else None
+
+    def _instant(self, columns: dict[str, pa.Array], name: str) -> pa.Array:
+        alone = replace(self, key=(name,), data=self.data.model_copy(update={"columns": {name: "date"}}))
+        count = len(next(iter(columns.values())))
+        raw = pa.table(columns | {self.data.target: pa.nulls(count, pa.string())})
+        batches = alone._typed(raw, "the log")
+        return pa.concat_arrays([pa.nulls(0, pa.string()), *(one[name] for one in batches)]).cast(INSTANT)
 
     def _alone(self, row: pa.Table) -> pa.Array:
         try:
@@ -78,7 +88,8 @@ class Reader:
     def _typed(self, raw: pa.Table, where: str) -> list[pa.RecordBatch]:
         """The columns of the key and the target, as raw.parquet has them."""
         there = set(raw.column_names)
-        instants = {name: parts for name, parts in self.config.instants.items() if name not in there}
+        instants = {name: self.config.instants[name] for name in self.key if name in self.config.instants}
+        instants = {name: parts for name, parts in instants.items() if name not in there}
         config = self.config.model_copy(update={"instants": instants})
         wanted = {*self.key, self.data.target, *(part for name in self.key for part in instants.get(name, []))}
         chosen = raw.select([name for name in raw.column_names if name in wanted]).combine_chunks().to_batches()
@@ -97,6 +108,13 @@ class Reader:
         return event
 
 
+def fields(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The columns of logged rows, as they came."""
+    if "row" not in batch.schema.names:
+        return {}
+    return {part.name: batch["row"].field(place) for place, part in enumerate(batch.schema.field("row").type)}
+
+
 def _names(ids: pa.ChunkedArray) -> pa.Array:
     """Ids as text, null where there is none."""
     texts = pc.utf8_trim_whitespace(ids.cast(pa.string()))
@@ -112,6 +130,5 @@ def reader(declared: Declaration) -> Reader:
     key = tuple(declared.labels.key)
     columns = {name: declared.data.columns[name] for name in key}
     kind = {"kind": "table", "columns": columns, "shape": [], "series": []}
-    needed = {name: parts for name, parts in declared.ingest.instants.items() if name in key}
-    config = declared.ingest.model_copy(update={"ignore": [], "instants": needed, "names": []})
+    config = declared.ingest.model_copy(update={"ignore": [], "names": []})
     return Reader(key, declared.data.model_copy(update=kind), config)

@@ -124,22 +124,23 @@ def _answers(state: Path, declared: Declaration, since: datetime, now: datetime)
 
 
 def _source_rows(batch: pa.RecordBatch, label: pa.Array, declared: Declaration) -> pa.RecordBatch:
-    """Answered rows as the source has rows: features as they came, and the label as the target."""
-    there = {part.name: number for number, part in enumerate(batch.schema.field("row").type)}
-    columns = {}
-    for name in _columns(declared):
-        raw = batch["row"].field(there[name]) if name in there else pa.nulls(batch.num_rows)
-        columns[name] = raw.cast(pa.string()) if pa.types.is_null(raw.type) else raw
-    if declared.data.kind == "image":
-        columns["image"] = _pictures(columns["image"], declared.data.shape)
-    return pa.RecordBatch.from_pydict(columns | {declared.data.target: label})
+    """Answered rows as the source has rows: features as they came, and the label as the target. A column that was not
+    sent has no value, nor has one that is ignored. A date that others make is there itself, unless they are too."""
+    data, there, reader = declared.data, events.fields(batch), events.reader(declared)
+    columns: dict[str, pa.Array | None] = {name: there.get(name) for name in (*data.columns, *declared.ingest.ignore)}
+    for name, parts in declared.ingest.instants.items():
+        if not columns.keys().isdisjoint(parts):
+            columns = {one: there.get(one) for one in (*columns, *parts) if one != name}
+        elif name in columns:
+            columns[name] = reader.instant(there, name)
+    if data.kind == "image":
+        columns["image"] = _pictures(there["image"], data.shape)
+    whole = {name: _or_none(column, batch.num_rows) for name, column in columns.items()}
+    return pa.RecordBatch.from_pydict(whole | {data.target: label})
 
 
-def _columns(declared: Declaration) -> list[str]:
-    """All columns of a file of the source but the target. Those that are ignored have no value."""
-    ingest, data = declared.ingest, declared.data
-    found = [part for name in data.columns for part in ingest.instants.get(name, [name])]
-    return list(dict.fromkeys([*(["image"] if data.kind == "image" else []), *found, *ingest.ignore]))
+def _or_none(column: pa.Array | None, count: int) -> pa.Array:
+    return pa.nulls(count, pa.string()) if column is None or pa.types.is_null(column.type) else column
 
 
 def _pictures(column: pa.Array, shape: list[int]) -> pa.Array:

@@ -34,7 +34,8 @@ class Dates(Section):
     instants: dict[str, list[str]] = {}
     """Date columns that are made of others. Two of them, or any that `dates` lists by the new name, are texts, such as
     a date and a time of day: with a blank between them they are written as `dates` says. Else one or three to six are
-    numbers: year, month, day, hour, minute, second. The parts are left out unless `data.columns` lists them."""
+    numbers: year, month, day, hour, minute, second. The parts are left out unless `data.columns` lists them. A file
+    without any of the parts may have the date itself."""
     timezone: str | None = None
     """The time zone of dates without an offset, such as Europe/Berlin. Without it such dates are refused."""
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
@@ -67,9 +68,9 @@ def read(batch: pa.RecordBatch, names: list[str], config: Any, first: int, kept:
     rows.check_once(batch.schema.names)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name in names:
-        if name in config.instants:
+        if name in config.instants and not _is_whole(name, columns, config):
             columns[name] = _joined(name, columns, config, first)
-        elif name in columns:
+        elif name in columns and (name not in config.instants or config.reader == 1):
             columns[name] = _read(name, columns[name], config, first)
     parts = {part for name in names for part in config.instants.get(name, [])} - set(kept)
     chosen = {name: values for name, values in columns.items() if name not in parts}
@@ -100,6 +101,11 @@ def _read(name: str, column: pa.Array, config: Any, first: int) -> pa.Array:
     if naive.any():
         found = found.where(~naive, _local(name, found.where(naive).dt.tz_localize(None), text, config, first))
     return _text(found)
+
+
+def _is_whole(name: str, columns: dict[str, pa.Array], config: Any) -> bool:
+    """Whether a date that is made of several columns is there itself, and none of these: in a file of learned rows."""
+    return name in columns and columns.keys().isdisjoint(config.instants[name])
 
 
 def _joined(name: str, columns: dict[str, pa.Array], config: Any, first: int) -> pa.Array:

@@ -230,16 +230,32 @@ class TestLearned:
         told = doors.pin(2)
         assert "1 labelled answer learned, 1 not learned: asked for" in told
 
-    def test_columns_that_are_ignored_or_make_a_date_are_there(self, doors):
-        columns = {"weight": "number", "chip": "carried", "born": "date"}
-        ingest = DECLARED["ingest"] | {"instants": {"born": ["year", "month"]}, "ignore": ["note"], "timezone": "UTC"}
-        doors.declare(data={"columns": columns}, ingest=ingest)
+    @pytest.mark.parametrize("reader", [1, 2])
+    @pytest.mark.parametrize("beside", [{}, {"month": "number"}])
+    def test_columns_that_are_ignored_or_make_a_date_are_there(self, doors, reader, beside):
+        """A request may have a date that others make, or these. So may a key."""
+        columns = {"weight": "number", "chip": "carried", "born": "date"} | beside
+        more = {"reader": reader, "instants": {"born": ["year", "month"]}, "ignore": ["note"], "timezone": "UTC"}
+        doors.declare(
+            data={"columns": columns},
+            ingest=DECLARED["ingest"] | more,
+            clean={"event": ["chip", "born"], "split": SPLIT | {"key": ["chip", "born"]}},
+            labels_={"key": ["chip", "born"], "learn": True},
+        )
         whole = frame(0, 200)[["weight", "chip", "animal"]].assign(year=2026, month=3, note="x")
         doors.arrive("a.csv", whole)
-        doors.answer(frame(200, 210)[["weight", "chip", "animal"]].assign(year=2026, month=4))
-        doors.label(frame(200, 210), 1)
-        doors.pin(2)
-        assert doors.splits().set_index("chip").loc["c205", "born"] == "2026-04-01T00:00:00+00:00"
+        sent = frame(195, 220)[["weight", "chip", "animal"]].assign(year=2026, month=3)
+        whole = sent.drop(columns=["year", "month"]).assign(born="2026-03-01T00:00:00Z")
+        doors.answer(sent[:15])
+        doors.answer(sent[15:] if beside else whole[15:])  # a column that others need has to be there
+        rows = flipped(frame(195, 220)).assign(year=2026, month=3)[["chip", "year", "month", "animal"]]
+        found = rows.rename(columns={"animal": "label"}).to_dict("records")
+        labelled.label(doors.project.state, doors.model, found, days(1))
+        assert doors.pin(2) == "25 labelled answers learned"
+        splits = doors.splits().set_index("chip")
+        assert len(splits) == 220
+        assert set(splits["born"]) == {"2026-03-01T00:00:00+00:00"}
+        assert splits["animal"].to_dict() == said(pd.concat([frame(0, 195), flipped(frame(195, 220))]))
 
     def test_pictures_are_rows_with_their_values(self, doors):
         data = {"kind": "image", "task": "classification", "target": "tile", "label": "integer", "shape": [1, 2, 1]}
