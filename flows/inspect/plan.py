@@ -6,6 +6,7 @@ It also says whether the test rows of the last run can show an equal candidate t
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from flows.data.arrivals import unended
 from flows.deployment import freshness, live_file
 from flows.graph import lockfile
 from flows.graph.pipeline import Graph
+from flows.labels import learned
 from flows.project.environment import Project
 from flows.records import stage_times
 from flows.run import rhythm
@@ -43,7 +45,8 @@ def plan(project: Project, model: str) -> dict[str, Any]:
     rhythm.check(model, declared.schedule)
     with Graph(project, model) as graph:
         try:
-            news, failure = refresh.news(project, graph, declared), ""
+            fresh = [refresh.news(project, graph, declared), learned.news(project, declared, datetime.now(UTC))]
+            news, failure = "; ".join(filter(None, fresh)), ""
         except RatchetError as error:
             news, failure = "", error.what
         steps = _steps(project, graph, news, failure)

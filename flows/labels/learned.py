@@ -73,18 +73,29 @@ def learn(project: Project, declared: Declaration, now: datetime) -> Learned:
 
     Raises IntegrityError for a damaged file of the store.
     """
-    if not declared.labels.learn:
-        return Learned(0)
     folder = scan.place(project, declared.ingest.source)
-    since = last(folder)
-    if not any(part.taken > since for part in store.parts(project.state, declared.model, now)):
-        return Learned(0)
-    found, left = _usable(_answers(project.state, declared, since, now), declared)
+    found, left = _new(project, declared, now)
     if not found.num_rows:
         return Learned(0, left)
     path = folder / f"{LEARNED}{now.astimezone(UTC).strftime(STAMP)}.parquet"
     _write(path, found)
     return Learned(found.num_rows, left, path)
+
+
+def news(project: Project, declared: Declaration, now: datetime) -> str:
+    """What `learn` would write, in words; "" for nothing. Raises as it does."""
+    rows = _new(project, declared, now)[0].num_rows
+    return f"{many(rows, 'labelled answer')} to learn" if rows else ""
+
+
+def _new(project: Project, declared: Declaration, now: datetime) -> tuple[pa.Table, dict[str, int]]:
+    """The rows of the next file; and how many events have none to learn from, by reason."""
+    if not declared.labels.learn:
+        return pa.table({}), {}
+    since, parts = last(scan.place(project, declared.ingest.source)), store.parts(project.state, declared.model, now)
+    if not any(part.taken > since for part in parts):
+        return pa.table({}), {}
+    return _usable(_answers(project.state, declared, since, now), declared)
 
 
 def last(folder: Path) -> datetime:

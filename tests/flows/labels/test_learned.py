@@ -285,6 +285,7 @@ def test_a_run_pins_learned_rows_with_the_other_arrivals_and_finds_nothing_new_a
     doors.arrive("b.csv", frame(0, 100))
     doors.answer(frame(100, 120))
     doors.label(frame(100, 120), 1)
+    assert learned.news(doors.project, doors.model, days(2)) == "20 labelled answers to learn"
     assert "120 rows" in doors.refresh(2)
     before = (doors.root / "data" / "pets" / "pin.json").read_bytes()
     doors.arrive("a.csv", frame(120, 130))
@@ -294,6 +295,7 @@ def test_a_run_pins_learned_rows_with_the_other_arrivals_and_finds_nothing_new_a
     assert (doors.root / "data" / "pets" / "pin.json").read_bytes() != before
     with Graph(doors.project, "pets") as graph:
         assert refresh.news(doors.project, graph, doors.model) == ""
+    assert learned.news(doors.project, doors.model, days(5)) == ""
 
 
 def test_without_events_files_are_pinned_by_their_names(doors):
