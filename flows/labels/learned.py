@@ -27,6 +27,7 @@ from flows.data.arrivals import scan
 from flows.data.arrivals.arrival_order import LEARNED
 from flows.graph.pipeline import Graph
 from flows.labels import events, newest, store
+from flows.labels.counts import SELECTIVE
 from flows.labels.joined import matches
 from flows.labels.store import INSTANT, STAMP
 from flows.project.environment import Project
@@ -64,7 +65,8 @@ def refreshed(project: Project, graph: Graph, declared: Declaration, refused: st
     """As refresh.refresh, which takes the learned rows with the other arrivals. Raises what it raises."""
     found = learn(project, declared, now)
     state, said = refresh.refresh(project, graph, declared, refused)
-    return state, "; ".join(filter(None, [said, found.said]))
+    some = SELECTIVE if found.rows and declared.labels.depend_on_answer else ""
+    return state, "; ".join(filter(None, [said, found.said, some]))
 
 
 def learn(project: Project, declared: Declaration, now: datetime) -> Learned:
@@ -184,7 +186,9 @@ def _trains(about: pa.Table, declared: Declaration) -> np.ndarray:
 
 
 def _write(path: Path, found: pa.Table) -> None:
-    """A file that is there is whole."""
+    """A file that is there is whole. The caller is the only one who writes here."""
+    for left in path.parent.glob(f".{LEARNED}*.partial"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

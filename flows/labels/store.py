@@ -219,7 +219,9 @@ def _listed(state: Path, model: str) -> Iterator[Part]:
 
 
 def _write(path: Path, found: pa.Table, declared: Declaration) -> None:
-    """Write a part. It is on the disk before it gets its name."""
+    """Write a part. It is on the disk before it gets its name. The caller is the only one who writes here."""
+    for left in path.parent.glob(".*.partial"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     about = {"format": FORMAT, "model": declared.model, "key": json.dumps(declared.labels.key)}
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:

@@ -119,7 +119,7 @@ LABELS = st.lists(
 
 
 class TestAnyDay:
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
     @given(labels=LABELS, later=LABELS)
     def test_gives_the_same_bytes_for_ever(self, tmp_path_factory, model, labels, later):
         state = tmp_path_factory.mktemp("state")
@@ -130,7 +130,7 @@ class TestAnyDay:
         labelled.log(state, {"c": ROW | {"new": "x"}}, at=days(9))
         assert content(state, model, days(7)) == first
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
     @given(labels=LABELS, order=st.randoms(use_true_random=False))
     def test_does_not_depend_on_the_order_of_arrival(self, tmp_path_factory, model, labels, order):
         once = {(name, day): (name, label, day, 0) for name, label, day, _ in labels}  # no contradictions

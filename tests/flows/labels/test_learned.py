@@ -78,7 +78,6 @@ class Doors:
 
     def refresh(self, day: float) -> str:
         """Pin what is there, as a run does."""
-        self.learn(day)
         with Graph(self.project, "pets") as graph:
             return learned.refreshed(self.project, graph, self.model, "", days(day))[1]
 
@@ -282,11 +281,18 @@ class TestLearned:
 
 
 def test_a_run_pins_learned_rows_with_the_other_arrivals_and_finds_nothing_new_after_it(doors):
+    doors.declare(labels_=DECLARED["labels_"] | {"depend_on_answer": True})
     doors.arrive("b.csv", frame(0, 100))
     doors.answer(frame(100, 120))
     doors.label(frame(100, 120), 1)
+    doors.incoming.joinpath(".learned-x.partial").write_bytes(b"of a process that was killed")
     assert learned.news(doors.project, doors.model, days(2)) == "20 labelled answers to learn"
-    assert "120 rows" in doors.refresh(2)
+    told = doors.refresh(2)
+    assert "120 rows" in told
+    assert told.endswith(
+        "20 labelled answers learned; only of the rows whose answer let a label come (`labels: depend_on_answer`)"
+    )
+    assert [path.name[:8] for path in sorted(doors.incoming.iterdir())] == ["b.csv", "learned-"]
     before = (doors.root / "data" / "pets" / "pin.json").read_bytes()
     doors.arrive("a.csv", frame(120, 130))
     doors.refresh(3)

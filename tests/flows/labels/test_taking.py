@@ -206,6 +206,15 @@ class TestStore:
         assert len({part.taken for part in found}) == len(found) == 20
         assert len(set(store.read(model, found)["event"].to_pylist())) == 20
 
+    def test_what_a_killed_process_has_left_goes_with_the_next_labels(self, take, project):
+        """It was killed before the file got its name: nothing was taken."""
+        there = store.folder(project.state, "shop")
+        there.mkdir(parents=True)
+        (there / f".20261103T120000.000000Z-{'0' * 16}.parquet.ab12.partial").write_bytes(b"PAR1")
+        assert store.parts(project.state, "shop") == []
+        take("id,label\na,dog\n")
+        assert [path.suffix for path in there.iterdir() if path.name != ".lock"] == [".parquet"]
+
     def test_only_its_user_can_read_it(self, take, project):
         take("id,label\na,dog\n")
         there = store.folder(project.state, "shop")
