@@ -35,6 +35,6 @@ class Monitor(Section):
     def _zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{name!r} is no time zone, such as UTC or Europe/Berlin") from error
         return name

@@ -86,6 +86,7 @@ WRONG = [
     ({"schedule": {"cron": "0 3 * * *", "every_seconds": 5}}, "schedule: a schedule has one of `cron`"),
     ({"schedule": {"new_rows": 0}}, "schedule.new_rows"),
     ({"serve_": {"sample": 1.5}}, "serve.sample: input should be less than or equal to 1, got 1.5"),
+    ({"monitor_": {"timezone": "Mars"}}, "monitor.timezone: 'Mars' is no time zone, such as UTC"),
     ({"serve_": {"keep_day": 3}}, "serve.keep_day: unknown key (did you mean 'keep_days'?)"),
     ({"ingest": {"source": "../rows.csv"}}, "ingest.source: '../rows.csv' lies outside the project"),
     ({"ingest": {"source": ""}}, "ingest.source: string should have at least 1 character"),
