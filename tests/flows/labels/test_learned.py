@@ -161,6 +161,13 @@ class TestBothDoors:
         assert (names[0], names[1][:8], names[2]) == ("b.csv", "learned-", "a.csv")
         assert said(doors.splits()) == said(frame(0, 200))
 
+    def test_of_what_arrives_together_the_learned_rows_are_the_newest(self, doors):
+        doors.answer(frame(0, 10))
+        doors.label(flipped(frame(0, 10)), 1)
+        doors.arrive("z.csv", frame(0, 200))
+        doors.pin(2)
+        assert said(doors.splits()) == said(pd.concat([flipped(frame(0, 10)), frame(10, 200)]))
+
     def test_a_file_that_grows_keeps_its_place_and_one_that_is_replaced_is_new(self, doors):
         doors.arrive("a.csv", frame(0, 200))
         doors.answer(frame(0, 200))
