@@ -94,7 +94,7 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     rows = periods.rows_of([line for line in lines if not line.answer and line.group == str(day)])
     if not judged:
         return _without(day, _why(lines, then, rules, day), rows)
-    compared = _compared_with(then, rules, declared.data.dates != [])
+    compared = _compared_with(then, rules, day)
     ordered = sorted(judged, key=lambda one: (not one.broken, not one.alarm, -one.distance, one.name))
     alarms = [one.name for one in ordered if one.alarm]
     unwatched = _unwatched(found, then, more > 0)
@@ -197,16 +197,18 @@ def _why(lines: Sequence[Column], then: Lines, rules: Monitor, day: date) -> str
     return f"its training rows are fewer than {periods.LEAST}"
 
 
-def _compared_with(then: Lines, rules: Monitor, dated: bool) -> str:
+def _compared_with(then: Lines, rules: Monitor, day: date) -> str:
     """What a look is compared with, in words."""
     if isinstance(rules.reference, int):
         return "the day before" if rules.reference == 1 else f"the {rules.reference} days before"
-    if rules.reference == "season":
-        if any(line.group for line in then):
-            return "the same season of the training rows"
-        why = "their date is no column that is watched" if dated else "they have no date"
-        return f"all training rows, because {why}"
-    return "the training rows"
+    if rules.reference == "training":
+        return "the training rows"
+    rows = [line for line in then if not line.answer]
+    if periods.of_season(rows, day):
+        return "the same season of the training rows"
+    dated = any(line.group for line in rows)
+    why = f"fewer than {periods.LEAST} are of this season" if dated else "they have no date that is watched"
+    return f"all training rows, because {why}"
 
 
 def _unwatched(found: Champion, then: Lines, by_days: bool) -> dict[str, str]:

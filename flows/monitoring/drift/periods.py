@@ -61,9 +61,10 @@ def before(by_day: Mapping[date, Lines], period: Period, days: int) -> list[Colu
 
 
 def of_season(then: Lines, day: date) -> list[Column]:
-    """The lines of the reference for the month of a day and the months around it; [] if it knows no months."""
+    """The lines of the reference for the month of a day and the months around it; [] if these have too few rows."""
     months = {f"{(day.month - 1 + step) % 12 + 1:02d}" for step in (-1, 0, 1)}
-    return [line for line in then if line.group in months]
+    found = [line for line in then if line.group in months]
+    return found if rows_of(found) >= LEAST else []
 
 
 def rows_of(lines: Lines) -> int:

@@ -16,6 +16,8 @@ from flows.serving.rows.reader import RowReader
 from pipelines.config.data import Data
 from pipelines.ingest import Ingest
 from pipelines.model import predictor
+from pipelines.table.summary import columns as summaries
+from pipelines.table.summary.columns import Column
 from pipelines.training.data_loader import described
 from tests.support import sequences
 from tests.support.world import World
@@ -104,3 +106,16 @@ def test_the_same_version_has_the_same_folder_and_another_content_another_one(tm
     assert one.name == again.name
     assert made(tmp_path / "three", data, ROWS.slice(1)).name != one.name
     assert re.fullmatch("3-[0-9a-f]{12}", one.name)
+
+
+def test_what_the_training_rows_looked_like_is_there_without_what_became_sensitive(tmp_path):
+    data = Data.model_validate(TABLE)
+    files = fetched(tmp_path / "fetched", data)
+    kept = [Column("", name, "words", 100, words=["a secret"], counts=[100]) for name in ("b", "shown")]
+    (files / "evidence").mkdir()
+    summaries.write(files / "evidence" / "reference.parquet", kept, {})
+    about = columns.describe(data, files / "artifacts" / "model", {}, None, ROWS)
+    version = Version(3, files, data, about, ROWS, ["b"])
+    folder = tmp_path / version_folder.make(tmp_path, version, serving_files.none("nothing was made")).path
+    assert [one.name for one in summaries.read(folder / "reference.parquet")] == ["shown"]
+    assert (folder / "reference.parquet").stat().st_mode & 0o077 == 0

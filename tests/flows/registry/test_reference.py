@@ -13,6 +13,7 @@ from pipelines.config.data import Data
 from pipelines.table.summary import columns
 from pipelines.table.summary.columns import WORDS
 from pipelines.table.summary.gather import Gathered
+from tests.support import sequences
 from tests.support.served import watched
 
 
@@ -96,3 +97,20 @@ def test_of_rare_words_new_rows_of_the_same_kind_are_no_drift(tmp_path, words):
         found.append(compare.apart(then, list(day.columns())))
     assert sum(one.p < 0.05 for one in found) <= 8
     assert max(one.distance for one in found) < 0.1
+
+
+def test_of_a_series_the_last_row_of_each_window_is_kept(world):
+    folder = sequences.prepared(world, sequences.shops())
+    data = Data.model_validate(sequences.SHOPS)
+    table = pq.read_table(folder / "train.parquet").to_pylist()
+    pq.write_table(pa.table({"prediction": [1.0, 2.0]}), folder / "predictions.parquet")
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "architecture.json").write_text('{"config": {"layers": []}}')
+    about = {"past": {"categories": ["sky"]}, "categories": ["shop"]}
+    reference.write(folder, data, about, folder / reference.NAME)
+    found = {line.name: line for line in columns.read(folder / reference.NAME) if not line.group}
+    assert {"warm", "sky", "shop", "sold", "at", "prediction"} == set(found)
+    known = [row["past_sold"][-1] for row in table if row["past_sold"][-1] is not None]
+    assert found["sold"].known == len(known)
+    assert found["sold"].total == pytest.approx(sum(known))
+    assert found["warm"].total == pytest.approx(sum(row["warm"][-1] for row in table if row["warm"][-1] is not None))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from flows.monitoring.drift import look
+from flows.registry import reference
 from tests.flows.monitoring.drift.conftest import FIRST, column, hide
 from tests.support.served import watched
 from tests.support.served.answered import Answer
@@ -160,3 +161,28 @@ def test_a_look_has_only_what_json_knows(pets):
     assert content["day"] == "2026-11-03"
     assert content["columns"][0]["now"]["missing"] == 1
     assert content["alarms"] == ["weight"]
+
+
+def test_the_same_season_can_be_the_reference(pets):
+    """In winter pets are heavier, as they were in the winter of training."""
+    year = [
+        row | {"born": f"2023-{month:02d}-01T00:00:00+00:00"}
+        for month in range(1, 13)
+        for row in watched.pets(200, seed=month, heavier=3 if month in (10, 11, 12) else 0)
+    ]
+    stages = watched.stages(pets.state / "stages", year, year[::5])
+    reference.write(stages, watched.PETS, {"categories": ["colour"]}, pets.folder / reference.NAME)
+    for step in range(2):
+        pets.log(step, watched.pets(300, seed=20 + step, heavier=3))
+    assert pets.look(1).alarms == ["weight"]
+    found = pets.look(1, reference="season")
+    assert found.alarms == []
+    assert found.reference == "the same season of the training rows"
+
+
+def test_without_enough_rows_of_a_season_all_are_the_reference_and_that_is_said(pets):
+    for step in range(2):
+        pets.log(step, watched.pets(300, seed=step))
+    found = pets.look(1, reference="season")
+    assert found.reference == "all training rows, because fewer than 100 are of this season"
+    assert found.alarms == []
