@@ -113,13 +113,13 @@ def _too_many(metric: str, classes: Sequence[str]) -> bool:
 def _calibrated(name: str, tested: Sequence[Column], live: Sequence[Column]) -> Bins:
     from sklearn.isotonic import IsotonicRegression
 
-    before = [_binned(line) for line in tested if line.name == name and line.known]
-    hits = np.concatenate([np.diff(line.right, prepend=0) for line in tested if line.name == name and line.known])
+    before = [_binned(line) for line in tested if line.name == name and line.points]
+    hits = np.concatenate([np.diff(line.right, prepend=0) for line in tested if line.name == name and line.points])
     values, weights = (np.concatenate(part) for part in zip(*before, strict=True))
     least = 0.5 / weights.sum()  # nothing is certain after so many rows
     curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     curve.fit(values, hits / weights, sample_weight=weights)
-    now = [_binned(line) for line in live if line.name == name and line.known]
+    now = [_binned(line) for line in live if line.name == name and line.points]
     asked, counts = (np.concatenate(part) for part in zip(*now, strict=True))
     return Bins(asked, counts, curve.predict(asked))
 

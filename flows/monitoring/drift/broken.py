@@ -27,6 +27,8 @@ def broken(then: Sequence[Column], now: Sequence[Column], learned: bool) -> str:
         return MISSING
     if not compare.known(now) or not compare.known(then):
         return ""
+    if now[0].kind == NUMBERS and not (compare.parts(now) and compare.parts(then)):
+        return ""
     if learned and unknown_share(now) - unknown_share(then) >= MORE:
         return UNKNOWN
     if _constant(now) and _largest_share(then) ** compare.known(now) < RARE:
@@ -41,7 +43,7 @@ def unknown_share(lines: Sequence[Column]) -> float:
 
 def factor(then: Sequence[Column], now: Sequence[Column]) -> float:
     """By what the values of now are multiples of those before, if they are of another unit; else 0."""
-    before, after = ([line.numbers for line in lines if line.known] for lines in (then, now))
+    before, after = compare.parts(then), compare.parts(now)
     middle = [numbers.quantiles(parts, MIDDLE) for parts in (before, after)]
     if min(map(abs, (*middle[0], *middle[1]))) == 0 or numbers.distance(before, after) < OTHER_UNIT:
         return 0.0
@@ -55,9 +57,8 @@ def factor(then: Sequence[Column], now: Sequence[Column]) -> float:
 def _constant(lines: Sequence[Column]) -> bool:
     """Whether all known values are the same."""
     if lines[0].kind == NUMBERS:
-        return len({line.points[0] for line in lines if line.known}) == 1 and all(
-            len(line.points) <= 1 for line in lines
-        )
+        found = compare.parts(lines)
+        return all(part.constant for part in found) and len({part.points[0] for part in found}) == 1
     if lines[0].kind != WORDS:
         return False
     total = compare.known(lines)
@@ -72,7 +73,7 @@ def _word_counts(lines: Sequence[Column]) -> list[float]:
 def _largest_share(lines: Sequence[Column]) -> float:
     """The share of the most frequent value among the known ones, at most."""
     if lines[0].kind == NUMBERS:
-        return max(line.numbers.largest_share for line in lines if line.known)
+        return max(part.largest_share for part in compare.parts(lines))
     named = _word_counts(lines)
     rest = compare.known(lines) - sum(named)
     return max([*named, rest]) / compare.known(lines)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Champion:
             return {reference.BRIGHTNESS: NUMBERS}
         found = {one["name"]: KINDS[one["role"]] for one in self.described["columns"]}
         return {name: kind for name, kind in found.items() if name not in {*self.sensitive, *self.joined}}
+
+    @cached_property
+    def private(self) -> frozenset[str]:
+        """The columns whose values are hidden while they are read. They are compared, and no message shows them."""
+        rules = self.folder / "reading" / "reading.json"
+        found = json.loads(rules.read_text(encoding="utf-8")) if rules.is_file() else {}
+        return frozenset(found.get("rules", {}).get("private", {}))
 
     @property
     def joined(self) -> list[str]:

@@ -29,7 +29,7 @@ def apart(then: Sequence[Column], now: Sequence[Column]) -> Apart:
     if now[0].kind == WORDS:
         return _words(then, now)
     found = _missing(then, now)
-    if now[0].kind != NUMBERS or not known(then) or not known(now):
+    if now[0].kind != NUMBERS or not parts(then) or not parts(now):
         return found
     larger = max(found, _numbers(then, now), key=lambda one: one.distance)
     return Apart(larger.distance, min(1.0, 2 * larger.p))  # either of two tests could have been the larger one
@@ -42,6 +42,11 @@ def rows(lines: Sequence[Column]) -> int:
 def known(lines: Sequence[Column]) -> int:
     """The rows that have a value."""
     return sum(line.known for line in lines)
+
+
+def parts(lines: Sequence[Column]) -> list[numbers.Numbers]:
+    """The distributions of numbers; [] if no value is known."""
+    return [line.numbers for line in lines if line.points]
 
 
 def missing_share(lines: Sequence[Column]) -> float:
@@ -61,14 +66,10 @@ def common_words(then: Sequence[Column], now: Sequence[Column]) -> list[str]:
 def _numbers(then: Sequence[Column], now: Sequence[Column]) -> Apart:
     from scipy.stats import kstwo
 
-    before, after = _parts(then), _parts(now)
+    before, after = parts(then), parts(now)
     far = numbers.distance(before, after)
     size, other = numbers.count(before), numbers.count(after)
     return Apart(far, float(kstwo.sf(far, max(1, round(size * other / (size + other))))))
-
-
-def _parts(lines: Sequence[Column]) -> list[numbers.Numbers]:
-    return [line.numbers for line in lines if line.known]
 
 
 def _missing(then: Sequence[Column], now: Sequence[Column]) -> Apart:

@@ -13,19 +13,23 @@ MOST_WORDS = 5  # those whose share changed most
 Figures = dict[str, Any]
 
 
-def both(then: Sequence[Column], now: Sequence[Column]) -> tuple[Figures, Figures]:
+def both(then: Sequence[Column], now: Sequence[Column], hidden: bool = False) -> tuple[Figures, Figures]:
     """`rows`, `missing` (share), and of numbers `mean`, `low`, `median`, `high`; of words `unknown` (share) and
-    `shares` by word."""
+    `shares` by word. hidden: without any value."""
+    if hidden:
+        return _of(then, hidden), _of(now, hidden)
     if now[0].kind == WORDS:
         return _words(then, now)
     return _of(then), _of(now)
 
 
-def _of(lines: Sequence[Column]) -> Figures:
+def _of(lines: Sequence[Column], hidden: bool = False) -> Figures:
     found: Figures = {"rows": compare.rows(lines), "missing": compare.missing_share(lines)}
-    if lines[0].kind != NUMBERS or not compare.known(lines):
+    if lines[0].kind == WORDS:
+        found["unknown"] = broken.unknown_share(lines)
+    parts = compare.parts(lines)
+    if lines[0].kind != NUMBERS or not parts or hidden:
         return found
-    parts = [line.numbers for line in lines if line.known]
     found["mean"] = sum(line.total for line in lines) / compare.known(lines)
     return found | dict(zip(QUANTILES, numbers.quantiles(parts, list(QUANTILES.values())), strict=True))
 
@@ -36,5 +40,5 @@ def _words(then: Sequence[Column], now: Sequence[Column]) -> tuple[Figures, Figu
     changes = sorted(zip(words, before, after, strict=True), key=lambda one: -abs(one[1] - one[2]))[:MOST_WORDS]
     shown = ({word: share for word, share, _ in changes}, {word: share for word, _, share in changes})
     both_sides = zip((then, now), shown, strict=True)
-    one, other = (_of(lines) | {"unknown": broken.unknown_share(lines), "shares": share} for lines, share in both_sides)
+    one, other = (_of(lines) | {"shares": share} for lines, share in both_sides)
     return one, other

@@ -162,10 +162,10 @@ def _one(name: str, columns: int, side: Side, then: Lines, now: Period, before: 
     pipe = broken.broken(was, mine, learned)
     alarm = bool(pipe) or (rule.drifted(looks) and side.found.kind != "sequence")
     kind = "answers" if side.answer else mine[0].kind
-    told = figures.both(was, mine)
-    words = said.column(
-        name, kind, pipe, alarm, apart.distance, *told, broken.factor(was, mine) if pipe == broken.UNIT else 0.0
-    )
+    private = name in side.found.private and not side.answer
+    told = figures.both(was, mine, private)
+    by = broken.factor(was, mine) if pipe == broken.UNIT else 0.0
+    words = said.column(name, kind, pipe, alarm, apart.distance, *told, by, private)
     calm = not any(looks) and not pipe
     return Moved(name, kind, apart.distance, apart.p, compare.rows(mine), *told, alarm, pipe, calm, words)
 

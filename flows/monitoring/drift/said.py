@@ -24,7 +24,15 @@ class Told(Protocol):
 
 
 def column(
-    name: str, kind: str, broken: str, alarm: bool, distance: float, then: Figures, now: Figures, factor: float
+    name: str,
+    kind: str,
+    broken: str,
+    alarm: bool,
+    distance: float,
+    then: Figures,
+    now: Figures,
+    factor: float = 0.0,
+    private: bool = False,
 ) -> str:
     """One column in a sentence without its end: "`age` has changed: its median is 41, and was 37"."""
     what = {"prediction": "the answers", "confidence": "the confidence of the answers"}.get(name, "")
@@ -33,7 +41,7 @@ def column(
         return f"{subject} looks broken: {_broken(broken, then, now, factor)}"
     verb = "have" if subject == "the answers" else "has"
     state = f"{verb} changed" if alarm else f"{verb} moved by {distance:.2f}"
-    return f"{subject} {state}: {_change(then, now)}"
+    return f"{subject} {state}: {'its values are private' if private else _change(then, now)}"
 
 
 def _broken(broken: str, then: Figures, now: Figures, factor: float) -> str:

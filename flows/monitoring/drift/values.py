@@ -90,7 +90,7 @@ def _of_kind(name: str, kind: str, rules: Meaning, known: Collection[str]) -> Ca
     if kind == WORDS:
         return _words(cells.word(name, rules, known))
     if kind == NUMBERS:
-        plain = not rules.marks.get(name)
+        plain = not rules.altered(name)
         return _numbers(cells.number(name, rules), np.array(sorted(rules.numeric_marks)) if plain else None)
     return _dates(cells.date(name, rules))
 

@@ -32,7 +32,7 @@ class Numbers:
 
     @property
     def constant(self) -> bool:
-        return len(self.points) == 1
+        return len(self.points) == 1 and self.exact
 
     def at_least(self, places: np.ndarray) -> np.ndarray:
         """How many values are surely at or below each place [places]."""

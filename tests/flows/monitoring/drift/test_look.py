@@ -1,11 +1,13 @@
 """Drift: what has changed is named after two days, what is broken at once, and what only varies never."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from flows.monitoring.drift import look
 from flows.registry import reference
+from pipelines.table.summary import columns
 from tests.flows.monitoring.drift.conftest import FIRST, column, hide
 from tests.support.served import watched
 from tests.support.served.answered import Answer
@@ -185,4 +187,34 @@ def test_without_enough_rows_of_a_season_all_are_the_reference_and_that_is_said(
         pets.log(step, watched.pets(300, seed=step))
     found = pets.look(1, reference="season")
     assert found.reference == "all training rows, because fewer than 100 are of this season"
+    assert found.alarms == []
+
+
+def test_a_private_column_is_compared_and_its_values_are_not_shown(pets):
+    path = pets.folder / "reading" / "reading.json"
+    content = json.loads(path.read_text())
+    private = {"weight": {"bin": 0.001}, "colour": {"mask": {"first": 5}}}
+    path.write_text(json.dumps(content | {"hash_key": "", "rules": content["rules"] | {"private": private}}))
+    for step in range(2):
+        pets.log(step, watched.pets(200, seed=step, heavier=4, colour="white"))
+    found = pets.look(1)
+    assert {"weight", "colour"} <= set(found.alarms)
+    assert "`weight` has changed: its values are private" in found.said
+    assert set(column(found, "weight").now_) == {"rows", "missing"}
+    assert "white" not in json.dumps(found.content())
+
+
+def test_a_summary_without_a_point_that_told_of_somebody_can_be_compared(pets):
+    """As `ratchet forget` leaves it (flows/forget/summaries.py)."""
+    for step in range(2):
+        pets.log(step, watched.pets(150, seed=step, weight=9.0))
+        pets.update(step + 1)
+    for path in (pets.state / "watch" / "pets" / "days").iterdir():
+        about, lines = columns.about(path), columns.read(path)
+        forgotten = [
+            replace(line, points=[], below=[], exact=False) if line.name == "weight" else line for line in lines
+        ]
+        columns.write(path, forgotten, about)
+    found = pets.look(1)
+    assert column(found, "weight").rows == 150
     assert found.alarms == []
