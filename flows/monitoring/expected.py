@@ -7,11 +7,12 @@ the same). It sees that rows have become harder or easier. It cannot see that th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 
-from flows.monitoring.drift import champion, days, periods
+from flows.monitoring.drift import champion, kept, periods
+from flows.monitoring.drift.kept import Kept
 from flows.project.environment import Project
 from flows.registry.reference import CONFIDENCE, MOST_CLASSES
 from flows.serving.log.columns import PROBABILITY
@@ -68,13 +69,8 @@ def expected(project: Project, declared: Declaration, day: date) -> Expected:
         return _none(metric, "nobody kept the probabilities of its test rows")
     if periods.rows_of(tested) < periods.LEAST:
         return _none(metric, f"its test rows are fewer than {periods.LEAST}")
-    since = day - timedelta(days=periods.MOST_DAYS)
-    lines = days.days(project, declared.model, since, day)
-    by_day: dict[date, list[Column]] = {}
-    for line in lines:
-        if line.answer and line.version == found.number:
-            by_day.setdefault(date.fromisoformat(line.group), []).append(line)
-    now = periods.ending(by_day, day)
+    answers = kept.of_answers(Kept(kept.folder(project, declared.model)), found.number)
+    now = periods.ending(answers, day)
     if now is None:
         return _none(
             metric, f"it has answered fewer than {periods.LEAST} rows in the {periods.MOST_DAYS} days up to {day}"

@@ -1,15 +1,13 @@
 """Days: a summary of what was answered on each day, made once when the day is over.
 
-    <state>/watch/<model>/days/<day>.parquet      a day of UTC, as the log has them
-
-A file has a line for each column of each day of the model's own zone (`monitor.timezone`): a day of UTC touches two of
-them. It remembers which parts of the log it was made of. If these change, it is made again; if the log has deleted
-them, it stays.
+A file (kept.py) is of a day of UTC, as the log has them. It has a line for each column of each day of the model's own
+zone (`monitor.timezone`): a day of UTC touches two of them. It remembers which parts of the log it was made of. If
+these change, it is made again; if the log has deleted them, it stays.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.monitoring.drift import values
+from flows.monitoring.drift import kept, values
 from flows.monitoring.drift.champion import Champion
 from flows.monitoring.drift.values import Reader
 from flows.project import locks
@@ -34,16 +32,12 @@ ANSWER = "prediction"
 Key = tuple[str, str, int]  # day of the zone, name, version of an answer (0: a column)
 
 
-def folder(project: Project, model: str) -> Path:
-    return project.state / "watch" / model / "days"
-
-
 def update(project: Project, found: Champion, then: Sequence[Column], zone: str, now: datetime) -> list[date]:
     """Make the summaries of the days of UTC that are over and have none, or an old one. Returns these days.
 
     then: the reference, whose words are counted one by one.
     """
-    place, wanted = folder(project, found.model), found.definition(zone)
+    place, wanted = kept.folder(project, found.model), found.definition(zone)
     named = {line.name: line.words for line in then if line.kind == WORDS and not line.answer}
     with locks.hold(project, f"drift-{found.model}", f"summaries of the days of {found.model}"):
         log = _log(project, found.model, now)
@@ -51,25 +45,8 @@ def update(project: Project, found: Champion, then: Sequence[Column], zone: str,
         for day, mark in stale.items():
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             lines = _summary(project, found, named, zone, day)
-            columns.write(_path(place, day), lines, {"parts": mark, "definition": wanted})
+            columns.write(kept.path_of(place, day), lines, {"parts": mark, "definition": wanted})
     return list(stale)
-
-
-def days(project: Project, model: str, first: date, last: date) -> list[Column]:
-    """The lines of the days of the zone from first to last, which name their day as `group`."""
-    place = folder(project, model)
-    around = (first + timedelta(days=step) for step in range(-1, (last - first).days + 2))
-    lines = (line for day in around if _path(place, day).is_file() for line in columns.read(_path(place, day)))
-    return [line for line in lines if str(first) <= line.group <= str(last)]
-
-
-def summarised(project: Project, model: str) -> list[date]:
-    """The days of UTC that have a summary, the oldest first."""
-    return sorted(date.fromisoformat(path.stem) for path in folder(project, model).glob("????-??-??.parquet"))
-
-
-def _path(place: Path, day: date) -> Path:
-    return place / f"{day}.parquet"
 
 
 def _log(project: Project, model: str, now: datetime) -> Iterator[tuple[date, str]]:
@@ -91,7 +68,7 @@ def _size(part: layout.Part) -> int:
 
 
 def _fresh(place: Path, day: date, mark: str, definition: str) -> bool:
-    about = columns.about(_path(place, day))
+    about = columns.about(kept.path_of(place, day))
     return about.get("parts") == mark and about.get("definition") == definition
 
 

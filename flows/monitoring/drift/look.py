@@ -8,14 +8,14 @@ The rule is in rule.py. A column whose pipe looks broken is named at the first l
 other, so that no rate of false alarms is known: their changes are shown, and only a broken column is an alarm.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-from flows.monitoring.drift import broken, champion, compare, days, figures, periods, rule, said
+from flows.monitoring.drift import broken, champion, compare, days, figures, kept, periods, rule, said
 from flows.monitoring.drift.champion import Champion
 from flows.monitoring.drift.figures import Figures
+from flows.monitoring.drift.kept import Kept, View
 from flows.monitoring.drift.periods import Lines, Period
 from flows.project.environment import Project
 from flows.registry.reference import CONFIDENCE
@@ -24,7 +24,6 @@ from pipelines.sections.monitor import Monitor
 from pipelines.table.summary.columns import DATES, Column
 
 JUDGED = (days.ANSWER, CONFIDENCE)  # of the answers
-SEASON_DAYS = 2 * periods.MOST_DAYS  # days that a look may need
 
 
 @dataclass(frozen=True)
@@ -86,20 +85,20 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     if found is None:
         return _without(day, "no version is live here")
     then = champion.reference_of(project, found, declared.data)
-    more = rules.reference if isinstance(rules.reference, int) else 0
-    first = date.fromordinal(max(1, day.toordinal() - SEASON_DAYS - more))
-    lines = days.days(project, declared.model, first, day)
-    answers = _judged(Side(found, then, rules, day, _answers(lines, found.number), answer=True))
-    judged = [*_judged(Side(found, then, rules, day, [line for line in lines if not line.answer])), *answers]
-    rows = periods.rows_of([line for line in lines if not line.answer and line.group == str(day)])
+    summaries = Kept(kept.folder(project, declared.model))
+    columns = kept.of_rows(summaries)
+    answers = _judged(Side(found, then, rules, day, kept.of_answers(summaries, found.number), answer=True))
+    judged = [*_judged(Side(found, then, rules, day, columns)), *answers]
+    rows = periods.rows_of(columns.get(day))
     if not judged:
-        return _without(day, _why(lines, then, rules, day), rows)
+        return _without(day, _why(columns, then, rules, day), rows)
     compared = _compared_with(then, rules, day)
     ordered = sorted(judged, key=lambda one: (not one.broken, not one.alarm, -one.distance, one.name))
     alarms = [one.name for one in ordered if one.alarm]
-    unwatched = _unwatched(found, then, more > 0)
+    unwatched = _unwatched(found, then, isinstance(rules.reference, int))
     if not answers:
-        few = periods.rows_of([line for line in then if line.answer]) < periods.LEAST and not more
+        tested = periods.rows_of([line for line in then if line.answer])
+        few = tested < periods.LEAST and not isinstance(rules.reference, int)
         what = "test rows" if few else "answers of the champion"
         unwatched[days.ANSWER] = f"there are fewer than {periods.LEAST} {what}"
     return Drift(
@@ -118,18 +117,18 @@ def over(found: Drift, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Side:
-    """The columns of the rows, or the answers of the champion: the same looks at other lines. lines: of days."""
+    """The columns of the rows, or the answers of the champion: the same looks at other lines."""
 
     found: Champion
     then: Lines
     rules: Monitor
     day: date
-    lines: Lines
+    by_day: View
     answer: bool = False
 
-    def reference(self, by_day: dict[date, list[Column]], earliest: Period) -> Lines:
+    def reference(self, earliest: Period) -> Lines:
         if isinstance(self.rules.reference, int):
-            return periods.before(by_day, earliest, self.rules.reference)
+            return periods.before(self.by_day, earliest, self.rules.reference)
         mine = [line for line in self.then if line.answer == self.answer]
         season = periods.of_season(mine, self.day) if self.rules.reference == "season" else []
         return season or [line for line in mine if not line.group]
@@ -137,13 +136,10 @@ class Side:
 
 def _judged(side: Side) -> list[Moved]:
     """[] without enough rows of now or then."""
-    by_day: dict[date, list[Column]] = {}
-    for line in side.lines:
-        by_day.setdefault(date.fromisoformat(line.group), []).append(line)
-    now, before = periods.two(by_day, side.day)
+    now, before = periods.two(side.by_day, side.day)
     if now is None:
         return []
-    then = side.reference(by_day, before or now)
+    then = side.reference(before or now)
     if periods.rows_of(then) < periods.LEAST:
         return []
     names = list(dict.fromkeys(line.name for line in now.lines if not side.answer or line.name in JUDGED))
@@ -174,10 +170,6 @@ def _named(lines: Lines, name: str) -> list[Column]:
     return [line for line in lines if line.name == name and line.rows]
 
 
-def _answers(lines: Lines, version: int) -> list[Column]:
-    return [line for line in lines if line.answer and line.version == version]
-
-
 # ------------------------------------------------------------------ what cannot be judged
 
 
@@ -185,9 +177,8 @@ def _without(day: date, why: str, rows: int = 0) -> Drift:
     return Drift(day, rows=rows, why=why, said=f"No verdict about drift on {day}: {why}.")
 
 
-def _why(lines: Sequence[Column], then: Lines, rules: Monitor, day: date) -> str:
-    since = day - timedelta(days=periods.MOST_DAYS - 1)
-    there = periods.rows_of([line for line in lines if not line.answer and line.group >= str(since)])
+def _why(columns: View, then: Lines, rules: Monitor, day: date) -> str:
+    there = periods.rows_of(kept.rows_since(columns, day, periods.MOST_DAYS))
     if there < periods.LEAST:
         return f"{there} rows in the {periods.MOST_DAYS} days up to it, and {periods.LEAST} are needed"
     if isinstance(rules.reference, int):

@@ -3,9 +3,10 @@
 A period is the last day, or as many days before it as it takes for enough rows. The period before ends where it begins.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 from flows.monitoring.drift import compare
 from pipelines.table.summary.columns import Column
@@ -14,6 +15,12 @@ LEAST = 100  # rows of a period
 MOST_DAYS = 14  # of a period
 
 Lines = Sequence[Column]
+
+
+class ByDay(Protocol):
+    """The lines of each day that has rows, as a dictionary has them."""
+
+    def get(self, day: date, default: Lines, /) -> Lines: ...
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,11 @@ class Period:
         return str(self.last) if self.first == self.last else f"{self.first} to {self.last}"
 
 
-def ending(by_day: Mapping[date, Lines], last: date, first: date = date.min) -> Period | None:
-    """The shortest period of enough rows that ends with a day and does not begin before `first`; None if there is none.
-
-    by_day: the lines of each day that has rows.
-    """
+def ending(by_day: ByDay, last: date) -> Period | None:
+    """The shortest period of enough rows that ends with a day; None if there is none."""
     found: list[Column] = []
     total = 0
     for step in range(MOST_DAYS):
-        if last.toordinal() - step < first.toordinal():
-            return None
         day = last - timedelta(days=step)
         lines = by_day.get(day, ())
         found += lines
@@ -49,13 +51,13 @@ def ending(by_day: Mapping[date, Lines], last: date, first: date = date.min) -> 
     return None
 
 
-def two(by_day: Mapping[date, Lines], last: date) -> tuple[Period | None, Period | None]:
+def two(by_day: ByDay, last: date) -> tuple[Period | None, Period | None]:
     """The period that ends with a day, and the one before it."""
     now = ending(by_day, last)
     return now, ending(by_day, now.first - timedelta(days=1)) if now else None
 
 
-def before(by_day: Mapping[date, Lines], period: Period, days: int) -> list[Column]:
+def before(by_day: ByDay, period: Period, days: int) -> list[Column]:
     """The lines of so many days before a period."""
     return [line for back in range(1, days + 1) for line in by_day.get(period.first - timedelta(days=back), ())]
 

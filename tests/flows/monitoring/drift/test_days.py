@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from flows.monitoring.drift import champion, days
+from flows.monitoring.drift import champion, days, kept
+from flows.monitoring.drift.kept import Kept
 from pipelines.table.summary import columns
 from tests.flows.monitoring.drift.conftest import FIRST
 from tests.support.served import watched
@@ -13,7 +14,9 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def lines(pets, first=FIRST, last=FIRST + timedelta(30)):
-    return days.days(watched.project(pets.state), "pets", first, last)
+    summaries = Kept(kept.folder(watched.project(pets.state), "pets"))
+    found = (summaries.of(first + timedelta(step)) for step in range((last - first).days + 1))
+    return [line for of_day in found for line in of_day]
 
 
 def rows(pets, name="weight"):
@@ -99,7 +102,7 @@ def test_rows_of_an_older_version_that_did_not_take_a_column_are_not_missing_the
 def test_only_the_owner_can_read_a_summary_and_it_needs_few_bytes(pets):
     pets.log(0, watched.pets(2_000, seed=0))
     made(pets)
-    (path,) = days.folder(watched.project(pets.state), "pets").iterdir()
+    (path,) = kept.folder(watched.project(pets.state), "pets").iterdir()
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
     assert path.stat().st_size < 40_000
@@ -110,7 +113,7 @@ def test_only_the_owner_can_read_a_summary_and_it_needs_few_bytes(pets):
 def test_a_damaged_summary_is_made_again(pets, content):
     pets.log(0, watched.pets(50, seed=0))
     made(pets)
-    (path,) = days.folder(watched.project(pets.state), "pets").iterdir()
+    (path,) = kept.folder(watched.project(pets.state), "pets").iterdir()
     path.write_bytes(content)
     assert made(pets) == [FIRST]
     assert rows(pets) == {"2026-11-02": 50}
