@@ -44,8 +44,12 @@ def update(project: Project, found: Champion, then: Sequence[Column], zone: str,
         stale = {day: mark for day, mark in log if not _fresh(place, day, mark, wanted)}
         for day, mark in stale.items():
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lines = _summary(project, found, named, zone, day)
-            columns.write(kept.path_of(place, day), lines, {"parts": mark, "definition": wanted})
+            about = {"parts": mark, "definition": wanted}
+            try:
+                lines = [*_summary(project, found, named, zone, day)]
+            except (OSError, pa.ArrowException) as error:  # one damaged file must not hide all other days
+                lines, about = [], about | {kept.UNREADABLE: " ".join(str(error).split())[:300]}
+            columns.write(kept.path_of(place, day), lines, about)
     return list(stale)
 
 

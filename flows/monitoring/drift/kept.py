@@ -13,6 +13,8 @@ from flows.project.environment import Project
 from pipelines.table.summary import columns
 from pipelines.table.summary.columns import Column
 
+UNREADABLE = "unreadable"  # in the metadata of a day: why its log could not be read
+
 
 def folder(project: Project, model: str) -> Path:
     return project.state / "watch" / model / "days"
@@ -61,6 +63,16 @@ def of_rows(kept: Kept) -> View:
 def of_answers(kept: Kept, version: int) -> View:
     """The answers of one version."""
     return View(kept, lambda line: line.answer and line.version == version)
+
+
+def unreadable(place: Path, last: date, days: int) -> dict[str, str]:
+    """Of so many days up to a day, those of UTC whose log could not be read, and why."""
+    found = {}
+    for back in range(days):
+        day = last - timedelta(days=back)
+        if why := columns.about(path_of(place, day)).get(UNREADABLE):
+            found[str(day)] = f"its log cannot be read: {why}"
+    return found
 
 
 def rows_since(view: View, day: date, days: int) -> list[Column]:

@@ -50,7 +50,7 @@ class Moved:
 @dataclass(frozen=True)
 class Drift:
     """What has changed up to a day. columns: the worst first. alarms: names, of an answer `prediction` or `confidence`.
-    unwatched: why, by name. why: why there is no verdict, or ""."""
+    unwatched: why, by name; of a day whose log cannot be read by its date. why: why there is no verdict, or ""."""
 
     day: date
     reference: str = ""
@@ -85,7 +85,8 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     if found is None:
         return _without(day, "no version is live here")
     then = champion.reference_of(project, found, declared.data)
-    summaries = Kept(kept.folder(project, declared.model))
+    place = kept.folder(project, declared.model)
+    summaries = Kept(place)
     columns = kept.of_rows(summaries)
     answers = _judged(Side(found, then, rules, day, kept.of_answers(summaries, found.number), answer=True))
     judged = [*_judged(Side(found, then, rules, day, columns)), *answers]
@@ -96,6 +97,7 @@ def look(project: Project, declared: Declaration, day: date) -> Drift:
     ordered = sorted(judged, key=lambda one: (not one.broken, not one.alarm, -one.distance, one.name))
     alarms = [one.name for one in ordered if one.alarm]
     unwatched = _unwatched(found, then, isinstance(rules.reference, int))
+    unwatched |= kept.unreadable(place, day, periods.MOST_DAYS)
     if not answers:
         tested = periods.rows_of([line for line in then if line.answer])
         few = tested < periods.LEAST and not isinstance(rules.reference, int)

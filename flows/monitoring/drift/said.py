@@ -97,5 +97,6 @@ def whole(day: date, columns: Sequence[Told], reference: str, unwatched: Mapping
         told += " Rows of a series depend on each other: their changes are shown, and only a broken column is an alarm."
     if kind == "image":
         told += " Of a picture only its brightness is watched, not what it shows."
+    told += "".join(f" Without {name}: {why}." for name, why in unwatched.items() if "cannot be read" in why)
     hidden = [name for name, why in unwatched.items() if why == "sensitive"]
     return told + (f" Not watched, because sensitive: {', '.join(map(visible_text.line, hidden))}." if hidden else "")

@@ -218,3 +218,14 @@ def test_a_summary_without_a_point_that_told_of_somebody_can_be_compared(pets):
     found = pets.look(1)
     assert column(found, "weight").rows == 150
     assert found.alarms == []
+
+
+def test_a_damaged_file_of_the_log_is_told_and_the_other_days_are_compared(pets):
+    for step in range(3):
+        pets.log(step, watched.pets(200, seed=step, heavier=3))
+    (part,) = (pets.state / "answers" / "pets" / "2026-11-03").iterdir()
+    part.write_bytes(part.read_bytes()[:-200])
+    found = pets.look(2)
+    assert found.alarms == ["weight"]
+    assert found.unwatched["2026-11-03"].startswith("its log cannot be read: ")
+    assert "Without 2026-11-03: its log cannot be read" in found.said
