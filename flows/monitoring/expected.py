@@ -76,7 +76,7 @@ def expected(project: Project, declared: Declaration, day: date) -> Expected:
             metric, f"it has answered fewer than {periods.LEAST} rows in the {periods.MOST_DAYS} days up to {day}"
         )
     value, then = estimate(metric, found.classes, tested, now.lines), estimate(metric, found.classes, tested, tested)
-    told = f"{metric} is expected to be {value:.3f} in {now.said} (test rows: {then:.3f}), {BLIND}."
+    told = f"{metric} is expected to be {value:.3f} {now.said} (test rows: {then:.3f}), {BLIND}."
     return Expected(metric, value, then, now.rows, now.first, now.last, "", told)
 
 

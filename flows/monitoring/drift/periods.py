@@ -34,7 +34,7 @@ class Period:
 
     @property
     def said(self) -> str:
-        return str(self.last) if self.first == self.last else f"{self.first} to {self.last}"
+        return f"on {self.last}" if self.first == self.last else f"from {self.first} to {self.last}"
 
 
 def ending(by_day: ByDay, last: date) -> Period | None:

@@ -85,7 +85,7 @@ def test_a_changed_relation_is_not_seen_and_that_is_said(tmp_path):
     assert found.rows == 500
     assert found.value == pytest.approx(found.then, abs=0.05)
     assert Answers.read(live, "text").score("accuracy") < found.value - 0.4
-    assert found.said.startswith(f"accuracy is expected to be {found.value:.3f} in 2026-11-02 (test rows: ")
+    assert found.said.startswith(f"accuracy is expected to be {found.value:.3f} on 2026-11-02 (test rows: ")
     assert "a changed relation cannot be seen without labels" in found.said
     later = expected.expected(project, declared, FIRST + timedelta(30))
     assert later.value is None
