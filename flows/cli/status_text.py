@@ -9,6 +9,7 @@ from flows.cli.terminal import State
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 NARROWEST = 40  # columns
 INDENT = 12
+UNANSWERED = "not retrained:"  # how a tick begins that had a reason and nothing to learn (flows/run/due.py)
 EVENTS = 3  # of a model; `ratchet watch` has all
 
 
@@ -34,7 +35,7 @@ def _row(found: State, entry: State) -> dict[str, str]:
         "champion": f"version {entry['champion']}{age}{_served(entry)}" if entry["champion"] else "none",
         "metrics": "\n".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items()),
         "data": entry["data_hash"][:8],
-        "last": "\n".join(filter(None, [_last(entry), "held" if entry["held"] else "", entry["event"]])),
+        "last": "\n".join(filter(None, [_last(entry), "held" if entry["held"] else "", _event(entry)])),
         "next run": _next(found, entry),
     }
 
@@ -47,6 +48,11 @@ def _last(entry: State) -> str:
         return f"{moved['action']} to version {moved['to']}" if moved["to"] else f"{moved['action']}: no champion"
     decision = "waited" if entry["decision"] == "waits" and not entry["next"] else entry["decision"]
     return f"{decision}: version {entry['version']}" if decision else "never run"
+
+
+def _event(entry: State) -> str:
+    """A word for what live rows say."""
+    return f"live: {entry['event']}" if entry["event"] else ""
 
 
 def _problems(entry: State) -> list[str]:
@@ -71,6 +77,7 @@ def _notes(entry: State) -> list[str]:
     told = [f"{model}: {entry['worn']}"] if entry["worn"] else []
     if live and live["version"] and live["why"]:
         told.append(f"{model}: version {live['version']} is answered by Keras, because {live['why']}")
+    told += [f"{model}: {entry['tick_reason']}"] if entry["tick_reason"].startswith(UNANSWERED) else []
     told += [f"{model}: since {one['day']}: {one['said']}" for one in entry["events"][:EVENTS]]
     told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
     told += [f"{model}: {words}" for words in entry["waiting"]]

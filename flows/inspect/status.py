@@ -66,6 +66,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "reason": last.reason if last else "",
         "next": waiting.advice(last) if last and _waits(last, standing) else "",
         "decided_at": last.at if last else "",
+        "because": last.facts.get("because", "") if last else "",
         "moved": _by_hand(standing.moved, last),
         "worn": last.facts.get("worn", "") if last else "",
         "reference": standing.reference,

@@ -1,11 +1,14 @@
 """Status: what is told of schedule and ticks, with a scheduler and without, of sound files and broken ones."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from flows.cli.status_text import status_text
 from flows.deployment import live_file
 from flows.deployment.live_file import Live
 from flows.inspect import status
+from flows.monitoring import last
 from flows.project.environment import Project
 from flows.records import attempts
 from flows.records.attempts import Tick
@@ -165,3 +168,22 @@ def test_a_champion_that_is_not_live_is_a_problem_and_an_alias_is_told_once(proj
     assert moved["live"]["problem"] == moved["problem"]
     assert status_text({"scheduler": {}, "models": [moved]}, 200).count("outside Ratchet") == 1
     assert status._live(project, entry(project) | {"model": "never_live"}) is None
+
+
+EVENT = {"kind": "quality", "subject": "accuracy", "day": "2026-11-28", "said": "live quality: worse by 0.1"}
+
+
+def test_an_open_event_has_a_word_in_the_table_and_a_line_below_it(project):
+    told = entry(project, champion=2, age=5, event="worse", events=[EVENT])
+    text = status_text({"scheduler": {}, "models": [told]}, 120)
+    assert "live: worse" in text
+    assert text.endswith("\npets: since 2026-11-28: live quality: worse by 0.1")
+
+
+def test_a_reason_that_could_not_be_answered_is_told_and_a_watch_that_failed_too(project):
+    reason = "not retrained: nothing new to learn since 2026-11-28 03:00; age has drifted"
+    attempts.write(project, Tick("pets", "skipped", reason, "schedule", "run", "/here"))
+    last.note(project, "pets", datetime(2026, 11, 29, tzinfo=UTC), [], ["quality: MLflow is away"])
+    text = status_text({"scheduler": {}, "models": [entry(project)]}, 120)
+    assert f"pets: {reason}" in text
+    assert "!! pets: not watched as it should be: quality: MLflow is away" in text
