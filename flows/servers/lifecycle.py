@@ -228,7 +228,7 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
         elif name == "serving":
             command = ["flows.servers.serving", f"--port={port}"]
         elif name == "web":
-            command = ["flows.web", "--server", address(project, "serving"), "--port", str(port)]
+            command = ["flows.rollout.pages", "--server", address(project, "serving"), "--port", str(port)]
         else:
             declared = dotenv_values(project.home / "mlflow" / "server.env")
             variables |= {key: value or "" for key, value in declared.items()}

@@ -17,13 +17,14 @@ import uvicorn
 from flows.access import hosts
 from flows.project import private_files
 from flows.web.application import application
+from flows.web.labelling import Labelling
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 
 CONNECTIONS = 100  # at once; one more is told to come back
 SECONDS = 5  # for answers in flight when the process is to end
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, labelling: Labelling | None = None) -> int:
     parser = argparse.ArgumentParser("python -m flows.web", description="The pages of Ratchet.")
     parser.add_argument("--server", required=True, metavar="URL", help="of the answering server")
     parser.add_argument("--host", default="127.0.0.1", help="another one asks each person for a token")
@@ -32,14 +33,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="at which the pages are too")
     given = parser.parse_args(arguments)
     try:
-        run(given.server, given.host, given.port, given.token_file, given.allow_host)
+        run(given.server, given.host, given.port, given.token_file, given.allow_host, labelling)
     except RatchetError as error:
         print(error, file=sys.stderr)
         return error.status
     return 0
 
 
-def run(server: str, host: str, port: int, token_file: Path | None, allowed: list[str]) -> None:
+def run(
+    server: str,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    allowed: list[str],
+    labelling: Labelling | None = None,
+) -> None:
     """Serve the pages until SIGTERM or SIGINT. Raises RequestError."""
     login = not hosts.is_loopback(host) or bool(allowed)
     if login and token_file:
@@ -48,7 +56,7 @@ def run(server: str, host: str, port: int, token_file: Path | None, allowed: lis
             "Leave --token-file out: each person is asked for a token.",
         )
     token = read_token(token_file) if token_file else ""
-    app = application(checked(server), token, login, {host.lower(), *map(str.lower, allowed)})
+    app = application(checked(server), token, login, {host.lower(), *map(str.lower, allowed)}, labelling)
     with listening(host, port) as place:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False,

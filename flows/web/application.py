@@ -15,7 +15,8 @@ from starlette.types import ASGIApp
 from flows.web import shown
 from flows.web.answering import Answering, Away, Refused
 from flows.web.guard import Guard
-from flows.web.pages import models, try_it
+from flows.web.labelling import Labelling
+from flows.web.pages import label, models, try_it
 from flows.web.pages.asking import LOGIN, Pages
 
 # Each request has a connection of its own: one that is kept may end just when it is used again.
@@ -24,9 +25,15 @@ ANEW = httpx.Limits(max_keepalive_connections=0)
 IN_PLACE = {"HX-Retarget": "#answer", "HX-Reselect": "#error", "HX-Reswap": "innerHTML"}
 
 
-def application(server: str, token: str = "", login: bool = False, names: Collection[str] = ()) -> ASGIApp:
+def application(
+    server: str,
+    token: str = "",
+    login: bool = False,
+    names: Collection[str] = (),
+    labelling: Labelling | None = None,
+) -> ASGIApp:
     """The pages. server: the address of the answering server; token: for it. login: each person gives a token instead.
-    names: of hosts besides loopback's, at which the pages are."""
+    names: of hosts besides loopback's, at which the pages are. labelling: for the page to label."""
 
     client = httpx.AsyncClient(trust_env=False, limits=ANEW)
 
@@ -36,8 +43,8 @@ def application(server: str, token: str = "", login: bool = False, names: Collec
             yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login)
-    for page in (models, try_it):
+    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login, labelling)
+    for page in (models, try_it, label):
         app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=shown.STATIC), "static")
     for kind, answer in ((HTTPException, _http), (RequestValidationError, _unread), (Refused, _refused), (Away, _away)):

@@ -9,17 +9,20 @@ from fastapi import Depends, HTTPException, Request
 from starlette.templating import Jinja2Templates
 
 from flows.web.answering import Answering
+from flows.web.labelling import Labelling
 
 LOGIN = {"WWW-Authenticate": 'Basic realm="Ratchet: any name, and your token as the password", charset="UTF-8"'}
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What all pages share. login: a person gives a token of their own, which the answering server checks."""
+    """What all pages share. login: a person gives a token of their own, which the answering server checks.
+    labelling: None where these pages know no project."""
 
     answering: Answering
     templates: Jinja2Templates
     login: bool = False
+    labelling: Labelling | None = None
 
 
 def pages(request: Request) -> Pages:

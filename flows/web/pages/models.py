@@ -11,4 +11,5 @@ router = APIRouter()
 @router.get("/")
 async def models(request: Request, shared: Shared, answering: Asked) -> Response:
     found = sorted(await answering.models(), key=lambda one: str(one["model"]))
-    return shared.templates.TemplateResponse(request, "models.html", {"models": found, "server": answering.url})
+    content = {"models": found, "server": answering.url, "labelling": shared.labelling is not None}
+    return shared.templates.TemplateResponse(request, "models.html", content)
