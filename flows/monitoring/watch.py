@@ -19,6 +19,7 @@ from flows.project import locks
 from flows.project.environment import Project
 from flows.records import ledger
 from flows.records.ledger import Line
+from flows.web.watch import kept
 from pipelines.errors import RatchetError
 from pipelines.model_file import Declaration
 
@@ -68,13 +69,14 @@ def watch(project: Project, declared: Declaration, now: datetime, past: bool = F
         new = [] if past else events.record(book, model, found)
         lines = lines if past else book.lines(model)
         alerts.tell(project, model, lines, receivers, problems.append)
+        look = Look(project, declared, now, lines, past)
+        opened = [events.told(line) for line in events.open_now(lines).values()]
+        told = [events.told(line) for line in new]
+        seen = Watched(model, now, str(look.day), look.standing.champion, parts, opened, told, problems)
         if not past:
             last.note(project, model, now, lines, problems)
-    look = Look(project, declared, now, lines, past)
-    opened = [events.told(line) for line in events.open_now(lines).values()]
-    return Watched(
-        model, now, str(look.day), look.standing.champion, parts, opened, [events.told(line) for line in new], problems
-    )
+            kept.write(project.state, seen.content)
+    return seen
 
 
 def _looked(at: Look, problems: list[str]) -> tuple[dict[str, dict[str, Any] | None], Found]:

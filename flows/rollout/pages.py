@@ -6,12 +6,13 @@ python -m flows.rollout.pages --server http://127.0.0.1:8790 --port 8791
 import sys
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from flows.project import environment
 from flows.project.environment import Project
 from flows.web import __main__ as web
 from flows.web.labelling import Case, Labelling, Told
+from flows.web.watch import kept
 from pipelines.errors import RatchetError
 
 
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RatchetError as error:
         print(error, file=sys.stderr)
         return error.status
-    return web.main(arguments, WhenAsked(project))
+    return web.main(arguments, WhenAsked(project), partial(kept.read, project.state))
 
 
 if __name__ == "__main__":

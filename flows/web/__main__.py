@@ -18,13 +18,18 @@ from flows.access import hosts
 from flows.project import private_files
 from flows.web.application import application
 from flows.web.labelling import Labelling
+from flows.web.watch.kept import Watched
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 
 CONNECTIONS = 100  # at once; one more is told to come back
 SECONDS = 5  # for answers in flight when the process is to end
 
 
-def main(arguments: list[str] | None = None, labelling: Labelling | None = None) -> int:
+def main(
+    arguments: list[str] | None = None,
+    labelling: Labelling | None = None,
+    watched: Watched | None = None,
+) -> int:
     parser = argparse.ArgumentParser("python -m flows.web", description="The pages of Ratchet.")
     parser.add_argument("--server", required=True, metavar="URL", help="of the answering server")
     parser.add_argument("--host", default="127.0.0.1", help="another one asks each person for a token")
@@ -33,7 +38,7 @@ def main(arguments: list[str] | None = None, labelling: Labelling | None = None)
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="at which the pages are too")
     given = parser.parse_args(arguments)
     try:
-        run(given.server, given.host, given.port, given.token_file, given.allow_host, labelling)
+        run(given.server, given.host, given.port, given.token_file, given.allow_host, labelling, watched)
     except RatchetError as error:
         print(error, file=sys.stderr)
         return error.status
@@ -47,6 +52,7 @@ def run(
     token_file: Path | None,
     allowed: list[str],
     labelling: Labelling | None = None,
+    watched: Watched | None = None,
 ) -> None:
     """Serve the pages until SIGTERM or SIGINT. Raises RequestError."""
     login = not hosts.is_loopback(host) or bool(allowed)
@@ -56,7 +62,7 @@ def run(
             "Leave --token-file out: each person is asked for a token.",
         )
     token = read_token(token_file) if token_file else ""
-    app = application(checked(server), token, login, {host.lower(), *map(str.lower, allowed)}, labelling)
+    app = application(checked(server), token, login, {host.lower(), *map(str.lower, allowed)}, labelling, watched)
     with listening(host, port) as place:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False,

@@ -16,8 +16,9 @@ from flows.web import shown
 from flows.web.answering import Answering, Away, Refused
 from flows.web.guard import Guard
 from flows.web.labelling import Labelling
-from flows.web.pages import label, models, try_it
+from flows.web.pages import label, models, try_it, watch
 from flows.web.pages.asking import LOGIN, Pages
+from flows.web.watch.kept import Watched
 
 # Each request has a connection of its own: one that is kept may end just when it is used again.
 ANEW = httpx.Limits(max_keepalive_connections=0)
@@ -31,9 +32,10 @@ def application(
     login: bool = False,
     names: Collection[str] = (),
     labelling: Labelling | None = None,
+    watched: Watched | None = None,
 ) -> ASGIApp:
     """The pages. server: the address of the answering server; token: for it. login: each person gives a token instead.
-    names: of hosts besides loopback's, at which the pages are. labelling: for the page to label."""
+    names: of hosts besides loopback's, at which the pages are. labelling, watched: for the pages of these names."""
 
     client = httpx.AsyncClient(trust_env=False, limits=ANEW)
 
@@ -43,8 +45,8 @@ def application(
             yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login, labelling)
-    for page in (models, try_it, label):
+    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login, labelling, watched)
+    for page in (models, try_it, label, watch):
         app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=shown.STATIC), "static")
     for kind, answer in ((HTTPException, _http), (RequestValidationError, _unread), (Refused, _refused), (Away, _away)):

@@ -12,4 +12,6 @@ router = APIRouter()
 async def models(request: Request, shared: Shared, answering: Asked) -> Response:
     found = sorted(await answering.models(), key=lambda one: str(one["model"]))
     content = {"models": found, "server": answering.url, "labelling": shared.labelling is not None}
+    watched = {one["model"] for one in found if shared.watched and shared.watched(str(one["model"]))}
+    content |= {"watched": watched}
     return shared.templates.TemplateResponse(request, "models.html", content)

@@ -2,11 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 from flows.cli import terminal
 from flows.cli.answer import State
 from flows.cli.status_text import NARROWEST, wrapped
+from flows.web.watch import words
 
 INDENT = 11
 DAYS = 7  # that are shown
@@ -33,13 +33,13 @@ def _model(one: State, width: int) -> Iterator[str]:
 
 
 def _parts(one: State, width: int) -> Iterator[str]:
-    yield _line("answers", _answers(one["answers"]), width)
-    yield _line("labels", _labels(one["labels"]), width)
+    yield _line("answers", words.answers(one["answers"]), width)
+    yield _line("labels", words.labels(one["labels"]), width)
     yield _line("quality", _quality(one.get("quality")), width)
     yield _line("expected", (one.get("expected") or {}).get("said", ""), width)
     if one.get("trial"):
         yield _line("trial", one["trial"]["said"], width)
-    yield _line("drift", _drift(one.get("drift")), width)
+    yield _line("drift", words.drift(one.get("drift")), width)
     yield from _moved(one.get("drift") or {}, width)
     yield from _by_day(one)
 
@@ -48,42 +48,8 @@ def _line(name: str, text: str, width: int) -> str:
     return wrapped(f"{name:<{INDENT}}{text or '-'}", width, INDENT)
 
 
-def _answers(found: State) -> str:
-    mean = f"{found['a_day']:,} rows a day" if found["a_day"] is not None else ""
-    last = found["days"][-1] if found["days"] else None
-    return "; ".join(filter(None, [mean, f"{last['rows']:,} on {last['day']}" if last else ""]))
-
-
-def _labels(found: State | None) -> str:
-    if found is None:
-        return "none yet: `ratchet label` takes them"
-    share = "no answered row" if found["share"] is None else f"{share_of(found['share'])} of {rows(found['answered'])}"
-    delay = found["delay"]
-    late = (
-        f"half within {span(delay['median'])}, 9 of 10 within {span(delay['p90'])}"
-        if delay["median"] is not None
-        else ""
-    )
-    counted = {"never served": found["never_served"], "corrected": found["corrected"], "asked for": found["asked"]}
-    others = [f"{number:,} {name}" for name, number in counted.items() if number]
-    aside = ", ".join(f"{number:,} {why}" for why, number in found["aside"].items())
-    others += [f"kept aside: {aside}"] if aside else []
-    return "; ".join(filter(None, [share, late, ", ".join(others), found["said"]]))
-
-
 def _quality(found: State | None) -> str:
     return found["said"] if found else "not known without labels"
-
-
-def _drift(found: State | None) -> str:
-    """The table below it has the rest."""
-    if not found or not found["columns"]:
-        return found["said"] if found else "not known"
-    alarms = len(found["alarms"])
-    verdict = f"{alarms} of {len(found['columns'])}" if alarms else "none"
-    told = f"{verdict} on {found['day']}, compared with {found['reference']}"
-    others = [f"{name}: {why}" for name, why in found["unwatched"].items()]
-    return "; ".join([told, *([f"not watched: {', '.join(others)}"] if others else [])])
 
 
 def _moved(found: State, width: int) -> Iterator[str]:
@@ -94,10 +60,10 @@ def _moved(found: State, width: int) -> Iterator[str]:
     lines = [
         {
             "column": one["name"],
-            "": one["broken"] or ("drifted" if one["alarm"] else ""),
+            "": words.verdict(one),
             "moved": f"{one['distance']:.2f}",
-            "then": figures(one["then"]),
-            "now": figures(one["now"]),
+            "then": words.figures(one["then"]),
+            "now": words.figures(one["now"]),
         }
         for one in shown
     ]
@@ -116,7 +82,7 @@ def _by_day(one: State) -> Iterator[str]:
         line = {"day": day["day"], "answers": f"{day['rows']:,}"}
         if quality:
             found = judged.get(day["day"])
-            line |= {"labelled": f"{found['rows']:,}" if found else "-", quality["metric"]: interval(found)}
+            line |= {"labelled": f"{found['rows']:,}" if found else "-", quality["metric"]: words.interval(found)}
         lines.append(line)
     yield from (f"{'':<{INDENT}}{line}" for line in terminal.natural(lines).splitlines())
 
@@ -129,41 +95,3 @@ def _events(one: State, width: int) -> Iterator[str]:
         yield _line("" if number else "over", event["said"], width)
     if not one["events"] and one["answers"] is not None:
         yield _line("events", "none is open", width)
-
-
-def interval(found: State | None) -> str:
-    """ "0.912 (0.897 to 0.927)"."""
-    if not found or found["value"] is None:
-        return "-"
-    ends = [found["low"], found["high"]]
-    shown = [("?" if end is None else f"{end:.3g}") for end in ends]
-    return f"{found['value']:.3g}" + (f" ({shown[0]} to {shown[1]})" if ends != [None, None] else "")
-
-
-def figures(found: dict[str, Any]) -> str:
-    """What a column looks like, short: a median with its range, or the share of its most moved word."""
-    if found.get("median") is not None:
-        return f"{found['median']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
-    if found.get("shares"):
-        word, share = next(iter(found["shares"].items()))
-        return f"{word[:12]!r} {share_of(share)}"
-    return f"missing {share_of(found['missing'])}" if "missing" in found else ""
-
-
-def rows(number: int) -> str:
-    """ "1 row", "2,031 rows"."""
-    return f"{number:,} answered row{'' if number == 1 else 's'}"
-
-
-def share_of(share: float) -> str:
-    """ "41 %", "0.4 %"."""
-    percent = 100 * share
-    return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:.0f} %"
-
-
-def span(seconds: float) -> str:
-    """A time in its unit: "36 h", "3.5 d"."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"

@@ -1,0 +1,192 @@
+"""What a watch has found, as the pages get it."""
+
+from typing import Any
+
+SEEN: dict[str, Any] = {
+    "model": "pets",
+    "at": "2026-11-14T08:00:00+00:00",
+    "day": "2026-11-13",
+    "champion": 7,
+    "trial": None,
+    "answers": {
+        "days": [
+            {"day": "2026-11-11", "rows": 870},
+            {"day": "2026-11-12", "rows": 900},
+            {"day": "2026-11-13", "rows": 930},
+        ],
+        "a_day": 765,
+    },
+    "labels": {
+        "answered": 9180,
+        "labelled": 1800,
+        "share": 0.19607843137254902,
+        "never_served": 1,
+        "corrected": 1,
+        "asked": 0,
+        "aside": {},
+        "delay": {"median": 203297.495829, "p90": 215686.668978},
+        "last": "2026-11-14T03:36:00.000001+00:00",
+        "said": "",
+    },
+    "quality": {
+        "metric": "accuracy",
+        "version": 1,
+        "margin": 0.0,
+        "said": "worse by more than the margin 0.01: accuracy 0.6125 [0.5121, 0.7024] on 800 labelled "
+        "rows answered since 2026-11-07; the gate promised 0.9 [0.88, 0.92] on 1,000 test rows; "
+        "labels that come soon tell another story (0.78) than late ones (0.89), so the newest "
+        "days mislead",
+        "rows": 1800,
+        "value": 0.7672222222222222,
+        "low": 0.7317087989769244,
+        "high": 0.7999598814840481,
+        "strange": 0,
+        "selective": False,
+        "worse": True,
+        "since": "2026-10-30T00:00:00+00:00",
+        "promise": {
+            "value": 0.9,
+            "low": 0.88,
+            "high": 0.92,
+            "rows": 1000,
+            "margin": 0.01,
+            "worst": None,
+            "declared": False,
+            "judged": 0.0,
+        },
+        "days": [{"day": "2026-11-12", "rows": 200, "value": 0.62, "low": 0.491, "high": 0.738}],
+        "harm": {
+            "first": "2026-11-07",
+            "last": "2026-11-10",
+            "rows": 800,
+            "value": 0.6125,
+            "low": 0.512076558220441,
+            "high": 0.7023560985794591,
+        },
+        "early": {
+            "soon": 0.78,
+            "late": 0.89,
+            "said": "labels that come soon tell another story (0.78) than late ones (0.89), so the newest days mislead",
+        },
+    },
+    "drift": {
+        "day": "2026-11-13",
+        "reference": "the training rows",
+        "rows": 930,
+        "columns": [
+            {
+                "name": "weight",
+                "kind": "numbers",
+                "distance": 0.20145806451612908,
+                "p": 4.55658277073155e-28,
+                "rows": 930,
+                "then": {
+                    "rows": 5000,
+                    "missing": 0.0,
+                    "mean": 9.11144457459251,
+                    "low": 4.115003794787092,
+                    "median": 9.141781985812454,
+                    "high": 14.097830344754861,
+                },
+                "now": {
+                    "rows": 930,
+                    "missing": 0.0,
+                    "mean": 10.485201310872771,
+                    "low": 5.247236428131504,
+                    "median": 10.567589855987064,
+                    "high": 15.599386816959871,
+                },
+                "alarm": True,
+                "broken": "",
+                "calm": False,
+                "said": "`weight` has changed: its median is 10.57, and was 9.142",
+            },
+            {
+                "name": "colour",
+                "kind": "words",
+                "distance": 0.7849462365591398,
+                "p": 0.0,
+                "rows": 930,
+                "then": {
+                    "rows": 2503,
+                    "missing": 0.0491410307630843,
+                    "unknown": 0.0,
+                    "shares": {"black": 0.49380743108270075, "brown": 0.3132241310427487, "white": 0.14382740711146624},
+                },
+                "now": {
+                    "rows": 930,
+                    "missing": 0.012903225806451613,
+                    "unknown": 0.7952069716775599,
+                    "shares": {"black": 0.1032258064516129, "brown": 0.06774193548387097, "white": 0.03118279569892473},
+                },
+                "alarm": True,
+                "broken": "unknown",
+                "calm": False,
+                "said": "`colour` looks broken: 80 % of its words are ones that the model has never seen, and were 0 %",
+            },
+        ],
+        "alarms": ["colour", "weight"],
+        "unwatched": {"born": "a date: only missing ones are watched, because time goes on"},
+        "why": "",
+        "said": "On 2026-11-13, compared with the training rows: `colour` looks broken: 80 % of its words "
+        "are ones that the model has never seen, and were 0 %; `weight` has changed: its median "
+        "is 10.57, and was 9.142.",
+    },
+    "expected": {
+        "metric": "accuracy",
+        "value": 0.69,
+        "then": 0.69,
+        "rows": 930,
+        "first": "2026-11-13",
+        "last": "2026-11-13",
+        "why": "",
+        "said": "accuracy is expected to be 0.690 in 2026-11-13 (test rows: 0.690), as long as the "
+        "columns still say the same of the target: a changed relation cannot be seen without "
+        "labels.",
+    },
+    "events": [
+        {
+            "action": "noticed",
+            "kind": "drift",
+            "subject": "weight",
+            "day": "2026-11-12",
+            "figures": {"distance": 0.23425714285714289, "p": 8.126713483283167e-30, "rows": 700, "broken": ""},
+            "said": "`weight` has changed: its median is 10.84, and was 9.142",
+            "at": "2026-11-30T08:04:30.200341+00:00",
+            "line": 2,
+        },
+        {
+            "action": "noticed",
+            "kind": "broken",
+            "subject": "colour",
+            "day": "2026-11-13",
+            "figures": {"distance": 1.0, "p": 0.0, "rows": 730, "broken": "unknown"},
+            "said": "`colour` looks broken: 100 % of its words are ones that the model has never seen, and were 0 %",
+            "at": "2026-11-30T08:04:30.552528+00:00",
+            "line": 3,
+        },
+        {
+            "action": "noticed",
+            "kind": "quality",
+            "subject": "accuracy",
+            "day": "2026-11-13",
+            "figures": {
+                "version": 1,
+                "value": 0.6125,
+                "low": 0.512076558220441,
+                "high": 0.7023560985794591,
+                "rows": 800,
+                "promised": 0.9,
+                "margin": 0.0,
+            },
+            "said": "live quality: worse by more than the margin 0.01: accuracy 0.6125 [0.5121, 0.7024] on "
+            "800 labelled rows answered since 2026-11-07; the gate promised 0.9 [0.88, 0.92] on "
+            "1,000 test rows; labels that come soon tell another story (0.78) than late ones "
+            "(0.89), so the newest days mislead",
+            "at": "2026-11-30T08:04:32.491555+00:00",
+            "line": 4,
+        },
+    ],
+    "new": [],
+    "problems": [],
+}
