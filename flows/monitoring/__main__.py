@@ -5,6 +5,7 @@ REQUEST is a JSON file with `model` and `now`; the answer is written beside it.
 
 import json
 import os
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +15,11 @@ from flows.project import environment
 from pipelines import model_file
 from pipelines.process.lifeline import follow
 
+LONGEST = 1800  # seconds: whatever it waits for, the run that waits for it goes on
+
 
 def main(path: Path) -> None:
+    signal.alarm(LONGEST)
     follow(os.environ.get("RATCHET_LIFELINE"))
     request = json.loads(path.read_text(encoding="utf-8"))
     project = environment.join()

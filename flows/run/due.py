@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flows.data import pin_file
@@ -53,7 +53,6 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
     champion = stand(lines).champion
     trained = attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED)
     waits = trained is not None and trained.outcome == "waits"
-    now = datetime.now(UTC)
     first = next((line.at for line in lines if line.version == champion), "") if champion else ""
     return Case(
         rules=declared.schedule,
@@ -63,10 +62,14 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
         trained=trained,
         before=attempts.last(here, lambda tick: tick.outcome != "skipped"),
         champion_at=first,
-        now=now,
-        reasons=tuple(reasons(project, declared, lines, now)),
+        now=datetime.now(UTC),
         released=waits and not provenance.uncommitted(project, declared.model, graph.sources()),
     )
+
+
+def with_reasons(case: Case, project: Project, declared: Declaration, lines: list[Line]) -> Case:
+    """The same with the reasons that come from live rows. A person's command needs none."""
+    return replace(case, reasons=tuple(reasons(project, declared, lines, case.now)))
 
 
 def refused(project: Project, graph: Graph, declared: Declaration) -> str:

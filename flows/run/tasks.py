@@ -114,7 +114,8 @@ def decide_whether(name: str, run: RunContext, graph: Graph, refreshed: str) -> 
     """
 
     def work() -> tuple[str, str]:
-        found.append(look(run, graph))
+        lines = ledger.of(run.project).lines(run.model)
+        found.append(due.with_reasons(look(run, graph), run.project, run.declared, lines))
         if run.request.force:
             return "Due", run.request.words
         wanted, reason = due.due(found[0])
