@@ -135,6 +135,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_metrics(found),
         *_of_slices(found),
         *_of_labels(found),
+        *_of_callers(found),
     ]
 
 
@@ -275,6 +276,21 @@ def _of_labels(found: Declaration) -> list[tuple[str, str]]:
     if clean.event and found.data.kind == "sequence":
         known = [("clean.event", "a sequence has series and times, and no events")]
     return known + learning.problems(found.labels, found.data, found.ingest, clean, found.serve)
+
+
+def _of_callers(found: Declaration) -> list[tuple[str, str]]:
+    """The key of a canary."""
+    key, data = found.serve.canary.key if found.serve.canary else [], found.data
+    for name in key:
+        if name not in data.columns:
+            hint = nearest(name, list(data.columns))
+            return [
+                ("serve.canary.key", f"there is no column {name!r}{hint}: declare it under data.columns as carried")
+            ]
+    if hidden := sorted(set(key) - set(found.serve.logged(data))):
+        why = "is sensitive, so the log could not tell callers apart: write `sensitive: hash`"
+        return [("serve.canary.key", f"{hidden[0]!r} {why}")]
+    return []
 
 
 def _of_slices(found: Declaration) -> list[tuple[str, str]]:

@@ -82,9 +82,10 @@ def wishes(model: str, before: Live | None) -> Wishes:
     """
     try:
         content = settings.read(model)
-        serve = settings.parse(model, "serve", content.get("serve", {}), Serve).model_dump()
+        serve = settings.parse(model, "serve", content.get("serve", {}), Serve)
         marked = settings.parse(model, "data", content.get("data"), Data)
         kept = settings.parse(model, "labels", content.get("labels", {}), Labels).logged(marked)
+        kept = list(dict.fromkeys([*kept, *serve.logged(marked)]))
     except RequestError:
         return Wishes(before.serve if before else NO_LOG, before.sensitive if before else [])
-    return Wishes(serve | {"kept": kept}, sorted(marked.sensitive))
+    return Wishes(serve.model_dump() | {"kept": kept}, sorted(marked.sensitive))

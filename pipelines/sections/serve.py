@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipelines.config.data import Data
 from pipelines.config.section import Section
 
 
@@ -51,3 +52,15 @@ class Serve(Section):
     sensitive: Literal["leave_out", "hash"] = "leave_out"
     """What becomes of the columns in `data.sensitive`: they are left out, or their values are replaced by HMAC-SHA-256
     with a key that stays in the state folder."""
+
+    def logged(self, data: Data) -> list[str]:
+        """The columns that the log needs to tell callers apart."""
+        key = self.canary.key if self.canary else []
+        return [name for name in key if name not in data.sensitive or self.sensitive == "hash"]
+
+    @model_validator(mode="after")
+    def _judged_by_the_log(self) -> "Serve":
+        tried = self.shadow or self.canary or self.rollback == "automatic"
+        if tried and not (self.log and self.sample):
+            raise ValueError("`shadow`, `canary` and `rollback: automatic` judge by the log: keep `log` and `sample`")
+        return self

@@ -48,7 +48,12 @@ LEARN = {  # a model whose answers become rows of its source
 }
 KEYED = LEARN | {"labels_": {"key": ["chip"]}}
 SECRET = {"data": LEARN["data"] | {"sensitive": ["weight"]}}
+CANARY = {"serve_": {"canary": {"key": ["chip"]}}}
 WRONG = [
+    (CANARY, "serve.canary.key: there is no column 'chip'"),
+    (CANARY | {"data": LEARN["data"] | {"sensitive": ["chip"]}}, "serve.canary.key: 'chip' is sensitive, so the log"),
+    ({"serve_": {"shadow": {}, "log": False}}, "serve: `shadow`, `canary` and `rollback: automatic` judge by the log"),
+    ({"serve_": {"rollback": "automatic", "sample": 0}}, "serve: `shadow`, `canary` and `rollback: automatic` judge"),
     (KEYED | {"labels_": {"key": ["ship"]}}, "labels.key: there is no column 'ship' (did you mean 'chip'?)"),
     (
         KEYED | {"data": LEARN["data"] | {"sensitive": ["chip"]}},

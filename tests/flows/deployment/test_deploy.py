@@ -238,6 +238,9 @@ def test_the_columns_that_name_an_event_are_logged(project):
     yaml.write_text(extra + "labels: {key: [shop], learn: true}\n")  # a row of the source has them all
     deploy.now(project, MODEL)
     assert state(project).serve["kept"] == ["shop", "other"]
+    yaml.write_text(extra.replace("serve: {", "serve: {canary: {key: [other]}, "))  # the callers of a canary
+    deploy.now(project, MODEL)
+    assert state(project).serve["kept"] == ["other"]
     declare(project)
 
 
