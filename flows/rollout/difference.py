@@ -30,11 +30,8 @@ from pipelines.model.metric import CLASSIFY
 from pipelines.model.metrics import METRICS, Answers
 
 ERROR = 0.05  # that a bound is ever wrong: the chance of a false promotion, and of a false rollback
-OF_SHARE, OF_DIFFERENT, OF_ALIKE = (
-    0.1,
-    0.6,
-    0.2,
-)  # of it: each end of the share, then each mean; 2 * 0.1 + 0.6 + 0.2 = 1
+# of it: each end of the share, then each mean; 2 * 0.1 + 0.6 + 0.2 = 1
+OF_SHARE, OF_DIFFERENT, OF_ALIKE = 0.1, 0.6, 0.2
 SMALL = 0.5  # margins: the largest gap of rows that count as alike
 LEAST = 1e-12  # the smallest range of scores
 
@@ -50,12 +47,12 @@ def difference(metric: str, pairs: Pairs, margin: float, worst: float | None) ->
     differ = apart(found, margin)
     share = float(differ.mean())
     bounds = interval(differ.astype(float), 0.0, 1.0, OF_SHARE * ERROR)
-    labelled = pairs.known & ~np.isnan(gains(metric, pairs, worst))
-    parts = []
+    scores, parts = gains(metric, pairs, worst), []
+    labelled = ~np.isnan(scores)
     for part, error in ((differ, OF_DIFFERENT), (~differ, OF_ALIKE)):
         chosen = evenly(pairs, labelled & part)
         most = _range(found[part], margin, bool(error == OF_ALIKE))
-        parts.append(_mean(gains(metric, pairs, worst)[chosen], pairs.taken[chosen], most, error * ERROR))
+        parts.append(_mean(scores[chosen], pairs.taken[chosen], most, error * ERROR))
     unlike, alike = parts
     known = float(found[~differ].mean()) if (~differ).any() else 0.0
     alike = (alike[0], max(alike[1], -known), min(alike[2], known))

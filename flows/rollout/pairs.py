@@ -59,7 +59,7 @@ def read(
     if theirs.empty:
         return None
     days = theirs["at"].min().date(), theirs["at"].max().date()
-    ours = answered(state / "answers", declared, champion, *days, since, until)
+    ours = answered(state / "answers", declared, champion, *days, since, until, pa.array(theirs["id"]))
     labels = _labels(state, declared, champion, until, *days)
     both = _sided(theirs, "_one").merge(_sided(ours, "_other"), on="id").merge(labels, on="id", how="left")
     names = {name.removeprefix(PROBABILITY) for name in (*theirs, *ours) if name.startswith(PROBABILITY)}
@@ -72,27 +72,36 @@ def _sided(found: pd.DataFrame, side: str) -> pd.DataFrame:
 
 
 def answered(
-    log: Path, declared: Declaration, version: int, first: date, last: date, since: datetime, until: datetime
+    log: Path,
+    declared: Declaration,
+    version: int,
+    first: date,
+    last: date,
+    since: datetime,
+    until: datetime,
+    ids: pa.Array | None = None,
 ) -> pd.DataFrame:
-    """What one version has answered: id, at, prediction and probabilities, each id once."""
+    """What one version has answered: id, at, prediction and probabilities, each id once. ids: only of these rows."""
     with AnsweredRows(log, declared.model, first, last) as found:
         names = [one for one in found.schema.names if one in ("id", "at", "prediction") or one.startswith(PROBABILITY)]
-        batches = list(_of(found.batches(), version, since, until, names))
+        batches = [one.select(names) for one in _of(found.batches(), version, since, until, ids)]
     if not batches:
         return pd.DataFrame({"id": [], "at": [], "prediction": []})
     return pa.Table.from_batches(batches).to_pandas().drop_duplicates("id")
 
 
 def _of(
-    batches: Iterator[pa.RecordBatch], version: int, since: datetime, until: datetime, names: list[str]
+    batches: Iterator[pa.RecordBatch], version: int, since: datetime, until: datetime, ids: pa.Array | None
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         kind = batch.schema.field("at").type
         there = pc.equal(batch["version"], version)
         there = pc.and_(there, pc.greater_equal(batch["at"], pa.scalar(since, kind)))
         there = pc.and_(there, pc.less_equal(batch["at"], pa.scalar(until, kind)))
-        if (chosen := batch.select(names).filter(there)).num_rows:
-            yield chosen
+        if ids is not None:
+            there = pc.and_(there, pc.is_in(batch["id"], value_set=ids))
+        if pc.any(there).as_py():
+            yield batch.filter(there)
 
 
 def _labels(state: Path, declared: Declaration, version: int, until: datetime, first: date, last: date) -> pd.DataFrame:
