@@ -248,6 +248,8 @@ def _answer(
     found = {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
     if decision == "waits" and line and line.version and experiment:
         found["next"] = experiment.advice(line.model, line.version)
+    if decision == TRIAL and line:
+        found["next"] = on_trial.advice(line.model)
     return found
 
 

@@ -67,6 +67,11 @@ def passed(line: Line) -> tuple[str, dict[str, Any]]:
     return facts.pop("accepted_because"), facts | {"waited": waited}
 
 
+def advice(model: str) -> str:
+    """Where a person sees how a trial does."""
+    return f"`ratchet watch {model}` shows how far the trial is, and ends it when the live rows decide"
+
+
 def released(line: Line) -> tuple[str, dict[str, Any]]:
     """Reason and evidence of the line that promotes a version that waits or is on trial. line: that by which it is."""
     return passed(line) if line.action == TRIAL else waiting.released(line)
