@@ -5,6 +5,7 @@ needs it is gone. A file that another model's records name, and none of this one
 """
 
 import json
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from flows.records import earlier_runs
 from pipelines.model_file import Declaration
 from pipelines.table import rows
 
+REMOTE = re.compile(r'^\[.?remote "(.+?)"', re.MULTILINE)  # in DVC's settings
 NAMING = ("dvc.lock", "source.dvc", "serving.lock")  # files that name data, in a run's folder `definition`
 
 
@@ -70,8 +72,8 @@ def is_elsewhere(project: Project) -> bool:
 
 def remotes(project: Project) -> list[str]:
     """The names of DVC's remotes."""
-    found = git.ask(project.home, "config", "--file", ".dvc/config", "--get-regexp", r"^'?remote")
-    return sorted({line.split('"')[1] for line in found.splitlines() if line.count('"') > 1})
+    texts = (_text(project.home / ".dvc" / name) for name in ("config", "config.local"))
+    return sorted({name for text in texts for name in REMOTE.findall(text)})
 
 
 def _digest(path: Path) -> str:

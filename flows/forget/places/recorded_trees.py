@@ -113,6 +113,8 @@ def _delete(project: Project, traces: Traces) -> None:
         _git(project, {}, "repack", "-A", "-d", "--quiet")
     for name in gone:
         _loose(folder, name).unlink(missing_ok=True)
+    if (folder / "info" / "commit-graph").exists() or (folder / "info" / "commit-graphs").exists():
+        _git(project, {}, "commit-graph", "write", "--reachable")  # git's list of commits named them
 
 
 def _above(project: Project, gone: set[str], needed: set[str]) -> set[str]:

@@ -65,6 +65,7 @@ def versions(
 ) -> tuple[list[Lost], list[ModelVersion]]:
     """The versions that lose rows, their new files made under `into`; and those whose files are not on this machine."""
     found, away = [], []
+    into.mkdir(parents=True, exist_ok=True)
     for version in store.search_model_versions(f"name = '{model}'"):
         if "ratchet.model_hash" not in version.tags:
             continue

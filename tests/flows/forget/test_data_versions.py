@@ -1,0 +1,96 @@
+"""Versions of the data: files of DVC's cache with a person's rows go, but for those that are another model's alone."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows.forget.places import data_versions
+from flows.forget.traces import Traces
+from tests.support.clone import git
+
+ID = "a" * 32
+TRACES = Traces({ID, "maria-of-oslo"})
+
+
+@pytest.fixture
+def cache(world) -> Path:
+    from dvc.repo import Repo
+
+    git(world.root, "init", "-q", "-b", "main")
+    with Repo.init(str(world.root)):
+        pass
+    return world.root / ".dvc" / "cache"
+
+
+def put(cache: Path, content: bytes, ending: str = "") -> str:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest() + ending
+    path = cache / "files" / "md5" / digest[:2] / digest[2:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return digest
+
+
+def lock(world, **outputs: str) -> None:
+    """dvc.lock with one stage for each model."""
+    lines = "".join(f"  train@{model}:\n    outs:\n    - path: x\n      md5: {md5}\n" for model, md5 in outputs.items())
+    (world.root / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{lines}")
+
+
+def remove(world, declared, last=()) -> list[str]:
+    found, _ = data_versions.look(world, declared, TRACES, list(last))
+    for one in found:
+        one.do()
+    return [one.what for one in found]
+
+
+def there(cache: Path, digest: str) -> bool:
+    return (cache / "files" / "md5" / digest[:2] / digest[2:]).exists()
+
+
+def test_files_with_rows_go_and_their_earlier_runs(world, declared, cache, tmp_path):
+    rows = tmp_path / "rows.parquet"
+    pd.DataFrame({"row_id": [ID, "b" * 32], "x": [1, 2]}).to_parquet(rows)
+    gone, kept = put(cache, rows.read_bytes()), put(cache, b"nobody")
+    run = cache / "runs" / "ab" / ("ab" * 32) / ("cd" * 32)
+    run.parent.mkdir(parents=True)
+    run.write_text(f"outs:\n- path: x\n  md5: {gone}\n")
+    found, hashes = data_versions.look(world, declared, TRACES, [])
+    assert [(one.place, one.rows) for one in found] == [("versions of the data", 1)]
+    assert hashes == {gone}
+    found[0].do()
+    assert not there(cache, gone)
+    assert not run.parent.exists()
+    assert there(cache, kept)
+
+
+def test_what_only_another_model_names_is_left(world, declared, cache):
+    theirs, shared, ours = (put(cache, f"maria-of-oslo {number}".encode()) for number in range(3))
+    folder = put(cache, json.dumps([{"md5": theirs, "relpath": "x"}]).encode(), ".dir")
+    lock(world, others=folder, people=ours)
+    (world.root / "data" / "others").mkdir()
+    (world.root / "data" / "others" / "source.dvc").write_text(f"outs:\n- md5: {shared}\n  path: source\n")
+    (world.root / "data" / "people").mkdir()
+    (world.root / "data" / "people" / "source.dvc").write_text(f"outs:\n- md5: {shared}\n  path: source\n")
+    remove(world, declared)
+    assert [there(cache, one) for one in (theirs, shared, ours)] == [True, False, False]
+
+
+def test_rows_are_found_by_raw_files_so_these_go_last(world, declared, cache):
+    raw = world.root / "data" / "people" / "raw.parquet"
+    raw.parent.mkdir()
+    pd.DataFrame({"row_id": [ID]}).to_parquet(raw)
+    put(cache, b"maria-of-oslo")
+    (raw.parent / "zebra.json").write_text('"maria-of-oslo"')
+    assert remove(world, declared, [raw])[-1] == "data/people/raw.parquet"
+    assert [path.name for path in raw.parent.iterdir()] == []
+
+
+def test_remotes_are_known_by_name(world, cache):
+    from dvc.config import Config
+
+    with Config(str(world.root / ".dvc")).edit("repo") as changed:
+        changed["remote"] = {"store": {"url": "/nowhere"}}
+    assert data_versions.remotes(world) == ["store"]
