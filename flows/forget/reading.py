@@ -52,11 +52,13 @@ class Reading:
 
 
 def of(declared: Declaration, names: Sequence[str]) -> Reading:
-    """Reads these columns. One that no stage reads is text."""
+    """Reads these columns. One that no stage reads is text. A hashed column is hashed, and what is hashed stays so.
+    Other private columns are read as they are written, because a mask or a bin names many people."""
     roles = {name: role(declared, name) for name in names}
     alone: dict[str, Any] = {"kind": "table", "task": "classification", "label": "text", "target": NO_TARGET}
     alone |= {"columns": roles, "shape": [], "series": [], "sensitive": []}
-    plain: dict[str, Any] = {"ignore": [], "instants": {}, "names": []}
+    hashed = {name: rule for name, rule in declared.ingest.private.items() if name in names and rule == "hash"}
+    plain: dict[str, Any] = {"ignore": [], "instants": {}, "names": [], "private": hashed}
     return Reading(tuple(names), declared.data.model_copy(update=alone), declared.ingest.model_copy(update=plain))
 
 

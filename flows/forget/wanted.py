@@ -100,7 +100,8 @@ def _batch(names: Sequence[str], given: Sequence[Key]) -> pa.RecordBatch:
 def _of_columns(declared: Declaration, columns: Sequence[str]) -> tuple[list[str], list[Key]]:
     pairs = [one.partition("=") for one in columns]
     names = [name for name, _, _ in pairs]
-    known = [ROW_ID, *declared.data.columns, declared.data.target, *declared.ingest.ignore]
+    left_out = (*declared.ingest.ignore, *declared.ingest.dropped)
+    known = [ROW_ID, *declared.data.columns, declared.data.target, *left_out]
     for name, sign, _ in pairs:
         if not sign:
             raise RequestError(f"--column {name!r} has no value.", "Write --column NAME=VALUE.")

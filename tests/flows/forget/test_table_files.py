@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flows.forget import source_rows, table_files, wanted
 from flows.forget.source_rows import Held
 from pipelines.errors import IntegrityError
-from pipelines.readers import sources
+from pipelines.readers import hash_key, sources
 from tests.flows.forget.conftest import HEADER, arrive, declare, held_of
 
 TEXTS = st.text(st.sampled_from('ab,"\n 7'), max_size=6).map(str.strip)
@@ -156,3 +156,26 @@ def test_a_table_of_ones_own_loses_rows_by_key_or_identity(world, declared):
         mine.write_text(text)
         table_files.take_out(mine, declared, look)
         assert mine.read_text() == rest
+
+
+def test_a_hashed_key_is_given_as_the_person_has_it(world, monkeypatch):
+    place = world.state / "hash-key"
+    place.write_text("ab" * 32)
+    place.chmod(0o600)
+    monkeypatch.setenv("RATCHET_HASH_KEY", str(place))
+    private = {"private": {"person": "hash"}, "hash_key": hash_key.fingerprint(bytes.fromhex("ab" * 32))}
+    declared = declare(ingest=private)
+    path = arrive(world, "a.csv", f"{HEADER}\nann,1,30,x,yes\nbob,2,31,y,no\n")
+    who, held = held_of(world, declared, "ann")
+    assert held.files == {path: 1}
+    (typed,) = (typed for _, typed in source_rows.rows_of(path, path.parent, declared))
+    assert who.mask(typed).tolist() == [True, False]  # as raw.parquet and the log have it
+    take_out(world, declared, path, "ann")
+    assert path.read_text() == f"{HEADER}\nbob,2,31,y,no\n"
+
+
+def test_a_masked_key_names_nobody_else(world):
+    declared = declare(ingest={"private": {"person": {"mask": {"first": 1}}}})
+    path = arrive(world, "a.csv", f"{HEADER}\nann,1,30,x,yes\nabe,2,31,y,no\n")
+    take_out(world, declared, path, "ann")
+    assert path.read_text() == f"{HEADER}\nabe,2,31,y,no\n"
