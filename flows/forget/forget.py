@@ -119,7 +119,9 @@ def _of_files(project: Project, declared: Declaration, who: Wanted, held: Held, 
         if not path.is_file() or not table_files.is_table(path):
             raise RequestError(f"{path} is no table that rows can be taken out of.", "Name CSV, JSON lines or Parquet.")
         if count := int(look(path)[0].sum()):
-            found.append(Removal("files", str(path), count, partial(table_files.take_out, path, declared, look)))
+            found.append(
+                Removal("files", shown(project, path), count, partial(table_files.take_out, path, declared, look))
+            )
     return found
 
 

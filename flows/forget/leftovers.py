@@ -34,7 +34,7 @@ def look(project: Project, declared: Declaration, held: Held, traces: Traces, pl
         ]
     names = [shown(project, path) for path in _own_files(project, declared.model) if traces.in_file(path)]
     found += [f"{name}: a file of yours; `--file {name}` takes the rows out" for name in names if name not in changed]
-    return found + _ledger(project, declared.model, held)
+    return found + _ledger(project, declared.model, held, traces)
 
 
 def _elsewhere(project: Project, declared: Declaration, held: Held) -> Iterator[str]:
@@ -63,12 +63,16 @@ def _own_files(project: Project, model: str) -> Iterator[Path]:
         yield from (path for name in names if (path := Path(folder, name)).is_file() and not path.is_symlink())
 
 
-def _ledger(project: Project, model: str, held: Held) -> list[str]:
+def _ledger(project: Project, model: str, held: Held, traces: Traces) -> list[str]:
     """The lines of the ledger are never changed, and name a sample of the test rows."""
     beginnings = {row_id[: row_sample.LETTERS] for row_id in held.row_ids}
     lines = ledger.of(project).lines(model)
     samples = [set((line.facts.get("test_rows") or {}).get("ids", [])) & beginnings for line in lines]
     count = len(set().union(*samples)) if samples else 0
-    return [
-        f"the ledger: the first {row_sample.LETTERS} letters of {count} row ids; its lines are never changed"
-    ] * bool(count)
+    told = [f"the first {row_sample.LETTERS} letters of {count} row ids"] if count else []
+    told += [
+        f"a value in line {line.sequence}"
+        for line in lines
+        if traces.in_text(f"{line.reason} {line.evidence}".encode(errors="surrogatepass"))
+    ]
+    return [f"the ledger: {what}; its lines are never changed" for what in told]

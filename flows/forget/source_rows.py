@@ -62,6 +62,7 @@ def look(project: Project, declared: Declaration, wanted: Wanted, versions: Sequ
                 continue
             found.files[path] = found.files.get(path, 0) + chosen.num_rows
             found.row_ids |= set(chosen["row_id"].to_pylist())
+            telling |= {"/".join(path.parts[-2:])} if images.is_image(path) else set()
             telling |= set(_values(chosen)) if len(telling) < LARGEST else set()
             asked |= set(identity.identities(chosen)) if identity else set()
     if found.files:

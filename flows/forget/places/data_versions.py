@@ -89,7 +89,7 @@ def _remove(folder: Path, path: Path) -> None:
 
 
 def _objects(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / "files" / "md5").glob("??/*") if path.is_file() and path.suffix != ".dir")
+    return sorted(path for path in (folder / "files" / "md5").glob("??/*") if path.is_file())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -148,14 +148,8 @@ def runs(project: Project, store: MlflowClient, model: str, traces: Traces) -> l
     found = []
     for run_id, folder in _folders(store, model):
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and traces.in_file(path)):
-            found.append(
-                Removal(
-                    "reports of runs",
-                    shown(project, path),
-                    0,
-                    partial(_without, store, run_id, path),
-                )
-            )
+            do = partial(_without, store, run_id, path, traces)
+            found.append(Removal("reports of runs", shown(project, path), 0, do))
     return found
 
 
@@ -166,17 +160,22 @@ def _folders(store: MlflowClient, model: str) -> Iterator[tuple[str, Path]]:
             yield str(run.info.run_id), folder
 
 
-def _without(store: MlflowClient, run_id: str, path: Path) -> None:
-    if path.parent.name == definition.FOLDER and path.name == "pin.json" and path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content.pop(REFERENCE, None)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        known = json.loads(store.get_run(run_id).data.tags.get(definition.TAG, "{}"))
-        store.set_tag(run_id, definition.TAG, json.dumps(known | {path.name: file_hash(partial)}))
-        os.replace(partial, path)
-    else:
+def _without(store: MlflowClient, run_id: str, path: Path, traces: Traces) -> None:
+    """A pin loses the profile, unless the names of its files tell of a person too."""
+    if not (path.parent.name == definition.FOLDER and path.name == "pin.json" and path.is_file()):
         path.unlink(missing_ok=True)
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop(REFERENCE, None)
+    made = path.with_suffix(".partial")
+    made.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if traces.in_file(made):
+        made.unlink()
+        path.unlink()
+        return
+    known = json.loads(store.get_run(run_id).data.tags.get(definition.TAG, "{}"))
+    store.set_tag(run_id, definition.TAG, json.dumps(known | {path.name: file_hash(made)}))
+    os.replace(made, path)
 
 
 def tags_of(store: MlflowClient, version: ModelVersion, digest: str) -> dict[str, str]:

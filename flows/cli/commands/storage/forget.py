@@ -42,8 +42,11 @@ def forget(
     """Remove a person's rows from sources, versions of the data, evidence, log and answers. Then retrain."""
     from flows.forget.forget import Request
 
+    files = [path.absolute() for path in file or []]  # before the project's folder becomes the working one
+    listed = keys_from.absolute() if keys_from else None
+
     def work(project: Project) -> State:
-        request = Request(model, [*(keys or []), *_read(keys_from)], column or [], file or [])
+        request = Request(model, [*(keys or []), *_read(listed)], column or [], files)
         if not dry_run and not yes:
             _ask(project, request, as_json)
         return do_forget(project, request, dry_run, not no_run, as_json)
