@@ -43,8 +43,7 @@ def recorded(world, number: int) -> str:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_recorded_tree_keeps_its_code(repository, packed):
-    for number in (1, 2):
-        recorded(repository, number)
+    commits = [recorded(repository, number) for number in (1, 2)]
     if packed:
         git(repository.root, "gc", "-q")
     head = git(repository.root, "rev-parse", "HEAD")
@@ -57,6 +56,9 @@ def test_a_recorded_tree_keeps_its_code(repository, packed):
         assert git(repository.root, "ls-tree", "-r", "--name-only", f"refs/ratchet/people/{number}") == "code.py"
     assert git(repository.root, "rev-parse", "HEAD") == head
     assert "missing" not in git(repository.root, "fsck")
+    for number, commit in enumerate(commits, 1):  # what MLflow recorded follows the ref
+        now = recorded_trees.commit_of(repository, f"refs/ratchet/people/{number}", commit)
+        assert now == git(repository.root, "rev-parse", f"refs/ratchet/people/{number}") != commit
     assert recorded_trees.look(repository, "people", TRACES) == ([], [])
 
 
@@ -85,6 +87,7 @@ def test_rows_leave_the_database_its_free_pages_and_its_log(world):
     path.parent.mkdir()
     with closing(sqlite3.connect(path, isolation_level=None)) as open_one:
         open_one.execute("PRAGMA journal_mode = WAL")
+        open_one.execute("PRAGMA secure_delete = OFF")
         open_one.execute("CREATE TABLE log (message TEXT)")
         open_one.execute("CREATE TABLE task_run_state (name TEXT, message TEXT NOT NULL, data JSON)")
         open_one.executemany(
