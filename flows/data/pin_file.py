@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from flows.data import last_good
+from flows.data import last_good, unpinned
 from flows.data.arrivals.scan import Arrival
 from flows.graph import pins
 from flows.project import whole_files
@@ -84,7 +84,7 @@ def of_builtin(declared: Declaration) -> Pin:
 def write(project: Project, model: str, pin: Pin) -> None:
     """Write a pin with the profile and the edges of the last good version. They stay while the same data are pinned."""
     path, old = sources.pin_path(model), pinned(model)
-    edges = sources.read_pin(model).get("edges") if old is not None else None
+    edges = sources.read_pin(model).get("edges") if old is not None else unpinned.edges(project, model)
     if old is not None and version(old) == version(pin):
         before = profile.reference(path)
     else:

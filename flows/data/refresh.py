@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.data import dvc_import, mnist_http, pin_file
+from flows.data import dvc_import, mnist_http, pin_file, unpinned
 from flows.data.arrivals import arrival_order, lost_rows, scan
 from flows.data.arrivals.scan import Arrival
 from flows.data.pin_file import Pin
@@ -86,7 +86,7 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
         pin_file.write(project, model, pin_file.of_builtin(declared))
         return "Ran", f"{source} pinned"
     found, waiting = scan.look(project, declared)
-    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found))
+    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found, unpinned.files(project, declared.model)))
     if old == pin and _in_place(project, declared, pin):
         return "Unchanged", "; ".join([f"{source}: nothing new", *waiting])
     if pin_file.version(pin) == refused:
@@ -121,7 +121,7 @@ def news(project: Project, graph: Graph, declared: Declaration) -> str:
         known = old is not None and pin_file.is_of(old, declared) and not _moved(graph, source, old)
         return "" if known else f"{source}: another version"
     found, waiting = scan.look(project, declared)
-    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found))
+    pin = pin_file.of_files(declared, arrival_order.of(declared, old, found, unpinned.files(project, declared.model)))
     if old == pin and _in_place(project, declared, pin):
         return ""
     before, now = ({f["name"]: f["sha256"] for f in (p or {}).get("files", [])} for p in (old, pin))

@@ -101,7 +101,7 @@ def _plan(
     of_data, plan.gone = data_versions.look(project, declared, traces, last=kept)
     plan.removals += [*of_runs, *of_git, *of_data, *_of_files(project, declared, who, held, request.files)]
     plan.left += [*in_tables, *in_commits]
-    plan.removals += _of_sources(project, declared, who, held, plan)
+    plan.removals += _of_sources(project, declared, who, held, traces, plan)
     plan.left += leftovers.look(project, declared, held, traces, plan)
     return plan
 
@@ -125,12 +125,14 @@ def _of_files(project: Project, declared: Declaration, who: Wanted, held: Held, 
     return found
 
 
-def _of_sources(project: Project, declared: Declaration, who: Wanted, held: Held, plan: Plan) -> list[Removal]:
+def _of_sources(
+    project: Project, declared: Declaration, who: Wanted, held: Held, traces: Traces, plan: Plan
+) -> list[Removal]:
     """The pin, and then the files as they arrived."""
     found, model = [], declared.model
     pinned = [path for path in source_rows.pinned(project, model) if path in held.files]
     arrived = [path for path in source_rows.files(project, declared) if path in held.files]
-    if pinned or arrived:
+    if pinned or arrived or any(traces.in_file(path) for path in data_versions.pins(project, model)):
         rows = sum(held.files[path] for path in pinned)
         found.append(Removal("pinned files", f"data/{model}/source", rows, lambda: data_versions.unpin(project, model)))
     for path in arrived:

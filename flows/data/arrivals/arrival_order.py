@@ -15,10 +15,14 @@ from pipelines.model_file import Declaration
 LEARNED = "learned-"  # how the names of files with learned rows begin
 
 
-def of(declared: Declaration, old: dict[str, Any] | None, found: list[Arrival]) -> list[Arrival]:
-    """The arrivals in the order in which they are pinned. old: the pin before."""
+def of(declared: Declaration, old: dict[str, Any] | None, found: list[Arrival], unpinned: list[str]) -> list[Arrival]:
+    """The arrivals in the order in which they are pinned. old: the pin before. unpinned: where there is none, the names
+    of the files of one that `ratchet forget` removed, in their order."""
     if not cast(Clean, declared.sections["clean"]).event:
         return found
+    if old is None:
+        known = {name: place for place, name in enumerate(unpinned)}
+        return sorted(found, key=lambda one: (known.get(one.name, len(known)), _together(one)))
     entries = {entry["name"]: (place, entry) for place, entry in enumerate((old or {}).get("files", []))}
     there = [one for one in found if one.name in entries and _same(one, entries[one.name][1])]
     fresh = [one for one in found if one not in there]

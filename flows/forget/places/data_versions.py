@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.data import unpinned
 from flows.forget.removal import Removal, shown
 from flows.forget.source_rows import trees
 from flows.forget.traces import Traces
@@ -38,7 +39,7 @@ def look(
     project: Project, declared: Declaration, traces: Traces, last: Collection[Path]
 ) -> tuple[list[Removal], set[str]]:
     """What goes, and the hashes of the deleted files of the cache. last: files by which rows are found; they go last.
-    The pinned copies are left to `unpin`."""
+    The pin and the pinned copies are left to `unpin`."""
     model, folder, foreign = declared.model, cache(project), _others(project, declared.model)
     objects = [path for path in _objects(folder) if _digest(path) not in foreign and traces.in_file(path)]
     working = [path for root in trees(project) for path in _files(root / "data" / model) if traces.in_file(path)]
@@ -52,10 +53,16 @@ def look(
     return [removal(path) for path in found], {_digest(path) for path in objects}
 
 
+def pins(project: Project, model: str) -> list[Path]:
+    """The pins of a model, in all working trees."""
+    return [path for root in trees(project) if (path := root / "data" / model / "pin.json").is_file()]
+
+
 def unpin(project: Project, model: str) -> None:
     """The pin goes, with its copies, its profile, and DVC's record: the next run pins what the source has then."""
     for root in trees(project):
         folder = root / "data" / model
+        unpinned.keep(project, model, folder / "pin.json")
         shutil.rmtree(folder / "source", ignore_errors=True)
         for name in ("pin.json", "source.dvc"):
             (folder / name).unlink(missing_ok=True)
@@ -93,8 +100,8 @@ def _objects(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a model's folder but the model, whose hash names a version, and the pinned copies."""
-    left_out = (folder / "model", folder / "source")
+    """The files of a model's folder but the model, whose hash names a version, the pin and the pinned copies."""
+    left_out = (folder / "model", folder / "source", folder / "pin.json")
     paths = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in paths if not any(path.is_relative_to(one) for one in left_out))
 

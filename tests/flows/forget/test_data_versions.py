@@ -7,8 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flows.data import pin_file, unpinned
+from flows.data.arrivals import arrival_order, scan
+from flows.forget import source_rows
 from flows.forget.places import data_versions
 from flows.forget.traces import Traces
+from tests.flows.forget.conftest import HEADER, arrive, declare
 from tests.support.clone import git
 
 ID = "a" * 32
@@ -94,3 +98,23 @@ def test_remotes_are_known_by_name(world, cache):
     with Config(str(world.root / ".dvc")).edit("repo") as changed:
         changed["remote"] = {"store": {"url": "/nowhere"}}
     assert data_versions.remotes(world) == ["store"]
+
+
+def test_the_next_pin_goes_on_where_the_last_one_ended(world, cache):
+    declared = declare(clean={"event": ["person"]})
+    (world.root / "models").mkdir()
+    (world.root / "models" / "people.yaml").write_text(json.dumps(declared.raw))
+    for name in ("a.csv", "b.csv", "c.csv"):
+        arrive(world, name, f"{HEADER}\nbob,{ord(name[0])},30,x,yes\n")
+    found = scan.read(world, declared, source_rows.folder(world, declared), source_rows.files(world, declared))
+    edges = {"column": "day", "validation": "x", "test": "y"}
+    pin = world.root / "data" / "people" / "pin.json"
+    pin.parent.mkdir()
+    entries = [one.entry() for one in (found[1], found[0])]
+    pin.write_text(json.dumps({"format": 1, "source": "x", "kind": "files", "files": entries, "edges": edges}))
+    data_versions.unpin(world, "people")
+    assert not pin.exists()
+    order = arrival_order.of(declared, None, found, unpinned.files(world, "people"))
+    assert [one.name for one in order] == ["b.csv", "a.csv", "c.csv"]
+    pin_file.write(world, "people", pin_file.of_files(declared, order))
+    assert json.loads(pin.read_text())["edges"] == edges
