@@ -21,9 +21,8 @@ def sentence(found: dict[str, Any]) -> str:
     """What came of it, and why, in one sentence or two."""
     if found["verdict"] == "identical":
         return f"All {len(found['outputs'])} outputs of all stages were made again, byte for byte."
-    if found["since"]:
-        since = found["since"][:10]
-        return f"Its data lost rows of a person on {since} (`ratchet forget`), so nobody can make it again."
+    if since := found.get("since"):  # an older certificate lacks it
+        return f"Its data lost rows of a person on {since[:10]} (`ratchet forget`), so nobody can make it again."
     first = found["first"]
     where = f"The first difference is in the stage {first['stage']}, in {first['path']}."
     why = [f"{kind} ({'; '.join(words[:3])})" for kind, words in found["causes"].items()]

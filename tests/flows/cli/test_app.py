@@ -10,9 +10,9 @@ from flows.cli import app
 from flows.cli.answer import LOOK, PART, answer, command
 
 ORDER = (  # a promise: this is how `ratchet --help` lists them
-    *("run", "new", "plan", "upgrade-reader", "status", "data", "history", "compare"),
-    *("verify", "promote", "rollback", "restore", "predict", "serve", "token", "package"),
-    *("up", "down", "schedule", "doctor", "prune"),
+    *("run", "new", "plan", "upgrade-reader", "status", "data", "history", "watch", "compare"),
+    *("verify", "promote", "rollback", "restore", "predict", "serve", "label", "token", "package"),
+    *("up", "down", "schedule", "doctor", "prune", "forget"),
 )
 
 

@@ -33,3 +33,10 @@ def test_the_page_of_a_certificate():
         "| stage | output | recorded | rebuilt |   |\n|---|---|---|---|---|\n"
         "| train | a\\|b | cdcdcdcdcdcd | none | differs |\n"
     )
+
+
+def test_a_version_that_lost_rows_says_since_when():
+    lost = FOUND | {"verdict": "cannot be verified", "since": "2026-02-03T04:05:06+00:00", "first": None, "outputs": []}
+    assert verdict.sentence(lost) == (
+        "Its data lost rows of a person on 2026-02-03 (`ratchet forget`), so nobody can make it again."
+    )
