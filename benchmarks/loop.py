@@ -9,6 +9,7 @@ tables anew. Delete its file there to measure anew after a change.
 """
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -18,14 +19,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems of equations: more threads wait for each other
 
 from gate.cells import SEED, Cells  # noqa: E402
+from loop.policies import policies  # noqa: E402
 from loop.quality import harm, stationary  # noqa: E402
 
 STATE = ROOT / ".ratchet" / "benchmarks" / "loop"
 PARTS: dict[str, Callable[[Cells], None]] = {
     "stationary": stationary,
     "harm": harm,
+    "policies": policies,
 }
 
 
