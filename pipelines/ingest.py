@@ -147,6 +147,27 @@ def ingest(content: Batches, data: Data, config: Ingest, where: str, first: int 
         first += batch.num_rows
 
 
+def hidden(content: Batches, data: Data, config: Ingest, where: str) -> Iterator[pa.RecordBatch]:
+    """The rows of one file as they are, but for private columns: these as `ingest` would write them, or left out.
+
+    Reading the result again gives the same rows. Raises DataError as `ingest` does.
+    """
+    first, rules, schema = 1, config.rules, rows.raw_schema(data)
+    fields = [schema.field(name).with_metadata(rows.SENSITIVE) for name in config.hidden]
+    for batch in content:
+        rows.check_once(batch.schema.names)
+        there = [field for field in fields if field.name in batch.schema.names]
+        some = marks.without(batch.select([field.name for field in there]), config.marks, config)
+        try:
+            found = value_columns.typed(some, pa.schema(there), roles(data), rules, first)
+        except DataError as error:
+            raise DataError(f"{where}: {error.what}", error.do) from error
+        kept = [name for name in batch.schema.names if name not in config.dropped]
+        columns = [found[name] if name in config.hidden else batch[name] for name in kept]
+        yield pa.RecordBatch.from_arrays(columns, names=kept)
+        first += batch.num_rows
+
+
 def _typed(
     batch: pa.RecordBatch, wanted: pa.Schema, config: Ingest, rules: values.Rules, first: int, data: Data
 ) -> pa.RecordBatch:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from flows.data import last_good, unpinned
+from flows.data.arrivals import hidden_copies
 from flows.data.arrivals.scan import Arrival
 from flows.graph import pins
 from flows.project import whole_files
@@ -57,9 +58,16 @@ def told(old: Pin | None, pin: Pin) -> str:
     )
 
 
+def plain(declared: Declaration, pin: Pin) -> str:
+    """Where columns are private and the pinned source holds them as they came: that, and why. Else ""."""
+    why = hidden_copies.plain(declared, [file["name"] for file in pin.get("files", [])])
+    return f"the pinned source is plain, private columns too: {why}" if why else ""
+
+
 def of_files(declared: Declaration, found: list[Arrival]) -> Pin:
     head = {"format": FORMAT, "source": declared.ingest.source, "kind": "files", **_reader(declared)}
-    return head | {"files": [arrival.entry() for arrival in found]}
+    hides = bool(declared.ingest.private) and not hidden_copies.plain(declared, [one.name for one in found])
+    return head | ({"hidden": True} if hides else {}) | {"files": [arrival.entry() for arrival in found]}
 
 
 def _reader(declared: Declaration) -> Pin:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flows.data import dvc_import, mnist_http, pin_file, unpinned
-from flows.data.arrivals import arrival_order, lost_rows, scan
+from flows.data.arrivals import arrival_order, hidden_copies, lost_rows, scan
 from flows.data.arrivals.scan import Arrival
 from flows.data.pin_file import Pin
 from flows.graph import pins
@@ -42,7 +42,9 @@ def refresh(project: Project, graph: Graph, declared: Declaration, refused: str 
     own_hash_key.check(project, declared.model, declared.ingest)
     damaged = _mend(project, graph, declared)
     try:
-        return _refresh(project, graph, declared, refused)
+        done, told = _refresh(project, graph, declared, refused)
+        pin = pin_file.pinned(declared.model)
+        return done, "; ".join(filter(None, [told, pin_file.plain(declared, pin) if pin and done == "Ran" else ""]))
     except DataError as error:
         if not damaged:
             raise
@@ -99,7 +101,7 @@ def _refresh(project: Project, graph: Graph, declared: Declaration, refused: str
     with scratch.folder("lost") as temporary:
         before = lost_rows.before(declared, old, lost, temporary) if old and lost else None
         with unless_it_fails(graph):
-            _copy(found, sources.source_folder(model), scan.within(project, source))
+            _copy(found, sources.source_folder(model), [*scan.within(project, source), hidden_copies.place(project)])
             gone = lost_rows.check(declared, before, pin, temporary) if before else ""
             dvc_import.add(graph, project.root / sources.source_folder(model))
             pin_file.write(project, model, pin)

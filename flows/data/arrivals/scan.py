@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.data.arrivals import checksums
+from flows.data.arrivals import checksums, hidden_copies
 from flows.project import whole_files
 from flows.project.environment import Project
 from pipelines.errors import DataError
@@ -69,7 +69,10 @@ def within(project: Project, source: str) -> list[Path]:
 
 
 def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[str]]:
-    """The arrived files, and in words those that are not picked up yet. Raises DataError if none can be read."""
+    """The arrived files, and in words those that are not picked up yet. Raises DataError if none can be read.
+
+    Where columns are private, copies in which these are hidden stand for the files, as far as that can be.
+    """
     source = declared.ingest.source
     path = place(project, source)
     inside = within(project, source)
@@ -83,6 +86,9 @@ def look(project: Project, declared: Declaration) -> tuple[list[Arrival], list[s
     waiting = _unfinished(found, declared.ingest.quiet if only_grows(source) else None)
     left = [f"{name} is not read: {what}" for name, what in _left_out(path).items()] if path.is_dir() else []
     whole = [path for path in found if path not in waiting]
+    if declared.ingest.private and not hidden_copies.plain(declared, [path.name for path in whole]):
+        copies = hidden_copies.of(project, declared, folder, whole)
+        whole, folder = [copies / path.relative_to(folder) for path in whole], copies
     return read(project, declared, folder, whole), [*waiting.values(), *left]
 
 

@@ -22,8 +22,9 @@ from flows.graph.pipeline import Graph
 from flows.project import environment
 from flows.project.environment import Project
 from pipelines import model_file
-from pipelines.errors import DataError, IntegrityError, RequestError, UnreachableError
+from pipelines.errors import DataError, IntegrityError, RequestError, SettingsError, UnreachableError
 from pipelines.readers import sources
+from tests.support import finder
 from tests.support.clone import edit, git
 from tests.support.world import ROOT, pets
 
@@ -96,6 +97,40 @@ def test_portions_are_pinned_one_after_the_other_and_what_changed_is_said(shop):
     assert said == f"data/incoming/pets/ pinned: +25 rows, {size} bytes, pin {before[:8]} -> {after[:8]}"
     assert shop.pinned() == {"a.csv": first.read_bytes(), "b.csv": second.read_bytes()}
     assert pin_file.rows(pin_file.pinned("pets")) == 65
+
+
+def test_private_columns_are_hidden_before_anything_is_pinned(shop, monkeypatch):
+    monkeypatch.setenv("RATCHET_HASH_KEY", str(shop.project.state / "hash-key"))
+    keys = {"reader": 2, "private": {"colour": "hash"}}
+    shop.world.declare(ingest=keys)
+    edit(shop.root / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[pets]")
+    put(shop.incoming / "a.csv")
+    with pytest.raises(SettingsError, match=r"hashes 'colour', .* Write `hash_key: k[0-9a-f]{11}`") as caught:
+        shop.refresh()
+    assert (shop.project.state / "hash-key").stat().st_mode & 0o077 == 0
+    named = caught.value.do.partition("hash_key: ")[2].partition("`")[0]
+    shop.world.declare(ingest=keys | {"hash_key": named})
+    edit(shop.root / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[pets]")
+    assert shop.refresh()[0] == "Ran"
+    assert shop.refresh() == ("Unchanged", "data/incoming/pets/: nothing new")
+    assert sources.read_pin("pets")["hidden"]
+    left = [shop.incoming, shop.root / ".git"]
+    assert finder.found({"black", "brown"}, shop.root, left) == {}
+    with (shop.incoming / "a.csv").open("a") as file:
+        file.write("5,3,white,cat\n")
+    settle(shop.incoming / "a.csv")
+    assert shop.refresh()[1].startswith("data/incoming/pets/ pinned: +1 rows")
+    (shop.project.state / "hash-key").unlink()
+    with pytest.raises(IntegrityError, match="hash-key is not there"):
+        shop.refresh()
+
+
+def test_where_private_columns_cannot_be_hidden_in_the_source_that_is_said(shop):
+    shop.world.declare(ingest={"reader": 2, "private": {"colour": {"mask": {"first": 1}}}, "comment": "#"})
+    edit(shop.root / "dvc.yaml", "[digits, breast_cancer, diabetes]", "[pets]")
+    put(shop.incoming / "a.csv")
+    assert "the pinned source is plain, private columns too: `ingest: comment:`" in shop.refresh()[1]
+    assert "hidden" not in sources.read_pin("pets")
 
 
 def test_a_file_that_is_appended_to_has_grown(shop):
