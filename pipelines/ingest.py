@@ -188,7 +188,7 @@ def _typed(
     if config.marks:
         chosen = marks.without(chosen, config.marks, config)
     if moments := [name for name in data.dates if config.reader == 1 or name in config.instants]:
-        chosen = dates.read(chosen, moments, config, first, wanted.names)
+        chosen = dates.read(chosen, moments, config, first, wanted.names, [*data.sensitive, *config.private])
     if config.reader > 1:
         return value_columns.typed(chosen, wanted, roles(data), rules, first)
     chosen = numbers.read(chosen, wanted, config, config.missing, first)

@@ -4,6 +4,7 @@ An instant depends only on the text and the declared time zone, never on the zon
 """
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -59,22 +60,44 @@ class Dates(Section):
         return found
 
 
-def read(batch: pa.RecordBatch, names: list[str], config: Any, first: int, kept: list[str]) -> pa.RecordBatch:
+def read(
+    batch: pa.RecordBatch,
+    names: list[str],
+    config: Any,
+    first: int,
+    kept: list[str],
+    hidden: Collection[str] = (),
+) -> pa.RecordBatch:
     """The batch with its date columns `names` as ISO text in UTC; a missing one is null.
 
     config: of ingest, with `missing`. first: the number of the first row, for messages. Parts of an instant are left
-    out unless `kept` lists them. Raises DataError naming the row, the column and the wrong value.
+    out unless `kept` lists them. hidden: columns whose values no message shows. Raises DataError naming the row, the
+    column and the wrong value.
     """
     rows.check_once(batch.schema.names)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name in names:
-        if name in config.instants and not _is_whole(name, columns, config):
-            columns[name] = _joined(name, columns, config, first)
-        elif name in columns and (name not in config.instants or config.reader == 1):
-            columns[name] = _read(name, columns[name], config, first)
+        try:
+            if name in config.instants and not _is_whole(name, columns, config):
+                columns[name] = _joined(name, columns, config, first)
+            elif name in columns and (name not in config.instants or config.reader == 1):
+                columns[name] = _read(name, columns[name], config, first)
+        except _Wrong as error:
+            told = (
+                "a sensitive value does not fit" if {name, *config.instants.get(name, [])} & {*hidden} else error.told
+            )
+            raise DataError(f"Row {error.row}, column {name!r}: {told}.", error.do) from error
     parts = {part for name in names for part in config.instants.get(name, [])} - set(kept)
     chosen = {name: values for name, values in columns.items() if name not in parts}
     return pa.RecordBatch.from_arrays(list(chosen.values()), names=list(chosen))
+
+
+class _Wrong(Exception):
+    """A value that is no date, or none that is known. told: with the value."""
+
+    def __init__(self, row: int, told: str, do: str):
+        super().__init__(told)
+        self.row, self.told, self.do = row, told, do
 
 
 def _read(name: str, column: pa.Array, config: Any, first: int) -> pa.Array:
@@ -145,8 +168,9 @@ def _local(name: str, found: "pd.Series", shown: "pd.Series", config: Any, first
         if not found.notna().any():
             return found.dt.tz_localize("UTC")
         row = int(found.notna().to_numpy().argmax())
-        raise DataError(
-            f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} has no offset, so its time zone is unknown.",
+        raise _Wrong(
+            first + row,
+            f"{str(shown.iloc[row])!r} has no offset, so its time zone is unknown",
             "Declare the time zone of the dates under `ingest: timezone:`, such as UTC or Europe/Berlin.",
         )
     there = found.dt.tz_localize(config.timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
@@ -155,18 +179,18 @@ def _local(name: str, found: "pd.Series", shown: "pd.Series", config: Any, first
         try:
             there.iloc[row] = raw_values.local(found.iloc[row].to_pydatetime(), rules)
         except raw_values.Misfit as error:
-            told = f"Row {first + row}, column {name!r}: {str(shown.iloc[row])!r} {error}."
-            raise DataError(told, error.do) from error
+            raise _Wrong(first + row, f"{str(shown.iloc[row])!r} {error}", error.do) from error
     return there
 
 
 def _check(name: str, text: "pd.Series", found: "pd.Series", first: int, why: str) -> None:
-    """Raises DataError for the first text that did not become a date."""
+    """Raises _Wrong for the first text that did not become a date."""
     wrong = (text.notna() & found.isna()).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
-        raise DataError(
-            f"Row {first + row}, column {name!r}: {str(text.iloc[row])!r}: {why}.",
+        raise _Wrong(
+            first + row,
+            f"{str(text.iloc[row])!r}: {why}",
             "Correct the source, or `dates`, `timezone` or `missing` under `ingest:` in the model's YAML.",
         )
 

@@ -155,8 +155,9 @@ def explained(
 def _unknown(path: Path, error: Exception) -> DataError:
     if "Empty CSV file" in str(error):
         return DataError(f"{path} holds no row.", "Send it again, or remove it from the source.")
+    told = re.sub(r"(Expected \d+ columns, got \d+): .*", r"\1", " ".join(str(error).split()))  # the row itself follows
     return DataError(
-        f"{path} cannot be read: {' '.join(str(error).split())[:300]}.",
+        f"{path} cannot be read: {told[:300]}.",
         "Correct the file, or `ingest: delimiter:` and `ingest: encoding:` in the model's YAML.",
     )
 

@@ -178,10 +178,10 @@ def _check_exact(values: pa.Array, field: pa.Field, first: int) -> None:
         return
     for row in pc.indices_nonzero(pc.fill_null(large, False)).to_pylist():
         if int(float(whole := int(values[row].as_py()))) != whole:
-            shown = "" if is_sensitive(field) else f" (it would become {int(float(whole))})"
+            told = f"{whole} has more digits than a number keeps here (it would become {int(float(whole))})"
+            told = "a sensitive value has more digits than a number keeps here" if is_sensitive(field) else told
             raise DataError(
-                f"Row {first + row}, column {field.name!r}: {_shown(pa.scalar(whole), field)} has more digits than a "
-                f"number keeps here{shown}.",
+                f"Row {first + row}, column {field.name!r}: {told}.",
                 "If it is an identity, declare the column as category or carried. Else round it in the source.",
             )
 

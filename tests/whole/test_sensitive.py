@@ -106,3 +106,25 @@ def test_a_profile_that_was_kept_before_they_were_marked_loses_them(world):
     columns = profile.without(known, ["age", "colour"])["columns"]
     assert (set(columns["age"]), set(columns["colour"])) == ({"kind", "missing"},) * 2
     assert columns["weight"] == known["columns"]["weight"]
+
+
+@pytest.mark.parametrize("reader", [1, 2])
+@pytest.mark.parametrize("written", ["secret", "2026-03-01 01:00", "2026-03-29T02:30"])
+def test_a_date_that_does_not_fit_is_told_without_it(world, reader, written):
+    data = copy.deepcopy(MARKED) | {"sensitive": ["born"]}
+    data["columns"]["born"] = "date"
+    zone = {} if written != "2026-03-29T02:30" else {"timezone": "Europe/Berlin"}  # clocks leave that hour out
+    world.declare(data_=data, ingest={"reader": reader, **zone})
+    world.pin(f"weight,age,colour,born,animal\n1,2,black,{written},cat\n")
+    with pytest.raises(DataError, match="Row 1, column 'born': a sensitive value") as caught:
+        world.run("ingest")
+    assert written not in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", [1, 2])
+def test_a_number_of_too_many_digits_is_told_without_it(world, reader):
+    world.declare(data_=MARKED, ingest={"reader": reader})
+    world.pin("weight,age,colour,animal\n1,12345678901234567890123,black,cat\n")
+    with pytest.raises(DataError, match="Row 1, column 'age': a sensitive value has more digits") as caught:
+        world.run("ingest")
+    assert "123456" not in str(caught.value)
