@@ -3,7 +3,7 @@
     found({"maria.k@example.org", "48213.75", "1987-03-14"}, folder) -> {path: {values}}
 
 A value is looked for as text (also in UTF-16 and UTF-32, in base64 and as part of names), and by its SHA-256, SHA-1 and
-MD5; a number also as a double and a float, a date also as the times that formats keep it by. Not seen: what is drawn in
+MD5; a number also as a double, a date also as the times that formats keep it by. Not seen: what is drawn in
 a picture. What it decodes is listed in `_inside`.
 """
 
@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 
 DEEP = 4  # containers in containers
 BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
+HEX = re.compile(rb"[0-9a-f]{32,}")
 SQLITE = b"SQLite format 3\0"
 
 
@@ -71,11 +72,18 @@ class Search:
     """Looks for values in bytes of any kind."""
 
     def __init__(self, values: Iterable[str]):
-        self._known: dict[bytes, str] = {}
+        self._texts: dict[bytes, str] = {}
+        self._hashes: dict[bytes, str] = {}
+        self._words: dict[int, str] = {}
         for value in values:
-            for form in forms(value):
-                self._known.setdefault(form, value)
-        self._pattern = re.compile(b"|".join(_tree(sorted(self._known))), re.DOTALL)
+            self._texts |= dict.fromkeys(texts(value), value)
+            for algorithm in ("sha256", "sha1", "md5"):
+                digest = hashlib.new(algorithm, value.encode(), usedforsecurity=False)
+                self._hashes[digest.hexdigest()[:32].encode()] = value
+                self._words[int.from_bytes(digest.digest()[:8], "little")] = value
+            self._words |= {int.from_bytes(word, "little"): value for word in words(value)}
+        self._keys = np.array(sorted(self._words), np.uint64)
+        self._pattern = re.compile(b"|".join(_tree(sorted(self._texts))), re.DOTALL)
 
     def of_file(self, path: Path) -> set[str]:
         content = path.read_bytes()
@@ -101,7 +109,13 @@ class Search:
         return hits | (self._matches(decoded) if decoded else set())
 
     def _matches(self, content: bytes) -> set[str]:
-        return {self._known[match] for match in self._pattern.findall(content)}
+        hits = {self._texts[match] for match in self._pattern.findall(content)}
+        hits |= {self._hashes[run[:32]] for run in HEX.findall(content) if run[:32] in self._hashes}
+        for start in range(min(8, len(content) - 7)):
+            eight = np.frombuffer(content, "<u8", (len(content) - start) // 8, start)
+            place = np.minimum(np.searchsorted(self._keys, eight), len(self._keys) - 1)
+            hits |= {self._words[int(word)] for word in eight[self._keys[place] == eight]}
+        return hits
 
     def _inside_database(self, path: Path) -> set[str]:
         """What SQL says of the rows; free pages and the log of writes are seen as the bytes of their files."""
@@ -122,26 +136,28 @@ class Search:
         return hits
 
 
-def forms(value: str) -> Iterator[bytes]:
-    """The bytes by which a value may be kept."""
-    text = value.encode()
-    yield text
-    for algorithm in ("sha256", "sha1", "md5"):
-        digest = hashlib.new(algorithm, text, usedforsecurity=False)
-        yield from (digest.digest(), digest.hexdigest()[:32].encode())
+def texts(value: str) -> Iterator[bytes]:
+    """The texts by which a value may be written."""
+    yield value.encode()
     with suppress(ValueError):
-        number = float(value)
-        yield from (struct.pack(form, number) for form in ("<d", ">d"))
-        if number != round(number):
-            yield from (struct.pack(form, number) for form in ("<f", ">f"))
-            yield repr(number).encode()
+        yield repr(float(value)).encode()
     with suppress(ValueError):
-        at = datetime.fromisoformat(value)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        seconds = int(at.timestamp())
-        yield from (struct.pack("<q", seconds * scale) for scale in (1_000, 1_000_000, 1_000_000_000))
-        yield from (struct.pack(form, float(seconds)) for form in ("<d", ">d"))
-        yield str(seconds).encode()
+        yield str(_seconds(value)).encode()
+
+
+def words(value: str) -> Iterator[bytes]:
+    """The eight bytes by which a number or a date may be kept."""
+    with suppress(ValueError):
+        yield from (struct.pack(form, float(value)) for form in ("<d", ">d"))
+    with suppress(ValueError):
+        yield from (struct.pack("<q", _seconds(value) * scale) for scale in (1_000, 1_000_000, 1_000_000_000))
+        yield from (struct.pack(form, float(_seconds(value))) for form in ("<d", ">d"))
+
+
+def _seconds(value: str) -> int:
+    """Since 1970, of a date. Raises ValueError."""
+    at = datetime.fromisoformat(value)
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
 def _tree(words: list[bytes], start: int = 0) -> list[bytes]:
