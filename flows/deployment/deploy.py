@@ -5,16 +5,16 @@ So does an alias that was changed outside Ratchet: the ledger is right.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.deployment import freshness, live_file, registered_version, serving_files, version_folder
+from flows.deployment import freshness, live_file, registered_version, serving_files, trial, version_folder
 from flows.deployment.live_file import Live
 from flows.deployment.serving_files import LATER, Serving
-from flows.deployment.version_folder import Made, Version
+from flows.deployment.version_folder import AGAIN, Version
 from flows.project import locks, scratch
 from flows.project.environment import Project
 from flows.promotion import champion_alias
@@ -25,10 +25,7 @@ from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
-from pipelines.errors import IntegrityError, RatchetError, ShortageError
-from pipelines.safety import shortage
-
-AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
+from pipelines.errors import IntegrityError, RatchetError
 
 
 def ensure(project: Project, names: Sequence[str], notice: locks.Notice) -> dict[str, str]:
@@ -59,16 +56,18 @@ def deploy(project: Project, store: MlflowClient, book: Ledger, model: str) -> L
     with _alone(project, model):
         lines, problem = champion_alias.compare(store, book, model)
         before, standing = live_file.read(project, model), stand(lines)
-        if champion_alias.of_ledger(store, model, lines):  # nobody knows which line is true
+        if untrue := champion_alias.of_ledger(store, model, lines):  # nobody knows which line is true
             found = replace(before or Live(model), problem=problem)
         elif before is not None and _done(project, store, before, standing):
             found = _settled(before, standing, problem)
         else:
             found = _moved(project, store, model, standing, before)
             found = replace(found, problem=found.problem or problem)
-        with _written(project):
+        if not untrue:
+            found = trial.beside(project, store, lines, found)
+        with version_folder.written(project):
             live_file.write(project, found)
-            version_folder.sweep(live_file.place(project, model), {found.folder, found.previous})
+            version_folder.sweep(live_file.place(project, model), found.folders)
     return found
 
 
@@ -85,23 +84,12 @@ def _with_serving_files(project: Project, store: MlflowClient, book: Ledger, mod
     found = deploy(project, store, book, model)
     if not made.missing or found.version != version.number:
         return found
-    with _alone(project, model), _written(project):
+    with _alone(project, model), version_folder.written(project):
         now_live = live_file.read(project, model)
         if now_live == found:
             found = replace(found, why=made.why)
             live_file.write(project, found)
     return found
-
-
-@contextmanager
-def _written(project: Project) -> Iterator[None]:
-    """A disk that takes no files is an error that names the state folder, and not the tracking store."""
-    try:
-        yield
-    except OSError as error:
-        raise shortage.of(error, [project.state]) or ShortageError(
-            f"The files for serving cannot be written in {project.state}: {error.strerror}.", AGAIN
-        ) from error
 
 
 def _done(project: Project, store: MlflowClient, before: Live, standing: Standing) -> bool:
@@ -138,28 +126,12 @@ def _moved(project: Project, store: MlflowClient, model: str, standing: Standing
         except IntegrityError as error:
             return replace(before or Live(model), problem=str(error))
         serving = serving_files.fetch(store, registered, temporary)
-        with _written(project):
+        with version_folder.written(project):
             made = version_folder.make(live_file.place(project, model), version, serving)
     if previous == made.path:
         previous = before.previous if before else ""
-    found = live(registered, version, serving, made)
+    found = registered_version.live(registered, version, serving, made)
     return replace(found, **_since(standing), serve=wanted.serve, previous=previous)
-
-
-def live(registered: ModelVersion, version: Version, serving: Serving, made: Made) -> Live:
-    """A version whose folder is made; without since when, and without what the YAML says of serving."""
-    return Live(
-        model=registered.name,
-        version=version.number,
-        model_hash=registered.tags["ratchet.model_hash"],
-        artifact_hash=registered.tags["ratchet.artifact_hash"],
-        serving_hash=serving.hash,
-        runtime=serving.runtime,
-        why=serving.why,
-        folder=made.path,
-        files_hash=made.files_hash,
-        sensitive=version.sensitive,
-    )
 
 
 def serving_of(

@@ -49,7 +49,7 @@ class Follower:
         """Deploy a model, if it has something to gain. A version that is live without serving files is tried once: what
         could not be made will not be made a minute later."""
         found = live_file.read(self.project, model)
-        answers = found is not None and found.line == line and not found.problem
+        answers = found is not None and found.newest == line and not found.problem
         if found is not None and answers and not found.unmade:
             return
         if f"model-{model}" in locks.held(self.project):

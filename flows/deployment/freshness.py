@@ -5,7 +5,7 @@ This module imports no MLflow: a command asks here before it imports that.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from flows.deployment import live_file
 from flows.deployment.live_file import Live
 from flows.project.environment import Project
 from flows.records import ledger
-from flows.records.champion_state import stand
+from flows.records.beside import Beside
+from flows.records.champion_state import Standing, stand
 from flows.records.ledger import Line
 from pipelines.config import settings
 from pipelines.config.data import Data
 from pipelines.errors import RequestError
 from pipelines.model.predictor import file_hash
 from pipelines.sections.labels import Labels
-from pipelines.sections.serve import Serve
+from pipelines.sections.serve import Canary, Serve
 
 FILES = "files.json"  # in the folder of a version: the SHA-256 of each other file
 NO_LOG = {"log": False}  # where nobody knows what the YAML wants
@@ -35,7 +36,8 @@ def fresh(project: Project, model: str, lines: Sequence[Line] | None = None) -> 
     found = live_file.read(project, model)
     if found is None:
         return False
-    standing = stand(ledger.of(project).lines(model) if lines is None else lines)
+    lines = ledger.of(project).lines(model) if lines is None else lines
+    standing = stand(lines)
     if standing.champion is None:
         return found.version is None
     if found.version != standing.champion or found.problem:
@@ -43,13 +45,51 @@ def fresh(project: Project, model: str, lines: Sequence[Line] | None = None) -> 
     moved = standing.moved.sequence if standing.moved else 0
     wanted = wishes(model, found)
     same = (found.line, found.serve) == (moved, wanted.serve) and set(wanted.sensitive) <= set(found.sensitive)
-    return same and _listed(live_file.place(project, model) / found.folder) == found.files_hash
+    if not same or not trial_fresh(found, standing):
+        return False
+    named = [(found.folder, found.files_hash)]
+    named += [(found.beside["folder"], found.beside["files_hash"])] if found.beside else []
+    return all(_listed(live_file.place(project, model) / folder) == digest for folder, digest in named)
+
+
+def trial_fresh(found: Live, standing: Standing) -> bool:
+    """Whether live.json says of a trial what the ledger says. found: with the champion, and today's `serve`."""
+    wanted, told = on_trial(standing), found.beside
+    if wanted is None or told is None:
+        return wanted is told
+    asked = {"version": wanted.version, "line": wanted.line, "role": wanted.role, **callers(wanted.role, found.serve)}
+    named = {name: told.get(name) for name in asked}
+    return named == asked and set(found.sensitive) <= set(told["sensitive"])
+
+
+def on_trial(standing: Standing) -> Beside | None:
+    """What answers beside the champion by the ledger; None without a champion, and where it is the champion."""
+    wanted = standing.beside
+    return wanted if wanted and standing.champion not in (None, wanted.version) else None
+
+
+def newest_trial(lines: Sequence[Line]) -> int:
+    """The number of the newest line that may have changed what answers beside the champion; 0 for none."""
+    return max((line.sequence for line in lines if line.action in ledger.TRIALS), default=0)
+
+
+def callers(role: str, serve: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom a version answers beside the champion: the share of the callers, and the columns that name one."""
+    if role != "canary":
+        return {"share": 1.0, "key": []}
+    asked = Canary.model_validate(serve.get("canary") or {})
+    return {"share": asked.share, "key": asked.key}
 
 
 def complete(project: Project, found: Live) -> bool:
     """Whether every file of the live version is as it was written."""
-    folder = live_file.place(project, found.model) / found.folder
-    if not found.folder or _listed(folder) != found.files_hash:
+    return whole(live_file.place(project, found.model), found.folder, found.files_hash)
+
+
+def whole(place: Path, name: str, files_hash: str) -> bool:
+    """Whether every file of a version is as it was written. name: of its folder, relative to `place`."""
+    folder = place / name
+    if not name or _listed(folder) != files_hash:
         return False
     return hashes(folder) == json.loads((folder / FILES).read_text(encoding="utf-8"))["files"]
 

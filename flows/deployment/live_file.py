@@ -38,12 +38,44 @@ class Live:
     serve: dict[str, Any] = field(default_factory=dict)  # the section `serve` of the YAML
     sensitive: list[str] = field(default_factory=list)
     previous: str = ""  # the folder that was live before: a process may still read it
+    beside: dict[str, Any] | None = None  # the version on trial: the fields of Beside
+    trial_line: int = 0  # the number of the newest line that may have changed that; 0 for none
     format: int = FORMAT
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest line of the ledger that this follows."""
+        return max(self.line, self.trial_line)
+
+    @property
+    def folders(self) -> set[str]:
+        """Those that a process may read, relative to the folder of live.json."""
+        return {self.folder, self.previous, self.beside["folder"] if self.beside else ""} - {""}
 
     @property
     def unmade(self) -> bool:
         """Whether a version is live for which no serving files were made yet."""
         return self.version is not None and self.serving_hash is None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A version that answers beside the champion. All but the last five fields are as in Live."""
+
+    version: int
+    model_hash: str
+    artifact_hash: str
+    serving_hash: str | None
+    runtime: str
+    why: str
+    folder: str
+    files_hash: str
+    sensitive: list[str]
+    role: str  # shadow, canary or before
+    since: str  # the instant of the line of the ledger that put it there
+    line: int  # the number of that line
+    share: float = 1.0  # of the callers that a canary answers
+    key: list[str] = field(default_factory=list)  # the columns of a row that name a caller
 
 
 def place(project: Project, model: str) -> Path:
@@ -74,9 +106,7 @@ def models(project: Project) -> list[str]:
 
 
 def versions(project: Project, model: str) -> set[int]:
-    """The versions that are live, or were live before: a server may still answer with them."""
+    """The versions that are live, were live before or are on trial: a server may still answer with them."""
     found = read(project, model)
-    if found is None:
-        return set()
-    before = NUMBERED.match(found.previous)
-    return {number for number in (found.version, int(before[1]) if before else None) if number is not None}
+    named = [NUMBERED.match(folder) for folder in found.folders] if found else []
+    return {int(number[1]) for number in named if number}

@@ -11,7 +11,9 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from flows.deployment import version_folder
-from flows.deployment.version_folder import Version
+from flows.deployment.live_file import Live
+from flows.deployment.serving_files import Serving
+from flows.deployment.version_folder import Made, Version
 from flows.records.champion_state import Standing
 from flows.registry import columns, definition, model_registry
 from flows.registry.model_registry import MlflowException, ModelVersion
@@ -27,24 +29,47 @@ UNREADABLE = (OSError, MlflowException, YAMLError, RecursionError, ValueError, K
 def champion(
     store: MlflowClient, model: str, standing: Standing, marked: list[str], temporary: Path
 ) -> tuple[Version, ModelVersion]:
-    """The champion by the ledger. marked: the columns that are sensitive by today's YAML.
+    """The champion by the ledger. As `fetched`."""
+    return fetched(store, model, int(standing.champion or 0), standing, marked, temporary)
+
+
+def fetched(
+    store: MlflowClient, model: str, number: int, standing: Standing, marked: list[str], temporary: Path
+) -> tuple[Version, ModelVersion]:
+    """A version that the ledger names. marked: the columns that are sensitive by today's YAML.
 
     Raises IntegrityError if its files are not the registered ones.
     """
-    number = int(standing.champion or 0)
     registered = model_registry.version(store, model, number)
     if registered is None:
-        raise IntegrityError(f"MLflow has no version {number} of {model}, which the ledger names as champion.")
-    fetched = model_registry.fetch(store, registered, temporary, standing.artifacts.get(number))
-    folder = fetched / "artifacts" / "model"
+        named = "as champion" if number == standing.champion else "beside the champion"
+        raise IntegrityError(f"MLflow has no version {number} of {model}, which the ledger names {named}.")
+    files = model_registry.fetch(store, registered, temporary, standing.artifacts.get(number))
+    folder = files / "artifacts" / "model"
     try:
         predictor.check_manifest(folder, registered.tags.get("ratchet.model_hash"))
     except (ValueError, OSError) as error:
         raise IntegrityError(f"Version {number} of {model} is not served: {error}.") from error
-    golden = version_folder.golden(fetched)
-    data, about = _described(store, registered, fetched, temporary)
+    golden = version_folder.golden(files)
+    data, about = _described(store, registered, files, temporary)
     sensitive = sorted({*marked, *data.sensitive})
-    return Version(number, fetched, data, about, golden, sensitive), registered
+    return Version(number, files, data, about, golden, sensitive), registered
+
+
+def live(registered: ModelVersion, version: Version, serving: Serving, made: Made) -> Live:
+    """A version whose folder is made; without since when, and without what the YAML says of serving."""
+    return Live(
+        model=registered.name,
+        version=version.number,
+        model_hash=registered.tags["ratchet.model_hash"],
+        artifact_hash=registered.tags["ratchet.artifact_hash"],
+        serving_hash=serving.hash,
+        runtime=serving.runtime,
+        why=serving.why,
+        folder=made.path,
+        files_hash=made.files_hash,
+        sensitive=version.sensitive,
+    )
 
 
 def _described(

@@ -15,7 +15,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,18 @@ import pyarrow.parquet as pq
 
 from flows.deployment import examples, freshness
 from flows.deployment.serving_files import FOLDER, Serving
+from flows.project.environment import Project
 from flows.registry import columns, reference
 from pipelines.config.data import Data
 from pipelines.config.settings import FORMAT
+from pipelines.errors import ShortageError
+from pipelines.safety import shortage
 from pipelines.table.summary import columns as summaries
 
 VERSIONS = "versions"
 PARTIAL = ".partial"
 SHORT = 12  # letters of a hash in a name
+AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,17 @@ def _close(folder: Path) -> None:
     """Copies have the rights of what was copied: here nobody else needs them."""
     for path in folder.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+@contextmanager
+def written(project: Project) -> Iterator[None]:
+    """A disk that takes no files is an error that names the state folder, and not the tracking store."""
+    try:
+        yield
+    except OSError as error:
+        raise shortage.of(error, [project.state]) or ShortageError(
+            f"The files for serving cannot be written in {project.state}: {error.strerror}.", AGAIN
+        ) from error
 
 
 def sweep(place: Path, kept: Collection[str]) -> None:

@@ -42,7 +42,7 @@ def ready(project: Project, model: str, number: int | None, notice: Notice) -> I
         version, entry = registered_version.champion(store, model, standing, sensitive, fetched)
         serving = deploy.serving_of(store, entry, version, fetched, True, notice)
         made = version_folder.make(temporary / model, version, serving)
-        live = replace(deploy.live(entry, version, serving, made), **_since(lines, version.number))
+        live = replace(registered_version.live(entry, version, serving, made), **_since(lines, version.number))
         yield Version(asdict(live), temporary / model / made.path)
 
 
