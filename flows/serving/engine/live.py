@@ -7,15 +7,19 @@ are answered by the version that they began with.
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from flows.serving.engine import live_file
-from flows.serving.engine.live_file import Stamp, Told
+from flows.serving.engine.live_file import Beside, Stamp, Told
 from flows.serving.engine.loaded import Answered, Loaded
-from flows.serving.engine.loading import Loader
+from flows.serving.engine.loading import Loader, check
 from flows.serving.engine.onnx import Sessions
 from flows.serving.problem import Problem
+from flows.serving.trial.canary import Canary
+from flows.serving.trial.shadow import Shadow
 from flows.serving.version import Version
 from pipelines.errors import IntegrityError, RatchetError
 
@@ -31,14 +35,20 @@ NO_CHAMPION = "The model has no champion."
 class Live:
     """One model that is served, whatever version is live."""
 
-    def __init__(self, folder: Path, loader: Loader):
-        """folder: of the model, in the state."""
+    def __init__(self, folder: Path, loader: Loader, worker: int | None = None):
+        """folder: of the model, in the state. worker: the number of this process, by which the log of a version that
+        answers unseen is named; None if no answer is kept: then none does."""
         self.name = folder.name
         self._folder, self._loader = folder, loader
         self._told = ""  # what is wrong with what live.json names
         self._loaded: Loaded | None = None
         self._seen: Stamp | None = None  # the live.json that was read last
         self._failed: float | None = None  # when that could not be loaded
+        self._worker = worker
+        self._champion: Told | None = None  # what the loaded version was loaded from
+        self._beside: Beside | None = None
+        self.trial: Shadow | Canary | None = None
+        """What answers beside the champion."""
         self._ending: set[asyncio.Task[None]] = set()  # versions that answer their last requests
 
     @property
@@ -51,12 +61,25 @@ class Live:
         """Why the newest version is not served, or why none is; "" if all is well."""
         return self._told or (self._loaded.problem if self._loaded else "")
 
-    async def answer(self, rows: Sequence[Any]) -> Answered:
-        """Raises Problem for what is wrong with the rows, and if there is no version."""
+    @property
+    def on_trial(self) -> Beside | None:
+        """The version that answers beside the champion."""
+        return self._beside
+
+    def answered(self, rows: Sequence[Any], ids: Sequence[str], at: datetime) -> None:
+        """Rows that were answered at `at`: a version that answers unseen has its turn."""
+        if isinstance(self.trial, Shadow):
+            self.trial.offer(rows, ids, at)
+
+    async def answer(self, rows: Sequence[Any], ids: Sequence[str] = ()) -> Answered:
+        """ids: of the rows, which choose those that a canary answers. Raises Problem for what is wrong with the rows,
+        and if there is no version."""
         if self._loaded is None:
             told = self._told or f"The model {self.name} is being loaded."
             repair = "Ask again later, or promote a version."
             raise Problem(503, "no-version", "No version of the model is served", told, repair)
+        if isinstance(self.trial, Canary) and ids:
+            return await self.trial.answer(self._loaded, rows, ids)
         return await self._loaded.answer(rows)
 
     async def look(self) -> None:
@@ -73,14 +96,35 @@ class Live:
 
     async def _follow(self, told: Told) -> None:
         if told.version is None:
+            await self._try(None)
             self._replace(None)
             self._told = told.problem or NO_CHAMPION
             return
         if self._loaded is None:
             self._told = f"Version {told.version.number} of {self.name} is being loaded."
-        loaded = await asyncio.to_thread(self._load, told)
-        self._replace(loaded)
+        champion = replace(told, problem="", beside=None)
+        if self._loaded is not None and champion == self._champion:
+            await asyncio.to_thread(check, told.version.folder, told.files_hash)
+        else:
+            loaded = await asyncio.to_thread(self._load, told)
+            self._replace(loaded)
+            self._champion = champion
         self._told = told.problem
+        await self._try(told.beside)
+
+    async def _try(self, told: Beside | None) -> None:
+        """Let another version answer beside the champion, or none. Raises RatchetError if a canary cannot be loaded."""
+        if told is not None and self._beside is not None and _same(told, self._beside) and self.trial is not None:
+            return
+        before, self.trial, self._beside = self.trial, None, told
+        if before is not None:
+            self._end(before.close())
+        if told is None:
+            return
+        if told.role == "canary":
+            self.trial = Canary(told, await asyncio.to_thread(self._load, Told(told.version, told.files_hash, "")))
+        elif self._worker is not None:
+            self.trial = Shadow(self._folder, told.content, self._worker)
 
     def _load(self, told: Told) -> Loaded:
         try:
@@ -96,21 +140,32 @@ class Live:
         """Answer with another version from now on; the old one ends after its last request."""
         before, self._loaded = self._loaded, loaded
         if before is not None:
-            task = asyncio.get_running_loop().create_task(before.drained())
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._end(before.drained())
+
+    def _end(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """Answer what is under way, and end."""
+        await self._try(None)
         self._replace(None)
         await asyncio.gather(*self._ending)
+
+
+def _same(one: Beside, other: Beside) -> bool:
+    """Whether two live.json name the same trial: the champion may be another one."""
+    return replace(one, content={}) == replace(other, content={})
 
 
 class Served:
     """All models of a state folder. It belongs to one event loop."""
 
-    def __init__(self, state: Path, models: Sequence[str] | None = None):
-        """models: their names; None for all that have a live.json, new ones appear by themselves."""
+    def __init__(self, state: Path, models: Sequence[str] | None = None, worker: int | None = None):
+        """models: their names; None for all that have a live.json, new ones appear by themselves. worker: as in
+        Live."""
+        self._worker = worker
         self.models: dict[str, Live] = {}
         """By name, those that are there now."""
         self._folder, self._chosen = state / "serving", models
@@ -150,7 +205,7 @@ class Served:
             if name not in self._looks:
                 self._begin(name, self.models.pop(name).close())
         for name in wanted:
-            live = self.models.setdefault(name, Live(self._folder / name, self._loader))
+            live = self.models.setdefault(name, Live(self._folder / name, self._loader, self._worker))
             if name not in self._looks:
                 self._begin(name, live.look())
 

@@ -17,12 +17,26 @@ DO = "Upgrade the server, or promote the version again."
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The version that answers beside the champion. role: `shadow` and `before` answer unseen, `canary` some callers.
+    key: the columns of a row that name a caller. content: live.json."""
+
+    version: Version
+    files_hash: str
+    role: str
+    share: float
+    key: tuple[str, ...]
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Told:
     """What live.json says. version: without its columns, which lie in its folder; None if there is no champion."""
 
     version: Version | None
     files_hash: str
     problem: str
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)
@@ -57,14 +71,29 @@ def read(folder: Path) -> Told:
     """folder: of a model. Raises IntegrityError for a file that is not what it should be."""
     path = folder / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT or found["model"] != folder.name:
-            raise IntegrityError(f"{path} has the format {found['format']!r} for the model {found['model']!r}.", DO)
-        if found["version"] is None:
-            return Told(None, "", str(found["problem"]))
-        return Told(_version(folder, found), str(found["files_hash"]), str(found["problem"]))
+        return parsed(folder, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} cannot be read: {type(error).__name__} {error}.", DO) from error
+
+
+def parsed(folder: Path, found: dict[str, Any]) -> Told:
+    """The content of the live.json of a model's folder. Raises IntegrityError, ValueError, KeyError, TypeError."""
+    if found["format"] != FORMAT or found["model"] != folder.name:
+        told = f"has the format {found['format']!r} for the model {found['model']!r}"
+        raise IntegrityError(f"{folder / NAME} {told}.", DO)
+    if found["version"] is None:
+        return Told(None, "", str(found["problem"]))
+    version = _version(folder, found)
+    return Told(version, str(found["files_hash"]), str(found["problem"]), _beside(folder, found))
+
+
+def _beside(folder: Path, found: dict[str, Any]) -> Beside | None:
+    told = found.get("beside")
+    if told is None:
+        return None
+    version = _version(folder, told | {"serve": found["serve"]})
+    share, key = float(told["share"]), tuple(map(str, told["key"]))
+    return Beside(version, str(told["files_hash"]), str(told["role"]), share, key, found)
 
 
 def _version(folder: Path, found: dict[str, Any]) -> Version:

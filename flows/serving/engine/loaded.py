@@ -21,11 +21,13 @@ DRAIN_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Answered:
-    """The answers to a request."""
+    """The answers to a request. parts: if two versions gave them, those of each, with their places in the request; the
+    first is of `version`."""
 
     version: Version
     answers: list[Answer]
     batch: Batch
+    parts: "tuple[tuple[Answered, tuple[int, ...]], ...]" = ()
 
 
 class Loaded:

@@ -72,9 +72,11 @@ class Answering:
             raise faults.no_rows()
         if len(rows) > self._limits.rows:
             raise faults.many_rows(len(rows), self._limits)
-        found = await live.answer(rows)
         ids = self._ids.next(len(rows))
-        logged = self._log is not None and self._log.write(found, ids, datetime.now(UTC))
+        found, at = await live.answer(rows, ids), datetime.now(UTC)
+        logged = self._log is not None and self._log.write(found, ids, at)
+        if live.trial is not None:
+            live.answered(rows, ids, at)
         self._metrics.answered(found, logged)
         return found, ids, logged
 

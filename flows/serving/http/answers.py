@@ -41,6 +41,7 @@ def one(answered: Answered, ids: Sequence[str], logged: bool) -> bytes:
 def many(answered: Answered, ids: Sequence[str], logged: bool) -> bytes:
     """The answer to a request of a list."""
     found = [{"id": id, **_said(answer)} for id, answer in zip(ids, answered.answers, strict=True)]
+    _name_others(answered, found)
     return orjson.dumps(_about(answered) | {"answers": found, "logged": logged}, option=OPTIONS)
 
 
@@ -52,6 +53,7 @@ def predictions(answered: Answered, ids: Sequence[str], logged: bool, rows: Sequ
         | {f"probability_{name}": value for name, value in answer.probabilities.items()}
         for row, answer in zip(rows, answered.answers, strict=True)
     ]
+    _name_others(answered, found)
     about = _about(answered) | {"ids": ids, "logged": logged}
     return orjson.dumps({"predictions": found} | about, option=OPTIONS)
 
@@ -59,6 +61,13 @@ def predictions(answered: Answered, ids: Sequence[str], logged: bool, rows: Sequ
 def _about(answered: Answered) -> dict[str, Any]:
     version = answered.version
     return {"model": version.model, "version": version.number, "model_hash": version.model_hash}
+
+
+def _name_others(answered: Answered, found: Sequence[dict[str, Any]]) -> None:
+    """Answers of another version than that of the whole name it themselves."""
+    for part, places in answered.parts[1:]:
+        for place in places:
+            found[place] |= {"version": part.version.number, "model_hash": part.version.model_hash}
 
 
 def _said(answer: Answer) -> dict[str, Any]:

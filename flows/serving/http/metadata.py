@@ -20,6 +20,18 @@ UNKNOWN = {code: words for code, words in openapi.PROBLEMS.items() if code in ("
 REFUSED = {code: words for code, words in UNKNOWN.items() if code != "404"}
 
 
+class Trial(BaseModel):
+    """The version that answers beside the champion. Rows are those of the process that says this."""
+
+    version: int
+    role: str = Field(description="shadow and before answer unseen, canary answers some callers.")
+    share: float = Field(description="Of the callers.")
+    problem: str = Field(description="Why it does not answer now.")
+    answered: int
+    failed: int = Field(description="Rows that it had no answer to.")
+    skipped: int = Field(description="Rows that it was not asked, because it was behind or not there.")
+
+
 class Summary(BaseModel):
     """A model that is served."""
 
@@ -32,6 +44,7 @@ class Summary(BaseModel):
     since: str = Field(description="When the version became the champion.")
     problem: str = Field(description="Why the newest version is not served, or why none is.")
     log: str = Field(description="Why its answers are not logged now, although they should be.")
+    trial: Trial | None = Field(default=None, description="What answers beside it.")
 
 
 class Models(BaseModel):
@@ -103,7 +116,17 @@ def _summary(live: Live, log: Log | None) -> dict[str, Any]:
         "since": version.since if version else "",
         "problem": live.problem,
         "log": log.problem.get(live.name, "") if log else "",
+        "trial": _trial(live),
     }
+
+
+def _trial(live: Live) -> Trial | None:
+    told, trial = live.on_trial, live.trial
+    if told is None:
+        return None
+    counts = trial.counts if trial else {"answered": 0, "failed": 0, "skipped": 0}
+    problem = trial.problem if trial else "It cannot answer: no answer is kept, or it cannot be loaded."
+    return Trial(version=told.version.number, role=told.role, share=told.share, problem=problem, **counts)
 
 
 def _description(app: FastAPI, served: Served, limits: Limits) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flows.serving.engine.live import Answered, Live, Served
@@ -88,6 +88,7 @@ class _Now(Collector):
         for name in models if self._log else ():
             stopped.add_metric([name], bool(told.get(name)))
         yield stopped
+        yield from _trials(models)
 
 
 def _info(models: dict[str, Live]) -> Metric:
@@ -98,6 +99,29 @@ def _info(models: dict[str, Live]) -> Metric:
             hashes = [version.model_hash, version.serving_hash or ""]
             found.add_metric([name, str(version.number), *hashes, version.runtime, version.since], 1)
     return found
+
+
+def _trials(models: dict[str, Live]) -> Iterator[Metric]:
+    """What answers beside the champion; nothing where nothing does."""
+    found = {name: live for name, live in models.items() if live.on_trial and live.trial}
+    if not found:
+        return
+    info = GaugeMetricFamily(
+        "ratchet_trial_problem", "1 if the version beside the champion does not answer.",
+        labels=["model", "version", "role"],
+    )  # fmt: skip
+    rows = CounterMetricFamily(
+        "ratchet_trial_rows", "Rows of this process that it answered, failed at, or was not asked.",
+        labels=["model", "version", "outcome"],
+    )  # fmt: skip
+    for name, live in found.items():
+        told, trial = live.on_trial, live.trial
+        if told is not None and trial is not None:
+            info.add_metric([name, str(told.version.number), told.role], bool(trial.problem))
+            for outcome, count in trial.counts.items():
+                rows.add_metric([name, str(told.version.number), outcome], count)
+    yield info
+    yield rows
 
 
 def _only(collector: Collector) -> CollectorRegistry:

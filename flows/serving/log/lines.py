@@ -26,7 +26,7 @@ class Form:
 
     def __init__(self, version: Version, key: bytes):
         """key: for the hashes of sensitive values."""
-        serve = version.serve
+        self.version, serve = version, version.serve
         self.log, self.sample = bool(serve.get("log", True)), float(serve.get("sample", 1.0))
         self.largest = float(serve.get("largest_gb", 5.0)) * 1e9
         self._sensitive, self._hashes, self._key = frozenset(version.sensitive), serve.get("sensitive") == "hash", key
@@ -57,7 +57,7 @@ class Form:
             "row": kept,
         }
         try:
-            return orjson.dumps(record, default=_base64, option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(record, default=as_base64, option=orjson.OPT_APPEND_NEWLINE)
         except orjson.JSONEncodeError:  # a whole number of more than 64 bits, or half a letter
             record["row"] = {visible_text.line(column): visible_text.line(str(kept[column])) for column in kept}
             return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
@@ -83,7 +83,7 @@ class Form:
         return hmac.new(self._key, content, hashlib.sha256).hexdigest()
 
 
-def _base64(value: Any) -> str:
+def as_base64(value: Any) -> str:
     """The pixels of a picture that came as bytes. Raises TypeError for anything else."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()

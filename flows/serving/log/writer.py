@@ -43,11 +43,21 @@ class Log:
         """Keep the rows of a request. True if all of them are with the system now; False if the model keeps none, the
         sample left one out, or the log has stopped (`problem`). ids: one for each row. at: when they were answered, in
         UTC."""
-        model = answered.version.model
+        log = self._of(answered.version.model)
+        if not answered.parts:
+            return log.write(answered, ids, at)
+        kept = [log.write(part, [ids[place] for place in places], at) for part, places in answered.parts]
+        return all(kept)
+
+    def gap(self, version: Version, since: datetime, until: datetime, rows: int, why: str) -> None:
+        """Note that rows which a version should have answered have no answer of it here."""
+        self._of(version.model).gap(version, since, until, rows, why)
+
+    def _of(self, model: str) -> "ModelLog":
         log = self._models.get(model)
         if log is None:
             log = self._models[model] = ModelLog(self._folder / model, self._worker, self._key)
-        return log.write(answered, ids, at)
+        return log
 
     @property
     def problem(self) -> dict[str, str]:
@@ -73,7 +83,7 @@ class ModelLog:
         self.problem = ""
         self._folder, self._worker, self._key = folder, worker, key
         self._turning = threading.Lock()
-        self._version: Version | None = None
+        self._forms: dict[int, Form] = {}  # by version
         self._file: OpenFile | None = None
         self._look_at = self._retry_at = 0.0  # of the monotonic clock
         self._since, self._until, self._missed = datetime.min, datetime.min, 0
@@ -99,6 +109,18 @@ class ModelLog:
             return False
         return len(places) == len(ids)
 
+    def gap(self, version: Version, since: datetime, until: datetime, rows: int, why: str) -> None:
+        """As Log.gap. Where the log has stopped, the rows count among those that it missed."""
+        form = self._form_of(version)
+        if not form.log:
+            return
+        try:
+            with self._turning:
+                self._append(form, lines.gap(since, until, rows, why), until)
+        except OSError as error:
+            self._stop(error)
+            self._miss(rows, until)
+
     def turn(self, today: date) -> None:
         """End a file of an earlier day, and one that somebody waits for, so that it can be closed though no request
         comes."""
@@ -113,9 +135,10 @@ class ModelLog:
         self._drop()
 
     def _form_of(self, version: Version) -> Form:
-        if self._version is not version:
-            self._version, self._form = version, Form(version, self._key)
-        return self._form
+        found = self._forms.get(version.number)
+        if found is None or found.version is not version:
+            found = self._forms[version.number] = Form(version, self._key)
+        return found
 
     def _append(self, form: Form, content: bytes, at: datetime) -> None:
         """Raises OSError if nothing was written."""

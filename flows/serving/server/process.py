@@ -139,7 +139,7 @@ class Started:
         )
         number = worker_number.take(options.state)
         log = Log(options.state / "answers", number, key.of(options.state)) if options.log else None
-        served = Served(options.state, options.models or None)
+        served = Served(options.state, options.models or None, number if options.log else None)
         return Application(served, log, access, options.limits, options.models)
 
 
