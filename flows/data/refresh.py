@@ -16,12 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flows.data import dvc_import, mnist_http, pin_file, unpinned
-from flows.data.arrivals import arrival_order, hidden_copies, lost_rows, scan
+from flows.data.arrivals import arrival_order, hidden_copies, lost_rows, own_hash_key, scan
 from flows.data.arrivals.scan import Arrival
 from flows.data.pin_file import Pin
 from flows.graph import pins
 from flows.graph.pipeline import Graph
-from flows.project import own_hash_key, scratch
+from flows.project import scratch
 from flows.project.environment import Project
 from pipelines.errors import DataError, IntegrityError, RatchetError, RequestError
 from pipelines.model_file import Declaration
