@@ -7,8 +7,8 @@ noted in <state>/labels/<model>/given.jsonl, a line of JSON each: format, at, id
 import getpass
 import json
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipelines import model_file
 from pipelines.errors import DataError, RequestError
 from pipelines.model_file import Declaration
 
+KEPT = timedelta(seconds=10)
 ROLES = {"run", "approve", "manage"}  # of a token: a label decides about a promotion
 
 
@@ -34,6 +35,7 @@ class Labelling:
     """As flows/web/labelling.py declares it."""
 
     project: Project
+    _kept: dict[str, tuple[datetime, Declaration, Question]] = field(default_factory=dict)
 
     @cached_property
     def _tokens(self) -> Tokens:
@@ -62,7 +64,7 @@ class Labelling:
         )
         if one is None:
             return about
-        kept = to_label.row_of(self.project.state, declared, one.id)
+        kept = to_label.row_of(self.project.state, declared, one)
         return about.of(one.id, kept or {}, one in found.done)
 
     def take(self, model: str, wanted: str, label: str, person: str, now: datetime) -> Told:
@@ -80,19 +82,26 @@ class Labelling:
         if taken.aside:
             raise DataError(f"The label was not taken: {', '.join(taken.aside)}.", "Go on with the next row.")
         self._note(model, one.id, person, now)
+        self._kept.pop(model, None)
         return Told(one.id, label, one.said, one.differ)
 
     def _question(self, model: str) -> tuple[Declaration, Question]:
+        """Kept for a few seconds: whoever passes over a row should not wait for the whole log to be read."""
+        now = datetime.now(UTC)
+        if model in self._kept and now - self._kept[model][0] < KEPT:
+            return self._kept[model][1:]
         declared = model_file.check(model)
         standing = stand(ledger.of(self.project).lines(model))
-        return declared, to_label.question(self.project.state, declared, standing, datetime.now(UTC))
+        found = to_label.question(self.project.state, declared, standing, now)
+        self._kept[model] = now, declared, found
+        return declared, found
 
     def _event(self, declared: Declaration, one: Wanted) -> dict[str, Any]:
         """What names the event: the id of the answer, or the key columns of its row."""
         names = events.reader(declared).columns
         if not declared.labels.key:
             return {names[0]: one.id}
-        row = to_label.row_of(self.project.state, declared, one.id) or {}
+        row = to_label.row_of(self.project.state, declared, one) or {}
         if missing := [name for name in names if row.get(name) is None]:
             raise DataError(
                 f"The log does not have {', '.join(missing)} of this row, which `labels: key:` needs.",

@@ -27,13 +27,14 @@ LABEL = ("id", "label", "asked", "taken")
 class Pairs:
     """one, other: the answers of the two versions [rows], in the order of time; their `actual` is only right where
     `known`. asked: the probability with which the label was asked for, NaN where nobody asked. taken: when the label
-    was, in microseconds since 1970 [rows]."""
+    was, and at: when the champion answered, in microseconds since 1970 [rows]."""
 
     one: Answers
     other: Answers
     known: np.ndarray
     asked: np.ndarray
     taken: np.ndarray
+    at: np.ndarray
 
     @property
     def rows(self) -> int:
@@ -44,7 +45,7 @@ class Pairs:
 
     def take(self, rows: np.ndarray) -> "Pairs":
         one, other = self.one.take(rows), self.other.take(rows)
-        return Pairs(one, other, self.known[rows], self.asked[rows], self.taken[rows])
+        return Pairs(one, other, self.known[rows], self.asked[rows], self.taken[rows], self.at[rows])
 
 
 def read(
@@ -121,8 +122,13 @@ def _paired(both: pd.DataFrame, classes: list) -> Pairs:
     theirs = both["prediction_other"]
     actual = np.where(known, both["label"].to_numpy(), theirs.to_numpy()).astype(theirs.to_numpy().dtype)
     one, other = (_answers(both, side, actual, classes) for side in ("_one", "_other"))
-    taken = pd.to_datetime(both["taken"], utc=True).dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
-    return Pairs(one, other, known, both["asked"].to_numpy(float), taken)
+    taken, at = (_microseconds(both[name]) for name in ("taken", "at_other"))
+    return Pairs(one, other, known, both["asked"].to_numpy(float), taken, at)
+
+
+def _microseconds(instants: pd.Series) -> np.ndarray:
+    found = pd.to_datetime(instants, utc=True).dt.tz_localize(None)
+    return np.asarray(found.to_numpy("datetime64[us]").astype(np.int64))
 
 
 def _answers(both: pd.DataFrame, side: str, actual: np.ndarray, classes: list) -> Answers:

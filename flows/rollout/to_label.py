@@ -6,7 +6,7 @@ whoever stops early leaves a fair sample of the part, and everybody is asked for
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,15 @@ ALIKE = 0.05  # the chance of a row on which the two hardly differ
 
 @dataclass(frozen=True)
 class Wanted:
-    """A row to label. asked: the chance with which it is asked for; differ: whether the two versions do. said: what
-    each version has answered, for after the label was given."""
+    """A row to label. asked: the chance with which it is asked for; differ: whether the two versions do.
+
+    day: of the answer, in UTC. said: what each version has answered, for after the label was given.
+    """
 
     id: str
     asked: float
     differ: bool
+    day: date
     said: dict[int, Any]
 
 
@@ -70,7 +73,8 @@ def question(state: Path, declared: Declaration, standing: Standing, now: dateti
 
 def _wanted(found: Pairs, place: int, asked: float, differ: bool, said: dict[int, np.ndarray]) -> Wanted:
     answers = {version: _plain(predicted[place]) for version, predicted in said.items()}
-    return Wanted(str(found.one.row_ids[place]), asked, differ, answers)
+    day = datetime.fromtimestamp(found.at[place] / 1e6, UTC).date()
+    return Wanted(str(found.one.row_ids[place]), asked, differ, day, answers)
 
 
 def _compared(standing: Standing) -> Beside | None:
@@ -98,11 +102,11 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def row_of(state: Path, declared: Declaration, wanted: str) -> dict[str, Any] | None:
+def row_of(state: Path, declared: Declaration, wanted: Wanted) -> dict[str, Any] | None:
     """The columns of an answered row as they were kept, without sensitive ones and the target; None if it is gone."""
-    with AnsweredRows(state / "answers", declared.model, date.min, date.max) as found:
+    with AnsweredRows(state / "answers", declared.model, wanted.day, wanted.day) as found:
         for batch in found.batches():
-            place = pc.index(batch["id"], wanted).as_py()
+            place = pc.index(batch["id"], wanted.id).as_py()
             if place >= 0:
                 kept: dict[str, Any] = batch["row"][place].as_py() or {}
                 hidden = {*declared.data.sensitive, declared.data.target}

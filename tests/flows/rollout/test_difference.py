@@ -19,7 +19,7 @@ def pairs(one, other, actual, known=None, asked=None, probabilities=None) -> Pai
     classes = [0, 1] if probabilities else []
     sides = [Answers(ids, actual, said, sure, classes) for said, sure in ((one, first), (other, second))]
     known = np.ones(rows, bool) if known is None else known
-    return Pairs(*sides, known, np.full(rows, np.nan) if asked is None else asked, np.arange(rows))
+    return Pairs(*sides, known, np.full(rows, np.nan) if asked is None else asked, np.arange(rows), np.arange(rows))
 
 
 def classes(random, rows, change, differ=0.3) -> Pairs:

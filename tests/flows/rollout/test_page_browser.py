@@ -60,6 +60,7 @@ def address(rows):
 def test_a_key_labels_the_picture_and_then_the_answers_are_shown(address, rows, tmp_path):
     with browser.opened(tmp_path, viewport=browser.NARROW) as tab:
         tab.go(address)
+        tab.page.wait_for_load_state("load")  # with its scripts
         expect(tab.page.locator("#picture")).to_be_visible()
         assert "seven" not in tab.page.content()
         tab.page.keyboard.press("2")
