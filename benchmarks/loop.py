@@ -24,12 +24,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems of equations
 from gate.cells import SEED, Cells  # noqa: E402
 from loop.policies import policies  # noqa: E402
 from loop.quality import harm, stationary  # noqa: E402
+from loop.shadow import shadow  # noqa: E402
 
 STATE = ROOT / ".ratchet" / "benchmarks" / "loop"
 PARTS: dict[str, Callable[[Cells], None]] = {
     "stationary": stationary,
     "harm": harm,
     "policies": policies,
+    "shadow": shadow,
 }
 
 
