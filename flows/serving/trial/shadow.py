@@ -10,6 +10,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,16 @@ BEHIND = "the version that answers unseen was behind"
 LOG = logging.getLogger("ratchet.serving")
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What was sent at once. size: in bytes. since, until: when the champion answered the rows."""
+
+    rows: int
+    size: int
+    since: datetime
+    until: datetime
+
+
 class Shadow:
     """One version that answers unseen. It belongs to one event loop."""
 
@@ -40,7 +51,7 @@ class Shadow:
         self._process: asyncio.subprocess.Process | None = None
         self._next: list[tuple[list[str], datetime, list[Any]]] = []  # requests that were not sent yet
         self._next_rows = 0
-        self._sent: deque[tuple[int, int]] = deque()  # rows and bytes of each frame that is not answered
+        self._sent: deque[Frame] = deque()  # those that are not answered
         self._rows = self._bytes = 0  # of those
         self._gap: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -106,7 +117,7 @@ class Shadow:
             return
         self._gap = None
         process.stdin.write(wire.LENGTHS.pack(len(content), 0) + content)
-        self._sent.append((rows, len(content)))
+        self._sent.append(Frame(rows, len(content), requests[0][1], requests[-1][1]))
         self._rows, self._bytes = self._rows + rows, self._bytes + len(content)
 
     async def _run(self) -> None:
@@ -140,8 +151,8 @@ class Shadow:
             if "ready" in told:
                 self.problem = ""
                 continue
-            rows, size = self._sent.popleft()
-            self._rows, self._bytes = self._rows - rows, self._bytes - size
+            frame = self._sent.popleft()
+            self._rows, self._bytes = self._rows - frame.rows, self._bytes - frame.size
             self.counts["answered"] += told["answered"]
             self.counts["failed"] += told["failed"]
 
@@ -151,6 +162,7 @@ class Shadow:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         self._process = None
-        self.counts["skipped"] += self._rows
+        for frame in self._sent:
+            self._skip(frame.rows, frame.since, frame.until)
         self._sent.clear()
         self._rows = self._bytes = 0
