@@ -1,11 +1,15 @@
 """What answers beside the champion, by a real server: unseen, or for some callers; and nobody loses an answer by it."""
 
 import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from flows.serving.log.lines import share
@@ -19,13 +23,16 @@ EVER = (date(2000, 1, 1), date(2100, 1, 1))
 
 def trial(state: Path, role: str, champion: int = 1, other: int = 2, **more: Any) -> None:
     """The live.json of a champion, with another version beside it."""
-    folder = versions.promote(state, "weights", other)
-    path = state / "serving" / "weights" / "live.json"
-    told = json.loads(path.read_text())
+    aside, made = state / "aside", {}
+    for number in (champion, other):  # made elsewhere, since a server may read those that are there
+        source = versions.promote(aside, "weights", number)
+        made[number] = state / source.relative_to(aside)
+        if not made[number].exists():
+            shutil.copytree(source, made[number])
+    told = json.loads((aside / "serving" / "weights" / "live.json").read_text())
     beside = {name: told[name] for name in told if name not in ("format", "model", "serve", "problem", "previous")}
     beside |= {"role": role, "share": 1.0, "key": []} | more
-    assert folder.is_dir()
-    versions.promote(state, "weights", champion, beside=beside)
+    versions.point(state, "weights", champion, made[champion], beside=beside)
 
 
 def kept(state: Path, folder: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -123,3 +130,44 @@ def test_where_a_canary_has_no_answer_the_champion_answers(tmp_path):
         assert (said["version"], said["prediction"], told(found)["failed"]) == (1, 26.0, 1)
         wrong = found.post("/models/weights/predict", [ROW, ROW | {"age": "old"}])
         assert (wrong.status_code, wrong.json()["row"]) == (400, 2)
+
+
+def test_no_request_is_lost_while_trials_begin_and_end_and_champions_change(tmp_path):
+    trial(tmp_path, "shadow")
+    moves = [("shadow", 1, 2), ("canary", 1, 3), ("before", 3, 1), ("shadow", 3, 2)] * 2
+    asked: list[tuple[int, float]] = []
+    ended = threading.Event()
+
+    def ask(found: Running) -> None:
+        with httpx.Client(timeout=60) as client:
+            while not ended.is_set():
+                one = client.post(f"{found.url}/models/weights/predict", json=ROW).raise_for_status().json()
+                asked.append((one["version"], one["prediction"]))
+
+    with server(tmp_path) as found, ThreadPoolExecutor(4) as pool:
+        askers = [pool.submit(ask, found) for _ in range(4)]
+        for role, champion, other in moves:
+            trial(tmp_path, role, champion, other, share=0.5 if role == "canary" else 1.0)
+            until(lambda role=role, other=other: (told(found).get("role"), told(found).get("version")) == (role, other))
+            count = len(asked)
+            until(lambda count=count: len(asked) > count + 20 or any(one.done() for one in askers))
+        ended.set()
+        for one in askers:
+            one.result()
+    assert {version for version, _ in asked} == {1, 3}
+    for version, prediction in asked:
+        assert prediction == pytest.approx(6 + (version - 1) / 10, abs=1e-5)
+
+
+def test_metrics_have_the_rows_of_a_trial_and_nothing_without_one(tmp_path):
+    trial(tmp_path, "shadow")
+    with server(tmp_path) as found:
+        until(lambda: ready(found))
+        found.post("/models/weights/predict", [ROW] * 3)
+        until(lambda: told(found)["answered"] == 3)
+        text = found.get("/metrics").text
+        assert 'ratchet_trial_problem{model="weights",role="shadow",version="2"} 0.0' in text
+        assert 'ratchet_trial_rows_total{model="weights",outcome="answered",version="2"} 3.0' in text
+        versions.promote(tmp_path, "weights", 1)
+        until(lambda: not told(found))
+        assert "ratchet_trial" not in found.get("/metrics").text
