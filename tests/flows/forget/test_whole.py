@@ -181,5 +181,6 @@ def test_after_a_kill_the_same_command_does_the_rest(made, tmp_path, point, when
     assert done.returncode == 0, done.stderr
     assert left_in(folder, values) == {}
     for version in (1, 2):
-        answer(folder, "predict", "people", "asked.csv", str(tmp_path / "out.csv"), "--version", str(version))
+        out = str(tmp_path / f"{version}.csv")
+        answer(folder, "predict", "people", "asked.csv", out, "--version", str(version))
     assert {line["action"] for line in answer(folder, "history", "people")["lines"]} >= {"forgotten"}

@@ -40,3 +40,5 @@ def test_a_version_that_lost_rows_says_since_when():
     assert verdict.sentence(lost) == (
         "Its data lost rows of a person on 2026-02-03 (`ratchet forget`), so nobody can make it again."
     )
+    assert "## " not in verdict.page(lost)
+    assert "cannot be verified" in verdict.page(lost)
