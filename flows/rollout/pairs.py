@@ -116,9 +116,7 @@ def _labels(state: Path, declared: Declaration, version: int, until: datetime, f
 
 
 def _paired(both: pd.DataFrame, classes: list) -> Pairs:
-    known = both["label"].notna().to_numpy()
-    if classes:
-        known &= both["label"].isin(classes).to_numpy()
+    known = (both["label"].isin(classes) if classes else both["label"].notna()).to_numpy()
     theirs = both["prediction_other"]
     actual = np.where(known, both["label"].to_numpy(), theirs.to_numpy()).astype(theirs.to_numpy().dtype)
     one, other = (_answers(both, side, actual, classes) for side in ("_one", "_other"))

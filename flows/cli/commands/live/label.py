@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.answer import USE, Debug, Json, Model, State, answer, command
 from flows.project.environment import Project
+from flows.project.plain_words import many
 
 
 @command(135, USE)
@@ -34,7 +35,7 @@ def do_label(project: Project, model: str, path: Path, timezone: str, dry: bool)
 
 def label_text(found: State) -> str:
     verb = "would be taken" if found["dry_run"] else "taken"
-    lines = [f"{found['model']}: {found['new']:,} of {found['rows']:,} labels {verb}."]
+    lines = [f"{found['model']}: {found['new']:,} of {many(found['rows'], 'label')} {verb}."]
     for one in found["files"]:
         lines += [f"  {one['file']}", *_of_file(one)]
     lines += [f"  !!        {found['selective']}"] if found["selective"] else []
@@ -44,9 +45,11 @@ def label_text(found: State) -> str:
 def _of_file(one: State) -> list[str]:
     if one["again"] and not one["taken"]:
         return [f"    again   the same labels were taken on {one['again'][:16]} UTC: nothing has changed"]
-    lines = [f"    joined  {one['answered']:,} are of answered rows"]
+    lines = [f"    joined  {many(one['answered'], 'label')} of answered rows"]
     if one["never_served"]:
-        lines += [f"    kept    {one['never_served']:,} are of rows that are not in the log; they wait for such rows"]
+        lines += [
+            f"    kept    {many(one['never_served'], 'label')} of rows that are not in the log, in case they come to light"
+        ]
     for why, count in one["aside"].items():
         places = ", ".join(f"{place:,}" for place in one["examples"][why])
         lines += [f"    aside   {count:,} {why}: row {places}{', ...' if count > len(one['examples'][why]) else ''}"]
