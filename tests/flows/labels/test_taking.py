@@ -88,7 +88,7 @@ class TestFile:
     def test_a_dry_run_takes_nothing(self, take, project):
         found = take("id,label\na,dog\n", dry=True)
         assert (found["new"], found["dry_run"], stored(project)) == (1, True, [])
-        assert "1 of 1 labels would be taken" in command.label_text(found)
+        assert "1 of 1 label would be taken" in command.label_text(found)
 
     def test_a_folder_is_taken_file_by_file(self, take, project, model, tmp_path):
         folder = tmp_path / "all"

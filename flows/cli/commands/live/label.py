@@ -48,7 +48,7 @@ def _of_file(one: State) -> list[str]:
     lines = [f"    joined  {many(one['answered'], 'label')} of answered rows"]
     if one["never_served"]:
         lines += [
-            f"    kept    {many(one['never_served'], 'label')} of rows that are not in the log, in case they come to light"
+            f"    kept    {many(one['never_served'], 'label')} of rows that are not in the log (yet)"
         ]
     for why, count in one["aside"].items():
         places = ", ".join(f"{place:,}" for place in one["examples"][why])
