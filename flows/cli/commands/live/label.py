@@ -47,9 +47,7 @@ def _of_file(one: State) -> list[str]:
         return [f"    again   the same labels were taken on {one['again'][:16]} UTC: nothing has changed"]
     lines = [f"    joined  {many(one['answered'], 'label')} of answered rows"]
     if one["never_served"]:
-        lines += [
-            f"    kept    {many(one['never_served'], 'label')} of rows that are not in the log (yet)"
-        ]
+        lines += [f"    kept    {many(one['never_served'], 'label')} of rows that are not in the log (yet)"]
     for why, count in one["aside"].items():
         places = ", ".join(f"{place:,}" for place in one["examples"][why])
         lines += [f"    aside   {count:,} {why}: row {places}{', ...' if count > len(one['examples'][why]) else ''}"]
