@@ -122,7 +122,7 @@ def named() -> list[Case]:
         digits("decide, after the ledger", "flows.records.ledger:Ledger.append", "after", process=TRACKER),
         digits("decide, after the alias", f"{CLIENT}.set_registered_model_alias", "after", process=TRACKER),
         digits("decide, after the alias's tag", f"{CLIENT}.set_registered_model_tag", "after", process=TRACKER),
-        digits("decide, before the note of the decision", "flows.promotion.decide:_note", process=TRACKER),
+        digits("decide, before the note of the decision", "flows.promotion.decide:note", process=TRACKER),
         digits("decide, in the note of the decision", f"{CLIENT}.set_model_version_tag", "before", 3, process=TRACKER),
         digits("before the Prefect artifacts", "flows.report.prefect_artifacts:show"),
         digits("in the export", "pipelines.export:build", process=STAGE),

@@ -84,7 +84,7 @@ class Doors:
     def pin(self, day: float) -> str:
         """The same without DVC."""
         said = self.learn(day)
-        found = arrival_order.of(self.model, pin_file.pinned("pets"), scan.look(self.project, self.model)[0])
+        found = arrival_order.of(self.model, pin_file.pinned("pets"), scan.look(self.project, self.model)[0], [])
         shutil.copytree(self.incoming, sources.source_folder("pets"), dirs_exist_ok=True)
         pin_file.write(self.project, "pets", pin_file.of_files(self.model, found))
         return said
