@@ -76,5 +76,7 @@ def words(live: dict[str, Any]) -> str:
     """In words. live: of `deploy`."""
     if live["problem"]:
         return str(live["problem"])
+    if live["version"] is None:
+        return "there is no champion to be live"
     by = "ONNX" if live["runtime"] == "onnx" else f"Keras, because {live['why']}"
     return f"version {live['version']} is live, answered by {by}"

@@ -71,3 +71,9 @@ def test_another_exporter_makes_no_other_model_and_no_other_decision(folder):
     assert {stage["state"] for stage in found["stages"][:-1]} == {"Unchanged"}
     assert (found["decision"], found["version"]) == ("unchanged", 1)
     assert answer(folder, "history", "shop")["lines"] == before
+
+
+def test_without_a_champion_nothing_is_live_and_that_is_said():
+    assert going_live.words({"version": None, "runtime": "", "why": "", "problem": ""}) == (
+        "there is no champion to be live"
+    )
