@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.run.after_gate import going_live
 from tests.support import golden
 from tests.support.clone import answer, edit, ratchet
 
