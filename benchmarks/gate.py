@@ -9,13 +9,10 @@ Finished trials are kept in FOLDER, .ratchet/benchmarks/gate by default. A part 
 tables anew. Delete its file there to measure anew after a change of the gate.
 """
 
-import argparse
-import platform
-import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
+import parts
 from gate.cells import SEED, Cells
 from gate.classes import classes
 from gate.dependent import dependent
@@ -44,21 +41,5 @@ PARTS: dict[str, Callable[[Cells], None]] = {
     "bundled": bundled,
 }
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--state", type=Path, default=STATE)
-    asked = parser.parse_args()
-    if unknown := [name for name in asked.parts if name not in PARTS]:
-        parser.error(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
-    for name in asked.parts or PARTS:
-        print(f"\n{name}: {date.today()}, {platform.machine()}, Python {platform.python_version()}, seed {SEED}")
-        start = time.monotonic()
-        PARTS[name](Cells(asked.state, name, asked.trials))
-        print(f"\n({name}: {time.monotonic() - start:.0f} s)")
-
-
 if __name__ == "__main__":
-    main()
+    parts.run(__doc__, PARTS, STATE, 500, SEED)

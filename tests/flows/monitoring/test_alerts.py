@@ -1,9 +1,6 @@
 """A real receiver hears of each event once when it begins and once when it is over, and no secret is said."""
 
-import http.server
-import json
 import logging
-import threading
 
 import pytest
 
@@ -11,31 +8,15 @@ from flows.monitoring import alerts
 from flows.monitoring.events import Event, Found, record
 from flows.project.environment import Project
 from flows.records.ledger import Ledger
+from tests.support.listener import Listener, listening
 
 SECRET = "token-that-nobody-may-see"
 
 
-class Listener(http.server.BaseHTTPRequestHandler):
-    heard: list[dict] = []
-    status = 200
-
-    def do_POST(self):
-        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *about):
-        pass
-
-
 @pytest.fixture
-def address(monkeypatch):
-    monkeypatch.setattr(Listener, "heard", [])
-    monkeypatch.setattr(Listener, "status", 200)
-    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}/{SECRET}"
-        server.shutdown()
+def address():
+    with listening() as port:
+        yield f"127.0.0.1:{port}/{SECRET}"
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """A real server and a real command are told, and nobody's failure is a run's."""
 
-import http.server
 import json
 import sys
-import threading
 
 import pytest
 from prefect.events import Event
@@ -11,31 +9,15 @@ from prefect.events import Event
 from flows.project import environment
 from flows.project.environment import Project
 from flows.run import notify
+from tests.support.listener import Listener, listening
 
 TOLD = {"model": "pets", "outcome": "rejected", "reason": "worse", "version": 3}
 
 
-class Listener(http.server.BaseHTTPRequestHandler):
-    heard: list[dict] = []
-    status = 200
-
-    def do_POST(self):
-        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *about):
-        pass
-
-
 @pytest.fixture
-def listener(monkeypatch):
-    monkeypatch.setattr(Listener, "heard", [])
-    monkeypatch.setattr(Listener, "status", 200)
-    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/secret-path-of-a-hook"
-        server.shutdown()
+def listener():
+    with listening() as port:
+        yield f"http://127.0.0.1:{port}/secret-path-of-a-hook"
 
 
 @pytest.fixture
