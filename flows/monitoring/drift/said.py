@@ -41,7 +41,8 @@ def column(
         return f"{subject} looks broken: {_broken(broken, then, now, factor)}"
     verb = "have" if subject == "the answers" else "has"
     state = f"{verb} changed" if alarm else f"{verb} moved by {distance:.2f}"
-    return f"{subject} {state}: {'its values are private' if private else _change(then, now)}"
+    whose = "their" if verb == "have" else "its"
+    return f"{subject} {state}: {'its values are private' if private else _change(then, now, whose)}"
 
 
 def _broken(broken: str, then: Figures, now: Figures, factor: float) -> str:
@@ -57,8 +58,8 @@ def _broken(broken: str, then: Figures, now: Figures, factor: float) -> str:
     return f"its values are {factor:.3g} times those before, as if in another unit"
 
 
-def _change(then: Figures, now: Figures) -> str:
-    """The part that changed most."""
+def _change(then: Figures, now: Figures, whose: str) -> str:
+    """The part that changed most. whose: its or their."""
     gone = abs(now["missing"] - then["missing"])
     missing = f"missing in {share(now['missing'])} of the rows, and was in {share(then['missing'])}"
     if "shares" in now:
@@ -70,7 +71,7 @@ def _change(then: Figures, now: Figures) -> str:
     if gone >= LARGE or "median" not in then or "median" not in now:
         return missing
     middle = "median" if f"{now['median']:.4g}" != f"{then['median']:.4g}" else "mean"
-    return f"its {middle} is {now[middle]:.4g}, and was {then[middle]:.4g}"
+    return f"{whose} {middle} is {now[middle]:.4g}, and was {then[middle]:.4g}"
 
 
 def _grown(word: str, then: Figures, now: Figures) -> tuple[float, float]:

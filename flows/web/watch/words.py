@@ -12,10 +12,12 @@ def interval(found: dict[str, Any] | None) -> str:
     return f"{found['value']:.3g}" + (f" ({shown[0]} to {shown[1]})" if ends != [None, None] else "")
 
 
-def figures(found: dict[str, Any]) -> str:
-    """What a column looks like, short: a median with its range, or the share of the word that changed most."""
+def figures(found: dict[str, Any], narrow: bool = False) -> str:
+    """What a column looks like, short: a median with its range (not if `narrow`), or the share of the word that changed
+    most."""
     if found.get("median") is not None:
-        return f"{found['median']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
+        around = "" if narrow else f" ({found['low']:.4g} to {found['high']:.4g})"
+        return f"{found['median']:.4g}{around}"
     if found.get("shares"):
         word, part = next(iter(found["shares"].items()))
         return f"{word[:12]!r} {share(part)}"

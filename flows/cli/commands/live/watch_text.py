@@ -11,6 +11,7 @@ from flows.web.watch import words
 INDENT = 11
 DAYS = 7  # that are shown
 COLUMNS = 10  # of drift
+WIDE = 100  # letters of a terminal that shows ranges too
 
 
 def watch_text(found: State, width: int | None = None) -> str:
@@ -62,8 +63,8 @@ def _moved(found: State, width: int) -> Iterator[str]:
             "column": one["name"],
             "": words.verdict(one),
             "moved": f"{one['distance']:.2f}",
-            "then": words.figures(one["then"]),
-            "now": words.figures(one["now"]),
+            "then": words.figures(one["then"], width < WIDE),
+            "now": words.figures(one["now"], width < WIDE),
         }
         for one in shown
     ]
