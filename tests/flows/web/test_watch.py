@@ -29,7 +29,13 @@ def page(server, state, model="pets", path="/watch/{}/"):
 def test_a_watch_is_shown_with_its_events_columns_and_days(server, tmp_path):
     kept.write(tmp_path, SEEN)
     text = page(server, tmp_path).text
-    for told in ("Version 7 is champion", "`weight` has changed", "since 2026-11-12", "drifted", "9.142 (4.115 to 14.1)"):
+    for told in (
+        "Version 7 is champion",
+        "`weight` has changed",
+        "since 2026-11-12",
+        "drifted",
+        "9.142 (4.115 to 14.1)",
+    ):
         assert told in text
     assert "0.62 (0.491 to 0.738)" in text
     assert text.index("2026-11-13</th>") < text.index("2026-11-12</th>")
