@@ -81,6 +81,11 @@ def retrain(model: str, force: bool = False, reason: str = "") -> State:
             tick = Tick(model, "refused", str(error), request.trigger, flow_run, str(project.root))
             _note_failure(project, tick, shown)
             return prefect_failures.failed(error, refused=True)
+        except Exception as error:  # unforeseen: it is on record all the same
+            _note_failure(
+                project, Tick(model, "failed", _said(error), request.trigger, flow_run, str(project.root)), shown
+            )
+            raise
         run = stack.enter_context(context.opened(project, declared, request, shown))
         return _conclude(replace(run, flow_run=flow_run))
 
@@ -142,7 +147,11 @@ def _outcome(error: BaseException) -> tuple[str, str]:
     """Of a run that ends by an error: its outcome and the reason, as they are recorded."""
     if stop := stopping.found(error):
         return "stopped", str(stop)
-    return "refused" if tasks.refusal(error) else "failed", str(error) or type(error).__name__
+    return "refused" if tasks.refusal(error) else "failed", _said(error)
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:

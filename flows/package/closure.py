@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.safety import syntax
+
 NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)+)(?::\w+)?")  # a.b or a.b:name, and nothing else
 
 
@@ -61,7 +63,7 @@ def _library(root: Path, name: str) -> set[str]:
 def _names(root: Path, path: Path) -> Iterator[str]:
     """Every dotted name that a module imports, or names in a string; of `from a import b` both a and a.b."""
     package = path.parent.relative_to(root).parts
-    for node in _nodes(ast.parse(path.read_bytes())):
+    for node in _nodes(syntax.tree(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

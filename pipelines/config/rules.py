@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipelines.config.section import Section
 from pipelines.config.words import nearest
+from pipelines.safety import syntax
 
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")  # those that name columns
 BY_ROW = {"ColumnMapExpectation", "ColumnPairMapExpectation", "MulticolumnMapExpectation"}
@@ -97,7 +98,7 @@ def _core() -> Path:
 @cache
 def exported() -> dict[str, str]:
     """The name of every expectation, and its class."""
-    tree = ast.parse((_core() / "__init__.py").read_text(encoding="utf-8"))
+    tree = syntax.tree((_core() / "__init__.py").read_text(encoding="utf-8"))
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
     return {str(node.module): node.names[0].name for node in imports if str(node.module).startswith("expect_")}
 
@@ -125,7 +126,7 @@ def _bases() -> dict[str, ast.ClassDef]:
 
 
 def _classes(path: Path) -> dict[str, ast.ClassDef]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = syntax.tree(path.read_text(encoding="utf-8"))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 

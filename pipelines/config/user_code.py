@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipelines.config.settings import FOLDER
 from pipelines.errors import RatchetError, SettingsError
+from pipelines.safety import syntax
 
 OWN = "own_"  # the beginning of the names of derived columns
 
@@ -55,7 +56,7 @@ def function(model: str, name: str) -> Callable[..., Any] | None:
 def defined(path: Path) -> list[str]:
     """The functions at the top of a file, found without running it. Raises SettingsError if it is not valid Python."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = syntax.tree(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         raise SettingsError(f"{path} is not valid Python: {error}.", "Correct the file and run again.") from error
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]

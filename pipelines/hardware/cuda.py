@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.safety import syntax
+
 Loads = Callable[[str], bool]
 WITH_CUDA_12 = ("libcublasLt.so.12", "libcufft.so.11", "libcusolver.so.11", "libcusparse.so.12")
 PACKAGES = tuple(  # in which NVIDIA ships them; TensorFlow finds them in site-packages/nvidia/
@@ -51,7 +53,7 @@ def _tensorflow() -> Path | None:
 
 def _read(text: str) -> Build | None:
     """The last line of the file is `build_info = collections.OrderedDict([(key, value), ...])`."""
-    for node in ast.parse(text).body:
+    for node in syntax.tree(text).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and node.value.args:
             found = dict(ast.literal_eval(node.value.args[0]))
             if not found["is_cuda_build"]:

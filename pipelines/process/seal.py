@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from pipelines.safety import syntax
+
 PACKAGE = Path(__file__).parents[1]
 BYTE_CODE = "__pycache__"
 Signature = tuple[int, ...]
@@ -49,7 +51,7 @@ def dependencies(stage: str) -> list[Path]:
 def _names(path: Path) -> set[str]:
     """Whatever a module imports, by its dotted name; of `from a import b` both a and a.b."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(syntax.tree(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
