@@ -194,7 +194,7 @@ def main() -> None:
         city.up()
         whole = year.play(asked.minutes * 60)
     finally:
-        city.do("down")
+        city.down()
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{date.today()}, {machine}, {time.monotonic() - begin:.0f} s, {len(year.done)} of {asked.weeks} weeks")
     print("\n".join(year.told()))

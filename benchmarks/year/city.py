@@ -17,7 +17,7 @@ import requests
 
 from flows.project.environment import Project
 from flows.records import attempts
-from tests.support.clone import answer, clone, edit, git
+from tests.support.clone import answer, clone, edit, git, ratchet
 
 MODEL, TARGET = "air", "pm25"
 PATIENCE = 300.0  # seconds
@@ -124,6 +124,10 @@ class City:
 
     def up(self) -> None:
         self.do("up")
+
+    def down(self) -> None:
+        """Stop the servers, when no run needs them."""
+        wait(lambda: ratchet(self.root, "down", **self.variables).returncode == 0 or None, "the end of a run")
 
     def address(self) -> str:
         servers = json.loads((self.state / "servers.json").read_text())["servers"]

@@ -246,9 +246,10 @@ def test_blocks_end_within_rows_and_characters(tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_a_text(tmp_path):
     path = tmp_path / "x.csv.gz"
-    path.write_bytes(gzip.compress(b"a,b\n" + b"some text,7\n" * 4_000_000))
+    path.write_bytes(gzip.compress(b"a,b\n" + b"some text,7\n" * 8_000_000, 1))
     before = pa.total_allocated_bytes()
-    assert max(pa.total_allocated_bytes() - before for _ in sources.read(path, ",", "utf-8")) < 48e6 / 2
+    # threads read some blocks ahead, how many depends on the machine's load
+    assert max(pa.total_allocated_bytes() - before for _ in sources.read(path, ",", "utf-8")) < 96e6 / 2
 
 
 @pytest.mark.parametrize("name", ["utf-9", "base64", "rot13", "", "a\0b"])
