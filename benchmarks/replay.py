@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -36,7 +35,7 @@ from pipelines.config import settings  # noqa: E402
 from pipelines.config.data import Data  # noqa: E402
 from pipelines.table import row_groups  # noqa: E402
 from pipelines.table.series import windows  # noqa: E402
-from tests.support.clone import answer, clone, edit, git  # noqa: E402
+from tests.support.clone import answer, clone_of_one, git  # noqa: E402
 
 MODEL, SEED = "orders", 24
 BEFORE = 6  # months that are there at the beginning
@@ -118,12 +117,7 @@ class Replay:
             return
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
-        clone(partial)
-        edit(partial / "dvc.yaml", "[digits, breast_cancer, diabetes]", f"[{MODEL}]")
-        for path in (partial / "models").iterdir():
-            path.unlink()
-        YAML().dump(self.declared, partial / "models" / f"{MODEL}.yaml")
-        (partial / "models" / f"{MODEL}.py").write_text('"""No code of its own."""\n')
+        clone_of_one(partial, MODEL, json.dumps(self.declared))
         git(partial, "add", "-A")
         git(partial, "commit", "-qm", "a model of orders")
         partial.rename(self.root)

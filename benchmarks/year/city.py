@@ -17,7 +17,7 @@ import requests
 
 from flows.project.environment import Project
 from flows.records import attempts
-from tests.support.clone import answer, clone, edit, git, ratchet
+from tests.support.clone import answer, clone_of_one, git, ratchet
 
 MODEL, TARGET = "air", "pm25"
 PATIENCE = 300.0  # seconds
@@ -105,12 +105,7 @@ class City:
             return
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
-        clone(partial)
-        edit(partial / "dvc.yaml", "[digits, breast_cancer, diabetes]", f"[{MODEL}]")
-        for path in (partial / "models").iterdir():
-            path.unlink()
-        (partial / "models" / f"{MODEL}.yaml").write_text(YAML)
-        (partial / "models" / f"{MODEL}.py").write_text('"""No code of its own."""\n')
+        clone_of_one(partial, MODEL, YAML)
         incoming = partial / "data" / "incoming" / MODEL
         incoming.mkdir(parents=True)
         self.hours[self.hours["when"] < until].to_csv(incoming / "before.csv", index=False)

@@ -41,6 +41,17 @@ def clone(target: Path) -> Path:
     return target
 
 
+def clone_of_one(target: Path, model: str, declared: str) -> Path:
+    """The same with one model instead of those that come with it, not committed. declared: its YAML."""
+    clone(target)
+    edit(target / "dvc.yaml", "[digits, breast_cancer, diabetes]", f"[{model}]")
+    for path in (target / "models").iterdir():
+        path.unlink()
+    (target / "models" / f"{model}.yaml").write_text(declared)
+    (target / "models" / f"{model}.py").write_text('"""No code of its own."""\n')
+    return target
+
+
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from sqlalchemy import create_engine, delete
 from sqlalchemy.pool import NullPool
 
@@ -101,6 +102,14 @@ def register(
         tags,
     )
     return int(made.version)
+
+
+def versions(make_folder: pytest.TempPathFactory, *words: str) -> Project:
+    """A project with a registered version for each of these words, which have no golden rows: nothing is exported."""
+    found = project(make_folder.mktemp("project"))
+    for one in words:
+        register(found, make_folder.mktemp("model"), one)
+    return found
 
 
 def accept(found: Project, version: int, better: bool = True, **more: object) -> Line:

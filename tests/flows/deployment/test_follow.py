@@ -23,10 +23,7 @@ MOST_BYTES = 90 << 20  # of memory, for a process that only watches: it imports 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A project with two registered versions, which have no golden rows: nothing is exported for them."""
-    found = registered.project(tmp_path_factory.mktemp("follow"))
-    for words in ("one", "two"):
-        registered.register(found, tmp_path_factory.mktemp("model"), words)
-    return found
+    return registered.versions(tmp_path_factory, "one", "two")
 
 
 @pytest.fixture

@@ -24,10 +24,7 @@ serve: {canary: {share: 0.2, key: [who]}}
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A project with two registered versions."""
-    found = registered.project(tmp_path_factory.mktemp("trial"))
-    for words in ("one", "two"):
-        registered.register(found, tmp_path_factory.mktemp("model"), words)
-    return found
+    return registered.versions(tmp_path_factory, "one", "two")
 
 
 @pytest.fixture

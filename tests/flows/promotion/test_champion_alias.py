@@ -24,10 +24,7 @@ from tests.support.world import PATIENCE
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     """A project with three registered versions."""
-    found = registered.project(tmp_path_factory.mktemp("moves"))
-    for words in ("one", "two", "three"):
-        registered.register(found, tmp_path_factory.mktemp("model"), words)
-    return found
+    return registered.versions(tmp_path_factory, "one", "two", "three")
 
 
 @pytest.fixture

@@ -36,10 +36,7 @@ READS = (
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
     """A project with four registered versions."""
-    found = registered.project(tmp_path_factory.mktemp("races"))
-    for words in ("one", "two", "three", "four"):
-        registered.register(found, tmp_path_factory.mktemp("model"), words)
-    return found
+    return registered.versions(tmp_path_factory, "one", "two", "three", "four")
 
 
 @pytest.fixture

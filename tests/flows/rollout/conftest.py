@@ -34,10 +34,7 @@ NAMES = [f"row {number}" for number in range(ROWS)]
 
 @pytest.fixture(scope="session")
 def versions(tmp_path_factory):
-    found = registered.project(tmp_path_factory.mktemp("trial"))
-    for words in ("one", "two", "three"):
-        registered.register(found, tmp_path_factory.mktemp("model"), words)
-    return found
+    return registered.versions(tmp_path_factory, "one", "two", "three")
 
 
 class Live:
