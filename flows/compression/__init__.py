@@ -1,0 +1,1 @@
+"""Which smaller form of a version may answer in its place?"""
