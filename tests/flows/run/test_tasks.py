@@ -1,11 +1,15 @@
 """What is away is waited for, what is wrong is not tried twice, and what failed is said in a paragraph."""
 
 import logging
+import os
 
 import pytest
 from prefect import flow, task
 from prefect.testing import utilities
 
+from flows import retrain
+from flows.project import environment
+from flows.records import attempts as attempts_file
 from flows.report import prefect_failures, progress
 from flows.run import tasks
 from flows.run.context import RunContext
@@ -21,7 +25,7 @@ from pipelines.errors import (
     TrainingError,
     UnreachableError,
 )
-from tests.support import golden
+from tests.support import clone, golden
 
 
 @pytest.mark.parametrize(
@@ -152,3 +156,25 @@ def test_a_failure_that_may_pass_is_no_refusal_and_a_bug_keeps_its_traceback(pre
     (of_task, _), log = failing(ZeroDivisionError("ours"), caplog)
     assert of_task.name == "Failed"
     assert "Traceback" in log
+
+
+def test_a_tick_that_fails_before_its_run_begins_is_on_record(prefect, tmp_path, monkeypatch):
+    """What nobody foresaw, where even the settings could not be looked at."""
+    folder = clone.clone(tmp_path / "clone")
+    monkeypatch.chdir(folder)
+    for name, value in clone.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def broken(*_):
+        raise RuntimeError("a library is at fault")
+
+    monkeypatch.setattr(retrain.rhythm, "check", broken)
+    before = dict(os.environ)
+    try:
+        state = retrain.retrain("digits", return_state=True)
+        (line,) = attempts_file.read(environment.find(), "digits")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    assert state.is_failed() or state.is_crashed()
+    assert (line.outcome, line.reason) == ("failed", "a library is at fault")

@@ -82,10 +82,14 @@ def _read(path: Path | None) -> list[str]:
 
 
 def _ask(project: Project, request: "Request", quiet: bool) -> None:
-    """Show what would go, and ask. Raises RequestError where nobody can answer, and if the answer is no."""
+    """Show what would go, and ask. Raises RequestError where nobody can answer, and if the answer is no.
+
+    A key of which nothing is kept is refused first: then there is nothing to ask.
+    """
+    found = do_forget(project, request, True, False, quiet)
     if quiet or not sys.stdin.isatty():
         raise RequestError("Nobody can be asked here, and what is forgotten does not come back.", "Add --yes.")
-    print(forget_text(do_forget(project, request, True, False, quiet)))
+    print(forget_text(found))
     if not typer.confirm("Remove all of this for good?"):
         raise RequestError("Nothing was removed.")
 
