@@ -5,6 +5,7 @@ import io
 import itertools
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
@@ -37,6 +38,7 @@ def real(cells: Cells) -> None:
 def _networks(margin: float, random: Random) -> Iterator[tuple[str, float]]:
     """A champion and four candidates: their true gain, on rows that are kept for it, and the verdicts."""
     from sklearn.datasets import load_digits
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     pixels, digits = load_digits(return_X_y=True)
@@ -46,7 +48,10 @@ def _networks(margin: float, random: Random) -> Iterator[tuple[str, float]]:
     noisy[train] = np.where(random.random(len(train)) < 0.2, random.integers(0, 10, len(train)), digits[train])
 
     def right(rows: np.ndarray, targets: np.ndarray, state: int) -> list[np.ndarray]:
-        network = MLPClassifier((128,), random_state=state, max_iter=40, tol=0).fit(pixels[rows] / 16, targets[rows])
+        network = MLPClassifier((128,), random_state=state, max_iter=40, tol=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 40 epochs are meant
+            network.fit(pixels[rows] / 16, targets[rows])
         return [network.predict(pixels[asked] / 16) == digits[asked] for asked in (test, kept)]
 
     champion = right(train, digits, 0)
