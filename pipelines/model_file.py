@@ -235,6 +235,8 @@ def _of_network(found: Declaration) -> list[tuple[str, str]]:
     problems = []
     if data.kind == "table" and train.architecture.grid:
         problems.append(("train.network", f"{train.network!r} needs images or a sequence, but data.kind is 'table'"))
+    elif why := train.architecture.problem(data):
+        problems.append(("train.network", why))
     if data.kind != "image" and train.augment is not None:
         problems.append(("train.augment", f"only images can be augmented, but data.kind is {data.kind!r}"))
     if data.kind != "sequence" and train.predict is not None:

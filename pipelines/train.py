@@ -167,9 +167,10 @@ def train(
         network = build(user_code.Settings(task, shape, outputs, config.seed, config.own))
         if network is not None and config.precision == "float32":
             device.refuse_half(json.loads(network.to_json()))
-        network = networks.answering(
-            networks.network(config, shape, outputs, config.seed, bool(fitted.baseline)) if network is None else network
-        )
+        if network is None:
+            columns = features.places(splits[0].data, fitted)
+            network = networks.network(config, shape, outputs, config.seed, bool(fitted.baseline), columns)
+        network = networks.answering(network)
         trained = networks.augmented(config, network, config.seed)
         trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
     _check_parts(config, trained)

@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from pipelines.config.data import Data
 from pipelines.config.section import Section
+
+Places = list[list[int]]  # of each raw column of a table, the places of its features among all features of a row
 
 
 class Layers(Section):
@@ -24,11 +27,13 @@ class Layers(Section):
 class Architecture:
     name: str
     keys: type[Layers]  # the shared keys, and its own
-    build: Callable[[Any, Any, int], Any]
+    build: Callable[..., Any]
     """build(config, features of a row as Keras has them, seed) -> what the output layer sees [rows, units]"""
     layers: str = ""  # its key that holds one number for each of its own layers, and is needed
     exclusive: tuple[str, ...] = ()  # its keys that no other network may have
     grid: bool = False  # whether it needs images or a sequence
+    columns: bool = False  # whether `build` also takes the Places of a table's columns, None for other rows
+    problem: Callable[[Data], str] = lambda data: ""  # why it cannot read such rows, for other reasons
 
 
 def dense(config: Layers, values: Any, seed: int) -> Any:

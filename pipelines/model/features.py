@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.config.data import Data
 from pipelines.model import quantiles, statistics, temporal
+from pipelines.model.architecture import Places
 from pipelines.model.statistics import Fitted
 
 MOST_LOOKUPS = 100  # columns of words that have a layer each; more share one, which loads a hundred times faster
@@ -42,6 +43,25 @@ def features(data: Data, fitted: Fitted) -> Any:
         parts += [_normalised(present, mean, scale), temporal.calendar(dates)]
     joined = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="joined")(parts)
     return keras.Model(inputs, joined, name="features")
+
+
+def places(data: Data, fitted: Fitted) -> Places | None:
+    """Where the features of each number, category and date of a table lie, in this order; None for other rows."""
+    if data.kind != "table":
+        return None
+    bins = [len(edges) - 1 for edges in fitted.edges] or [1] * len(data.numbers)
+    found, start = [], 0
+    for size in bins:
+        found.append([*range(start, start + size)])
+        start += size
+    for index, mine in enumerate(found):  # whether it was missing
+        mine.append(start + index)
+    start += len(found)
+    for known in fitted.vocabularies:
+        found.append([*range(start, start + 1 + len(known))])
+        start += 1 + len(known)
+    count = len(data.dates)
+    return [*found, *([*range(start + index, start + 8 * count, count)] for index in range(count))]
 
 
 def _window(data: Data, fitted: Fitted) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field, create_model, model_validator
 from pipelines.config import plugins
 from pipelines.config.section import Section
 from pipelines.model import architectures
-from pipelines.model.architecture import Architecture, Layers
+from pipelines.model.architecture import Architecture, Layers, Places
 
 
 class Augment(Section):
@@ -83,15 +83,26 @@ class Network(Keys):
         return self
 
 
-def network(config: Network, shape: tuple[int, ...], outputs: int, seed: int, still: bool = False) -> Any:
+def network(
+    config: Network,
+    shape: tuple[int, ...],
+    outputs: int,
+    seed: int,
+    still: bool = False,
+    columns: Places | None = None,
+) -> Any:
     """keras.Model: features of one row, of `shape`, -> `outputs` probabilities, or one number for outputs == 1.
 
-    still: whether it answers 0 to every row before it is trained.
+    still: whether it answers 0 to every row before it is trained. columns: where the columns of a table lie in its
+    features (features.places); without them each feature counts as a column.
     """
     import keras
 
     start = keras.Input(shape, name="normalised")
-    values = config.architecture.build(config, start, seed)
+    chosen, more = config.architecture, []
+    if chosen.columns:
+        more = [columns or ([[place] for place in range(shape[0])] if len(shape) == 1 else None)]
+    values = chosen.build(config, start, seed, *more)
     last = "softmax" if outputs > 1 else None
     begins = {"kernel_initializer": "zeros"} if still else {}
     output = keras.layers.Dense(outputs, activation=last, dtype="float32", name="output", **begins)(values)

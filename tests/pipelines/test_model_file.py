@@ -114,6 +114,10 @@ WRONG = [
     ({"validate": {"quarantine_limit": 1.5}}, "validate.quarantine_limit: input should be less than or equal to 1"),
     ({"train": {"network": "cnn", "filters": [8]}}, "train.network: 'cnn' needs images"),
     ({"train": {"network": "rnn", "recurrent": [8]}}, "train.network: 'rnn' needs images"),
+    (
+        {"train": {"network": "attention"}, "data": {"columns": {f"n{index}": "number" for index in range(300)}}},
+        "train.network: attention compares each of 300 columns with each, and at most 256 fit: take mlp",
+    ),
     ({"train": {"augment": {"zoom": 0.1}}}, "train.augment: only images can be augmented"),
     ({"evaluate": {"metrics": []}}, "evaluate.metrics: list should have at least 1 item"),
     ({"evaluate": {"metrics": ["r2"]}}, "evaluate.metrics: no metric 'r2' for a classification"),

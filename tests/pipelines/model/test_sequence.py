@@ -26,6 +26,7 @@ NETWORKS = {
     "simple": {"cell": "simple", "predict": "value"},
     "cnn": {"network": "cnn", "recurrent": [], "filters": [4, 4]},
     "mlp": {"network": "mlp", "recurrent": [], "hidden": [4], "dropout": 0.2},
+    "attention": {"network": "attention", "recurrent": [], "width": 8, "dropout": 0.1},
 }
 
 
@@ -171,7 +172,7 @@ def test_what_is_measured_is_of_the_training_windows_alone(world):
     assert found.vocabularies == [["clear", "cloud"], ["a", "b"]]
 
 
-LATER = ("gru", "simple", "cnn")  # in the longer suite
+LATER = ("gru", "simple", "cnn", "attention")  # in the longer suite
 KINDS = [pytest.param(kind, marks=pytest.mark.long) if kind in LATER else kind for kind in NETWORKS]
 
 

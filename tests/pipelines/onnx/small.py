@@ -62,7 +62,8 @@ def saved(folder: Path, data: Data, own: Any = None, **config: Any) -> Predictor
     before = features.features(data, fitted)
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
     with networks.computed_in(declared.precision):
-        made = own(shape, outputs) if own else networks.network(declared, shape, outputs, 0)
+        places = features.places(data, fitted)
+        made = own(shape, outputs) if own else networks.network(declared, shape, outputs, 0, columns=places)
         made = networks.answering(made)
     save(features.whole(before, made, fitted), data, declared, fitted, folder)
     return Predictor(folder)

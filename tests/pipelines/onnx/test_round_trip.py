@@ -20,6 +20,7 @@ MANY = Data(
     columns={"weight": "number"} | {f"word_{number}": "category" for number in range(101)},
 )
 RNN: dict[str, Any] = {"network": "rnn", "recurrent": [3], "hidden": []}
+ATTENTION: dict[str, Any] = {"network": "attention", "width": 8, "heads": 2, "dropout": 0.1}
 TABLES = {
     "words, dates and numbers": (TABLE, {}),
     "quantiles": (TABLE, {"numbers": "quantiles", "bins": 4}),
@@ -28,6 +29,9 @@ TABLES = {
     "an image": (IMAGE, {}),
     "convolutions": (IMAGE, {"network": "cnn", "filters": [4]}),
     "an image row by row": (IMAGE, RNN | {"cell": "gru"}),
+    "attention between columns": (TABLE, ATTENTION),
+    "attention between columns of bins, and gelu": (TABLE, ATTENTION | {"numbers": "quantiles", "activation": "gelu"}),
+    "attention between rows of an image": (IMAGE, ATTENTION | {"heads": 1, "blocks": 1}),
 }
 WINDOWS = {
     "lstm": (SERIES, RNN | {"recurrent": [3, 2]}),
@@ -35,6 +39,7 @@ WINDOWS = {
     "simple": (SERIES, RNN | {"cell": "simple", "predict": "value"}),
     "convolutions": (SERIES, {"network": "cnn", "filters": [4]}),
     "mlp": (SERIES, {"wide": True}),
+    "attention": (SERIES, ATTENTION | {"blocks": 3}),
 }
 SEASONS = {"seasons": [24], "horizon": 2}
 BASELINES = {"last": {}, "mean": {}, "season": SEASONS, "season_and_change": SEASONS}

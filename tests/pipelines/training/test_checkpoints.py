@@ -79,6 +79,7 @@ def test_a_killed_training_ends_with_the_bytes_of_an_uninterrupted_one(world, ca
 
 WAYS = {
     "pictures are altered": ({"augment": {"rotation": 0.1, "zoom": 0.2}}, {}),
+    "it attends": ({"network": "attention", "filters": [], "width": 8, "heads": 2}, {}),
     "rows are streamed": ({}, {"HELD_BYTES": 0, "WINDOW_BYTES": 1}),
     "the learning rate has a schedule": (
         {"optimizer": "sgd", "learning_rate_schedule": {"by": "exponential", "decay_steps": 3, "decay_rate": 0.9}},
