@@ -32,7 +32,7 @@ from pipelines.sections.serve import Serve
 from pipelines.table.splits import HashSplit
 from pipelines.train import Train
 
-OPTIONAL = ("serve", "labels", "monitor")  # sections that a YAML of an older Ratchet lacks
+OPTIONAL = ("explain", "serve", "labels", "monitor")  # sections that a YAML of an older Ratchet lacks
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,

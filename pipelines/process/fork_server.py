@@ -46,6 +46,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # by kind: the imports of a warm proc
         "pyarrow.parquet",
         "sklearn.metrics",
         "sklearn.preprocessing",
+        "sklearn.tree",
+        "scipy.cluster.hierarchy",
         "matplotlib.figure",
     ),
 }

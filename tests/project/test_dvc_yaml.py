@@ -22,6 +22,7 @@ READS = {  # beside modules
     "train": {"train.parquet", "validation.parquet", "check.json"},
     "evaluate": {"model", "test.parquet"},
     "export": {"model", "train.parquet", "test.parquet"},
+    "explain": {"model", "train.parquet", "test.parquet", "predictions.parquet"},
 }
 
 
