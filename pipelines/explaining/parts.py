@@ -1,0 +1,55 @@
+"""A model in two parts, as it was joined (pipelines/model/features.py): the features, and the network on them.
+
+Gradients need both: pixels are whole numbers and words are text, but every feature is a number.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pipelines.explaining.columns import Arrays, count, rows
+
+ROWS = 1024  # that are computed at once
+
+
+class Parts:
+    """features: keras.Model, raw arrays -> features float32. network: keras.Model, features -> probabilities, or one
+    number, which the model multiplies by `scale` and adds to what is known beside the network."""
+
+    def __init__(self, model: Any):
+        """model: a keras.Model of raw rows, as `Predictor` has it. Raises ValueError if it has not one network."""
+        import keras
+
+        found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+        if len(found) != 1:
+            raise ValueError(f"the model holds {len(found)} networks, where one was expected")
+        self.model, self.network = model, found[0]
+        taken = self.network._inbound_nodes[0].input_tensors[0]  # its public `input` is the one inside
+        self.features = keras.Model(model.input, taken, name="features")
+        names = {layer.name: layer for layer in model.layers}
+        self.scale = float(names["target_units"].scale) if "target_units" in names else 1.0
+        self._changed = "changed" in names
+
+    def features_of(self, arrays: Arrays) -> np.ndarray:
+        """The features float32 [rows, ...] of raw rows."""
+        return _in_parts(self.features, arrays)
+
+    def answers(self, arrays: Arrays) -> np.ndarray:
+        """The answers float32 [rows, outputs] to raw rows."""
+        return _in_parts(self.model, arrays)
+
+    def beside(self, arrays: Arrays, features: np.ndarray) -> np.ndarray | float:
+        """float64 [rows]: what a forecast is without the network's part of it, the naive one; 0 for other models.
+
+        features: of the rows.
+        """
+        if not self._changed:
+            return 0.0
+        part = np.asarray(self.network(features, training=False), np.float64)
+        return np.asarray((self.answers(arrays).astype(np.float64) - part * self.scale)[:, 0])
+
+
+def _in_parts(model: Any, arrays: Arrays) -> np.ndarray:
+    starts = range(0, max(count(arrays), 1), ROWS)
+    found = [np.asarray(model(rows(arrays, slice(start, start + ROWS)), training=False)) for start in starts]
+    return np.concatenate(found)
