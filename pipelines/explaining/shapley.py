@@ -1,0 +1,165 @@
+"""Shapley values of single answers: what each raw column adds to the answer, from the mean answer to this one.
+
+The game is that of SHAP's explainers for any model: a column of a coalition has the row's value, any other column that
+of a background row, and the worth is the mean answer over the background (Lundberg & Lee 2017). A model that takes raw
+rows is all that is needed, so that words, missing values, dates and windows are no obstacle.
+
+Up to EXACT columns every coalition is asked, so that only the background is a sample. With more columns the walks of
+Castro et al. (2009) are sampled: from a background row to the row, one column after another in a random order. Each
+column gets the difference that its step makes, so every walk adds up to the answer, less that of its background row.
+Each order is walked to and fro from the same background row (antithetic), and each background row begins as many walks
+as any other. A step that changes no value is not asked.
+"""
+
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+
+from pipelines.explaining.columns import Answers, Arrays, Column, count, rows, values
+
+EXACT = 10  # columns, at most, of which all coalitions are asked
+EXACT_ANSWERS = 25_600  # to explain a row this way, which bounds the background: 25 rows for ten columns
+BYTES = 8 << 20  # of the arrays of one call, about
+WORD_BYTES = 64  # of a word in an array of objects, about
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """base: float64 [rows, outputs], the mean answer over the background, the same for every row. values: float64
+    [rows, columns, outputs]. error: float64 [rows], the largest |answer - base - sum of values| over the outputs."""
+
+    base: np.ndarray
+    values: np.ndarray
+    error: np.ndarray
+
+
+def contributions(
+    answers: Answers, explained: Arrays, background: Arrays, columns: list[Column], orders: int, seed: int
+) -> Contributions:
+    """explained, background: rows, at least one of each. columns: all that the model has. orders: walks for each row,
+    if there are more than EXACT columns; an odd number counts as the next even one.
+
+    The same seed gives the same walks for every row, however many rows are explained at once.
+    """
+    given = np.asarray(answers(explained), np.float64)
+    exact = len(columns) <= EXACT
+    pairs = min(count(background), EXACT_ANSWERS >> len(columns)) if exact else max(1, (orders + 1) // 2)
+    begun = rows(background, spread(count(background), pairs))
+    before = np.asarray(answers(begun), np.float64)
+    walks = np.empty((0, 0), np.int64) if exact else _orders(pairs, len(columns), seed)
+    shares = np.empty((len(given), len(columns), given.shape[1]))
+    for row, answer in enumerate(given):
+        game = _Game(answers, rows(explained, [row]), begun, columns, answer, before)
+        shares[row] = game.exact() if exact else game.walked(walks)
+    base = before.mean(axis=0)
+    error = np.abs(given - base - shares.sum(axis=1)).max(axis=1)
+    return Contributions(np.tile(base, (len(given), 1)), shares, error)
+
+
+def spread(there: int, wanted: int) -> np.ndarray:
+    """The places of so many background rows, [wanted]: evenly among those there, and again from the first one."""
+    return np.arange(wanted) * there // wanted if wanted <= there else np.arange(wanted) % there
+
+
+def _orders(pairs: int, columns: int, seed: int) -> np.ndarray:
+    """int [pairs, columns]: for each pair of walks the step in which each column changes, from 0."""
+    draw = np.random.default_rng(seed)
+    return draw.permuted(np.tile(np.arange(columns), (pairs, 1)), axis=1)
+
+
+@dataclass(frozen=True)
+class _Game:
+    """One row against b background rows. after: float64 [outputs], the answer to the row; before: float64
+    [b, outputs], those to the background rows."""
+
+    answers: Answers
+    row: Arrays
+    begun: Arrays
+    columns: list[Column]
+    after: np.ndarray
+    before: np.ndarray
+
+    def exact(self) -> np.ndarray:
+        """float64 [columns, outputs]: over all coalitions, which are numbers whose bits are the columns."""
+        size = len(self.columns)
+        bits = 1 << np.arange(size)
+        every = np.arange(1 << size)
+        changing = self._differs() @ bits  # [b]
+        whole = every[None, :] & changing[:, None]  # [b, coalitions]: what changes no value is left out
+        asked = (whole == every) & (every > 0) & (every != changing[:, None])
+        starts, chosen = np.nonzero(asked)
+        worth = np.empty((*whole.shape, len(self.after)))
+        worth[starts, chosen] = self._asked(starts, (chosen[:, None] & bits) > 0)
+        worth[np.arange(len(changing)), changing] = self.after
+        worth[:, 0] = self.before
+        mean = np.take_along_axis(worth, whole[..., None], axis=1).mean(axis=0)
+        mean[-1] = self.after
+        return _weights(size) @ mean
+
+    def walked(self, orders: np.ndarray) -> np.ndarray:
+        """float64 [columns, outputs]: the mean over the walks to and fro. orders: as _orders gives them, a pair for
+        each background row."""
+        differs = self._differs()
+        both = [self._gains(order, differs) for order in (orders, len(self.columns) - 1 - orders)]
+        return (both[0] + both[1]) / 2
+
+    def _gains(self, orders: np.ndarray, differs: np.ndarray) -> np.ndarray:
+        """float64 [columns, outputs]: the mean over one walk from each background row."""
+        pairs, size = orders.shape
+        changed = np.take_along_axis(differs, orders.argsort(axis=1), axis=1)  # [pairs, steps]
+        done = changed.cumsum(axis=1)
+        last = changed & (done == done[:, -1:])
+        starts, steps = np.nonzero(changed & ~last)
+        found = np.empty((pairs, size + 1, len(self.after)))
+        found[:, 0] = self.before
+        found[starts, steps + 1] = self._asked(starts, orders[starts] <= steps[:, None])
+        found[:, 1:][last] = self.after
+        known = np.maximum.accumulate(np.where(changed, np.arange(1, size + 1), 0), axis=1)
+        walk = np.take_along_axis(found, np.pad(known, ((0, 0), (1, 0)))[..., None], axis=1)
+        return np.take_along_axis(np.diff(walk, axis=1), orders[..., None], axis=1).mean(axis=0)
+
+    def _asked(self, starts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """float64 [n, outputs]: the answers to the background rows starts [n] with the columns chosen, bool
+        [n, columns], of the row."""
+        size = sum(found[:1].size * (WORD_BYTES if found.dtype == object else 8) for found in self.row.values())
+        most = max(1, BYTES // size)
+        parts = [
+            self.answers(self._mixed(starts[at : at + most], chosen[at : at + most]))
+            for at in range(0, len(starts), most)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.after)))
+
+    def _mixed(self, starts: np.ndarray, chosen: np.ndarray) -> Arrays:
+        result = {}
+        for name, found in self.begun.items():
+            taken = np.zeros((len(starts), found.shape[-1]), bool)
+            for place, column in enumerate(self.columns):
+                if column.array == name:
+                    taken[:, column.place] = chosen[:, place]
+            where = taken[:, None, :] if found.ndim == 3 else taken
+            result[name] = np.where(where, self.row[name], found[starts])
+        return result
+
+    def _differs(self) -> np.ndarray:
+        """bool [b, columns]: whether the row and a background row differ in a column."""
+        found = [_unlike(values(self.row, column), values(self.begun, column)) for column in self.columns]
+        return np.stack(found, axis=1)
+
+
+def _unlike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool [b]: one, [1] or [1, window], against others, [b] or [b, window]. Two missing numbers are alike."""
+    unlike = one != others
+    if others.dtype.kind == "f":
+        unlike &= ~(np.isnan(one) & np.isnan(others))
+    return unlike.reshape(len(others), -1).any(axis=1)
+
+
+def _weights(size: int) -> np.ndarray:
+    """float64 [columns, coalitions]: of the worth of each coalition in the Shapley value of each column."""
+    every, bits = np.arange(1 << size), 1 << np.arange(size)
+    inside = (every[None, :] & bits[:, None]) > 0
+    members = inside.sum(axis=0)
+    others = np.where(inside, members - 1, members)  # of the coalition, without the column itself
+    share = np.array([factorial(n) * factorial(size - 1 - n) / factorial(size) for n in range(size)])
+    return np.where(inside, 1.0, -1.0) * share[others]
