@@ -37,8 +37,9 @@ class Contributions:
 def contributions(
     answers: Answers, explained: Arrays, background: Arrays, columns: list[Column], orders: int, seed: int
 ) -> Contributions:
-    """explained, background: rows, at least one of each. columns: all that the model has. orders: walks for each row,
-    if there are more than EXACT columns; an odd number counts as the next even one.
+    """explained, background: rows, at least one of each. columns: those that share the difference between the mean
+    answer and this one; any other column keeps the row's own value, also in the mean answer. orders: walks for each
+    row, if there are more than EXACT columns; an odd number counts as the next even one.
 
     The same seed gives the same walks for every row, however many rows are explained at once.
     """
@@ -46,15 +47,15 @@ def contributions(
     exact = len(columns) <= EXACT
     pairs = min(count(background), EXACT_ANSWERS >> len(columns)) if exact else max(1, (orders + 1) // 2)
     begun = rows(background, spread(count(background), pairs))
-    before = np.asarray(answers(begun), np.float64)
     walks = np.empty((0, 0), np.int64) if exact else _orders(pairs, len(columns), seed)
-    shares = np.empty((len(given), len(columns), given.shape[1]))
+    whole = sum(found.shape[-1] for found in explained.values()) == len(columns)
+    before = np.asarray(answers(begun), np.float64) if whole else None  # which is the same for all rows
+    base, shares = np.empty_like(given), np.empty((len(given), len(columns), given.shape[1]))
     for row, answer in enumerate(given):
         game = _Game(answers, rows(explained, [row]), begun, columns, answer, before)
         shares[row] = game.exact() if exact else game.walked(walks)
-    base = before.mean(axis=0)
-    error = np.abs(given - base - shares.sum(axis=1)).max(axis=1)
-    return Contributions(np.tile(base, (len(given), 1)), shares, error)
+        base[row] = game.before.mean(axis=0)
+    return Contributions(base, shares, np.abs(given - base - shares.sum(axis=1)).max(axis=1))
 
 
 def spread(there: int, wanted: int) -> np.ndarray:
@@ -68,40 +69,46 @@ def _orders(pairs: int, columns: int, seed: int) -> np.ndarray:
     return draw.permuted(np.tile(np.arange(columns), (pairs, 1)), axis=1)
 
 
-@dataclass(frozen=True)
 class _Game:
     """One row against b background rows. after: float64 [outputs], the answer to the row; before: float64
-    [b, outputs], those to the background rows."""
+    [b, outputs], those to the background rows with the columns that are not explained from the row, if known."""
 
-    answers: Answers
-    row: Arrays
-    begun: Arrays
-    columns: list[Column]
-    after: np.ndarray
-    before: np.ndarray
+    def __init__(
+        self,
+        answers: Answers,
+        row: Arrays,
+        begun: Arrays,
+        columns: list[Column],
+        after: np.ndarray,
+        before: np.ndarray | None,
+    ):
+        self._answers, self._row, self._begun, self._columns, self._after = answers, row, begun, columns, after
+        pairs = count(begun)
+        nothing = np.zeros((pairs, len(columns)), bool)
+        self.before = self._asked(np.arange(pairs), nothing) if before is None else before
 
     def exact(self) -> np.ndarray:
         """float64 [columns, outputs]: over all coalitions, which are numbers whose bits are the columns."""
-        size = len(self.columns)
+        size = len(self._columns)
         bits = 1 << np.arange(size)
         every = np.arange(1 << size)
         changing = self._differs() @ bits  # [b]
         whole = every[None, :] & changing[:, None]  # [b, coalitions]: what changes no value is left out
         asked = (whole == every) & (every > 0) & (every != changing[:, None])
         starts, chosen = np.nonzero(asked)
-        worth = np.empty((*whole.shape, len(self.after)))
+        worth = np.empty((*whole.shape, len(self._after)))
         worth[starts, chosen] = self._asked(starts, (chosen[:, None] & bits) > 0)
-        worth[np.arange(len(changing)), changing] = self.after
+        worth[np.arange(len(changing)), changing] = self._after
         worth[:, 0] = self.before
         mean = np.take_along_axis(worth, whole[..., None], axis=1).mean(axis=0)
-        mean[-1] = self.after
+        mean[-1] = self._after
         return _weights(size) @ mean
 
     def walked(self, orders: np.ndarray) -> np.ndarray:
         """float64 [columns, outputs]: the mean over the walks to and fro. orders: as _orders gives them, a pair for
         each background row."""
         differs = self._differs()
-        both = [self._gains(order, differs) for order in (orders, len(self.columns) - 1 - orders)]
+        both = [self._gains(order, differs) for order in (orders, len(self._columns) - 1 - orders)]
         return (both[0] + both[1]) / 2
 
     def _gains(self, orders: np.ndarray, differs: np.ndarray) -> np.ndarray:
@@ -111,10 +118,10 @@ class _Game:
         done = changed.cumsum(axis=1)
         last = changed & (done == done[:, -1:])
         starts, steps = np.nonzero(changed & ~last)
-        found = np.empty((pairs, size + 1, len(self.after)))
+        found = np.empty((pairs, size + 1, len(self._after)))
         found[:, 0] = self.before
         found[starts, steps + 1] = self._asked(starts, orders[starts] <= steps[:, None])
-        found[:, 1:][last] = self.after
+        found[:, 1:][last] = self._after
         known = np.maximum.accumulate(np.where(changed, np.arange(1, size + 1), 0), axis=1)
         walk = np.take_along_axis(found, np.pad(known, ((0, 0), (1, 0)))[..., None], axis=1)
         return np.take_along_axis(np.diff(walk, axis=1), orders[..., None], axis=1).mean(axis=0)
@@ -122,28 +129,28 @@ class _Game:
     def _asked(self, starts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """float64 [n, outputs]: the answers to the background rows starts [n] with the columns chosen, bool
         [n, columns], of the row."""
-        size = sum(found[:1].size * (WORD_BYTES if found.dtype == object else 8) for found in self.row.values())
+        size = sum(found[:1].size * (WORD_BYTES if found.dtype == object else 8) for found in self._row.values())
         most = max(1, BYTES // size)
         parts = [
-            self.answers(self._mixed(starts[at : at + most], chosen[at : at + most]))
+            self._answers(self._mixed(starts[at : at + most], chosen[at : at + most]))
             for at in range(0, len(starts), most)
         ]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.after)))
+        return np.concatenate(parts) if parts else np.empty((0, len(self._after)))
 
     def _mixed(self, starts: np.ndarray, chosen: np.ndarray) -> Arrays:
         result = {}
-        for name, found in self.begun.items():
-            taken = np.zeros((len(starts), found.shape[-1]), bool)
-            for place, column in enumerate(self.columns):
+        for name, found in self._begun.items():
+            taken = np.ones((len(starts), found.shape[-1]), bool)
+            for place, column in enumerate(self._columns):
                 if column.array == name:
                     taken[:, column.place] = chosen[:, place]
             where = taken[:, None, :] if found.ndim == 3 else taken
-            result[name] = np.where(where, self.row[name], found[starts])
+            result[name] = np.where(where, self._row[name], found[starts])
         return result
 
     def _differs(self) -> np.ndarray:
         """bool [b, columns]: whether the row and a background row differ in a column."""
-        found = [_unlike(values(self.row, column), values(self.begun, column)) for column in self.columns]
+        found = [_unlike(values(self._row, column), values(self._begun, column)) for column in self._columns]
         return np.stack(found, axis=1)
 
 

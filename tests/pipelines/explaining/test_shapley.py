@@ -128,3 +128,19 @@ def test_a_call_of_the_model_has_no_more_rows_than_fit(monkeypatch):
     found: Contributions = contributions(counted, *given)
     assert max(sizes) == 100
     np.testing.assert_allclose(found.values, wanted.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("categories", [3, 12], ids=["exact", "sampled"])
+def test_a_column_that_is_not_explained_keeps_the_value_of_the_row(categories):
+    of = about(2, categories)
+    chosen, explained, background = columns(of)[1:], drawn(6, of, 0), drawn(30, of, 3)
+    found = contributions(answers, explained, background, chosen, 60, 0)
+    own = [answers(background | {"numbers": with_first(background, row)}) for row in explained["numbers"][:, 0]]
+    np.testing.assert_allclose(found.base, [one.mean(axis=0) for one in own], atol=1e-6)
+    np.testing.assert_allclose(found.base + found.values.sum(axis=1), answers(explained), atol=1e-6)
+
+
+def with_first(arrays, value):
+    numbers = arrays["numbers"].copy()
+    numbers[:, 0] = value
+    return numbers
