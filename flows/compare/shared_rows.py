@@ -24,7 +24,7 @@ from flows.promotion.statistics.gain import Gain, gain
 from flows.promotion.statistics.interval import Estimate, interval
 from flows.promotion.statistics.resampling import ALPHA
 from flows.tracking.evidence_files import Kept
-from pipelines import evaluate
+from pipelines.answering.predictions import skill
 from pipelines.errors import RequestError
 from pipelines.model.metric import CLASSIFY
 from pipelines.model.metrics import METRICS, Answers
@@ -191,7 +191,7 @@ def _now(metric: str, predictions: pd.DataFrame, label: str) -> float | None:
     """A metric of the predictions that were kept; `skill` is of a sequence, beside its naive forecast."""
     if metric in METRICS:
         return value(metric, Answers.read(predictions, label))
-    return evaluate.skill(predictions).get(metric) if "naive" in predictions else None
+    return skill(predictions).get(metric) if "naive" in predictions else None
 
 
 def _classes(declared: Declaration, a: Answers, b: Answers, depends: Dependence) -> Iterator[dict[str, Any]]:

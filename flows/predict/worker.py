@@ -30,6 +30,7 @@ from flows.predict.read_rows import Unseen
 from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
 from pipelines import evaluate
+from pipelines.answering.predictions import even
 from pipelines.errors import DataError, IntegrityError, RatchetError
 from pipelines.hardware import device, gpus
 from pipelines.hardware.device import Hardware
@@ -146,7 +147,7 @@ def _rows(request: Request, asked: Asked, source: Iterator[Piece]) -> Generator[
 def _windows(request: Request, asked: Asked, ahead: Ahead, size: int) -> Generator[Answered]:
     """The forecasts for the windows of a sequence. Its rows are looked through when they are read."""
     nothing = Unknown(ahead.data, {})
-    yield from _here(request, asked, ((rows, nothing) for rows in evaluate.even(ahead.batches(), size)))
+    yield from _here(request, asked, ((rows, nothing) for rows in even(ahead.batches(), size)))
 
 
 def _here(

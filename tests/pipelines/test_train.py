@@ -16,6 +16,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pipelines import train
 from pipelines.config.data import Data
 from pipelines.errors import TrainingError
+from pipelines.fitting import fit
 from pipelines.model import features, networks, predictor, statistics
 from pipelines.model.statistics import Fitted
 from pipelines.train import Train
@@ -187,12 +188,12 @@ def test_balanced_classes_give_each_row_the_weight_that_scikit_learn_gives_it():
     words = np.array(["cat", "dog", "cat", "eel", "cat"])
     fitted = Fitted([], [], [], (0.0, 1.0), {"cat": 3, "dog": 1, "eel": 1})
     for loss in (None, "huber"):
-        prepare = train.preparation(lambda arrays: arrays["x"], Train(class_weights="balanced", loss=loss), fitted)
+        prepare = fit.preparation(lambda arrays: arrays["x"], Train(class_weights="balanced", loss=loss), fitted)
         x, y, weights = prepare({"x": np.arange(5)}, words)
         assert x.tolist() == [0, 1, 2, 3, 4]
         assert (y.argmax(axis=1) if loss else y).tolist() == [0, 1, 0, 2, 0]
         np.testing.assert_allclose(weights, compute_sample_weight("balanced", words), rtol=1e-6)
-    assert len(train.preparation(lambda arrays: arrays["x"], Train(), fitted)({"x": np.arange(5)}, words)) == 2
+    assert len(fit.preparation(lambda arrays: arrays["x"], Train(), fitted)({"x": np.arange(5)}, words)) == 2
 
 
 @pytest.mark.long

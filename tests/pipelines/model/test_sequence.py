@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from flows.registry import model_registry
-from pipelines import evaluate
+from pipelines.answering.predictions import skill
 from pipelines.config import settings
 from pipelines.config.data import Data
 from pipelines.model import features, networks, predictor, statistics, temporal
@@ -80,8 +80,8 @@ def test_the_naive_forecast_and_the_skill_are_scikit_learns_error_against_it(sol
 
 def test_there_is_no_skill_where_the_naive_forecast_is_never_wrong_or_unknown():
     exact = pd.DataFrame({"actual": [1.0, 2.0], "prediction": [1.0, 3.0], "naive": [1.0, 2.0]})
-    assert evaluate.skill(exact) == {}
-    assert evaluate.skill(exact.assign(naive=np.nan)) == {}
+    assert skill(exact) == {}
+    assert skill(exact.assign(naive=np.nan)) == {}
 
 
 def test_a_network_that_says_nothing_changes_forecasts_the_last_known_value(world, hardware):

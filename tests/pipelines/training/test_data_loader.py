@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines import train
 from pipelines.config.data import Data
+from pipelines.fitting import fit
 from pipelines.model import statistics
 from pipelines.table import row_groups
 from pipelines.train import Train
@@ -206,7 +207,7 @@ def test_a_streamed_training_gives_the_same_bytes_twice(folder, monkeypatch):
         made.append(plain(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(train, "feed", noted)
+    monkeypatch.setattr(fit, "feed", noted)
     first = trained(folder)
     assert trained(folder) == first
     assert len(made) == 4
