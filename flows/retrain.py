@@ -202,7 +202,7 @@ def _work(run: RunContext, record: RunRecord) -> dict[str, Any]:
     }
     _record(run, record, concluded)
     try:
-        stages, live = going_live.make_live(run, published, concluded)
+        stages, live = going_live.make_live(run, made.outputs, published, concluded)
     finally:
         _tell(run, concluded)
     concluded |= {"stages": [*concluded["stages"], *(stage.row for stage in stages)], "live": live}

@@ -92,7 +92,8 @@ def _served(entry: State) -> str:
     live = entry["live"]
     if not live or live["version"] != entry["champion"]:
         return ""
-    return f"\nlive by {'ONNX' if live['runtime'] == 'onnx' else 'Keras'}"
+    form = f" as {live['variant']}" if live["variant"] else ""
+    return f"\nlive{form} by {'ONNX' if live['runtime'] == 'onnx' else 'Keras'}"
 
 
 def _next(found: State, entry: State) -> str:

@@ -44,11 +44,11 @@ def ensure(project: Project, names: Sequence[str], notice: locks.Notice) -> dict
 def now(project: Project, model: str) -> dict[str, Any]:
     """Make live what the ledger says of a model, with the serving files that there are: the last step of a move.
 
-    Returns version, runtime, why and problem, for people.
+    Returns version, variant, runtime, why and problem, for people.
     """
     with mlflow_runs.reachable(project, AGAIN):
         found = deploy(project, mlflow_runs.client(project), ledger.of(project), model)
-    return {name: getattr(found, name) for name in ("version", "runtime", "why", "problem")}
+    return {name: getattr(found, name) for name in ("version", "variant", "runtime", "why", "problem")}
 
 
 def deploy(project: Project, store: MlflowClient, book: Ledger, model: str) -> Live:
@@ -64,7 +64,7 @@ def deploy(project: Project, store: MlflowClient, book: Ledger, model: str) -> L
             found = _moved(project, store, model, standing, before)
             found = replace(found, problem=found.problem or problem)
         if not untrue:
-            found = trial.beside(project, store, lines, found)
+            found = replace(trial.beside(project, store, lines, found), form_line=freshness.newest_form(lines))
         with version_folder.written(project):
             live_file.write(project, found)
             version_folder.sweep(live_file.place(project, model), found.folders)
@@ -80,7 +80,7 @@ def _with_serving_files(project: Project, store: MlflowClient, book: Ledger, mod
     with locks.hold(project, f"export-{model}", f"export of {model}"), scratch.folder("export") as temporary:
         standing = stand(book.lines(model))
         version, registered = registered_version.champion(store, model, standing, [], temporary)
-        made = serving_of(store, registered, version, temporary, True, notice)
+        made = own_files(store, registered, version, temporary, notice)
     found = deploy(project, store, book, model)
     if not made.missing or found.version != version.number:
         return found
@@ -99,8 +99,10 @@ def _done(project: Project, store: MlflowClient, before: Live, standing: Standin
     wanted = freshness.wishes(before.model, before).sensitive
     if not set(wanted) <= set(before.sensitive):
         return False
+    if not freshness.answers_as(before.version, before.variant, before, standing):
+        return False
     version = model_registry.version(store, before.model, before.version)
-    return version is not None and before.serving_hash == serving_files.recorded(version)
+    return version is not None and before.own_hash == serving_files.recorded(version)
 
 
 def _settled(before: Live, standing: Standing, problem: str) -> Live:
@@ -125,21 +127,36 @@ def _moved(project: Project, store: MlflowClient, model: str, standing: Standing
             version, registered = registered_version.champion(store, model, standing, wanted.sensitive, temporary)
         except IntegrityError as error:
             return replace(before or Live(model), problem=str(error))
-        serving = serving_files.fetch(store, registered, temporary)
+        serving, wrong = serving_files.answering(store, registered, standing, temporary)
         with version_folder.written(project):
             made = version_folder.make(live_file.place(project, model), version, serving)
     if previous == made.path:
         previous = before.previous if before else ""
     found = registered_version.live(registered, version, serving, made)
-    return replace(found, **_since(standing), serve=wanted.serve, previous=previous)
+    return replace(found, **_since(standing), serve=wanted.serve, previous=previous, problem=wrong)
 
 
 def serving_of(
-    store: MlflowClient, registered: ModelVersion, version: Version, temporary: Path, export: bool, notice: locks.Notice
+    store: MlflowClient,
+    registered: ModelVersion,
+    version: Version,
+    standing: Standing,
+    temporary: Path,
+    notice: locks.Notice,
+) -> Serving:
+    """The files in the form that the ledger names, else the version's own (own_files)."""
+    found, wrong = serving_files.answering(store, registered, standing, temporary)
+    if wrong:
+        notice(wrong)
+    return found if found.variant else own_files(store, registered, version, temporary, notice)
+
+
+def own_files(
+    store: MlflowClient, registered: ModelVersion, version: Version, temporary: Path, notice: locks.Notice
 ) -> Serving:
     """The recorded serving files, or new ones, which are recorded then; without any, the model itself answers."""
     found = serving_files.fetch(store, registered, temporary)
-    if not found.missing or not export or version.golden is None:
+    if not found.missing or version.golden is None:
         return found
     notice(f"makes the serving files of version {version.number} of {registered.name}")
     about = json.loads((version.fetched / "artifacts" / "model" / "model.json").read_text(encoding="utf-8"))

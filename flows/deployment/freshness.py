@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.compression import chosen
 from flows.deployment import live_file
 from flows.deployment.live_file import Live
 from flows.project.environment import Project
@@ -45,11 +46,28 @@ def fresh(project: Project, model: str, lines: Sequence[Line] | None = None) -> 
     moved = standing.moved.sequence if standing.moved else 0
     wanted = wishes(model, found)
     same = (found.line, found.serve) == (moved, wanted.serve) and set(wanted.sensitive) <= set(found.sensitive)
-    if not same or not trial_fresh(found, standing):
+    if not same or not trial_fresh(found, standing) or not form_fresh(found, standing, lines):
         return False
     named = [(found.folder, found.files_hash)]
     named += [(found.beside["folder"], found.beside["files_hash"])] if found.beside else []
     return all(_listed(live_file.place(project, model) / folder) == digest for folder, digest in named)
+
+
+def form_fresh(found: Live, standing: Standing, lines: Sequence[Line]) -> bool:
+    """Whether live.json says what the ledger says of the forms in which versions answer."""
+    if found.form_line != newest_form(lines) or not answers_as(found.version, found.variant, found, standing):
+        return False
+    told = found.beside
+    return told is None or answers_as(told["version"], told.get("variant", ""), told, standing)
+
+
+def answers_as(number: int | None, variant: str, found: Live | Mapping[str, Any], standing: Standing) -> bool:
+    """Whether a version answers in the form that the ledger names. found: what live.json says of it."""
+    wanted = chosen.of(standing, number)
+    if wanted is None or not variant:
+        return wanted is None and not variant
+    told = found["serving_hash"] if isinstance(found, Mapping) else found.serving_hash
+    return (variant, told) == (wanted.name, wanted.serving_hash)
 
 
 def trial_fresh(found: Live, standing: Standing) -> bool:
@@ -71,6 +89,11 @@ def on_trial(standing: Standing) -> Beside | None:
 def newest_trial(lines: Sequence[Line]) -> int:
     """The number of the newest line that may have changed what answers beside the champion; 0 for none."""
     return max((line.sequence for line in lines if line.action in ledger.TRIALS), default=0)
+
+
+def newest_form(lines: Sequence[Line]) -> int:
+    """The number of the newest line that may have changed in which form a version answers; 0 for none."""
+    return max((line.sequence for line in lines if line.action in ledger.FORMS), default=0)
 
 
 def callers(role: str, serve: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,12 +40,16 @@ class Live:
     previous: str = ""  # the folder that was live before: a process may still read it
     beside: dict[str, Any] | None = None  # the version on trial: the fields of Beside
     trial_line: int = 0  # the number of the newest line that may have changed that; 0 for none
+    variant: str = ""  # the smaller form of the version that answers, such as int8; "" for the version itself
+    variant_model: str = ""  # the model_hash of that form, where it has no ONNX file
+    parent: str | None = None  # of a smaller form: the serving_hash of the version's own files
+    form_line: int = 0  # the number of the newest line that may have changed in which form a version answers
     format: int = FORMAT
 
     @property
     def newest(self) -> int:
         """The number of the newest line of the ledger that this follows."""
-        return max(self.line, self.trial_line)
+        return max(self.line, self.trial_line, self.form_line)
 
     @property
     def folders(self) -> set[str]:
@@ -57,10 +61,15 @@ class Live:
         """Whether a version is live for which no serving files were made yet."""
         return self.version is not None and self.serving_hash is None
 
+    @property
+    def own_hash(self) -> str | None:
+        """The serving_hash of the version's own files, whichever form of it answers."""
+        return self.parent if self.variant else self.serving_hash
+
 
 @dataclass(frozen=True)
 class Beside:
-    """A version that answers beside the champion. All but the last five fields are as in Live."""
+    """A version that answers beside the champion. role to key are its own fields, the others are as in Live."""
 
     version: int
     model_hash: str
@@ -76,6 +85,9 @@ class Beside:
     line: int  # the number of that line
     share: float = 1.0  # of the callers that a canary answers
     key: list[str] = field(default_factory=list)  # the columns of a row that name a caller
+    variant: str = ""
+    variant_model: str = ""
+    parent: str | None = None
 
 
 def place(project: Project, model: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from flows.deployment import version_folder
+from flows.deployment import serving_files, version_folder
 from flows.deployment.live_file import Live
 from flows.deployment.serving_files import Serving
 from flows.deployment.version_folder import Made, Version
@@ -58,6 +58,7 @@ def fetched(
 
 def live(registered: ModelVersion, version: Version, serving: Serving, made: Made) -> Live:
     """A version whose folder is made; without since when, and without what the YAML says of serving."""
+    own = serving_files.recorded(registered) if serving.variant else None
     return Live(
         model=registered.name,
         version=version.number,
@@ -69,6 +70,9 @@ def live(registered: ModelVersion, version: Version, serving: Serving, made: Mad
         folder=made.path,
         files_hash=made.files_hash,
         sensitive=version.sensitive,
+        variant=serving.variant,
+        variant_model=serving.model_hash,
+        parent=own,
     )
 
 

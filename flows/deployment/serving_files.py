@@ -5,13 +5,10 @@ first ones that are published for a version stay, unless they are lost or change
 bytes. A later exporter reaches a model with its next version.
 """
 
-import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,67 +16,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from flows.compression import chosen, kept
 from flows.graph import lockfile
 from flows.project import scratch
 from flows.project.environment import Project
+from flows.records.champion_state import Standing
 from flows.records.outputs import Published
 from flows.registry import definition
 from flows.registry.model_registry import MlflowException, ModelVersion
+from flows.registry.serving_folder import ABOUT, FOLDER, Serving, check, none
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import visible_text
 from pipelines.errors import IntegrityError, RatchetError
-from pipelines.model.predictor import file_hash
 
-FOLDER = "serving"
-ABOUT = "serving.json"
 LOCK = "serving.lock"  # in the artifact folder `definition`: the entries of dvc.lock
 HASH, TOLD, MADE = "ratchet.serving_hash", "ratchet.serving", "ratchet.serving_made"
 WITH_RUN, LATER = "with the run", "later"  # values of MADE: only the first can be made again from the run's commit
-PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # the name of a file: never a path
 MOST_SECONDS = 1800  # of an export
 NOT_MADE = "no serving files were made for this version yet"
-
-
-@dataclass(frozen=True)
-class Serving:
-    """folder: the checked files; None if there are none. why: why they are not used, or why they are not ONNX."""
-
-    folder: Path | None
-    hash: str | None
-    runtime: str
-    why: str
-    names: tuple[str, ...] = ()  # of the checked files in the folder; nothing else of it is used
-
-    @property
-    def missing(self) -> bool:
-        return self.folder is None
-
-
-def none(why: str) -> Serving:
-    """Without serving files the model itself answers."""
-    return Serving(None, None, "keras", why)
-
-
-def check(folder: Path, model_hash: str) -> Serving:
-    """The serving files in a folder. Raises IntegrityError if they are not what serving.json names, or another model's.
-
-    model_hash: of the version that they are for.
-    """
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        named, runtime, why = dict(about["files"]), str(about["runtime"]), str(about["why"])
-        if about["model_hash"] != model_hash:
-            raise ValueError(f"they were made of the model {about['model_hash'][:12]}")
-        for name, digest in named.items():
-            if not PLAIN.fullmatch(name) or file_hash(folder / name) != digest:
-                raise ValueError(f"{name[:80]} is not the file that {ABOUT} names")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"The serving files in {folder} cannot be used: {' '.join(str(error).split())[:300]}.",
-            "`ratchet run` makes them again.",
-        ) from error
-    return Serving(folder, file_hash(folder / ABOUT), runtime, why, (*named, ABOUT))
 
 
 def recorded(version: ModelVersion) -> str | None:
@@ -146,6 +101,19 @@ def fetch(store: MlflowClient, version: ModelVersion, into: Path) -> Serving:
         told = " ".join(str(error).split())[:300]
         return none(f"the recorded serving files in the artifact store were lost or changed: {told}")
     return found
+
+
+def answering(store: MlflowClient, version: ModelVersion, standing: Standing, into: Path) -> tuple[Serving, str]:
+    """The files by which a version answers, and a problem: those of the smaller form that the ledger names, else its
+    own. A form that was lost or changed is not used: the version itself answers, and the problem says so.
+    """
+    form = chosen.of(standing, int(version.version))
+    if form is None:
+        return fetch(store, version, into), ""
+    try:
+        return kept.fetch(store, version, form, into), ""
+    except IntegrityError as error:
+        return fetch(store, version, into), f"{error} The version itself answers."
 
 
 def _new(into: Path) -> Path:

@@ -27,7 +27,9 @@ def beside(project: Project, store: MlflowClient, lines: Sequence[Line], found: 
     wanted, now = freshness.on_trial(standing), replace(found, trial_line=freshness.newest_trial(lines))
     if wanted is None or found.version is None:
         return replace(now, beside=None)
-    if freshness.trial_fresh(now, standing) and _whole(project, now):
+    there = now.beside or {}
+    same = freshness.answers_as(wanted.version, there.get("variant", ""), there, standing)
+    if freshness.trial_fresh(now, standing) and same and _whole(project, now):
         return now
     try:
         made = _made(project, store, standing, wanted, found)
@@ -53,7 +55,9 @@ def _made(
         version, registered = registered_version.fetched(
             store, found.model, wanted.version, standing, freshness.wishes(found.model, found).sensitive, temporary
         )
-        serving = serving_files.fetch(store, registered, temporary)
+        serving, wrong = serving_files.answering(store, registered, standing, temporary)
+        if wrong:
+            raise IntegrityError(wrong)
         with version_folder.written(project):
             made = version_folder.make(place, version, serving)
     about = asdict(registered_version.live(registered, version, serving, made))

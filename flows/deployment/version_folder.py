@@ -1,7 +1,8 @@
 """The folder of a version in the state folder: all that a server needs to answer as this version.
 
     model/, reading/      as they were registered
-    serving/              the serving files, if there are some
+    serving/              the serving files, if there are some: the version's own, or those of a smaller form of it
+    variant/              the model folder of a smaller form that ONNX does not carry
     columns.json          its columns, and a working example
     examples.json         golden rows as somebody would send them
     reference.parquet     how its columns and answers were distributed (flows/registry/reference.py), if that was kept
@@ -35,6 +36,7 @@ from pipelines.safety import shortage
 from pipelines.table.summary import columns as summaries
 
 VERSIONS = "versions"
+VARIANT = "variant"
 PARTIAL = ".partial"
 SHORT = 12  # letters of a hash in a name
 AGAIN = "`ratchet serve`, and the next `ratchet run`, try again."
@@ -86,6 +88,8 @@ def _fill(folder: Path, version: Version, serving: Serving) -> None:
         (folder / FOLDER).mkdir()
         for name in serving.names:
             shutil.copyfile(serving.folder / name, folder / FOLDER / name)
+    if serving.model is not None:
+        shutil.copytree(serving.model, folder / VARIANT)
     found = [] if version.golden is None else examples.rows(version.data, version.golden, version.sensitive)
     about = columns.without(version.columns, version.sensitive)
     _write(folder / columns.NAME, about | {"example": examples.first(found)})

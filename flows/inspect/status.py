@@ -84,7 +84,7 @@ def _live(project: Project, entry: dict[str, Any]) -> dict[str, Any] | None:
         return None
     champion = entry["champion"]
     late = f"version {champion} is champion, and not live yet" if found.version != champion else ""
-    told = {name: getattr(found, name) for name in ("version", "since", "runtime", "why")}
+    told = {name: getattr(found, name) for name in ("version", "since", "variant", "runtime", "why")}
     return told | {"problem": found.problem or entry["problem"] or late}
 
 

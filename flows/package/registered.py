@@ -40,7 +40,7 @@ def ready(project: Project, model: str, number: int | None, notice: Notice) -> I
         fetched = temporary / "fetched"
         fetched.mkdir()
         version, entry = registered_version.champion(store, model, standing, sensitive, fetched)
-        serving = deploy.serving_of(store, entry, version, fetched, True, notice)
+        serving = deploy.serving_of(store, entry, version, standing, fetched, notice)
         made = version_folder.make(temporary / model, version, serving)
         live = replace(registered_version.live(entry, version, serving, made), **_since(lines, version.number))
         yield Version(asdict(live), temporary / model / made.path)

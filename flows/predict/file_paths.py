@@ -15,7 +15,8 @@ SUFFIXES = (".parquet", ".csv")  # of answers
 @dataclass(frozen=True)
 class Wanted:
     """source, output: whole paths. version: None for the champion. device: auto, cpu or gpu, "" as it is declared.
-    keep: the columns of the source that go beside the answers. workers: processes, 0 for as many as fit."""
+    keep: the columns of the source that go beside the answers. workers: processes, 0 for as many as fit. exact: the
+    version itself answers, whichever form of it is served."""
 
     model: str
     source: Path
@@ -26,6 +27,7 @@ class Wanted:
     keep: tuple[str, ...] = ()
     strict: bool = False  # whether a word that the model has never seen is refused
     workers: int = 0
+    exact: bool = False
 
 
 def check(project: Project, wanted: Wanted) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
+from flows.compression import chosen, kept
 from flows.predict import file_paths, worker
 from flows.predict.file_paths import Wanted
 from flows.project import lifeline, scratch, whole_files
@@ -37,6 +38,7 @@ from pipelines.model import predictor
 from pipelines.training import data_loader
 
 AGAIN = "Nothing was written: run again when it is back."
+EXACT = "Leave out --device, or let the version itself answer with --exact."
 
 
 def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
@@ -56,9 +58,14 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
             store = mlflow_runs.client(project)
             version = which(store, model, wanted.version)
             lines, wrong = champion_alias.compare(store, ledger.of(project), model)
-            recorded = stand(lines).artifacts.get(int(version.version))
+            standing = stand(lines)
+            recorded = standing.artifacts.get(int(version.version))
             files = model_registry.fetch(store, version, folder, recorded) / "artifacts" / "model"
             sections = declaration(store, version, folder)
+            form = None if wanted.exact else chosen.of(standing, int(version.version))
+            if form and not form.model_hash and wanted.device == "gpu":
+                raise RequestError(f"{form.name} is served, and it is computed on the processor.", EXACT)
+            small = kept.fetch(store, version, form, folder) if form else None
             problem = "" if wanted.version else wrong
         check_same(version, files, sections["data"])
         about: dict[str, Any] = {
@@ -68,6 +75,8 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         }
         asked = {"folder": str(files), "source": str(wanted.source), "output": str(output)}
         how = {"keep": [*wanted.keep], "strict": wanted.strict, "workers": wanted.workers}
+        if form and small:
+            asked |= {"form": str(small.folder), "form_hash": form.serving_hash, "form_model": form.model_hash}
         request = worker.Request(**about | sections | asked | how, device=wanted.device or declared)
         device.of_model(files, request.device)  # refuses what would end the process
         at("reads the rows, and loads the model")
@@ -75,6 +84,7 @@ def predict(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         file_paths.put(output, wanted)
     where = {"champion": wanted.version is None, "input": str(wanted.source), "output": str(wanted.output)}
     seconds = round(time.monotonic() - start, 3)
+    about["served_as"] = form.name if form else ""
     return {"format": FORMAT, **about, **where, **found, "seconds": seconds, "problem": problem}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from flows.predict import writer
-from flows.predict.answering import answers, pieces, session, workers
+from flows.predict.answering import pieces, session, workers
 from flows.predict.answering.pieces import Piece
 from flows.predict.answering.session import Answered, Asked
 from flows.predict.forecast_rows import Ahead
@@ -47,7 +47,8 @@ class Request:
 
     device: auto, cpu or gpu. output: a file that is not there yet, alone in its folder. keep: columns of the
     source that go beside the answers. strict: refuses unknown words. workers: processes that answer, at most; 0 for as
-    many as fit.
+    many as fit. form: the checked files of the smaller form that answers, and form_hash: their serving_hash; "" where
+    the version itself does. form_model: the hash of the model folder in them, where ONNX does not carry it.
     """
 
     model: str
@@ -62,6 +63,9 @@ class Request:
     keep: list[str] = field(default_factory=list)
     strict: bool = False
     workers: int = 0
+    form: str = ""
+    form_hash: str = ""
+    form_model: str = ""
 
 
 def run(request: Request, folder: Path, environment: dict[str, str], notice: Callable[[str], None]) -> dict[str, Any]:
@@ -106,7 +110,8 @@ def _told(error: RatchetError, version: int) -> str:
 def predict(request: Request) -> dict[str, Any]:
     """Write the predictions and say what they are of. Raises RatchetError."""
     folder, output = _checked(request), Path(request.output)
-    asked = Asked(str(folder), request.data, request.ingest, request.device, request.strict)
+    form = {} if request.form_model else {"form": request.form, "form_hash": request.form_hash}
+    asked = Asked(str(folder), request.data, request.ingest, request.device, request.strict, **form)
     reading, about = asked.reading, json.loads((folder / "model.json").read_text(encoding="utf-8"))
     data, met = reading.data, Unknown(reading.data, reading.known, request.strict)
     kept = Kept(data, request.keep, texts=output.suffix.lower() != ".parquet")
@@ -156,7 +161,7 @@ def _here(
     """The answers of this process, which waits for its turn where it uses a GPU."""
     source = chain([next(source)], source)  # what is wrong from the start is told before TensorFlow is loaded
     with device.turn(Hardware(device=request.device), f"predictions of {request.model}"):  # type: ignore[arg-type]
-        answerer = answers.of_folder(Path(asked.folder), asked.reading.data, request.device, many)
+        answerer = session.answerer(asked, many)
         for rows, unknown in source:
             yield Answered(answerer.answer(rows), unknown, answerer.choice)
 
@@ -180,10 +185,10 @@ def _write(out: writer.Writer, found: Iterator[Answered], schema: pa.Schema, kep
 
 
 def _checked(request: Request) -> Path:
-    """The model folder. Raises IntegrityError if it is not the one that was asked for."""
-    folder = Path(request.folder)
+    """The model folder that answers. Raises IntegrityError if it is not the one that was asked for."""
+    folder = Path(request.form) / "model" if request.form_model else Path(request.folder)
     try:
-        check_manifest(folder, request.model_hash)
+        check_manifest(folder, request.form_model or request.model_hash)
     except (ValueError, OSError) as error:
         raise IntegrityError(f"Version {request.version} of {request.model} is not loaded: {error}.") from error
     return folder

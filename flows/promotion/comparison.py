@@ -35,13 +35,14 @@ Scored = Callable[[np.ndarray, float], Gain | None]  # the gain on some rows, at
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is judged. mine: its predictions; depends: of the rows of `mine`."""
+    """What is judged. mine: its predictions; depends: of its rows; by_hand: what helps where rows are missing."""
 
     declared: Declaration
     found: StageOutputs
     mine: pd.DataFrame
     budget: Budget
     depends: Dependence
+    by_hand: str = gate.BY_HAND
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def compare(candidate: Candidate, rival: Rival, step: float | None = None) -> Co
     if rules.require == "better" and rival.role == "champion":
         looks.append(gate.no_worse(rival.role, against, rules.metric, margin, whole, better=True))
     else:
-        looks.append(gate.telling(rival.role, against, rules.metric, margin, whole, budget, alpha))
+        looks.append(gate.telling(rival.role, against, rules.metric, margin, whole, budget, alpha, candidate.by_hand))
     return Compared(looks, better, int(used.sum()), whole, alpha)
 
 

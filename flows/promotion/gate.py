@@ -77,7 +77,8 @@ def baseline(metric: str, found: Gain | None, name: str = TRIVIAL) -> Look:
     return Look("baseline", None, said, **numbers)
 
 
-TELLING = ("champion", "reference")
+TELLING = ("champion", "reference", "parent")  # parent: of a smaller form (flows/compression)
+BY_HAND = "`ratchet promote` decides"
 APART = 1.645  # standard errors: equal rows are taken for different ones 5 times of 100
 CHANGED = 0.01  # of the labels, at most, on another kind of device: rows whose classes are as good as tied
 
@@ -134,27 +135,34 @@ def no_worse(what: str, against: str, metric: str, margin: float, found: Gain | 
 
 
 def telling(
-    role: str, against: str, metric: str, margin: float, found: Gain | None, budget: Budget, alpha: float
+    role: str,
+    against: str,
+    metric: str,
+    margin: float,
+    found: Gain | None,
+    budget: Budget,
+    alpha: float,
+    by_hand: str = BY_HAND,
 ) -> Look:
     """The comparison that decides: on all rows that neither of the two was fitted on, old and new.
 
-    alpha: what `found` was computed with. One that is undecided says what these rows have been used for, and what is
-    missing.
+    alpha: what `found` was computed with; by_hand: what helps where rows are missing. One that is undecided says what
+    these rows have been used for, and what is missing.
     """
     look = no_worse(role, against, metric, margin, found)
     if found is None or margin <= 0:
         return look
     if found.disagree == 0:  # no row differs: the share of rows that may differ unseen is known exactly
-        return _alike(role, against, metric, margin, found, budget)
+        return _alike(role, against, metric, margin, found, budget, by_hand)
     if look.passed is not None:
         return look
     if not found.error:
         said = f"{look.said}; both answer every row alike, and one that was not seen could cost as much as the worst"
-        return replace(look, said=f"{said}: `ratchet promote` decides")
-    return replace(look, said=f"{look.said}; {worn(found, margin, budget, alpha)}")
+        return replace(look, said=f"{said}: {by_hand}")
+    return replace(look, said=f"{look.said}; {worn(found, margin, budget, alpha, by_hand)}")
 
 
-def _alike(role: str, against: str, metric: str, margin: float, found: Gain, budget: Budget) -> Look:
+def _alike(role: str, against: str, metric: str, margin: float, found: Gain, budget: Budget, by_hand: str) -> Look:
     comparisons = budget.since_promotion + 1
     same = f"{metric} against {against}: both answer each of these {found.rows:,} rows alike"
     if power.alike(found.effective, margin, comparisons):
@@ -162,10 +170,10 @@ def _alike(role: str, against: str, metric: str, margin: float, found: Gain, bud
         return Look(role, True, said, **_numbers(found))
     missing = math.ceil(power.rows_alike(margin, comparisons) * found.rows / found.effective) - found.rows
     said = f"{same}, which after {_candidates(comparisons)} says too little: about {missing:,} new rows are missing"
-    return Look(role, None, f"{said}, or `ratchet promote` decides", **_numbers(found))
+    return Look(role, None, f"{said}, or {by_hand}", **_numbers(found))
 
 
-def worn(found: Gain, margin: float, budget: Budget, alpha: float) -> str:
+def worn(found: Gain, margin: float, budget: Budget, alpha: float, by_hand: str = BY_HAND) -> str:
     """How far these rows are used up, and what restores them."""
     passes = power.of_equal(found, margin, alpha)
     used = f"these {found.rows:,} rows have judged {_candidates(budget.since_promotion)} since the last promotion"
@@ -174,7 +182,9 @@ def worn(found: Gain, margin: float, budget: Budget, alpha: float) -> str:
     missing = power.rows_missing(found, margin, budget.since_promotion)
     said = f"{used}; an equal candidate passes {passes:.0%} of the time"
     if missing is None:
-        return f"{said}, and no number of rows would change that: `ratchet promote` decides"
+        return f"{said}, and no number of rows would change that: {by_hand}"
+    if by_hand != BY_HAND:
+        return f"{said}; about {missing:,} new rows restore it, and {by_hand}" if missing else said
     return f"{said}; about {missing:,} new rows, or `ratchet promote`, restore it" if missing else said
 
 

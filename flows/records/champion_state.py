@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flows.records.beside import TRIAL, Beside, Trials
-from flows.records.ledger import MOVES, Line
+from flows.records.ledger import FORMS, MOVES, Line
 from pipelines.table import row_sample
 from pipelines.table.row_sample import RowSample
 
@@ -50,6 +50,7 @@ class Standing:
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
     trials: Trials = field(default_factory=Trials)
     forgotten: dict[int, Line] = field(default_factory=dict)  # version -> the first line by which it lost rows
+    forms: dict[int, Line] = field(default_factory=dict)  # version -> the newest line about the form that answers
 
     @property
     def champion(self) -> int | None:
@@ -82,6 +83,8 @@ class Standing:
             self.pruned |= dict.fromkeys(line.facts.get("versions", []), line)
         if line.action == "forgotten":
             self._lose(line)
+        if line.action in FORMS and line.version is not None:
+            self.forms[line.version] = line
         if line.action not in MOVES:
             return
         self.moved = line

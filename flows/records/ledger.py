@@ -51,9 +51,11 @@ ACTIONS = (
     *("on trial", "trial ended"),  # beside the champion (flows/rollout)
     *("noticed", "over"),  # an event of live rows (flows/monitoring)
     *("forgotten",),  # rows of a person were removed (flows/forget)
+    *("compressed",),  # which form of a version answers (flows/compression)
 )
 MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion
 TRIALS = ("on trial", "trial ended", "rejected", "pruned")  # lines that may change what answers beside it
+FORMS = ("compressed",)  # lines that may change in which form a version answers
 
 LINES = Table(
     "ratchet_ledger",
@@ -165,10 +167,10 @@ class Ledger:
             return sorted(connection.execute(select(LINES.c.model).distinct()).scalars())
 
     def moved(self) -> dict[str, int]:
-        """The number of the newest line of each model that may have changed its champion, or what answers beside it.
-        Raises RatchetError."""
+        """The number of the newest line of each model that may have changed its champion, what answers beside it, or in
+        which form. Raises RatchetError."""
         newest = select(LINES.c.model, func.max(LINES.c.sequence))
-        query = newest.where(LINES.c.action.in_((*MOVES, *TRIALS))).group_by(LINES.c.model)
+        query = newest.where(LINES.c.action.in_((*MOVES, *TRIALS, *FORMS))).group_by(LINES.c.model)
         with self._opened() as engine, engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 

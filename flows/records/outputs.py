@@ -61,6 +61,12 @@ def read(project: Project, model: str, inputs_hash: str, signed: dict[Path, seal
     )
 
 
+def test_hash(project: Project, model: str) -> str:
+    """Of the test rows that the stages have made."""
+    cleaned = json.loads((project.data(model) / "clean.json").read_text(encoding="utf-8"))
+    return str(cleaned["splits"]["test"]["hash"])
+
+
 def page(folder: Path) -> list[Path]:
     """The files of the page about broken rules (flows/report/failure_page.py); [] if there is none."""
     return sorted((folder / "failed").glob("page*"))

@@ -162,6 +162,12 @@ def show(project: Project, model: str, made: Any, published: Any, answer: dict[s
     create_link_artifact(page, link_text=f"{model} in MLflow", key=f"{key}-mlflow", description=told)
 
 
+def forms(model: str, answer: dict[str, Any]) -> None:
+    """The smaller forms of a version and what was found about each. answer: of flows/compression/decide.py."""
+    description = markdown.told(f"{model}: {answer['reason']}")
+    create_table_artifact(visible_text.every(answer["forms"]), key=f"{_key(model)}-forms", description=description)
+
+
 def _interval(look: dict[str, Any]) -> str:
     """The gain and its interval, or "" where no rows were compared."""
     return "" if look["gain"] is None else f"{look['gain']:+.4f} [{look['low']:+.4f}, {look['high']:+.4f}]"

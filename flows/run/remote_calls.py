@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flows.tracking.mlflow_process import Remote
 
 if TYPE_CHECKING:
+    from flows.compression.decide import decide as choose_form
     from flows.data.versions import pinned
     from flows.deployment.deploy import now as make_live
     from flows.deployment.serving_files import of_run as publish_serving
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flows.tracking.publish import publish
     from flows.tracking.refusal import log as log_refusal
 else:
+    choose_form = Remote("flows.compression.decide:decide")
     pinned = Remote("flows.data.versions:pinned")
     make_live = Remote("flows.deployment.deploy:now")
     publish_serving = Remote("flows.deployment.serving_files:of_run")

@@ -22,10 +22,14 @@ class Version:
     since: str
     """When it became the champion: ISO text in UTC."""
     folder: Path
-    """Its files: model/, reading/, serving/, columns.json, examples.json, files.json."""
+    """Its files: model/, reading/, serving/, maybe variant/, columns.json, examples.json, files.json."""
     serve: Mapping[str, Any]
     """The section `serve:` of the model's YAML."""
     sensitive: tuple[str, ...]
     """The columns whose values appear in no message, page or log."""
     columns: Mapping[str, Any]
     """The content of columns.json."""
+    variant: str = ""
+    """The smaller form of it that answers, such as int8; "" for the version itself."""
+    variant_model: str = ""
+    """The model_hash of that form, where Keras computes it."""

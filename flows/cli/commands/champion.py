@@ -68,7 +68,7 @@ def _live(project: Project, moved: dict[str, Any]) -> dict[str, Any]:
     try:
         live = deploy.now(project, moved["model"])
     except RatchetError as error:
-        live = {"version": None, "runtime": "", "why": "", "problem": str(error)}
+        live = {"version": None, "variant": "", "runtime": "", "why": "", "problem": str(error)}
     return moved | {"live": live}
 
 
@@ -92,7 +92,8 @@ def live_text(live: State) -> str:
     if live["problem"]:
         return f"not on this machine: {live['problem']} `ratchet serve` tries again."
     by = "ONNX" if live["runtime"] == "onnx" else f"Keras: {live['why']}"
-    return f"version {live['version']}, answered by {by}"
+    form = f" as {live['variant']}" if live["variant"] else ""
+    return f"version {live['version']}{form}, answered by {by}"
 
 
 @command(110, CHAMPION)

@@ -28,12 +28,15 @@ def predict(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for many rows. Default: by cores and free memory.")
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Answer with the version itself, not with a smaller form that is served.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Predict the rows of a file, or of a folder of files, with the champion."""
     paths = Path(source).absolute(), Path(output).absolute()  # before the project's folder becomes the working one
-    wanted = Wanted(model, *paths, version, device or "", force, tuple(keep or ()), strict, workers or 0)
+    wanted = Wanted(model, *paths, version, device or "", force, tuple(keep or ()), strict, workers or 0, exact)
     answer(lambda project: do_predict(project, wanted, as_json), predict_text, as_json, debug)
 
 
@@ -49,7 +52,8 @@ def do_predict(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
 def predict_text(found: State) -> str:
     columns = [*found["columns"], *found["kept"]]
     shown = ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])} and {len(columns) - 7} more"
-    lines = [f"{found['model']} version {found['version']}: {many(found['rows'], 'row')} predicted."]
+    form = f" as {found['served_as']}" if found["served_as"] else ""
+    lines = [f"{found['model']} version {found['version']}{form}: {many(found['rows'], 'row')} predicted."]
     lines += [f"!! {found['problem']}."] if found["problem"] else []
     lines += [f"  written   {found['output']}: {shown}"]
     lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []

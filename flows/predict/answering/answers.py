@@ -37,6 +37,16 @@ def of_folder(folder: Path, data: Data, wanted: str, many: bool) -> "Answerer":
     return Answerer(folder, data, choice, many and choice.device == "cpu")
 
 
+def table(values: np.ndarray, rows: pa.Table, classes: list[Any], schema: pa.Schema) -> pa.Table:
+    """Answers [rows, classes], or [rows, 1] of a regression, as a table. schema: of writer.schema."""
+    kind = schema.field("prediction").type
+    chosen = pa.array(classes, kind).take(pa.array(values.argmax(axis=1))) if classes else values[:, 0]
+    made = {"prediction": pa.array(chosen, kind)}
+    made |= {f"probability_{name}": pa.array(values[:, at], pa.float32()) for at, name in enumerate(classes)}
+    columns = [made[name] if name in made else rows[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 class Answerer:
     """A loaded model. schema: of its answers. choice: what it computes on."""
 
@@ -53,13 +63,7 @@ class Answerer:
         """The answers to typed rows, with their row_id and, of a sequence, series and time."""
         if not self._is_todays:  # an older one may take other arrays: it makes them itself
             return self._by_pandas(rows)
-        values, classes = self._computed(rows), self._about["classes"]
-        kind = self.schema.field("prediction").type
-        chosen = pa.array(classes, kind).take(pa.array(values.argmax(axis=1))) if classes else values[:, 0]
-        made = {"prediction": pa.array(chosen, kind)}
-        made |= {f"probability_{name}": pa.array(values[:, at], pa.float32()) for at, name in enumerate(classes)}
-        columns = [made[name] if name in made else rows[name] for name in self.schema.names]
-        return pa.Table.from_arrays(columns, schema=self.schema)
+        return table(self._computed(rows), rows, self._about["classes"], self.schema)
 
     def _computed(self, rows: pa.Table) -> np.ndarray:
         """float32 [rows, classes], or [rows, 1] for a regression. The faster graph is used if it has the very bits of

@@ -12,6 +12,7 @@ from flows.predict import unknown_words
 from flows.predict.answering import answers
 from flows.predict.answering.answers import Answerer
 from flows.predict.answering.pieces import Piece, Reading
+from flows.predict.answering.served import Served
 from flows.predict.unknown_words import Unknown
 from pipelines.config.data import Data
 from pipelines.hardware.device import Choice
@@ -21,13 +22,16 @@ from pipelines.ingest import Ingest
 @dataclass(frozen=True)
 class Asked:
     """What a process has to know. folder: of a model that was checked. data, ingest: sections of the version's own
-    YAML. device: auto, cpu or gpu. strict: refuses unknown words."""
+    YAML. device: auto, cpu or gpu. strict: refuses unknown words. form, form_hash: the ONNX files that answer in
+    place of the model."""
 
     folder: str
     data: dict[str, Any]
     ingest: dict[str, Any]
     device: str
     strict: bool
+    form: str = ""
+    form_hash: str = ""
 
     @classmethod
     def of(cls, text: str) -> "Asked":
@@ -67,6 +71,13 @@ def _reading(asked: str) -> Reading:
 
 
 @functools.cache
-def _answerer(asked: str) -> Answerer:
-    one = Asked.of(asked)
-    return answers.of_folder(Path(one.folder), _reading(asked).data, one.device, many=True)
+def _answerer(asked: str) -> Answerer | Served:
+    return answerer(Asked.of(asked), many=True)
+
+
+def answerer(asked: Asked, many: bool) -> Answerer | Served:
+    """What answers: the model, or the smaller form in its place. many: as of answers.of_folder."""
+    folder, data = Path(asked.folder), asked.reading.data
+    if asked.form:
+        return Served(folder, Path(asked.form), asked.form_hash, data)
+    return answers.of_folder(folder, data, asked.device, many)

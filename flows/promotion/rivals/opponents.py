@@ -90,10 +90,11 @@ def _windows(recorded: Recorded | None, declared: Declaration) -> dict[str, Any]
 
 
 def tried(
-    declared: Declaration, artifact: Path, found: list[Rival], mine: pd.DataFrame, device: str, place: Path
+    declared: Declaration, artifact: Path | None, found: list[Rival], mine: pd.DataFrame, device: str, place: Path
 ) -> tuple[list[Rival], dict[str, Any]]:
     """The rivals with their predictions for the rows of `mine`, and the answer of the trial (flows/promotion/trial.py).
 
+    artifact: the files of the candidate, which is tried, too; None to try the rivals alone.
     device: the one that computed `mine`. A model predicts again only rows without its prediction from this kind of
     device: another rounding is no merit of a model.
     """
@@ -101,11 +102,12 @@ def tried(
     score = {rival.role: str(rival.folder) for rival in found if rival.kept and rival.role not in known}
     windows = {rival.role: rival.windows for rival in found if rival.role in score and rival.windows}
     timed = {}
-    if declared.promote.slowdown and (champion := [r for r in found if r.role == "champion" and not r.failure]):
+    champion = [rival for rival in found if rival.role == "champion" and not rival.failure]
+    if artifact and declared.promote.slowdown and champion:
         timed = {"candidate": str(artifact / "artifacts" / "model"), "champion": str(champion[0].folder)}
     tests = {rival.role: str(rival.across.test) for rival in found if rival.across}
-    asked = trial.Request(declared.model, str(artifact), score, timed, windows=windows, tests=tests)
-    answer = trial.run(asked, place)
+    asked = trial.Request(declared.model, str(artifact or ""), score, timed, windows=windows, tests=tests)
+    answer = trial.run(asked, place) if artifact or score else {"failed": {}}
     result = []
     for rival in found:
         failure, predictions = rival.failure or answer["failed"].get(rival.role, ""), None

@@ -6,27 +6,33 @@ from prefect.client.schemas.objects import State
 
 from flows.deployment import freshness, live_file
 from flows.graph import lockfile
-from flows.records.outputs import Published
+from flows.records.outputs import Published, StageOutputs
+from flows.report import prefect_artifacts
 from flows.run import context, remote_calls, tasks
 from flows.run.context import RunContext, RunRecord
 from flows.run.tasks import StageResult
 from pipelines.errors import RatchetError
 
+COMPRESS = "compress"  # the stage that makes smaller forms
+
 
 def make_live(
-    run: RunContext, published: Published, concluded: dict[str, Any]
+    run: RunContext, found: StageOutputs, published: Published, concluded: dict[str, Any]
 ) -> tuple[list[StageResult], dict[str, Any]]:
-    """The stages after the gate, and what is live on this machine then.
+    """The stages after the gate, the form in which the version answers, and what is live on this machine then.
 
     A stage that fails makes the run fail, because a failed stage is never a green run; the next run does it again. The
-    decision stands, and the champion is live all the same: the model itself answers. A champion that cannot be made
-    live is told in a line: the run has done its work, and `ratchet serve` tries again.
+    decision stands, and the champion is live all the same: the model itself answers. Smaller forms that cannot be
+    judged are told in a line, and what answered before answers on; the next run judges them. So is a champion that
+    cannot be made live: the run has done its work, and `ratchet serve` tries again.
     """
     stages, failure = list[StageResult](), None
     try:
         stages = _after_gate(run)
     except RatchetError as error:
         failure = error
+    if any(stage.name == COMPRESS for stage in stages):
+        _choose(run, found, published)
     work = tasks.persistent(deploy, run)
     names = [stage.name for stage in stages]
     state: Any = work("deploy", run, published, names, return_state=True)
@@ -50,6 +56,33 @@ def _after_gate(run: RunContext) -> list[StageResult]:
             done.append(state.result())
         graph.check_outputs(graph.after_gate())
     return done
+
+
+def _choose(run: RunContext, found: StageOutputs, published: Published) -> None:
+    """Choose the form in which the version answers; told on the run's page."""
+    state: Any = tasks.persistent(choose, run)("choose", run, found, published, return_state=True)
+    if state.is_failed():
+        told = state.result(raise_on_failure=False)
+        run.shown.notice(
+            f"no smaller form was chosen: {told} What answered before answers on; the next run tries again."
+        )
+        return
+    answer: dict[str, Any] = state.result()
+    if answer["forms"] and answer["state"] == "Ran":
+        prefect_artifacts.forms(run.model, answer)
+
+
+@tasks.step
+def choose(name: str, run: RunContext, found: StageOutputs, published: Published) -> State:
+    """Judge the smaller forms of the version, and choose the one that answers. The answer is the data of the state."""
+
+    def work() -> tuple[str, str]:
+        answer.update(run.mlflow.call(remote_calls.choose_form, run.project, run.declared, found, published))
+        said = f"{answer['served_as'] or 'the version itself'} answers" if answer["forms"] else answer["reason"]
+        return str(answer["state"]), said
+
+    answer: dict[str, Any] = {}
+    return tasks.timed(run, name, work, lambda: answer)
 
 
 @tasks.step
@@ -79,4 +112,5 @@ def words(live: dict[str, Any]) -> str:
     if live["version"] is None:
         return "there is no champion to be live"
     by = "ONNX" if live["runtime"] == "onnx" else f"Keras, because {live['why']}"
-    return f"version {live['version']} is live, answered by {by}"
+    form = f" as {live['variant']}" if live["variant"] else ""
+    return f"version {live['version']} is live{form}, answered by {by}"

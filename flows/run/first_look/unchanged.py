@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flows.compression import variants, waiting
 from flows.data import last_good
 from flows.data.arrivals import unended
 from flows.deployment import freshness, live_file
@@ -16,6 +17,8 @@ from flows.graph import lockfile, provenance
 from flows.promotion.waiting import Experiment
 from flows.records import attempts, ledger, outputs
 from flows.records.attempts import Tick
+from flows.records.champion_state import stand
+from flows.records.ledger import Line
 from flows.records.outputs import StageOutputs
 from flows.report import findings
 from flows.run import due, remote_calls
@@ -78,7 +81,7 @@ def _before(run: RunContext, early: Early) -> Tick:
         raise Changed
     if (last.data, last.definition) != (case.data, case.definition):
         raise Changed
-    if not freshness.fresh(run.project, run.model, decided) or _unmade(run, early):
+    if not freshness.fresh(run.project, run.model, decided) or _unmade(run, early) or _unjudged(run, decided):
         raise Changed
     return last
 
@@ -87,6 +90,15 @@ def _unmade(run: RunContext, early: Early) -> bool:
     """Whether the champion has no serving files, though there is a stage that makes them."""
     live = live_file.read(run.project, run.model)
     return live is not None and live.unmade and bool(early.graph.after_gate())
+
+
+def _unjudged(run: RunContext, decided: list[Line]) -> bool:
+    """Whether smaller forms of the champion wait for a judgement."""
+    made, live = variants.read(run.project, run.model), live_file.read(run.project, run.model)
+    if made is None or live is None or live.version is None or made.model_hash != live.model_hash:
+        return False
+    test_hash = outputs.test_hash(run.project, run.model)
+    return waiting.of(made, run.declared, test_hash, stand(decided), live.version)
 
 
 def _stages(run: RunContext, early: Early) -> list[Step]:

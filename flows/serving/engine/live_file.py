@@ -112,4 +112,6 @@ def _version(folder: Path, found: dict[str, Any]) -> Version:
         serve=dict(found["serve"]),
         sensitive=tuple(found["sensitive"]),
         columns={},
+        variant=str(found.get("variant", "")),
+        variant_model=str(found.get("variant_model", "")),
     )

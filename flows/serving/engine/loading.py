@@ -59,6 +59,8 @@ class Loader:
         if version.runtime == "onnx":
             return self.sessions.engine(version.folder / "serving", version.serving_hash)
         if version.runtime == "keras":
+            if version.variant:
+                return KerasEngine(version.folder / "variant", version.variant_model)
             return KerasEngine(version.folder / "model", version.model_hash)
         raise RatchetError(f"The runtime {version.runtime!r} is not known.", "Upgrade the server.")
 

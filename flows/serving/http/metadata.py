@@ -24,6 +24,7 @@ class Trial(BaseModel):
     """The version that answers beside the champion. Rows are those of the process that says this."""
 
     version: int
+    served_as: str = Field(default="", description="The smaller form of it that answers.")
     role: str = Field(description="shadow and before answer unseen, canary answers some callers.")
     share: float = Field(description="Of the callers.")
     problem: str = Field(description="Why it does not answer now.")
@@ -39,6 +40,7 @@ class Summary(BaseModel):
     version: int | None = Field(description="The version that answers; null if none does.")
     model_hash: str
     serving_hash: str | None = Field(description="Of what is served beside the model; null without such files.")
+    served_as: str = Field(default="", description="The smaller form that answers; empty for the version itself.")
     runtime: str = Field(description="What computes the answers: onnx or keras.")
     why: str = Field(description="Why it is not onnx.")
     since: str = Field(description="When the version became the champion.")
@@ -111,6 +113,7 @@ def _summary(live: Live, log: Log | None) -> dict[str, Any]:
         "version": version.number if version else None,
         "model_hash": version.model_hash if version else "",
         "serving_hash": version.serving_hash if version else None,
+        "served_as": version.variant if version else "",
         "runtime": version.runtime if version else "",
         "why": version.why if version else "",
         "since": version.since if version else "",
@@ -126,7 +129,8 @@ def _trial(live: Live) -> Trial | None:
         return None
     counts = trial.counts if trial else {"answered": 0, "failed": 0, "skipped": 0}
     problem = trial.problem if trial else "It cannot answer: no answer is kept, or it cannot be loaded."
-    return Trial(version=told.version.number, role=told.role, share=told.share, problem=problem, **counts)
+    about = {"served_as": told.version.variant, "role": told.role, "share": told.share}
+    return Trial(version=told.version.number, problem=problem, **about, **counts)
 
 
 def _description(app: FastAPI, served: Served, limits: Limits) -> dict[str, Any]:

@@ -92,12 +92,12 @@ class _Now(Collector):
 
 
 def _info(models: dict[str, Live]) -> Metric:
-    labels = ["model", "version", "model_hash", "serving_hash", "runtime", "since"]
+    labels = ["model", "version", "model_hash", "serving_hash", "served_as", "runtime", "since"]
     found = GaugeMetricFamily("ratchet_model_info", "The version that answers: always 1.", labels=labels)
     for name, live in models.items():
         if (version := live.version) is not None:
             hashes = [version.model_hash, version.serving_hash or ""]
-            found.add_metric([name, str(version.number), *hashes, version.runtime, version.since], 1)
+            found.add_metric([name, str(version.number), *hashes, version.variant, version.runtime, version.since], 1)
     return found
 
 
