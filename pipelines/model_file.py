@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pipelines.clean import Clean
+from pipelines.compress import Compress
 from pipelines.config import settings, user_code
 from pipelines.config.data import PIXELS, Data
 from pipelines.config.rules import Rules
@@ -32,7 +33,7 @@ from pipelines.sections.serve import Serve
 from pipelines.table.splits import HashSplit
 from pipelines.train import Train
 
-OPTIONAL = ("explain", "serve", "labels", "monitor")  # sections that a YAML of an older Ratchet lacks
+OPTIONAL = ("explain", "compress", "serve", "labels", "monitor")  # sections that a YAML of an older Ratchet lacks
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
@@ -68,6 +69,10 @@ class Declaration:
     @property
     def evaluate(self) -> Evaluate:
         return cast(Evaluate, self.sections["evaluate"])
+
+    @property
+    def compress(self) -> Compress:
+        return cast(Compress, self.sections["compress"])
 
     @property
     def promote(self) -> Promote:
@@ -132,6 +137,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_dates(found),
         *_of_private(found),
         *_of_network(found),
+        *_of_compression(found),
         *_of_metrics(found),
         *_of_slices(found),
         *_of_labels(found),
@@ -251,6 +257,11 @@ def _of_network(found: Declaration) -> list[tuple[str, str]]:
         if train.class_weights != "equal":
             problems.append(("train.class_weights", "a regression has no classes"))
     return problems
+
+
+def _of_compression(found: Declaration) -> list[tuple[str, str]]:
+    problem = found.compress.problem(found.train)
+    return [(f"compress.{problem[0]}", problem[1])] if problem else []
 
 
 def _of_metrics(found: Declaration) -> list[tuple[str, str]]:

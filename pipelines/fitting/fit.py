@@ -33,6 +33,16 @@ class Keeper:
     written: Path
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a network learns in the place of the declared target. prepare: from what gives the declared one, what gives
+    this one; loss, metric: Keras'."""
+
+    prepare: Callable[[Prepare], Prepare]
+    loss: Any
+    metric: Any
+
+
 def train(
     config: Train,
     fitted: Fitted,
@@ -41,11 +51,12 @@ def train(
     keeper: Keeper | None = None,
     build: Callable[[user_code.Settings], Any] = lambda settings: None,
     strategy: Any = None,
+    lesson: Lesson | None = None,
 ) -> Any:
     """Fit the network; returns the whole keras.Model, raw rows in. Raises TrainingError if the loss is not a number.
 
     splits: training, validation. keeper: None for no checkpoints. build: makes the network; None for the declared one.
-    strategy: a tf.distribute.Strategy, or None for one device.
+    strategy: a tf.distribute.Strategy, or None for one device. lesson: None for the declared target and loss.
     """
     import keras
 
@@ -54,6 +65,9 @@ def train(
     task = splits[0].data.task
     before = features.features(splits[0].data, fitted)
     prepare = preparation(before, config, fitted)
+    declared = Lesson(lambda same: same, objective.loss(config, task), WATCHED[task])
+    learned = lesson or declared
+    prepare = learned.prepare(prepare)
     shape, outputs = before.output.shape[1:], len(fitted.classes) or 1
     with strategy.scope() if strategy else nullcontext(), networks.computed_in(config.precision):
         network = build(user_code.Settings(task, shape, outputs, config.seed, config.own))
@@ -64,7 +78,7 @@ def train(
             network = networks.network(config, shape, outputs, config.seed, bool(fitted.baseline), columns)
         network = networks.answering(network)
         trained = networks.augmented(config, network, config.seed)
-        trained.compile(objective.optimizer(config), objective.loss(config, task), metrics=[WATCHED[task]])
+        trained.compile(objective.optimizer(config), learned.loss, metrics=[learned.metric])
     _check_parts(config, trained)
     rules = [
         *objective.rules(config),
@@ -91,6 +105,8 @@ def train(
         callbacks=callbacks,
         say=visible_text.note,
     )
+    if lesson is not None:  # the saved model says how it was compiled, and knows no functions but Keras' own
+        trained.compile(objective.optimizer(config), declared.loss, metrics=[declared.metric])
     return features.whole(before, network, fitted)
 
 

@@ -139,9 +139,11 @@ class Seal:
 
 
 class _Sections:
-    """The sections of a YAML file that a stage reads. Other sections may change: the stage does not see them."""
+    """The sections of a YAML file that a stage reads, or all of it. Other sections may change: the stage does not see
+    them."""
 
-    def __init__(self, path: Path, keys: list[str]):
+    def __init__(self, path: Path, keys: list[str] | None):
+        """keys: of the sections; None for all."""
         self._path, self._keys = path, keys
         self._before, self._text = sign([path]), path.read_bytes() if path.is_file() else b""
 
@@ -156,7 +158,7 @@ class _Sections:
             before, after = _load(self._text), _load(now)
         except ValueError:
             return f"{self._path} (no longer valid YAML)"
-        edited = [key for key in self._keys if before.get(key) != after.get(key)]
+        edited = [key for key in self._keys or sorted({*before, *after}) if before.get(key) != after.get(key)]
         return f"{self._path} ({', '.join(edited)})" if edited else ""
 
 

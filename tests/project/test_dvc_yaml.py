@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines.config.stages import STAGES
-from pipelines.model_file import SECTIONS
+from pipelines.model_file import OPTIONAL, SECTIONS
 from pipelines.process import seal
 from tests.support.world import ROOT
 
@@ -23,6 +23,10 @@ READS = {  # beside modules
     "evaluate": {"model", "test.parquet"},
     "export": {"model", "train.parquet", "test.parquet"},
     "explain": {"model", "train.parquet", "test.parquet", "predictions.parquet"},
+    "compress": {
+        *("model", "serving", "predictions.parquet"),
+        *("train.parquet", "validation.parquet", "test.parquet"),
+    },
 }
 
 
@@ -82,11 +86,18 @@ def test_a_stage_that_runs_a_models_own_code_depends_on_it(stage):
     assert own == (["models/${item}.py"] if "user_code" in {path.stem for path in seal.modules(stage)} else [])
 
 
-@pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if stage.section])
+@pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if stage.section and name not in OPTIONAL])
 def test_a_stage_reads_its_own_section_and_that_of_the_data(stage):
     assert DEFINITIONS[stage]["params"] == [{"models/${item}.yaml": ["data", stage]}]
     text = (ROOT / "pipelines" / f"{stage}.py").read_text()
     assert [name for name in SECTIONS if f'settings.load(model, "{name}"' in text] == ["data", stage]
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name in OPTIONAL])
+def test_a_stage_whose_section_may_be_absent_reads_the_whole_file_after_the_gate(stage):
+    """DVC refuses a key that is not there. What decides about a model does not depend on all of its YAML."""
+    assert DEFINITIONS[stage]["params"] == [{"models/${item}.yaml": None}]
+    assert STAGES[stage].after_gate
 
 
 @pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if not stage.section])
