@@ -10,6 +10,7 @@ the number of columns alone: the same model and rows give the same explanations.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from pipelines import visible_text
@@ -34,6 +36,7 @@ from pipelines.explaining.columns import Arrays, Column
 from pipelines.explaining.overall import draw, groups, permutation, series, surrogate
 from pipelines.explaining.overall.dependence import dependence
 from pipelines.explaining.overall.judge import Judge, Worse
+from pipelines.explaining.pictures import drawn
 from pipelines.hardware import device
 from pipelines.model.metrics import METRICS
 from pipelines.model.predictor import Predictor, check_manifest, file_hash, model_hash, to_arrays
@@ -94,12 +97,14 @@ def explained(folder: Path, data: Data, metric: str, out: Path) -> dict[str, Any
     """What explanations.json says of the model in data/<model>/; its pictures are written to `out`."""
     device.prepare(device.of_model(folder / "model", "cpu"), seed=0)
     asked = Asked(Predictor(folder / "model"), data, folder)
-    found: dict[str, Any] = {"off": False, "metric": metric, "classes": asked.classes, "pictures": []}
+    found: dict[str, Any] = {"off": False, "metric": metric, "classes": asked.classes}
     if data.kind == "image":
-        return {**found, "rows": row_groups.rows(folder / "test.parquet"), "importance": [], "groups": []} | NOTHING
+        return found | of_pictures(asked, out)
     found |= of_columns(asked, metric)
-    found["rules"] = vars(of_rules(asked))
+    rules = vars(of_rules(asked))
+    found["rules"] = {name: short(value) if isinstance(value, float) else value for name, value in rules.items()}
     found["background"] = background(folder / "train.parquet", data, out)
+    found["pictures"] = []
     for name, (title, about, there) in PICTURES.items():
         if there(found):
             getattr(draw, name)(found, out / f"{name}.png")
@@ -107,11 +112,23 @@ def explained(folder: Path, data: Data, metric: str, out: Path) -> dict[str, Any
     return found
 
 
-NOTHING: dict[str, Any] = {"dependence": [], "rules": None, "series": None, "background": None}  # of pictures
+def of_pictures(asked: "Asked", out: Path) -> dict[str, Any]:
+    """What a network of pictures looks at. They have no columns."""
+    path = asked.folder / "predictions.parquet"
+    answers = pq.read_table(path, columns=[name for name in pq.read_schema(path).names if name != "row_id"]).to_pandas()
+    most = max(1, min(BACKGROUND_ROWS, BACKGROUND_BYTES // math.prod(asked.data.shape)))
+    rows = sample(asked.folder / "train.parquet", most, ["image"]).to_pandas()
+    arrays = to_arrays(rows, asked.predictor.about)
+    pictures = drawn.draw(asked.predictor, asked.folder / "test.parquet", answers, arrays, out)
+    nothing: dict[str, Any] = {"importance": [], "groups": [], "dependence": []}
+    nothing |= {"rules": None, "series": None, "background": None}
+    return {"rows": len(answers), **nothing, "pictures": pictures}
+
+
 PICTURES: dict[str, tuple[str, str, Callable[[dict[str, Any]], bool]]] = {
     "importance": (
         "Importance of columns",
-        "How much the metric loses if the values of a column are shuffled among the test rows. The line is the "
+        "How much worse the metric becomes if the values of a column are shuffled among the test rows. The line is the "
         "interval of 95 % over rows and shuffles. Columns that say much the same are shuffled together, too.",
         lambda found: bool(found["importance"]),
     ),
@@ -122,7 +139,7 @@ PICTURES: dict[str, tuple[str, str, Callable[[dict[str, Any]], bool]]] = {
     ),
     "window": (
         "Which part of the window matters",
-        "How much the metric loses if some steps of the window come from other rows.",
+        "How much worse the metric becomes if some steps of the window come from other rows.",
         lambda found: bool(found["series"]),
     ),
 }
@@ -157,7 +174,7 @@ class Asked:
         return to_arrays(self._frame("train", min(TRAIN_ROWS, TRAIN_BUDGET // self.steps)), self.predictor.about)
 
     def _frame(self, split: str, most: int, also: list[str] | None = None) -> "pd.DataFrame":
-        names = ["row_id", *self.data.features, *(also or [])]
+        names = [*self.data.features, *(also or [])]
         return sample(self.folder / f"{split}.parquet", max(FEWEST_ROWS, most), names).to_pandas()
 
     @property
@@ -257,20 +274,20 @@ def of_rules(asked: Asked) -> surrogate.Rules:
 
 def background(train: Path, data: Data, out: Path) -> str:
     """Write training rows to compare single answers with, without sensitive columns; returns the name of the file."""
-    table = sample(train, BACKGROUND_ROWS, ["row_id", *data.kept])
+    table = sample(train, BACKGROUND_ROWS, data.kept)
     rows = max(1, min(len(table), BACKGROUND_BYTES * len(table) // max(1, table.nbytes)))
     row_groups.write(out / BACKGROUND, table.schema, table.slice(0, rows).combine_chunks().to_batches())
     return BACKGROUND
 
 
 def sample(path: Path, most: int, names: list[str]) -> pa.Table:
-    """At most so many rows of a split, by their row_id, which is a hash; in the order of the row_id."""
+    """row_id and other columns of at most so many rows of a split, by their row_id, which is a hash; in its order."""
     ids = pa.chunked_array([batch["row_id"] for batch in row_groups.batches(path, ["row_id"])], pa.string())
     last = pc.sort_indices(ids).slice(0, most)
     chosen = ids.take(last).combine_chunks()
     parts = [
         pa.Table.from_batches([batch]).filter(pc.is_in(batch["row_id"], value_set=chosen))
-        for batch in row_groups.batches(path, list(dict.fromkeys(names)))
+        for batch in row_groups.batches(path, list(dict.fromkeys(["row_id", *names])))
     ]
     return pa.concat_tables(parts).sort_by("row_id").replace_schema_metadata(None)
 

@@ -14,7 +14,7 @@ def importance(found: dict[str, Any], path: Path) -> None:
     """Bars with their intervals, the most important first; a group of columns beside its members has another colour."""
     entries = sorted([*found["groups"], *found["importance"]], key=lambda entry: -entry["mean"])[:MOST_BARS]
     figure = _figure(8, 1.6 + 0.32 * len(entries))
-    told = f"{found['metric']} lost when shuffled, {found['rows']:,} test rows, 95 % intervals"
+    told = f"worse {found['metric']} when shuffled: {found['rows']:,} test rows, intervals of 95 %"
     axes = figure.add_subplot(xlabel=told, title="Importance of columns")
     _bars(axes, entries, [_named(entry["columns"]) for entry in entries])
     _save(figure, path)
@@ -25,7 +25,7 @@ def window(found: dict[str, Any], path: Path) -> None:
     entries = found["series"]["steps"][::-1]
     figure = _figure(8, 3.6)
     told = "steps before the forecast begins"
-    axes = figure.add_subplot(xlabel=told, ylabel=f"{found['metric']} lost", title="Which part of the window matters")
+    axes = figure.add_subplot(xlabel=told, ylabel=f"worse {found['metric']}", title="Which part of the window matters")
     for place, entry in enumerate(entries):
         axes.bar(place, entry["mean"], color=BLUE)
         if entry["low"] is not None:
@@ -42,8 +42,9 @@ def dependence(found: dict[str, Any], path: Path) -> None:
     wide = min(3, len(columns))
     high = -(-len(columns) // wide)
     figure = _figure(3.2 * wide, 2.6 * high)
+    axes = None
     for place, column in enumerate(columns):
-        axes = figure.add_subplot(high, wide, place + 1, title=_short(column))
+        axes = figure.add_subplot(high, wide, place + 1, title=_short(column), sharey=axes)  # one scale for all
         for entry in (entry for entry in found["dependence"] if entry["column"] == column):
             _curve(axes, entry)
         if place == 0:
@@ -63,7 +64,9 @@ def _curve(axes: Any, entry: dict[str, Any]) -> None:
     names = [_short(str(value)[:10] if entry["kind"] == "date" else str(value), 10) or "missing" for value in values]
     axes.plot(range(len(values)), means, marker=".", linestyle="-" if entry["kind"] == "date" else "none")
     every = max(1, len(names) // 5)
-    axes.set_xticks(range(0, len(names), every), names[::every], rotation=30, fontsize="x-small")
+    axes.set_xticks(
+        range(0, len(names), every), names[::every], rotation=30 if max(map(len, names)) > 4 else 0, fontsize="x-small"
+    )
 
 
 def _bars(axes: Any, entries: list[dict[str, Any]], names: list[str]) -> None:
