@@ -11,7 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.deployment import freshness, live_file, registered_version, serving_files, trial, version_folder
+from flows.deployment import (
+    explanation_files,
+    freshness,
+    live_file,
+    registered_version,
+    serving_files,
+    trial,
+    version_folder,
+)
 from flows.deployment.live_file import Live
 from flows.deployment.serving_files import LATER, Serving
 from flows.deployment.version_folder import AGAIN, Version
@@ -102,7 +110,10 @@ def _done(project: Project, store: MlflowClient, before: Live, standing: Standin
     if not freshness.answers_as(before.version, before.variant, before, standing):
         return False
     version = model_registry.version(store, before.model, before.version)
-    return version is not None and before.own_hash == serving_files.recorded(version)
+    if version is None or before.own_hash != serving_files.recorded(version):
+        return False
+    folder = live_file.place(project, before.model) / before.folder
+    return explanation_files.recorded(version) in (None, explanation_files.hash_of(folder / explanation_files.FOLDER))
 
 
 def _settled(before: Live, standing: Standing, problem: str) -> Live:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from flows.deployment import serving_files, version_folder
+from flows.deployment import explanation_files, serving_files, version_folder
 from flows.deployment.live_file import Live
 from flows.deployment.serving_files import Serving
 from flows.deployment.version_folder import Made, Version
@@ -53,7 +53,8 @@ def fetched(
     golden = version_folder.golden(files)
     data, about = _described(store, registered, files, temporary)
     sensitive = sorted({*marked, *data.sensitive})
-    return Version(number, files, data, about, golden, sensitive), registered
+    explanations = explanation_files.fetch(store, registered, temporary)
+    return Version(number, files, data, about, golden, sensitive, explanations), registered
 
 
 def live(registered: ModelVersion, version: Version, serving: Serving, made: Made) -> Live:

@@ -3,6 +3,7 @@
     model/, reading/      as they were registered
     serving/              the serving files, if there are some: the version's own, or those of a smaller form of it
     variant/              the model folder of a smaller form that ONNX does not carry
+    explanations/         what the model makes of its columns, if that was kept, and no column became sensitive since
     columns.json          its columns, and a working example
     examples.json         golden rows as somebody would send them
     reference.parquet     how its columns and answers were distributed (flows/registry/reference.py), if that was kept
@@ -25,7 +26,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.deployment import examples, freshness
+from flows.deployment import examples, explanation_files, freshness
+from flows.deployment.explanation_files import Explanations
 from flows.deployment.serving_files import FOLDER, Serving
 from flows.project.environment import Project
 from flows.registry import columns, reference
@@ -61,6 +63,7 @@ class Version:
     columns: dict[str, Any]
     golden: pa.Table | None
     sensitive: list[str]
+    explanations: Explanations | None = None
 
 
 def make(place: Path, version: Version, serving: Serving) -> Made:
@@ -90,6 +93,10 @@ def _fill(folder: Path, version: Version, serving: Serving) -> None:
             shutil.copyfile(serving.folder / name, folder / FOLDER / name)
     if serving.model is not None:
         shutil.copytree(serving.model, folder / VARIANT)
+    if version.explanations is not None and set(version.sensitive) <= set(version.data.sensitive):
+        (folder / explanation_files.FOLDER).mkdir()
+        for name in version.explanations.names:
+            shutil.copyfile(version.explanations.folder / name, folder / explanation_files.FOLDER / name)
     found = [] if version.golden is None else examples.rows(version.data, version.golden, version.sensitive)
     about = columns.without(version.columns, version.sensitive)
     _write(folder / columns.NAME, about | {"example": examples.first(found)})

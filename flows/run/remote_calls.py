@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flows.compression.decide import decide as choose_form
     from flows.data.versions import pinned
     from flows.deployment.deploy import now as make_live
+    from flows.deployment.explanation_files import of_run as publish_explanations
     from flows.deployment.serving_files import of_run as publish_serving
     from flows.promotion.decide import decide
     from flows.promotion.rivals.known import known
@@ -27,6 +28,7 @@ else:
     choose_form = Remote("flows.compression.decide:decide")
     pinned = Remote("flows.data.versions:pinned")
     make_live = Remote("flows.deployment.deploy:now")
+    publish_explanations = Remote("flows.deployment.explanation_files:of_run")
     publish_serving = Remote("flows.deployment.serving_files:of_run")
     decide = Remote("flows.promotion.decide:decide")
     known = Remote("flows.promotion.rivals.known:known")

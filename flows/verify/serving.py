@@ -1,8 +1,8 @@
-"""What stands beside a version, made again: the files for serving and the smaller forms, each compared by the hash of
-the file that names the others, which is in a tag of the version.
+"""What stands beside a version, made again: the files for serving, the smaller forms and the explanations.
 
-Only what was made with the run of the version can be made again from its commit. What was made later, by another
-exporter or with other settings, is left out.
+Each is compared by the hash of the file that names the others, which is in a tag of the version. Only what was made
+with the run of the version can be made again from its commit. What was made later, by another exporter or with other
+settings, is left out.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.compression import kept, variants
-from flows.deployment import serving_files
+from flows.deployment import explanation_files, serving_files
 from flows.registry.model_registry import ModelVersion
 from flows.tracking.differences import Output
 from pipelines.config import yaml_text
@@ -31,6 +31,7 @@ class Part:
 PARTS = (
     Part("export", serving_files.FOLDER, serving_files.ABOUT, serving_files.HASH, serving_files.MADE),
     Part("compress", variants.FOLDER, variants.ABOUT, kept.HASH, kept.MADE),
+    Part("explain", explanation_files.FOLDER, explanation_files.ABOUT, explanation_files.HASH, explanation_files.MADE),
 )
 WITH_RUN = serving_files.WITH_RUN  # of each part
 

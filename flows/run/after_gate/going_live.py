@@ -13,7 +13,7 @@ from flows.run.context import RunContext, RunRecord
 from flows.run.tasks import StageResult
 from pipelines.errors import RatchetError
 
-COMPRESS = "compress"  # the stage that makes smaller forms
+COMPRESS, EXPLAIN = "compress", "explain"  # the stages that make smaller forms, and explanations
 
 
 def make_live(
@@ -87,7 +87,7 @@ def choose(name: str, run: RunContext, found: StageOutputs, published: Published
 
 @tasks.step
 def deploy(name: str, run: RunContext, published: Published, stages: list[str]) -> State:
-    """Publish the serving files, if stages made some, and make the champion live on this machine.
+    """Publish the serving files and the explanations, if stages made some, and make the champion live on this machine.
 
     The data of the state says what is live (flows/deployment/deploy.py).
     """
@@ -95,8 +95,12 @@ def deploy(name: str, run: RunContext, published: Published, stages: list[str]) 
     def work() -> tuple[str, str]:
         if stages:
             run.mlflow.call(remote_calls.publish_serving, run.project, run.model, published)
+        explained = EXPLAIN in stages and run.mlflow.call(
+            remote_calls.publish_explanations, run.project, run.model, published
+        )
         there = live_file.read(run.project, run.model)
-        if freshness.fresh(run.project, run.model) and not (stages and there and there.unmade):
+        unmade = explained or (stages and there and there.unmade)
+        if freshness.fresh(run.project, run.model) and not unmade:
             return "Unchanged", ""
         live.update(run.mlflow.call(remote_calls.make_live, run.project, run.model))
         return "Ran", words(live)

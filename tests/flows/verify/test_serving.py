@@ -40,6 +40,17 @@ def test_the_stage_that_made_them_is_run_again_and_compared(data):
     assert serving.outputs(MADE, data)[0].rebuilt == ""
 
 
+def test_explanations_that_were_made_with_the_run_are_made_again_too(data):
+    (data / "explanations").mkdir()
+    (data / "explanations" / "explanations.json").write_text(TEXT)
+    explained = version(explanations_made="with the run", explanations_hash=DIGEST)
+    assert serving.stages(ROOT, explained) == ["explain@digits"]
+    (same,) = serving.outputs(explained, data)
+    assert (same.stage, same.path, same.equal) == ("explain", "data/digits/explanations", True)
+    (data / "explanations" / "explanations.json").write_text("{}")
+    assert not serving.outputs(explained, data)[0].equal
+
+
 @pytest.mark.parametrize(
     "other",
     [version(), version(serving_made=serving_files.LATER, serving_hash=DIGEST), version(serving_made="with the run")],
