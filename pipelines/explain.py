@@ -64,6 +64,8 @@ class Explain(Section):
 
     off: bool = False
     """Whether nothing is explained. `explain: off` says the same."""
+    fixed: list[str] = []
+    """Columns that nobody can change, such as an age. A counterfactual leaves them as they are."""
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +89,7 @@ def run(model: str) -> None:
     partial.mkdir()
     found = {"off": True}
     if not config.off:
-        found = explained(folder, data, str(raw["promote"]["metric"]), partial)
+        found = explained(folder, data, str(raw["promote"]["metric"]), partial) | {"fixed": config.fixed}
     write(partial, model_hash(folder / "model"), found)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     partial.rename(folder / FOLDER)
@@ -121,8 +123,9 @@ def of_pictures(asked: "Asked", out: Path) -> dict[str, Any]:
     arrays = to_arrays(rows, asked.predictor.about)
     pictures = drawn.draw(asked.predictor, asked.folder / "test.parquet", answers, arrays, out)
     nothing: dict[str, Any] = {"importance": [], "groups": [], "dependence": []}
-    nothing |= {"rules": None, "series": None, "background": None}
-    return {"rows": len(answers), **nothing, "pictures": pictures}
+    nothing |= {"rules": None, "series": None}
+    kept = background(asked.folder / "train.parquet", asked.data, out)
+    return {"rows": len(answers), **nothing, "background": kept, "pictures": pictures}
 
 
 PICTURES: dict[str, tuple[str, str, Callable[[dict[str, Any]], bool]]] = {

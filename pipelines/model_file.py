@@ -19,6 +19,7 @@ from pipelines.config.stages import STAGES
 from pipelines.config.words import nearest
 from pipelines.errors import DataError, SettingsError
 from pipelines.evaluate import Evaluate
+from pipelines.explain import Explain
 from pipelines.ingest import Ingest
 from pipelines.model.metrics import METRICS
 from pipelines.readers import sources
@@ -142,6 +143,7 @@ def _contradictions(found: Declaration) -> list[tuple[str, str]]:
         *_of_slices(found),
         *_of_labels(found),
         *_of_callers(found),
+        *_of_explanations(found),
     ]
 
 
@@ -304,6 +306,16 @@ def _of_callers(found: Declaration) -> list[tuple[str, str]]:
         why = "is sensitive, so the log could not tell callers apart: write `sensitive: hash`"
         return [("serve.canary.key", f"{hidden[0]!r} {why}")]
     return []
+
+
+def _of_explanations(found: Declaration) -> list[tuple[str, str]]:
+    known = found.data.features
+    fixed = cast(Explain, found.sections["explain"]).fixed
+    return [
+        ("explain.fixed", f"the model sees no column {name!r}{nearest(name, known)}")
+        for name in fixed
+        if name not in known
+    ]
 
 
 def _of_slices(found: Declaration) -> list[tuple[str, str]]:

@@ -40,6 +40,7 @@ def test_a_table_is_explained_in_files_that_are_named_and_nothing_sensitive_is_k
     there = {path.name: file_hash(path) for path in (folder / "explanations").iterdir()}
     assert there.pop("explanations.json")
     assert there == found["files"]
+    assert found["fixed"] == []
     assert {picture["file"] for picture in found["pictures"]} | {"background.parquet"} == set(there)
     rows = pq.read_table(folder / "explanations/background.parquet")
     assert rows.schema.names == ["row_id", "age", "colour"]
@@ -51,8 +52,10 @@ def test_pictures_are_explained_by_pictures(world):
     found = content(world.run("explain", model="tiles"))
     names = [picture["file"] for picture in found["pictures"]]
     assert names == ["saliency.png", "grad-cam.png", "layers.png"]
-    assert set(found["files"]) == set(names)
-    assert (found["importance"], found["rules"], found["background"]) == ([], None, None)
+    assert set(found["files"]) == {*names, "background.parquet"}
+    assert (found["importance"], found["rules"]) == ([], None)
+    rows = pq.read_table(world.root / "data/tiles/explanations/background.parquet")
+    assert rows.schema.names == ["row_id", "image"]
 
 
 def test_off_leaves_a_file_that_says_so(world):
