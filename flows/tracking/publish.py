@@ -73,7 +73,7 @@ def publish(project: Project, declared: Declaration, found: StageOutputs, tags: 
         name: {**found.splits[name], "digest": digests[f"data/{model}/{name}.parquet"]} for name in reversed(SPLITS)
     }
     mlflow_runs.log_datasets(store, run, declared.ingest.source, splits)
-    after = ("explain", "schedule", "serve", "labels", "monitor")  # these do not define the run
+    after = ("compress", "explain", "schedule", "serve", "labels", "monitor")  # these do not define the run
     parameters = {key: section.model_dump() for key, section in declared.sections.items() if key not in after}
     metrics = {f"test/{key}": value for key, value in found.metrics.items()}
     test = ("test", splits["test"]["digest"])
