@@ -22,6 +22,7 @@ FIXED = {
     "version": pa.int64(),
     "model_hash": pa.string(),
 }
+FORM = "served_as"  # of a line: the smaller form that answered; absent where the version itself did
 KNOWN = ("prediction", "probabilities", "unknown")  # fields of an answer that have columns of their own
 
 
@@ -47,6 +48,7 @@ class Shape:
         self.prediction = max(self.prediction, kind(answer["prediction"]))
         self.classes |= dict.fromkeys(answer["probabilities"])
         _add(self.more, {name: value for name, value in answer.items() if name not in KNOWN and value not in EMPTY})
+        _add(self.more, {FORM: record[FORM]} if FORM in record else {})
         _add(self.row, record["row"])
 
     def join(self, schema: pa.Schema) -> None:
@@ -126,6 +128,8 @@ def _column(records: Sequence[dict[str, Any]], one: pa.Field) -> pa.Array:
         return pa.array([datetime.fromisoformat(record["at"]) for record in records], one.type)
     if one.name in FIXED:
         return pa.array([record[one.name] for record in records], one.type)
+    if one.name == FORM:
+        return pa.array([record.get(FORM) for record in records], pa.string())
     answers = [record["answer"] for record in records]
     if one.name == "unknown":
         return pa.array([answer["unknown"] for answer in answers], one.type)

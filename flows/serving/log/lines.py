@@ -22,6 +22,7 @@ class Form:
     """What is kept of the rows of one version, and how it is written.
 
     A line is {"id", "at", "version", "model_hash", "answer": the fields of Answer, "row": the columns as they came}.
+    Where a smaller form of the version answers, it has "served_as", too.
     """
 
     def __init__(self, version: Version, key: bytes):
@@ -31,6 +32,7 @@ class Form:
         self.largest = float(serve.get("largest_gb", 5.0)) * 1e9
         self._sensitive, self._hashes, self._key = frozenset(version.sensitive), serve.get("sensitive") == "hash", key
         self._number, self._model_hash = version.number, version.model_hash
+        self._form = {"served_as": version.variant} if version.variant else {}
 
     def chosen(self, ids: Sequence[str]) -> Sequence[int]:
         """The places of the rows that are kept. The same id is always kept, or never."""
@@ -53,6 +55,7 @@ class Form:
             "at": at,
             "version": self._number,
             "model_hash": self._model_hash,
+            **self._form,
             "answer": answer,
             "row": kept,
         }

@@ -98,7 +98,8 @@ def test_each_move_of_the_champion_is_live_with_the_files_of_its_version(project
         answer, line = move(), ledger.of(project).lines(MODEL)[-1]
         found = state(project)
         assert (found.version, found.line, found.since, found.problem) == (champion, line.sequence, line.at, "")
-        assert answer["live"] == {"version": champion, "runtime": "keras", "why": serving_files.NOT_MADE, "problem": ""}
+        live = {"version": champion, "variant": "", "runtime": "keras", "why": serving_files.NOT_MADE, "problem": ""}
+        assert answer["live"] == live
         assert found.model_hash == hashlib.sha256((folder(project) / "model/manifest.json").read_bytes()).hexdigest()
         assert freshness.fresh(project, MODEL)
         whole(project)

@@ -1,6 +1,7 @@
 """Reading the log: closed and open files together, whatever their types, and while they are being closed."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from flows.serving.answer import Answer
 from flows.serving.log import closing, reading
 from flows.serving.log.writer import Log
-from tests.support.served.answered import EVER, KEY, NOON, answered, ids, kept, version
+from tests.support.served.answered import EVER, KEY, NOON, answered, ids, kept, version, write
 
 TODAY = NOON.date()
 
@@ -66,6 +67,17 @@ def test_versions_with_other_columns_classes_and_answers_are_read_together(tmp_p
     ] == answers
     assert [row["row"] for row in found] == rows
     assert found[1]["time"] == "2026-12-01"
+
+
+def test_the_form_that_answered_is_kept(tmp_path):
+    for form, name in (("", "a"), ("int8", "b")):
+        log = Log(tmp_path, 0, KEY)
+        by = replace(version(), variant=form)
+        assert write(log, [{"age": 1}], by, names=[name])
+        log.close()
+    assert [row.get("served_as") for row in kept(tmp_path)] == [None, "int8"]
+    closing.close_all(tmp_path, TODAY + timedelta(days=1))
+    assert [row.get("served_as") for row in kept(tmp_path)] == [None, "int8"]
 
 
 def test_a_log_without_rows_has_columns_all_the_same(tmp_path):
