@@ -28,7 +28,7 @@ class Experiment:
 
     def reason(self, version: int, said: str) -> str:
         """One sentence. said: the gate's reason to accept the version."""
-        return f"version {version} waits, because {self._why()}; the gate would accept it: {said}"
+        return f"version {version} waits, because {self.why()}; the gate would accept it: {said}"
 
     def advice(self, model: str, version: int) -> str:
         """What a person can do."""
@@ -37,7 +37,8 @@ class Experiment:
         told = " and ".join(filter(None, [commit, run]))
         return f"{told}, or `ratchet promote {model} {version} --reason WHY`"
 
-    def _why(self) -> str:
+    def why(self) -> str:
+        """Part of a sentence."""
         found = ["the run had --no-promote"] if self.no_promote else []
         if names := self.uncommitted:
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""

@@ -71,7 +71,7 @@ def _said(options: Options, port: int, as_json: bool) -> str:
     workers = f", {options.workers} workers" if options.workers > 1 else ""
     lines = [f"Ratchet answers at {url} (process {os.getpid()}{workers}). Stop it with Ctrl-C or SIGTERM."]
     for model in models:
-        live = [f"version {model['version']} ({model['runtime']})"] if model["version"] else []
+        live = [f"version {model['version']} ({_by(model)})"] if model["version"] else []
         if told := live + [model["problem"]] * bool(model["problem"]):
             lines.append(f"  {model['model']:<16} {'; '.join(told)}")
     if waiting := [model["model"] for model in models if not model["version"] and not model["problem"]]:
@@ -79,6 +79,11 @@ def _said(options: Options, port: int, as_json: bool) -> str:
     if not models:
         lines.append("  no model is live yet: each is served when it has a champion")
     return visible_text.lines("\n".join(lines))
+
+
+def _by(model: dict[str, Any]) -> str:
+    """What answers."""
+    return ", ".join(filter(None, [model["served_as"], model["runtime"]]))
 
 
 def _live(state: Path, model: str) -> dict[str, Any]:
@@ -90,6 +95,7 @@ def _live(state: Path, model: str) -> dict[str, Any]:
     return {
         "model": model,
         "version": version.number if version else None,
+        "served_as": version.variant if version else "",
         "runtime": version.runtime if version else "",
         "problem": problem,
     }

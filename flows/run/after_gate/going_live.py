@@ -6,6 +6,7 @@ from prefect.client.schemas.objects import State
 
 from flows.deployment import freshness, live_file
 from flows.graph import lockfile
+from flows.promotion.waiting import Experiment
 from flows.records.outputs import Published, StageOutputs
 from flows.report import prefect_artifacts
 from flows.run import context, remote_calls, tasks
@@ -32,7 +33,7 @@ def make_live(
     except RatchetError as error:
         failure = error
     if any(stage.name == COMPRESS for stage in stages):
-        _choose(run, found, published)
+        _choose(run, found, published, concluded)
     work = tasks.persistent(deploy, run)
     names = [stage.name for stage in stages]
     state: Any = work("deploy", run, published, names, return_state=True)
@@ -58,8 +59,16 @@ def _after_gate(run: RunContext) -> list[StageResult]:
     return done
 
 
-def _choose(run: RunContext, found: StageOutputs, published: Published) -> None:
-    """Choose the form in which the version answers; told on the run's page."""
+def _choose(run: RunContext, found: StageOutputs, published: Published, concluded: dict[str, Any]) -> None:
+    """Choose the form in which the version answers; told on the run's page.
+
+    A run that moves no champion by itself (an experiment) changes nothing of what is served either.
+    """
+    uncommitted = [] if concluded["decision"] == "accepted" else concluded["uncommitted"]
+    if experiment := Experiment(not run.request.promote, uncommitted):
+        if run.declared.compress.wanted:
+            run.shown.notice(f"no smaller form is chosen, because {experiment.why()}")
+        return
     state: Any = tasks.persistent(choose, run)("choose", run, found, published, return_state=True)
     if state.is_failed():
         told = state.result(raise_on_failure=False)

@@ -46,7 +46,8 @@ def refused(state, *words: str) -> str:
 
 def test_a_stop_lets_requests_be_answered_and_nothing_heavy_was_ever_imported(state):
     with running.server(state, "pets", code=TELLS_WHAT_IT_IMPORTED) as server:
-        assert server.said["models"] == [{"model": "pets", "version": 1, "runtime": "onnx", "problem": ""}]
+        said = {"model": "pets", "version": 1, "served_as": "", "runtime": "onnx", "problem": ""}
+        assert server.said["models"] == [said]
         assert server.said["pid"] == server.process.pid
         for path in ("/models", "/openapi.json", "/metrics", "/ready"):
             assert server.get(path).status_code == 200
