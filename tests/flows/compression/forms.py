@@ -169,7 +169,7 @@ def project(folder: Path, temporary: Path, count: int = 400, better: bool = True
         table(50, place).to_parquet(data / f"{split}.parquet", index=False)
     made = Forms(found, _outputs(found, data, "one"), Published(0, "", "", fresh=True), rows)
     made.declare("")
-    made.published = _register(made, "one")
+    made.published = _register(made, "one", graph())
     write_serving(data / "serving", graph(padding=20_000), made.found.model_hash)
     registered.accept(found, made.published.version, better)
     return made
@@ -187,10 +187,10 @@ def _outputs(found: Project, data: Path, words: str) -> StageOutputs:
     return StageOutputs(data, {"accuracy": 0.9}, splits, "d", predictor.model_hash(folder), f"inputs of {words}")
 
 
-def _register(made: Forms, words: str) -> Published:
-    """A version of what lies in the folder of the stages."""
+def _register(made: Forms, words: str, content: bytes) -> Published:
+    """A version of what lies in the folder of the stages. content: the graph that answers as it does."""
     store, found = made.store, made.found
-    answers(graph(), made.rows).to_parquet(found.folder / "predictions.parquet", index=False)
+    answers(content, made.rows).to_parquet(found.folder / "predictions.parquet", index=False)
     place = mlflow_runs.experiment(made.project, store, MODEL)
     run = mlflow_runs.take_up(store, place, found.inputs_hash, words, made.project.clone)
     store.set_terminated(run.info.run_id)
@@ -208,11 +208,11 @@ def _register(made: Forms, words: str) -> Published:
     return Published(int(version.version), run.info.run_id, place, fresh=True)
 
 
-def another(made: Forms) -> int:
-    """A newer version, which becomes champion; returns its number."""
-    data = made.folder
-    shutil.rmtree(data / "compressed", ignore_errors=True)
-    other = Forms(made.project, _outputs(made.project, data, "two"), made.published, made.rows)
-    number = _register(other, "two").version
-    registered.accept(made.project, number)
-    return number
+def another(made: Forms, content: bytes | None = None, better: bool = True) -> Forms:
+    """A newer version, which becomes champion. content: the graph that answers as it does."""
+    shutil.rmtree(made.folder / "compressed", ignore_errors=True)
+    other = Forms(made.project, _outputs(made.project, made.folder, "two"), made.published, made.rows)
+    other.published = _register(other, "two", content or graph())
+    write_serving(made.folder / "serving", graph(padding=20_000), other.found.model_hash)
+    registered.accept(made.project, other.published.version, better)
+    return other

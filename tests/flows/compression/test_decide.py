@@ -150,6 +150,20 @@ def test_rows_that_fail_together_say_less(one):
     assert judged(one)["decision"] == "undecided"
 
 
+def test_small_steps_do_not_add_up(one):
+    """Of two versions the second was accepted as not worse than the first, and its form is not worse than it is. From
+    the reference, the first version, the form is too far."""
+    two = forms.another(one, graph(THRESHOLD + 2), better=False)
+    assert (two.standing.champion, two.standing.reference) == (2, 1)
+    two.make(int8=graph(THRESHOLD + 2.5))
+    assert two.decide()["served_as"] == ""
+    found = judged(two)
+    verdicts = {look["what"]: look["verdict"] for look in found["looks"]}
+    assert (verdicts["parent"], verdicts["reference"]) == ("pass", "not enough evidence")
+    assert found["reason"].startswith("too few rows to tell")
+    assert "reference (version 1)" in found["reason"]
+
+
 # ------------------------------------------------------------------ budget
 
 
@@ -201,7 +215,7 @@ def test_a_rollback_serves_what_that_version_was_served_as(one):
     one.publish_own()
     one.make(int8=graph())
     one.decide()
-    other = forms.another(one)
+    other = forms.another(one).published.version
     deploy.now(one.project, MODEL)
     assert (live(one).version, live(one).variant) == (other, "")
     book = ledger.of(one.project)
