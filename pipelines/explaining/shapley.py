@@ -53,7 +53,7 @@ def contributions(
     """
     given = np.asarray(answers(explained), np.float64)
     exact = len(columns) <= EXACT
-    pairs = min(count(background), EXACT_ANSWERS >> len(columns)) if exact else max(1, (orders + 1) // 2)
+    pairs = begun_from(count(background), len(columns), orders)
     begun = rows(background, spread(count(background), pairs))
     walks, more = (_orders(0 if exact else size, len(columns), seed) for size in (pairs, pairs * MANY))
     whole = sum(found.shape[-1] for found in explained.values()) == len(columns)
@@ -64,6 +64,12 @@ def contributions(
         shares[row] = game.exact() if exact else game.walked(walks, more)
         base[row] = game.before.mean(axis=0)
     return Contributions(base, shares, np.abs(given - base - shares.sum(axis=1)).max(axis=1))
+
+
+def begun_from(there: int, columns: int, orders: int) -> int:
+    """How many background rows an explanation begins from, of so many there; with more than EXACT columns the number
+    of pairs of walks, which begin from all of them again if they are more."""
+    return min(there, EXACT_ANSWERS >> columns) if columns <= EXACT else max(1, (orders + 1) // 2)
 
 
 def spread(there: int, wanted: int) -> np.ndarray:

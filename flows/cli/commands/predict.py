@@ -57,12 +57,19 @@ def predict_text(found: State) -> str:
     lines += [f"!! {found['problem']}."] if found["problem"] else []
     lines += [f"  written   {found['output']}: {shown}"]
     lines += [f"  ahead     {found['added']:,} of them are after the last known rows"] if found["added"] else []
-    lines += [f"  left out  {many(count, 'row')}: {why}" for why, count in found["left_out"].items()]
+    lines += looked_text(found)
+    return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
+
+
+def looked_text(found: State) -> list[str]:
+    """Lines about the rows of INPUT: those left out, columns that are not known, and words."""
+    lines = [f"  left out  {many(count, 'row')}: {why}" for why, count in found["left_out"].items()]
     if ignored := [name for name in found["ignored"] if name not in found["kept"]]:
         told = f"columns that the model does not know: {', '.join(map(repr, ignored))}"
-        lines += [f"  ignored   {told}" + ("" if found["kept"] else "; `--keep` writes them beside the answers")]
+        keep = "" if found["kept"] else "; `--keep` writes them beside the answers"
+        lines += [f"  ignored   {told}{keep}"]
     for name, count in found["unknown"].items():
         words = found["unknown_words"].get(name, [])
         told = f" ({', '.join(map(repr, words))}{', ...' if len(words) > 4 else ''})" if words else ""
         lines += [f"  unknown   {count:,} words in {name!r} that the model has never seen{told}, taken as missing"]
-    return "\n".join([*lines, f"  device    {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
+    return lines
