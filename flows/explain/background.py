@@ -39,7 +39,7 @@ def of_version(version: ModelVersion, fetched: Path, explanations: Path | None, 
             f"Version {version.version} of {version.name} was registered without rows to compare an answer with.",
             f"A version of today has some: `ratchet run {version.name}` registers one after a change.",
         )
-    return Background(_whole(golden, about), "golden rows of the test split, as the version has no explanations")
+    return Background(_whole(golden, about), "golden rows of the test split: the version has no explanations")
 
 
 def _whole(rows: pa.Table, about: dict[str, Any]) -> pa.Table:

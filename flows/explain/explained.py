@@ -117,7 +117,7 @@ class Explainer:
         return found
 
     def told(self) -> dict[str, Any]:
-        """What is said of all rows: method, hardware, explains, error, first, shares."""
+        """What is said of all rows: method, hardware, explains, contributions, largest_error, first."""
         of = (
             "the probability of the class that is predicted"
             if self.version.about["classes"]
@@ -128,7 +128,7 @@ class Explainer:
             "hardware": self.hardware,
             "explains": of,
             "contributions": self.method.columns,
-            "error": self.largest,
+            "largest_error": self.largest,
             "first": self.first,
         }
 

@@ -61,17 +61,18 @@ def do_explain(project: Project, wanted: Wanted, quiet: bool) -> dict[str, Any]:
 
 
 def explain_text(found: State) -> str:
-    lines = [
-        f"{found['model']} version {found['version']}: {many(found['rows'], 'row')} explained, {found['explains']}."
-    ]
+    lines = [f"{found['model']} version {found['version']}: {many(found['rows'], 'row')} explained."]
     lines += [f"!! {found['problem']}."] if found["problem"] else []
-    named = f"{many(len(found['contributions']), 'contribution')} to each answer, which add up to it with `base`"
-    lines += [f"  written   {found['output']}: {named}"]
+    lines += [f"  written   {found['output']}"]
     lines += [f"  pictures  {found['pictures']}: one for each row"] if found["pictures"] else []
-    lines += [f"  method    {found['method']}", f"  compared  with {found['background']}"]
-    lines += [f"  error     {found['error']:.1e} at most, of an answer less base and contributions"]
+    lines += [f"  explains  {found['explains']}", f"  method    {found['method']}"]
+    lines += [f"  compared  with {found['background']}"]
+    lines += [f"  adds up   but for {found['largest_error']:.1e} at most"]
     for number, row in enumerate(found["first"], 1):
-        top = ", ".join(f"{name} {value:+.4g}" for name, value in row["top"].items())
-        lines += [f"  row {number:<5} {row['prediction']}: {row['answer']:.4g} = {row['base']:.4g} {top}, ..."]
+        top = ", ".join(f"{name} {value:+.3g}" for name, value in row["top"].items())
+        more = ", ..." if len(found["contributions"]) > len(row["top"]) else ""
+        said = f"{row['answer']:.3g}"
+        said = said if row["prediction"] == row["answer"] else f"{row['prediction']} {said}"
+        lines += [f"  row {number:<5} {said}, from {row['base']:.3g}: {top}{more}"]
     lines += looked_text(found)
     return "\n".join([*lines, f"  computed  by {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
