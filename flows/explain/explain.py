@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from flows.deployment import freshness, serving_files
+from flows.deployment import explanation_files, freshness, serving_files
 from flows.explain import asked, background, worker
 from flows.explain.asked import Wanted
 from flows.explain.explained import Settings
@@ -53,9 +53,10 @@ def explain(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
             fetched = model_registry.fetch(store, version, folder, recorded)
             sections = predicting.declaration(store, version, folder)
             serving = serving_files.fetch(store, version, folder)
+            kept = explanation_files.fetch(store, version, folder)
         files = fetched / "artifacts" / "model"
         predicting.check_same(version, files, sections["data"])
-        compared = background.of_version(version, fetched, None, _about(files))
+        compared = background.of_version(version, fetched, kept.folder if kept else None, _about(files))
         pq.write_table(compared.rows, folder / background.NAME)
         about: dict[str, Any] = {
             "model": model,
@@ -64,6 +65,7 @@ def explain(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         }
         pictures = output.with_name(wanted.pictures.name)
         hidden = {*freshness.wishes(model, None).sensitive, *sections["data"].get("sensitive", [])}
+        fixed = list(kept.content.get("fixed", [])) if kept else []
         request = worker.Request(
             **about,
             folder=str(files),
@@ -74,7 +76,7 @@ def explain(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
             source=str(wanted.source),
             output=str(output),
             pictures=str(pictures),
-            settings=vars(Settings(wanted.method, wanted.orders, wanted.seed, wanted.change)),
+            settings=vars(Settings(wanted.method, wanted.orders, wanted.seed, wanted.change, fixed)),
             sensitive=sorted(hidden),
             strict=wanted.strict,
         )

@@ -60,6 +60,7 @@ def of_version(
         method = Shapley(version, answers, settings.orders, settings.seed)
     else:
         method = Pixels(version, pictures) if is_picture else Gradients(version)
+        told = "TensorFlow, on the CPU"
     return Explainer(version, answers, method, settings, told)
 
 

@@ -25,7 +25,7 @@ from flows.predict.forecast_rows import Ahead
 from flows.predict.read_rows import Unseen
 from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
-from pipelines import evaluate
+from pipelines.answering.predictions import even
 from pipelines.config.data import Data
 from pipelines.errors import DataError, RatchetError
 from pipelines.ingest import Ingest
@@ -132,7 +132,7 @@ def _rows(unseen: Unseen, reading: Reading, met: Unknown) -> Iterator[pa.Table]:
 
 def _windows(ahead: Ahead) -> Iterator[pa.Table]:
     """The windows of a sequence, a few at a time."""
-    for table in evaluate.even(ahead.batches(), TOGETHER):
+    for table in even(ahead.batches(), TOGETHER):
         yield from _few(table)
 
 
