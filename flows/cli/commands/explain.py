@@ -1,6 +1,7 @@
 """ratchet explain: what each column adds to the answers of a registered model to the rows of a file."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any, Literal
 
 import typer
@@ -73,6 +74,7 @@ def explain_text(found: State) -> str:
         more = ", ..." if len(found["contributions"]) > len(row["top"]) else ""
         said = f"{row['answer']:.3g}"
         said = said if row["prediction"] == row["answer"] else f"{row['prediction']} {said}"
-        lines += [f"  row {number:<5} {said}, from {row['base']:.3g}: {top}{more}"]
+        text = f"  row {number:<5} {said}, from {row['base']:.3g}: {top}{more}"
+        lines += wrap(text, 80, subsequent_indent=" " * 12, replace_whitespace=False)
     lines += looked_text(found)
     return "\n".join([*lines, f"  computed  by {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
