@@ -14,7 +14,7 @@ from flows.report import pages
 from pipelines.errors import RequestError
 
 START = "flows.serving.__main__"
-LEFT_OUT = ("flows.serving.log.closing",)  # a package keeps no log, so it needs no pyarrow to close one
+LEFT_OUT = ("flows.serving.log.closing", "flows.serving.explaining.child")  # a package has no log, pyarrow or pandas
 BY_NAME = ("httptools", "uvloop")  # what uvicorn loads by itself if it is there
 NO_LOG = {"log": False}
 FILES = Path(__file__).parent / "files"

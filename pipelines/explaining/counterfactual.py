@@ -86,7 +86,7 @@ def smallest(
     by, target: of a regression, as in Aim; the one or the other must be given.
     """
     aim = Aim(np.asarray(answers(row))[0], by, target)
-    tried = [found for column in columns if (found := _values(row, background, column))]
+    tried = [values for column in columns if (values := _values(row, background, column))]
     if not tried:
         return None
     alone = [[(one,) for one in values] for values in tried]

@@ -57,6 +57,11 @@ class Live:
         return self._loaded.version if self._loaded else None
 
     @property
+    def told(self) -> Told | None:
+        """What the version that answers was loaded from; None if there is none."""
+        return self._champion if self._loaded else None
+
+    @property
     def problem(self) -> str:
         """Why the newest version is not served, or why none is; "" if all is well."""
         return self._told or (self._loaded.problem if self._loaded else "")

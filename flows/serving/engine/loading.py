@@ -40,10 +40,7 @@ class Loader:
         version = told.version
         if version is None:
             raise RatchetError(told.problem or "There is no champion.")
-        check(version.folder, told.files_hash)
-        version = replace(version, columns=_json(version.folder / "columns.json"))
-        reader = RowReader(version.folder, version.sensitive, version.serve.get("kept", []))
-        engine = self._engine(version)
+        version, reader, engine = self.parts(version, told.files_hash)
         try:
             pace = warmed(engine, reader, _examples(version))
         except Problem as problem:
@@ -54,6 +51,14 @@ class Loader:
             engine.close()
             raise
         return Loaded(version, reader, Batcher(engine, pace))
+
+    def parts(self, version: Version, files_hash: str) -> tuple[Version, RowReader, Engine]:
+        """A version with its columns, its reader and its engine, which has answered nothing yet. files_hash: the
+        SHA-256 of its files.json. Raises RatchetError."""
+        check(version.folder, files_hash)
+        version = replace(version, columns=_json(version.folder / "columns.json"))
+        reader = RowReader(version.folder, version.sensitive, version.serve.get("kept", []))
+        return version, reader, self._engine(version)
 
     def _engine(self, version: Version) -> Engine:
         if version.runtime == "onnx":

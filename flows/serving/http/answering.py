@@ -1,10 +1,11 @@
-"""The two addresses that answer rows: /models/{model}/predict and /models/{model}/invocations."""
+"""The addresses that take rows: /models/{model}/predict, /models/{model}/invocations and /models/{model}/explain."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flows.serving.engine.live import Answered, Live, Served
+from flows.serving.explaining.explainer import Explainer
 from flows.serving.http import answers, body, faults, invocations
 from flows.serving.http.body import Receive
 from flows.serving.http.faults import Headers
@@ -22,10 +23,16 @@ class Answering:
         """asked: models that are to be served, whether they are there yet or not."""
         self._served, self._log, self._limits, self._metrics, self._asked = served, log, limits, metrics, asked
         self._ids = answers.Ids()
+        self._explainer = Explainer()
         self.routes: dict[str, Callable[[Live, str, bytes], Awaitable[bytes]]] = {
             "predict": self._predict,
             "invocations": self._invoke,
+            "explain": self._explain,
         }
+
+    async def close(self) -> None:
+        """End the process that explains answers, if there is one."""
+        await self._explainer.close()
 
     async def answer(
         self, name: str, route: str, method: str, headers: Mapping[bytes, bytes], receive: Receive
@@ -47,14 +54,20 @@ class Answering:
 
     async def _predict(self, live: Live, media: str, content: bytes) -> bytes:
         """Rows as they stand in the source file: one object, or a list of them."""
-        if media not in (JSON, ""):
-            raise faults.wrong_media(media, JSON)
-        given = body.parsed(content) if len(content) < body.LARGE else await body.decoded(content)
-        if isinstance(given, list):
-            return answers.many(*await self._answered(live, given))
-        if isinstance(given, dict):
-            return answers.one(*await self._answered(live, [given]))
-        raise faults.not_rows("The body is neither an object nor a list.", "Send one row as an object, or a list.")
+        rows, alone = await _given(media, content)
+        return (answers.one if alone else answers.many)(*await self._answered(live, rows))
+
+    async def _explain(self, live: Live, media: str, content: bytes) -> bytes:
+        """Why the champion answers these rows as it does. They are no answered rows: nothing of them is logged."""
+        rows, alone = await _given(media, content)
+        if not rows:
+            raise faults.no_rows()
+        if len(rows) > self._limits.explained:
+            raise faults.many_explained(len(rows), self._limits)
+        told = live.told
+        if told is None or told.version is None:
+            raise faults.no_champion(live.name, live.problem)
+        return answers.explained(told.version, await self._explainer.explain(told, rows), alone)
 
     async def _invoke(self, live: Live, media: str, content: bytes) -> bytes:
         """MLflow's protocol."""
@@ -79,6 +92,18 @@ class Answering:
             live.answered(rows, ids, at)
         self._metrics.answered(found, logged)
         return found, ids, logged
+
+
+async def _given(media: str, content: bytes) -> tuple[list[Any], bool]:
+    """The rows of a body in JSON, and whether it is a single object. Raises Problem."""
+    if media not in (JSON, ""):
+        raise faults.wrong_media(media, JSON)
+    given = body.parsed(content) if len(content) < body.LARGE else await body.decoded(content)
+    if isinstance(given, list):
+        return given, False
+    if isinstance(given, dict):
+        return [given], True
+    raise faults.not_rows("The body is neither an object nor a list.", "Send one row as an object, or a list.")
 
 
 def _media(given: bytes) -> str:

@@ -11,6 +11,7 @@ import orjson
 
 from flows.serving.answer import Answer
 from flows.serving.engine.live import Answered
+from flows.serving.version import Version
 
 ALWAYS = ("prediction", "probabilities", "unknown")
 KINDS = tuple(
@@ -56,6 +57,15 @@ def predictions(answered: Answered, ids: Sequence[str], logged: bool, rows: Sequ
     _name_others(answered, found)
     about = _about(answered) | {"ids": ids, "logged": logged}
     return orjson.dumps({"predictions": found} | about, option=OPTIONS)
+
+
+def explained(version: Version, found: dict[str, Any], alone: bool) -> bytes:
+    """The explanations of a request. found: as Explainer.explain gives them. alone: whether one object was sent."""
+    about = {"model": version.model, "version": version.number, "model_hash": version.model_hash}
+    made = {name: value for name, value in found.items() if name != "explanations"} | {"logged": False}
+    if alone:
+        return orjson.dumps(about | found["explanations"][0] | made)
+    return orjson.dumps(about | {"explanations": found["explanations"]} | made)
 
 
 def _about(answered: Answered) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         telling.cancel()
+        await self._answering.close()
         await self._served.close()
         if self._log:
             self._log.close()
@@ -152,7 +153,7 @@ def _place(path: str) -> tuple[str, str]:
     (('digits', 'predict'), ('digits', 'model'), ('', 'metrics'), ('', 'other'))
     """
     parts = path.split("/")
-    if len(parts) == 4 and parts[1] == "models" and parts[3] in ("predict", "invocations"):
+    if len(parts) == 4 and parts[1] == "models" and parts[3] in ("predict", "invocations", "explain"):
         return parts[2], parts[3]
     if len(parts) == 3 and parts[1] == "models" and parts[2]:
         return parts[2], "model"

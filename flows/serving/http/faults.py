@@ -101,6 +101,16 @@ def many_rows(count: int, limits: Limits) -> Problem:
     )
 
 
+def many_explained(count: int, limits: Limits) -> Problem:
+    return Problem(
+        413,
+        "rows",
+        "Too many rows",
+        f"A request may have {limits.explained:,} rows to explain, and this one has {count:,}.",
+        "Send several requests; `ratchet explain` takes files of any size.",
+    )
+
+
 def no_rows() -> Problem:
     return Problem(400, "no-rows", "No rows", "The request holds no row.", "Send one row as an object, or a list.")
 

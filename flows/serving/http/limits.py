@@ -11,6 +11,8 @@ class Limits:
     """Bytes of a request's body."""
     rows: int = 10_000
     """Rows of a request."""
+    explained: int = 20
+    """Rows of a request whose answers are to be explained."""
     head: int = 32 << 10
     """Bytes of a request's first line and headers."""
     receive: float = 20.0
@@ -23,6 +25,6 @@ class Limits:
     """Seconds that answers in flight have when the server stops."""
 
     def __post_init__(self) -> None:
-        for name in ("body", "rows", "head", "receive", "idle", "connections", "end"):
+        for name in ("body", "rows", "explained", "head", "receive", "idle", "connections", "end"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -10,14 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from flows.serving.engine.live import Live, Served
+from flows.serving.explaining import kept
 from flows.serving.http import faults, openapi
 from flows.serving.http.limits import Limits
 from flows.serving.log.writer import Log
 from flows.serving.problem import Problem
+from flows.serving.version import Version
 
 TITLE = "Ratchet: the answering server"
 UNKNOWN = {code: words for code, words in openapi.PROBLEMS.items() if code in ("401", "403", "404")}
+UNEXPLAINED = {code: words for code, words in openapi.PROBLEMS.items() if code in (*UNKNOWN, "409", "503")}
 REFUSED = {code: words for code, words in UNKNOWN.items() if code != "404"}
+
+
+class Png(Response):
+    media_type = "image/png"
 
 
 class Trial(BaseModel):
@@ -68,9 +75,16 @@ class Examples(BaseModel):
     rows: list[dict[str, Any]] = Field(description="Rows of the test split, as `predict` takes them.")
 
 
+class Explanations(BaseModel):
+    """What matters to a version, as explanations.json has it."""
+
+    model_config = ConfigDict(extra="allow")
+    format: int = 1
+
+
 def application(served: Served, log: Log | None, limits: Limits) -> FastAPI:
-    """GET /models, /models/{model}, /models/{model}/examples and /openapi.json. It has no page: their scripts would
-    come from elsewhere."""
+    """GET /models, /models/{model}, its /examples and /explanations, and /openapi.json. It has no page: their scripts
+    would come from elsewhere."""
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_exception_handler(Problem, _told)
     app.add_exception_handler(HTTPException, _no_address)
@@ -79,6 +93,12 @@ def application(served: Served, log: Log | None, limits: Limits) -> FastAPI:
         if (live := served.models.get(model)) is None:
             raise faults.no_model(model, served.models)
         return live
+
+    def version(model: str) -> Version:
+        live = found(model)
+        if live.version is None:
+            raise faults.no_champion(model, live.problem)
+        return live.version
 
     @app.get("/models", responses=openapi.responses(REFUSED))
     def models() -> Models:
@@ -95,9 +115,19 @@ def application(served: Served, log: Log | None, limits: Limits) -> FastAPI:
     @app.get("/models/{model}/examples", responses=openapi.responses(UNKNOWN))
     def examples(model: str) -> Examples:
         """Rows of the test split to try."""
-        version = found(model).version
-        content = json.loads((version.folder / "examples.json").read_text(encoding="utf-8")) if version else {}
+        live = found(model).version
+        content = json.loads((live.folder / "examples.json").read_text(encoding="utf-8")) if live else {}
         return Examples(rows=content.get("rows", []))
+
+    @app.get("/models/{model}/explanations", responses=openapi.responses(UNEXPLAINED))
+    def explanations(model: str) -> Explanations:
+        """What matters to the version that answers: importances, dependence, rules, and the names of pictures."""
+        return Explanations(**kept.about(version(model)))
+
+    @app.get("/models/{model}/explanations/{picture}", responses=openapi.responses(UNEXPLAINED), response_class=Png)
+    def picture(model: str, picture: str) -> Png:
+        """A picture that the explanations name."""
+        return Png(kept.picture(version(model), picture))
 
     @app.get("/openapi.json", include_in_schema=False)
     def description() -> JSONResponse:

@@ -13,6 +13,7 @@ PROBLEMS = {
     "403": "A page of another site, or a name that is not this server's",
     "404": "No such model",
     "408": "The request did not arrive in time",
+    "409": "The version has no explanations",
     "413": "Too many bytes or rows",
     "415": "Another content type, encoding or charset",
     "422": "The model has no finite answer to a row",
@@ -30,7 +31,18 @@ PROBLEM: Schema = {
 }
 VERSION: Schema = {"model": {"type": "string"}, "version": {"type": "integer"}, "model_hash": {"type": "string"}}
 LOGGED: Schema = {"type": "boolean", "description": "whether the rows are kept in the log"}
+MADE: Schema = {
+    "method": {"enum": ["shapley"]},
+    "exact": {"type": "boolean", "description": "whether every coalition of columns was asked"},
+    "orders": {"type": ["integer", "null"], "description": "of columns that were drawn, where it is not exact"},
+    "seed": {"type": "integer"},
+    "background": {"type": "integer", "description": "rows of the training split that the base is the mean of"},
+    "logged": {"const": False, "description": "an explained row is no answered row"},
+}
 ID: Schema = {"type": "string", "description": "of this answered row; later ids are greater"}
+
+
+ANSWERING = {code: words for code, words in PROBLEMS.items() if code != "409"}
 
 
 def responses(codes: Mapping[str, str] = PROBLEMS) -> dict[int | str, Schema]:
@@ -40,7 +52,7 @@ def responses(codes: Mapping[str, str] = PROBLEMS) -> dict[int | str, Schema]:
 
 
 def paths(live: Live, limits: Limits) -> Schema:
-    """The two addresses of a model that has a version."""
+    """The addresses of a model that has a version, for its rows."""
     columns: Mapping[str, Any] = live.version.columns if live.version else {}
     row, example = row_schema(columns), columns.get("example")
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.rows}
@@ -50,7 +62,16 @@ def paths(live: Live, limits: Limits) -> Schema:
     predictions = {"type": "array", "items": {"type": "object", "required": ["prediction"]}}
     mlflow = _object(**VERSION, logged=LOGGED, ids={"type": "array", "items": ID}, predictions=predictions)
     records = {"type": "object", "properties": {"dataframe_records": many}, "required": ["dataframe_records"]}
+    why = _explanation(columns, said)
+    few = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.explained}
+    one, some = _object(**VERSION, **why, **MADE), {"type": "array", "items": _object(**why)}
     return {
+        f"/models/{live.name}/explain": _post(
+            f"{live.name}: explain the answers to rows: what each column adds, and what would change the answer",
+            {"application/json": {"schema": {"oneOf": [row, few]}} | _example(example)},
+            {"oneOf": [one, _object(**VERSION, explanations=some, **MADE)]},
+            PROBLEMS,
+        ),
         f"/models/{live.name}/predict": _post(
             f"{live.name}: predict rows as they stand in the source file",
             {"application/json": {"schema": {"oneOf": [row, many]}} | _example(example)},
@@ -110,6 +131,24 @@ def _answer(columns: Mapping[str, Any]) -> Schema:
     }
 
 
+def _explanation(columns: Mapping[str, Any], said: Schema) -> Schema:
+    """What is said of one row. said: the properties of an answer."""
+    classes = columns.get("classes") or []
+    added = "what each column adds to the base; of a picture each patch. With the base they add up to the answer"
+    change = {"column": {"type": "string"}, "before": {}, "after": {}}
+    turned = {"changes": {"type": "array", "items": _object(**change)}, "prediction": said["prediction"]}
+    return {
+        **said,
+        "output": {"enum": classes} if classes else {"type": "null"},
+        "answer": {"type": "number", "description": "the probability of the class, or the number"},
+        "base": {"type": "number", "description": "the mean answer to the background rows"},
+        "contributions": {"type": "object", "additionalProperties": {"type": "number"}, "description": added},
+        "error": {"type": "number", "description": "by how much the sum misses the answer"},
+        "counterfactual": {"oneOf": [_object(**turned), {"type": "null"}]},
+        "why": {"type": "string", "description": "why there is no counterfactual"},
+    }
+
+
 def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
@@ -118,7 +157,7 @@ def _example(content: Any) -> Schema:
     return {"example": content} if content else {}
 
 
-def _post(summary: str, content: Schema, answer: Schema) -> Schema:
+def _post(summary: str, content: Schema, answer: Schema, problems: Mapping[str, str] = ANSWERING) -> Schema:
     done = {"200": {"description": "The answers", "content": {"application/json": {"schema": answer}}}}
     operation = {"summary": summary, "requestBody": {"required": True, "content": content}}
-    return {"post": operation | {"responses": done | responses()}}
+    return {"post": operation | {"responses": done | responses(problems)}}

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipelines.model import predictor
 from pipelines.readers.meaning import values
 from tests.support.served.models import MODELS, PETS, SHOPS, TILES, WEIGHTS, Model, pets_row, shops_rows
@@ -123,7 +125,7 @@ def promote_keras(state: Path, model: str = "weights", version: int = 1, **chang
     """
     folder = make(state, model, version)
     (folder / "serving" / "model.onnx").unlink()
-    (folder / "model" / "predictor.py").write_text(PREDICTOR)
+    (folder / "model" / "predictor.py").write_text(Path(predictor.__file__).read_text() + PREDICTOR)
     predictor.write_manifest(folder / "model")
     model_hash = digest(folder / "model" / "manifest.json")
     about = json.loads((folder / "serving" / "serving.json").read_text())
@@ -131,6 +133,19 @@ def promote_keras(state: Path, model: str = "weights", version: int = 1, **chang
     (folder / "serving" / "serving.json").write_text(json.dumps(about))
     seal(folder)
     return point(state, model, version, folder, **changes)
+
+
+def explained(folder: Path, background: dict[str, Any], **about: Any) -> Path:
+    """Give a version explanations, as the stage `explain` writes them; `point` with it again. background: the columns
+    of training rows. about: of explanations.json."""
+    place = folder / "explanations"
+    place.mkdir()
+    pd.DataFrame(background).to_parquet(place / "background.parquet")
+    content = {"format": 1, "off": False, "metric": "accuracy", "rows": 3, "importance": [], "groups": []}
+    content |= {"dependence": [], "rules": None, "series": None, "pictures": [], "background": "background.parquet"}
+    (place / "explanations.json").write_text(json.dumps(content | about))
+    seal(folder)
+    return folder
 
 
 def retire(state: Path, model: str = "pets", problem: str = "") -> None:

@@ -13,6 +13,7 @@ MOST_MEGABYTES = 250
 CODE = """
 import asyncio, json, sys
 from pathlib import Path
+import flows.serving.http.app
 from flows.serving.engine.live import Served
 
 async def answered():
