@@ -32,7 +32,7 @@ class Parts:
 
     def features_of(self, arrays: Arrays) -> np.ndarray:
         """The features float32 [rows, ...] of raw rows."""
-        return _in_parts(self.features, arrays)
+        return _in_parts(self.features, arrays).astype(np.float32, copy=False)  # of words alone they are integers
 
     def answers(self, arrays: Arrays) -> np.ndarray:
         """The answers float32 [rows, outputs] to raw rows."""

@@ -34,7 +34,7 @@ def maps(parts: Parts, pictures: Arrays, chosen: np.ndarray) -> np.ndarray | Non
     if (layer := last_convolution(parts.network)) is None:
         return None
     inner, score = _score(parts.network)
-    watched = keras.Model(parts.network.inputs, [layer.output, inner])
+    watched = keras.Model(parts.network.input, [layer.output, inner])
     features = tf.constant(parts.features_of(pictures))
     with tf.GradientTape() as tape:
         tape.watch(features)

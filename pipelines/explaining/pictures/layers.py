@@ -43,8 +43,9 @@ def maps(parts: Parts, pictures: Arrays, most: int = UNITS) -> list[Maps]:
     found = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)][:CONVOLUTIONS]
     if not found:
         return []
-    watched = keras.Model(network.inputs, [layer.output for layer in found])
+    watched = keras.Model(network.input, [layer.output for layer in found])
     seen = watched(parts.features_of(pictures), training=False)
+    seen = seen if isinstance(seen, list) else [seen]  # as Keras gives a single one
     result = []
     for layer, values in zip(found, seen, strict=True):
         here = np.moveaxis(np.asarray(values, np.float64), 3, 1)

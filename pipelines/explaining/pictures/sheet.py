@@ -131,7 +131,7 @@ def _draw(axes: Any, tile: Tile, level: int) -> None:
         for side in axes.spines.values():
             side.set(color="0.8", linewidth=0.5)
     else:
-        look = {"alpha": 0.6, "interpolation": "bilinear"} if tile.over is not None else {}
+        look = {"alpha": 0.75, "interpolation": "bilinear"} if tile.over is not None else {}
         low, high = (0.0, 1.0) if tile.over is not None else (float(tile.values.min()), float(tile.values.max()))
         axes.imshow(tile.values, cmap=_colours("heat"), vmin=low, vmax=max(high, low + 1e-9), extent=inside, **look)
 
