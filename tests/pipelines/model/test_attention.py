@@ -136,7 +136,7 @@ def test_a_table_gives_the_same_bytes_twice_and_others_with_another_seed(tmp_pat
 
 @pytest.mark.long
 def test_two_processes_make_the_same_model_compiled_by_xla(world: World):
-    world.declare(train_={**SMALL, "dropout": 0.2, "epochs": 3})
+    world.declare(train_={**SMALL, "blocks": 1, "dropout": 0.2, "epochs": 3})
     world.pin(pets())
     world.run("ingest", "validate", "clean", "check")
     found = []
