@@ -32,10 +32,7 @@ def ready(project: Project, model: str, number: int | None, notice: Notice) -> I
     """
     with scratch.folder("package") as temporary, mlflow_runs.reachable(project, AGAIN):
         store = mlflow_runs.client(project)
-        lines, _ = champion_alias.compare(store, ledger.of(project), model)
-        if wrong := champion_alias.of_ledger(store, model, lines):
-            raise IntegrityError(f"{wrong}.", f"`ratchet history {model}` shows it.")
-        standing = _seated(store, model, stand(lines), number)
+        lines, standing = standing_of(project, store, model, number, "to package")
         sensitive = freshness.wishes(model, None).sensitive
         fetched = temporary / "fetched"
         fetched.mkdir()
@@ -46,11 +43,24 @@ def ready(project: Project, model: str, number: int | None, notice: Notice) -> I
         yield Version(asdict(live), temporary / model / made.path)
 
 
-def _seated(store: MlflowClient, model: str, standing: Standing, number: int | None) -> Standing:
-    """The standing with the wanted version as champion. Raises RequestError if there is none."""
+def standing_of(
+    project: Project, store: MlflowClient, model: str, number: int | None, wanted: str
+) -> tuple[list[Line], Standing]:
+    """The ledger's lines of a model, and the standing with the wanted version as champion.
+
+    number: None for the champion. wanted: what it is for, such as "to package". Raises RequestError if there is no such
+    version, IntegrityError if the ledger is not what was recorded.
+    """
+    lines, _ = champion_alias.compare(store, ledger.of(project), model)
+    if wrong := champion_alias.of_ledger(store, model, lines):
+        raise IntegrityError(f"{wrong}.", f"`ratchet history {model}` shows it.")
+    return lines, _seated(store, model, stand(lines), number, wanted)
+
+
+def _seated(store: MlflowClient, model: str, standing: Standing, number: int | None, wanted: str) -> Standing:
     if number is None and standing.champion is None:
         raise RequestError(
-            f"{model} has no champion to package.",
+            f"{model} has no champion {wanted}.",
             settings.suggestion(model)
             + f"`ratchet run {model}` makes one if it is good enough; --version names any version.",
         )
