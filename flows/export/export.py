@@ -130,7 +130,7 @@ def _source(
     kept = rows.golden(serving_files.with_every_column(version.golden, about), about)
     serving = None
     if chosen.write is None:
-        found = deploy.serving_of(store, entry, version, temporary, True, notice)
+        found = deploy.own_files(store, entry, version, temporary, notice)
         if found.folder is None or found.runtime != "onnx":
             why = NotCarried(found.why or "it has no serving files")
             raise _refused(version, Wanted(entry.name, chosen.name, model), chosen, why)
