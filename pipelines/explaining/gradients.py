@@ -5,7 +5,6 @@ along it (Sundararajan et al. 2017). The sum of all contributions is the answer 
 error of the average, which is returned. A word has no half, but its feature has.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,39 +92,16 @@ def average_gradients(
     places, weights = ((points + 1) / 2).astype(np.float32), (weights / 2).astype(np.float32)
     result = np.empty_like(end)
     at_once = max(1, VALUES // max(1, int(np.prod(end.shape[1:]))))
-    compute = _compiled(parts.network)
     for first in range(0, len(end), max(1, at_once // steps)):
         some = slice(first, first + max(1, at_once // steps))
         total: Any = 0.0
         for begin in range(0, steps, at_once):
             here = slice(begin, begin + at_once)
             total = total + np.asarray(
-                compute(start[some], end[some], chosen[some].astype(np.int32), places[here], weights[here])
+                parts.gradient(start[some], end[some], chosen[some].astype(np.int32), places[here], weights[here])
             )
         result[some] = total
     return result
-
-
-def _compiled(network: Any) -> Callable[..., Any]:
-    """The weighted sum of the gradients in some points of the ways of some rows, as one program for all sizes."""
-    import tensorflow as tf
-
-    def compute(start: Any, end: Any, chosen: Any, places: Any, weights: Any) -> Any:
-        sizes = tf.concat([tf.shape(places), tf.ones(tf.rank(start), tf.int32)], 0)
-        ways = start[None] + tf.reshape(places, sizes) * (end - start)[None]
-        points = tf.reshape(ways, tf.concat([[-1], tf.shape(start)[1:]], 0))
-        with tf.GradientTape() as tape:
-            tape.watch(points)
-            answers = network(tf.ensure_shape(points, [None, *start.shape[1:]]), training=False)
-            wanted = tf.gather(answers, tf.tile(chosen, tf.shape(places)), batch_dims=1)
-        found = tf.reshape(tape.gradient(wanted, points), tf.shape(ways))
-        return tf.reduce_sum(tf.reshape(weights, sizes) * found, 0)
-
-    rows = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32)
-    numbers = tf.TensorSpec([None], tf.float32)
-    return tf.function(
-        compute, input_signature=[rows, rows, tf.TensorSpec([None], tf.int32), numbers, numbers], autograph=False
-    )
 
 
 def _of_output(answers: np.ndarray, chosen: np.ndarray) -> np.ndarray:

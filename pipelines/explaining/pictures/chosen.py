@@ -24,22 +24,22 @@ class Chosen:
     titles: list[str]
 
 
-def typical(predictions: "pd.DataFrame", classes: list[Any]) -> Chosen:
-    """The right answer with the highest probability to each class, of the MOST largest classes in their order. Of a
-    regression the smallest error in each of MOST parts of the test rows, from the lowest target to the highest.
+def typical(predictions: "pd.DataFrame", classes: list[Any], most: int = MOST) -> Chosen:
+    """The right answer with the highest probability to each class, of the largest classes in their order. Of a
+    regression the smallest error in each of `most` parts of the test rows, from the lowest target to the highest.
 
     predictions: of evaluate.py, those of all test rows. classes: of model.json, [] for a regression.
     """
     if not classes:
         order = np.argsort(predictions["actual"].to_numpy(), kind="stable")
         errors = _errors(predictions)
-        found = [part[errors[part].argmin()] for part in np.array_split(order, MOST) if len(part)]
+        found = [part[errors[part].argmin()] for part in np.array_split(order, most) if len(part)]
         return _of_numbers(predictions, np.array(found, int))
     actual, sure = predictions["actual"].to_numpy(), _probabilities(predictions, classes)
     right = sure.argmax(axis=1) == _places(actual, classes)
     counts = np.array([(actual == name).sum() for name in classes])
     found = []
-    for place in np.sort(np.argsort(-counts, kind="stable")[:MOST]):
+    for place in np.sort(np.argsort(-counts, kind="stable")[:most]):
         rows = np.flatnonzero(right & (actual == classes[place]))
         found += [rows[sure[rows, place].argmax()]] if len(rows) else []
     return _of_classes(predictions, classes, np.array(found, int))

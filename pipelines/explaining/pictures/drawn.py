@@ -1,5 +1,6 @@
 """The sheets of a model of pictures: saliency, Grad-CAM, and what its first layers see."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,17 @@ from pipelines.explaining.gradients import Integrated
 from pipelines.explaining.parts import Parts
 from pipelines.explaining.pictures import chosen, gradcam, layers, sheet
 from pipelines.explaining.pictures.chosen import Chosen
-from pipelines.explaining.pictures.sheet import Block, Tile
+from pipelines.explaining.pictures.sheet import Block, Legend, Tile
 from pipelines.model.predictor import Predictor, to_arrays
 from pipelines.table import row_groups
 
 if TYPE_CHECKING:  # half a second to import, and needed only where rows are at hand
     import pandas as pd
 
-SIGNED = ("signed", "speaks against the answer", "speaks for it")
-HEAT = ("heat", "little", "much")
-LIGHT = ("signed", "wants dark pixels", "wants bright pixels")
+SIGNED: Legend = ("signed", "speaks against the answer", "speaks for it")
+HEAT: Legend = ("heat", "little", "much")
+LIGHT: Legend = ("signed", "wants dark pixels", "wants bright pixels")
+WORK = 100_000_000  # pixels, in all steps of all pictures: of large pictures fewer are drawn
 SHOWN = 3  # pictures whose maps of convolutions are drawn
 Told = dict[str, Any]  # file, title and about of a picture, for explanations.json
 
@@ -34,9 +36,10 @@ def draw(predictor: Predictor, test: Path, predictions: "pd.DataFrame", backgrou
     """
     parts, about = Parts(predictor.model), predictor.about
     baseline = {"image": gradients.mean_picture(background["image"])}
+    most = int(np.clip(WORK // (2 * gradients.STEPS * math.prod(about["shape"])), 1, chosen.MOST))
     kinds = {
-        _headline(about): chosen.typical(predictions, about["classes"]),
-        _wrong(about): chosen.wrong(predictions, about["classes"], sheet.across(about["shape"])),
+        _headline(about): chosen.typical(predictions, about["classes"], most),
+        _wrong(about): chosen.wrong(predictions, about["classes"], most),
     }
     kinds = {title: found for title, found in kinds.items() if len(found.rows)}
     pictures = {title: _read(test, found.rows, about) for title, found in kinds.items()}
@@ -98,25 +101,24 @@ def _of_integrated(found: list[Integrated]) -> str:
 
 
 def _grad_cam(parts: Parts, kinds: dict[str, Chosen], pictures: dict[str, Arrays], path: Path) -> Iterator[Told]:
-    if (layer := gradcam.last_convolution(parts.network)) is None:
-        return
     heat: dict[str, list[Tile]] = {}
     for title, of in kinds.items():
         images = pictures[title]["image"]
-        maps = gradcam.maps(parts, pictures[title], of.outputs)
+        if (maps := gradcam.maps(parts, pictures[title], of.outputs)) is None:
+            return
         heat[title] = [Tile(one, "heat", over=image) for one, image in zip(maps, images, strict=True)]
     _save(kinds, pictures, heat, HEAT, path)
-    down, across = layer.output.shape[1:3]
+    down, across = next(iter(heat.values()))[0].values.shape
     yield {
         "file": path.name,
         "title": "Grad-CAM: where the last convolution found what speaks for the answer",
-        "about": f"The layer {layer.name} has {down} x {across} places, so its maps are coarser than the pictures. "
+        "about": f"The convolution has {down} x {across} places, so its maps may be coarser than the pictures. "
         "What speaks against an answer is not shown. Each picture has a colour scale of its own.",
     }
 
 
 def _save(
-    kinds: dict[str, Chosen], pictures: dict[str, Arrays], maps: dict[str, list[Tile]], legend: Any, path: Path
+    kinds: dict[str, Chosen], pictures: dict[str, Arrays], maps: dict[str, list[Tile]], legend: Legend, path: Path
 ) -> None:
     """Each picture with its map below."""
     blocks = []

@@ -21,6 +21,7 @@ WIDTH, GAP, LINE = 9.6, 0.06, 0.15  # inches: of the sheet, between pictures, of
 MOST_CELLS = 40  # of a signed map on a side: of a larger one blocks are summed, since single pixels are noise
 SMALL = 64  # pixels of a side, up to which ten pictures stand side by side
 Look = Literal["picture", "signed", "heat"]
+Legend = tuple[Look, str, str]  # a look, and what its two ends mean
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def in_lines(lines: list[list[Tile]], many: int) -> list[list[Tile]]:
     return [line[start : start + many] for start in range(0, longest, many) for line in lines]
 
 
-def save(blocks: list[Block], many: int, path: Path, legend: tuple[Look, str, str] | None = None) -> None:
-    """Draw the blocks, `many` tiles in a line. legend: a look, and what its two ends mean."""
+def save(blocks: list[Block], many: int, path: Path, legend: Legend | None = None) -> None:
+    """Draw the blocks, `many` tiles in a line."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -66,15 +67,16 @@ def save(blocks: list[Block], many: int, path: Path, legend: tuple[Look, str, st
 
 
 def summed(values: np.ndarray, most: int = MOST_CELLS) -> np.ndarray:
-    """A map [height, width] of at most `most` cells on a side, each the sum of its pixels."""
+    """A map [height, width] of at most `most` cells on a side, nearly square, each the sum of its pixels."""
+    longest = max(values.shape)
     for axis in (0, 1):
         size = values.shape[axis]
-        cells = min(size, most)
+        cells = max(1, round(size * min(longest, most) / longest))
         values = np.add.reduceat(values, [size * cell // cells for cell in range(cells)], axis=axis)
     return values
 
 
-def _figure(blocks: list[Block], many: int, legend: tuple[Look, str, str] | None) -> Any:
+def _figure(blocks: list[Block], many: int, legend: Legend | None) -> Any:
     """A matplotlib figure, each tile at its place in inches."""
     from matplotlib.figure import Figure
 
@@ -131,7 +133,9 @@ def _draw(axes: Any, tile: Tile, level: int) -> None:
         for side in axes.spines.values():
             side.set(color="0.8", linewidth=0.5)
     else:
-        look = {"alpha": 0.75, "interpolation": "bilinear"} if tile.over is not None else {}
+        look: dict[str, Any] = {}
+        if tile.over is not None:  # the picture is seen where the map is low
+            look = {"alpha": 0.25 + 0.6 * tile.values, "interpolation": "bilinear"}
         low, high = (0.0, 1.0) if tile.over is not None else (float(tile.values.min()), float(tile.values.max()))
         axes.imshow(tile.values, cmap=_colours("heat"), vmin=low, vmax=max(high, low + 1e-9), extent=inside, **look)
 

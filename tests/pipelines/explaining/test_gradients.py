@@ -43,7 +43,10 @@ def linear(shape, outputs, weights):
 
 @pytest.mark.parametrize(
     ("data", "config"),
-    [(TABLE, {"activation": "gelu"}), (SERIES, {"network": "rnn", "recurrent": [3], "hidden": [], "cell": "gru"})],
+    [
+        (TABLE, {"activation": "gelu"}),
+        pytest.param(SERIES, {"network": "rnn", "recurrent": [3], "hidden": [], "cell": "gru"}, marks=pytest.mark.long),
+    ],
     ids=["words, dates, missing numbers", "windows, beside the last known value"],
 )
 def test_contributions_add_up_to_the_answer(tmp_path, data, config):
@@ -53,6 +56,7 @@ def test_contributions_add_up_to_the_answer(tmp_path, data, config):
     assert np.abs(found.values).max() > 1e-2 * spread
 
 
+@pytest.mark.long
 def test_more_steps_are_closer(tmp_path):
     few, many = (explained(tmp_path / str(steps), TABLE, steps)[0] for steps in (2, 256))
     assert many.error.mean() < few.error.mean() / 5
@@ -102,6 +106,7 @@ def test_words_of_a_column_are_one_contribution(tmp_path):
     assert found.error.max() < 1e-3
 
 
+@pytest.mark.long
 def test_the_same_rows_give_the_same_bits(tmp_path):
     model = saved(tmp_path / "model", TABLE)
     given = to_arrays(raw(TABLE, 8), model.about)

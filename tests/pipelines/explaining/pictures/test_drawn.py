@@ -86,10 +86,12 @@ class TestOfAModel:
             assert b"matplotlib" not in content
             assert Image.open(io.BytesIO(content)).size[0] == 960
 
+    @pytest.mark.long
     def test_a_dense_layer_on_pixels_has_its_weights_drawn(self, tmp_path):
         told, _ = self.drawn(tmp_path, REGRESSION, hidden=[4])
         assert [one["file"] for one in told] == ["saliency.png", "layers.png"]
 
+    @pytest.mark.long
     def test_recurrent_layers_have_saliency_alone(self, tmp_path):
         told, _ = self.drawn(tmp_path, IMAGE, network="rnn", recurrent=[3], hidden=[])
         assert [one["file"] for one in told] == ["saliency.png"]
@@ -118,7 +120,10 @@ class TestOfAModel:
         assert layers.maps(parts, images)[0].values.shape == (4, 1, 6, 6)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (200, 300, 3), (1, 90, 1), (40, 4, 4)])
+LARGE = [pytest.param(shape, marks=pytest.mark.long) for shape in ((200, 300, 3), (1, 90, 1), (40, 4, 4))]
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), *LARGE])
 def test_a_sheet_is_small_whatever_it_shows(tmp_path, shape):
     pictures = np.random.default_rng(0).integers(0, 256, (10, *shape), np.uint8)
     tiles = [Tile(one, title="answer\nactual") for one in pictures]
@@ -134,9 +139,9 @@ def test_a_sheet_is_small_whatever_it_shows(tmp_path, shape):
 def test_cells_of_a_map_are_sums_of_their_pixels():
     values = np.random.default_rng(0).normal(size=(200, 300))
     found = sheet.summed(values)
-    assert found.shape == (40, 40)
+    assert found.shape == (27, 40)
     assert found.sum() == pytest.approx(values.sum())
-    assert found[0, 0] == pytest.approx(values[:5, :7].sum())
+    assert found[0, 0] == pytest.approx(values[:7, :7].sum())
     np.testing.assert_array_equal(sheet.summed(values[:8, :8]), values[:8, :8])
 
 
