@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import Any
 
-from pipelines.onnx import recurrent, words
+from pipelines.onnx import attended, recurrent, words
 from pipelines.onnx.words import Lookup
 
 
@@ -27,6 +27,8 @@ def rebuilt(model: Any, about: dict[str, Any]) -> tuple[Any, dict[str, list[Look
             return parts[layer.name]
         if recurrent.mode(layer) and options.get("mask") is None:
             return recurrent.carrier(layer)(arguments[0])
+        if not options and (plain := attended.carrier(layer, arguments)) is not None:
+            return plain(*arguments)
         if isinstance(layer, keras.layers.Concatenate):
             tensors = list(arguments[0])
             for one in encoded:
