@@ -80,17 +80,33 @@ class Answering:
         """The answer to one raw row. Raises Refused if the row does not fit."""
         return ANSWERED | await self._asked("POST", self.predict_path(name), row)
 
+    async def explain(self, name: str, row: Any) -> dict[str, Any]:
+        """Why the answer to one raw row is what it is. Raises Refused if the row does not fit, or nobody can say."""
+        return ANSWERED | await self._asked("POST", f"/models/{quote(name, safe='')}/explain", row)
+
+    async def explanations(self, name: str) -> dict[str, Any]:
+        """What matters to the version; {} where it was made without explanations."""
+        try:
+            return await self._asked("GET", f"/models/{quote(name, safe='')}/explanations")
+        except Refused as refused:
+            if refused.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                raise
+            return {}
+
+    async def picture(self, name: str, file: str) -> bytes:
+        """A PNG that the explanations name. Raises Refused."""
+        reply = await self._reply("GET", f"/models/{quote(name, safe='')}/explanations/{quote(file, safe='')}", {})
+        if reply.is_success and reply.headers.get("content-type") == "image/png":
+            return reply.content
+        raise Refused(reply.status_code if reply.is_error else 502, {"title": "There is no such picture"})
+
     def predict_path(self, name: str) -> str:
         return f"/models/{quote(name, safe='')}/predict"
 
     async def _asked(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        body = {} if content is None else {"json": content}
+        reply = await self._reply(method, path, {} if content is None else {"json": content})
         try:
-            reply = await self.client.request(method, self.url + path, headers=headers, timeout=SECONDS, **body)
             found = reply.json()
-        except httpx.HTTPError as error:
-            raise Away(f"{self.url} gives no answer ({type(error).__name__}).") from error
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -98,3 +114,11 @@ class Answering:
         if reply.is_success:
             return found
         raise Refused(reply.status_code, found)
+
+    async def _reply(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Raises Away."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            return await self.client.request(method, self.url + path, headers=headers, timeout=SECONDS, **body)
+        except httpx.HTTPError as error:
+            raise Away(f"{self.url} gives no answer ({type(error).__name__}).") from error

@@ -5,6 +5,7 @@ patches. With the base, the mean answer over the background rows, they add up to
 the training split that were kept with the version (explanations/background.parquet).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,7 +28,7 @@ from pipelines.explaining.pictures import patches
 BACKGROUND = "background.parquet"
 ORDERS, SEED = 400, 0
 MOST_ROWS = 512  # of a call of the engine: a network of pictures holds much for each
-MOST_BACKGROUND = 100  # pictures
+MOST_PICTURES = 100  # of the examples, which are the background of pictures that were kept without one
 NO_PICTURE = "A picture has no columns that could be changed one by one."
 NO_CHANGE = "No change of one or two columns to values of the training rows changes the answer."
 
@@ -41,8 +42,12 @@ class Explained:
         self._about, self._classes = reader.about, reader.classes
         self._told = kept.about(version)
         self._hidden = reader.columns.sensitive
-        self._background, absent = _background(version, self._about, self._told)
         picture = self._about["kind"] == "image"
+        if picture and not self._told.get("background"):
+            examples = json.loads((version.folder / "examples.json").read_text(encoding="utf-8"))["rows"]
+            self._background, absent = reader.read(examples[:MOST_PICTURES]).arrays, frozenset[str]()
+        else:
+            self._background, absent = _background(version, self._about, self._told)
         self._grid = patches.grid(self._about["shape"]) if picture else None
         found = self._grid.columns if self._grid else columns(self._about)
         # A column that the background was kept without always has the row's own value, and contributes nothing.
@@ -95,7 +100,7 @@ class Explained:
         answers: Answers = self._answers
         background = self._background
         if self._grid:
-            row, background = self._grid.cut(row), self._grid.cut(rows(background, slice(0, MOST_BACKGROUND)))
+            row, background = self._grid.cut(row), self._grid.cut(background)
             answers = self._grid.answers(answers)
         found = shapley.contributions(answers, row, background, self._columns, ORDERS, SEED)
         values = found.values[0, :, output].tolist()

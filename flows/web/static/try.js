@@ -16,7 +16,8 @@ function say(text) {
 }
 
 /** Tell what has changed, and bring it into view on a narrow screen. */
-function announce() {
+function announce({ target }) {
+  if (target.id === "why") return say("The reasons are there.");
   const answer = document.querySelector("#answer, #error");
   const found = answer?.querySelector("#prediction, .problem, #error");
   if (!found) return say("");

@@ -139,7 +139,7 @@ def explained(folder: Path, background: dict[str, Any], **about: Any) -> Path:
     """Give a version explanations, as the stage `explain` writes them; `point` with it again. background: the columns
     of training rows. about: of explanations.json."""
     place = folder / "explanations"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     pd.DataFrame(background).to_parquet(place / "background.parquet")
     content = {"format": 1, "off": False, "metric": "accuracy", "rows": 3, "importance": [], "groups": []}
     content |= {"dependence": [], "rules": None, "series": None, "pictures": [], "background": "background.parquet"}
