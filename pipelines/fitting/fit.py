@@ -106,7 +106,7 @@ def train(
         say=visible_text.note,
     )
     if lesson is not None:  # the saved model says how it was compiled, and knows no functions but Keras' own
-        trained.compile(objective.optimizer(config), declared.loss, metrics=[declared.metric])
+        trained.compile(trained.optimizer, declared.loss, metrics=[declared.metric])
     return features.whole(before, network, fitted)
 
 

@@ -64,7 +64,7 @@ def test_only_what_the_network_multiplies_with_is_stored_in_fewer_bits(files):
 def test_each_unit_has_a_scale_of_its_own():
     weight = np.array([[1.0, 1000.0], [-0.5, 10.0]], np.float32)
     stored, scale = quantize.int8(weight, -1)
-    np.testing.assert_allclose(stored * scale, weight, rtol=0, atol=(np.abs(weight).max(axis=0) / 254 + 1e-6))
+    assert (np.abs(stored * scale - weight) <= np.abs(weight).max(axis=0) / 254 + 1e-6).all()
     assert np.abs(stored).max(axis=0).tolist() == [127, 127]
     zero, one = quantize.int8(np.zeros((2, 2), np.float32), 0)
     assert not zero.any()
