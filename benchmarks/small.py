@@ -141,7 +141,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=2000, help="test rows, at most")
     parser.add_argument("--rounds", type=int, default=30, help=f"of {SINGLES} single rows for each export")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, seed {asked.seed}")
     here = Project(asked.folder.resolve(), asked.data.resolve())
     for one in asked.models:

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flows.export.format import Format, NotCarried, sentence
 from flows.export.reader import NETWORK
 
@@ -47,7 +45,7 @@ def _computed(network: Any) -> Any:
     import tensorflow as tf
 
     trained, fixed = (
-        [tf.constant(np.asarray(weight)) for weight in weights]
+        [tf.constant(weight.numpy()) for weight in weights]
         for weights in (network.trainable_variables, network.non_trainable_variables)
     )
 

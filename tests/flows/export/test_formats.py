@@ -1,5 +1,6 @@
 """What a file gets wrong is noticed, and what a format lacks is named."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from flows.export.compared import compare
 from flows.export.format import NotCarried
 from flows.export.formats import litert
+from pipelines.config import yaml_text
+from pipelines.config.data import Data
+from pipelines.errors import RatchetError
 from tests.flows.export import exported
 from tests.pipelines.onnx.small import TABLE, saved
+from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.usefixtures("hardware"), pytest.mark.tensorflow]
 
@@ -81,3 +86,27 @@ def test_the_scale_of_a_regression_decides():
     compare(expected, expected + np.float32(0.003), 2, 400.0, int8=False).verdict()
     with pytest.raises(NotCarried, match=r"0\.004 is allowed"):
         compare(expected, expected + np.float32(0.1), 2, 400.0, int8=False).verdict()
+
+
+@pytest.mark.long
+def test_a_check_that_has_imported_tensorflow_has_shown_nothing(export, tmp_path):
+    folder, model, loaded = export
+    other = tmp_path / "litert"
+    shutil.copytree(folder, other)
+    path = other / "reader.py"
+    path.write_text(path.read_text().replace("import numpy as np\n", "import keras\nimport numpy as np\n", 1))
+    with pytest.raises(RatchetError, match=r"has imported .*, so it has shown nothing"):
+        exported.checked(other, model, loaded, TABLE)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("name", ["mnist", "mnist_cnn"])
+def test_the_networks_of_mnist_run_in_litert_without_tensorflow(name, int8, tmp_path):
+    """Untrained, on rows of noise: that they answer as Keras does, where `fresh` lets no TensorFlow in."""
+    declared = yaml_text.plain((ROOT / "models" / f"{name}.yaml").read_text())
+    keys = {key: declared["train"][key] for key in ("network", "filters", "hidden") if key in declared["train"]}
+    data = Data.model_validate(declared["data"] | {"columns": {}})
+    loaded = saved(tmp_path / "model", data, **keys)
+    export = exported.written(tmp_path / "out", tmp_path / "model", loaded, data, "litert", int8)
+    exported.checked(export, tmp_path / "model", loaded, data, int8).verdict()
