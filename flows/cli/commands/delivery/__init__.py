@@ -1,0 +1,1 @@
+"""How does a model leave the project? Commands that write it for elsewhere."""
