@@ -31,7 +31,7 @@ from pipelines.config.section import Section
 from pipelines.config.settings import FORMAT
 from pipelines.config.stage import Stage
 from pipelines.errors import IntegrityError
-from pipelines.explaining import columns
+from pipelines.explaining import attention, columns
 from pipelines.explaining.columns import Arrays, Column
 from pipelines.explaining.overall import draw, groups, permutation, series, surrogate
 from pipelines.explaining.overall.dependence import dependence
@@ -111,7 +111,13 @@ def explained(folder: Path, data: Data, metric: str, out: Path) -> dict[str, Any
         if there(found):
             getattr(draw, name)(found, out / f"{name}.png")
             found["pictures"].append({"file": f"{name}.png", "title": title, "about": about})
+    found["pictures"] += attended(asked, asked.test[0], out)
     return found
+
+
+def attended(asked: "Asked", arrays: Arrays, out: Path) -> list[dict[str, str]]:
+    """Pictures of what a network of kind `attention` attended to in test rows; none of other networks."""
+    return attention.draw(asked.predictor.model, asked.predictor.about, arrays, out, asked.data.sensitive)
 
 
 def of_pictures(asked: "Asked", out: Path) -> dict[str, Any]:
@@ -119,9 +125,12 @@ def of_pictures(asked: "Asked", out: Path) -> dict[str, Any]:
     path = asked.folder / "predictions.parquet"
     answers = pq.read_table(path, columns=[name for name in pq.read_schema(path).names if name != "row_id"]).to_pandas()
     most = max(1, min(BACKGROUND_ROWS, BACKGROUND_BYTES // math.prod(asked.data.shape)))
-    rows = sample(asked.folder / "train.parquet", most, ["image"]).to_pandas()
-    arrays = to_arrays(rows, asked.predictor.about)
-    pictures = drawn.draw(asked.predictor, asked.folder / "test.parquet", answers, arrays, out)
+    train, test = (
+        to_arrays(sample(asked.folder / f"{split}.parquet", most, ["image"]).to_pandas(), asked.predictor.about)
+        for split in ("train", "test")
+    )
+    pictures = drawn.draw(asked.predictor, asked.folder / "test.parquet", answers, train, out)
+    pictures += attended(asked, test, out)
     nothing: dict[str, Any] = {"importance": [], "groups": [], "dependence": []}
     nothing |= {"rules": None, "series": None}
     kept = background(asked.folder / "train.parquet", asked.data, out)

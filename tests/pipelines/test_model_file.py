@@ -144,6 +144,8 @@ WRONG = [
         "promote.at_most: write the floor of log_loss as",
     ),
     ({"promote_": {"metric": "accuracy"}}, "promote.at_least: write the floor of accuracy as `at_least`"),
+    ({"explain_": {"fixed": ["wieght"]}}, "explain.fixed: the model sees no column 'wieght' (did you mean 'weight'?)"),
+    ({"explain_": "no"}, "explain should be a mapping, got 'no'"),
     ({"promote": {"margin": -1}}, "promote.margin: input should be greater than or equal to 0, got -1"),
     ({"schedule": {"timezone": ""}}, "schedule.timezone: string should have at least 1 character"),
     ({"schedule": {"cron": "@daily"}}, "'@daily' is not five fields"),
