@@ -41,13 +41,10 @@ def attended(model: Any, about: dict[str, Any], arrays: Arrays) -> Attended | No
     """
     import keras
 
-    (network,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
-    known = {layer.name: layer for layer in network.layers}
-    attention = [layer for layer in network.layers if isinstance(layer, keras.layers.MultiHeadAttention)]
-    if "answer" not in known or [layer.name for layer in attention] != [
-        f"attention_{n}" for n in range(len(attention))
-    ]:
-        return None  # or of a user's own
+    if not attends(model):
+        return None
+    network = _network(model)
+    attention = _attention(network)
     before = keras.Model(model.input, network._inbound_nodes[0].input_tensors[0])  # its `input` is the one inside
     inside = keras.Model(network.input, [part for layer in attention for part in layer.input])  # queries and values
     many = min(count(arrays), ROWS)
@@ -63,12 +60,34 @@ def attended(model: Any, about: dict[str, Any], arrays: Arrays) -> Attended | No
     return Attended([ANSWER, *_names(network, about)], [one / many for one in sums], many)
 
 
+def attends(model: Any) -> bool:
+    """Whether the network of a model is one of kind `attention`, and not of a user's own."""
+    network = _network(model)
+    known = {layer.name for layer in network.layers} if network else set()
+    return "answer" in known and [layer.name for layer in _attention(network)] == [
+        f"attention_{place}" for place in range(len(_attention(network)))
+    ]
+
+
+def _network(model: Any) -> Any:
+    import keras
+
+    found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return found[0] if len(found) == 1 else None
+
+
+def _attention(network: Any) -> list[Any]:
+    import keras
+
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.MultiHeadAttention)]
+
+
 def _names(network: Any, about: dict[str, Any]) -> list[str]:
     """The names of the tokens after the first one, in the order in which the network has them."""
     if about["kind"] == "image":
         return [f"{row + 1}" for row in range(about["shape"][0])]
     if about["kind"] == "sequence":
-        return [f"{step}" for step in range(about["past"]["window"] - 1, -1, -1)]
+        return [f"{step}" for step in range(about["past"]["window"], 0, -1)]
     first = _first_features(network)
     names = [column.name for column in columns(about)]
     return [names[place] for place in np.argsort(np.argsort(first))]  # columns lie in the features in their order
@@ -100,7 +119,7 @@ def draw(
 def _drawn(seen: Attended, kind: str, out: Path, sensitive: Collection[str]) -> Iterator[dict[str, str]]:
     what, axis = {
         "image": ("rows of the image", "row of the image"),
-        "sequence": ("steps of the window", "steps before the last one of the window"),
+        "sequence": ("steps of the window", "steps before the forecast begins"),
         "table": ("columns", ""),
     }[kind]
     hidden = " Sensitive columns are left out." if kind == "table" and {*seen.names} & {*sensitive} else ""
