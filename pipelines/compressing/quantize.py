@@ -7,7 +7,7 @@ comes before the network (words, doubles, missing values) stays as it is.
 
 ONNX Runtime's own int8 is not used. The dynamic one takes the range of all rows of a call, so the answer to a row
 depends on its neighbours; the static one rounds what goes into a layer, too, to 255 steps of a range that outliers
-stretch. On digits, breast_cancer and churn both were larger, slower on one row and less exact (the figures:
+stretch. On digits, breast_cancer, churn and mnist_cnn both were larger, slower on one row and less exact (the figures:
 docs/guides/small-models.md).
 """
 
