@@ -26,7 +26,7 @@ from pipelines.explaining.counterfactual import Change
 from pipelines.explaining.pictures import patches
 
 BACKGROUND = "background.parquet"
-ORDERS, SEED = 400, 0
+ORDERS, SEED = 200, 0
 MOST_ROWS = 512  # of a call of the engine: a network of pictures holds much for each
 MOST_PICTURES = 100  # of the examples, which are the background of pictures that were kept without one
 NO_PICTURE = "A picture has no columns that could be changed one by one."
@@ -70,7 +70,7 @@ class Explained:
             "exact": exact,
             "orders": None if exact else ORDERS,
             "seed": SEED,
-            "background": count(self._background),
+            "background": shapley.begun_from(count(self._background), len(self._columns), ORDERS),
         }
 
     def _one(self, batch: Batch, place: int) -> dict[str, Any]:
