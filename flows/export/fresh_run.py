@@ -3,12 +3,11 @@
     python -I fresh_run.py FOLDER ROWS OUT [MODULES]
 
 It is run by its path, in a process that can import nothing of this project. It prints what was imported of MODULES
-(names with commas), and the largest memory that the process has had.
+(names with commas).
 """
 
 import importlib.util
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -23,8 +22,7 @@ def main(folder: Path, rows: Path, out: Path, unwanted: list[str]) -> None:
     sys.dont_write_bytecode = True  # the folder stays as it is
     spec.loader.exec_module(reader)
     np.save(out, reader.Model(folder).answers(json.loads(rows.read_text(encoding="utf-8"))))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"peak_bytes": peak, "imported": [name for name in unwanted if name in sys.modules]}))
+    print(json.dumps({"imported": [name for name in unwanted if name in sys.modules]}))
 
 
 if __name__ == "__main__":
