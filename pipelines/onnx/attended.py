@@ -15,6 +15,8 @@ def carrier(layer: Any, taken: tuple[Any, ...]) -> Any:
     """
     import keras
 
+    if type(layer) not in (keras.layers.EinsumDense, keras.layers.MultiHeadAttention):
+        return None
     work: Any = None
     if layer.dtype_policy.name != "float32" or any(None in getattr(one, "shape", [None])[1:] for one in taken):
         return None
