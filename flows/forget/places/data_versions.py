@@ -1,7 +1,8 @@
 """Every version of a model's data: in DVC's cache, and in the working trees.
 
 A file of the cache cannot lose rows, because its name is its hash. So it is deleted, and the version of the data that
-needs it is gone. A file that another model's records name, and none of this one's, belongs to that model.
+needs it is gone. A file that another model's records name, and none of this one's, belongs to that model. Explanations
+go as a whole: their pictures may show what is only found in the files beside them.
 """
 
 import json
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.data import unpinned
+from flows.deployment import explanation_files
 from flows.forget.removal import Removal, shown
 from flows.forget.source_rows import trees
 from flows.forget.traces import Traces
@@ -42,7 +44,10 @@ def look(
     The pin and the pinned copies are left to `unpin`."""
     model, folder, foreign = declared.model, cache(project), _others(project, declared.model)
     objects = [path for path in _objects(folder) if _digest(path) not in foreign and traces.in_file(path)]
+    objects += _beside(folder, {_digest(path) for path in objects}, foreign)
     working = [path for root in trees(project) for path in _files(root / "data" / model) if traces.in_file(path)]
+    explained = {path.parent for path in working if path.parent.name == explanation_files.FOLDER}
+    working += sorted({path for place in explained for path in place.iterdir()} - set(working))
 
     def removal(path: Path) -> Removal:
         is_object = path.is_relative_to(folder)
@@ -148,6 +153,18 @@ def _with_members(folder: Path, digests: set[str]) -> set[str]:
         if digest.endswith(".dir") and path.is_file():
             found |= {entry["md5"] for entry in json.loads(_text(path))}
     return found
+
+
+def _beside(folder: Path, found: set[str], foreign: set[str]) -> list[Path]:
+    """The other files of explanations of which one is found. found: hashes of files of the cache."""
+    more = set[str]()
+    for path in (folder / "files" / "md5").glob("??/*.dir"):
+        entries = json.loads(_text(path))
+        mine = {entry["md5"] for entry in entries}
+        if mine & found and explanation_files.ABOUT in {entry["relpath"] for entry in entries}:
+            more |= mine
+    paths = (folder / "files" / "md5" / digest[:2] / digest[2:] for digest in sorted(more - found - foreign))
+    return [path for path in paths if path.is_file()]
 
 
 def _text(path: Path) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.deployment import explanation_files
 from flows.forget import summaries
 from flows.forget.removal import Removal, shown
 from flows.forget.source_rows import Held
@@ -144,10 +145,17 @@ def _goes(value: Any, of_words: bool, traces: Traces) -> bool:
 
 
 def runs(project: Project, store: MlflowClient, model: str, traces: Traces) -> list[Removal]:
-    """Reports, pages and figures of runs go where they hold something; a pin loses the profile of the data before."""
+    """Reports, pages and figures of runs go where they hold something, explanations as a whole, because their pictures
+    may show it; a pin loses the profile of the data before."""
     found = []
     for run_id, folder in _folders(store, model):
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and traces.in_file(path)):
+        explained = folder / explanation_files.FOLDER
+        hits = sorted(path for path in folder.rglob("*") if path.is_file() and traces.in_file(path))
+        rest = [path for path in hits if not path.is_relative_to(explained)]
+        if len(rest) < len(hits):
+            do = partial(shutil.rmtree, explained, ignore_errors=True)
+            found.append(Removal("reports of runs", shown(project, explained), 0, do))
+        for path in rest:
             do = partial(_without, store, run_id, path, traces)
             found.append(Removal("reports of runs", shown(project, path), 0, do))
     return found

@@ -25,7 +25,7 @@ HEAT: Legend = ("heat", "little", "much")
 LIGHT: Legend = ("signed", "wants dark pixels", "wants bright pixels")
 WORK = 100_000_000  # pixels, in all steps of all pictures: of large pictures fewer are drawn
 SHOWN = 3  # pictures whose maps of convolutions are drawn
-Told = dict[str, Any]  # file, title and about of a picture, for explanations.json
+Told = dict[str, Any]  # file, title and about of a picture, and row_ids of the rows in it, for explanations.json
 
 
 def draw(predictor: Predictor, test: Path, predictions: "pd.DataFrame", background: Arrays, out: Path) -> list[Told]:
@@ -42,11 +42,13 @@ def draw(predictor: Predictor, test: Path, predictions: "pd.DataFrame", backgrou
         _wrong(about): chosen.wrong(predictions, about["classes"], most),
     }
     kinds = {title: found for title, found in kinds.items() if len(found.rows)}
-    pictures = {title: _read(test, found.rows, about) for title, found in kinds.items()}
+    read = {title: _read(test, found.rows, about) for title, found in kinds.items()}
+    pictures = {title: arrays for title, (arrays, _) in read.items()}
+    ids = {"row_ids": [row_id for _, some in read.values() for row_id in some]}  # `ratchet forget` looks for them
     told: list[Told] = []
     if kinds:
-        told += _saliency(parts, baseline, kinds, pictures, out / "saliency.png")
-        told += _grad_cam(parts, kinds, pictures, out / "grad-cam.png")
+        told += (one | ids for one in _saliency(parts, baseline, kinds, pictures, out / "saliency.png"))
+        told += (one | ids for one in _grad_cam(parts, kinds, pictures, out / "grad-cam.png"))
     return [*told, *_layers(parts, about, next(iter(pictures.values()), None), out / "layers.png")]
 
 
@@ -62,17 +64,19 @@ def _wrong(about: dict[str, Any]) -> str:
     return "The most wrong: the largest errors"
 
 
-def _read(test: Path, wanted: np.ndarray, about: dict[str, Any]) -> Arrays:
-    """Some pictures of a split, in the given order."""
+def _read(test: Path, wanted: np.ndarray, about: dict[str, Any]) -> tuple[Arrays, list[str]]:
+    """Some pictures of a split, in the given order, and their row ids."""
     import pandas as pd
 
-    found: dict[int, bytes] = {}
+    found: dict[int, dict[str, Any]] = {}
     start = 0
-    for batch in row_groups.batches(test, ["image"]):
+    for batch in row_groups.batches(test, ["row_id", "image"]):
         for place in wanted[(wanted >= start) & (wanted < start + batch.num_rows)].tolist():
-            found[place] = batch.column(0)[place - start].as_py()
+            found[place] = {name: batch[name][place - start].as_py() for name in ("row_id", "image")}
         start += batch.num_rows
-    return to_arrays(pd.DataFrame({"image": [found[place] for place in wanted.tolist()]}), about)
+    chosen_rows = [found[place] for place in wanted.tolist()]
+    frame = pd.DataFrame({"image": [row["image"] for row in chosen_rows]})
+    return to_arrays(frame, about), [row["row_id"] for row in chosen_rows]
 
 
 def _saliency(

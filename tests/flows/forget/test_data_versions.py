@@ -70,6 +70,24 @@ def test_files_with_rows_go_and_their_earlier_runs(world, declared, cache, tmp_p
     assert there(cache, kept)
 
 
+def test_explanations_go_as_a_whole_because_their_pictures_show_what_is_found_beside_them(world, declared, cache):
+    def put_folder(about: bytes) -> dict[str, str]:
+        files = {"explanations.json": about, "saliency.png": b"PNG " + about[::-1]}
+        found = {name: put(cache, content) for name, content in files.items()}
+        listed = [{"md5": digest, "relpath": name} for name, digest in found.items()]
+        return found | {"": put(cache, json.dumps(listed).encode(), ".dir")}
+
+    gone, kept = put_folder(json.dumps({"row_ids": [ID]}).encode()), put_folder(b"{}")
+    working = world.root / "data" / "people" / "explanations"
+    working.mkdir(parents=True)
+    (working / "explanations.json").write_text(ID)
+    (working / "saliency.png").write_bytes(b"a picture")
+    remove(world, declared)
+    assert not any(there(cache, gone[name]) for name in ("explanations.json", "saliency.png"))
+    assert all(there(cache, digest) for digest in kept.values())
+    assert list(working.iterdir()) == []
+
+
 def test_what_only_another_model_names_is_left(world, declared, cache):
     theirs, shared, ours = (put(cache, f"maria-of-oslo {number}".encode()) for number in range(3))
     folder = put(cache, json.dumps([{"md5": theirs, "relpath": "x"}]).encode(), ".dir")

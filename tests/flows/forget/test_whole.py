@@ -137,7 +137,10 @@ def test_nothing_of_a_thousand_people_is_left(made, tmp_path):
     folder = copied(made, tmp_path / "clone")
     values = planted(folder)
     assert len(values) == 4_000
-    assert set().union(*left_in(folder, values).values()) == values
+    before = left_in(folder, values)
+    assert set().union(*before.values()) == values
+    explained = {Path(name).parts[0] for name in before if name.endswith("explanations/background.parquet")}
+    assert explained == {".ratchet", "data", "mlflow"}
     done = forget(folder)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

@@ -64,6 +64,7 @@ class TestOfAModel:
         """What draw returns, and its files."""
         predictor = predictor or saved(folder / "model", data, **config)
         test = raw(data, 60, seed=1)
+        test["row_id"] = [f"{number:032x}" for number in range(len(test))]
         test.to_parquet(folder / "test.parquet", row_group_size=7)
         answers = predictor.predict(test)
         answers.insert(0, "actual", test[data.target].to_numpy())
@@ -71,6 +72,10 @@ class TestOfAModel:
         (folder / "out").mkdir()
         told = drawn.draw(predictor, folder / "test.parquet", answers, background, folder / "out")
         assert sorted(one["file"] for one in told) == sorted(path.name for path in (folder / "out").iterdir())
+        classes = predictor.about["classes"]
+        rows = [*chosen.typical(answers, classes).rows, *chosen.wrong(answers, classes).rows]
+        named = [one["row_ids"] for one in told if one["file"] != "layers.png"]
+        assert named == [test["row_id"].iloc[rows].tolist()] * len(named) != []
         return told, {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
 
     def test_convolutions_have_all_three_sheets_of_the_same_bytes(self, tmp_path):
