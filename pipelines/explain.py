@@ -117,7 +117,7 @@ def explained(folder: Path, data: Data, metric: str, out: Path) -> dict[str, Any
 
 def attended(asked: "Asked", arrays: Arrays, out: Path) -> list[dict[str, str]]:
     """Pictures of what a network of kind `attention` attended to in test rows; none of other networks."""
-    return attention.draw(asked.predictor.model, asked.predictor.about, arrays, out, asked.data.sensitive)
+    return attention.draw(asked.predictor.model, asked.predictor.about, arrays, out)
 
 
 def of_pictures(asked: "Asked", out: Path) -> dict[str, Any]:

@@ -8,9 +8,7 @@ from pathlib import Path
 from flows.predict import file_paths
 from flows.project.environment import Project
 from pipelines.errors import RequestError
-
-ORDERS = 200
-METHODS = ("shapley", "gradients")
+from pipelines.explaining import ORDERS
 
 
 @dataclass(frozen=True)

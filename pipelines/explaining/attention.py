@@ -3,7 +3,7 @@
 Attention says where the network looked, not what the answer would have been without it (Jain and Wallace 2019).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from pipelines import visible_text
+from pipelines.explaining import parts, plain_figure
 from pipelines.explaining.columns import Arrays, columns, count, rows
+from pipelines.explaining.parts import Parts
 
 ROWS = 1000  # at most, over which means are taken
 SCORES = 1 << 22  # shares of attention that are held at once
 MOST_SHOWN = 16  # columns in a picture: those with most attention
 MOST_LABELS = 16  # on a side of a map of steps; columns have one each
 LETTERS = 24  # of a column's name
+DOTS = 80  # per inch
 ANSWER = "the answer itself"
 NO_IMPORTANCE = (
     "Attention says where the network looked, not what the answer would be without it: that is what importance says."
@@ -43,9 +46,9 @@ def attended(model: Any, about: dict[str, Any], arrays: Arrays) -> Attended | No
 
     if not attends(model):
         return None
-    network = _network(model)
+    whole = Parts(model)
+    network, before = whole.network, whole.features
     attention = _attention(network)
-    before = keras.Model(model.input, network._inbound_nodes[0].input_tensors[0])  # its `input` is the one inside
     inside = keras.Model(network.input, [part for layer in attention for part in layer.input])  # queries and values
     many = min(count(arrays), ROWS)
     tokens = attention[0].input[1].shape[1]
@@ -53,8 +56,8 @@ def attended(model: Any, about: dict[str, Any], arrays: Arrays) -> Attended | No
     sums: list[Any] = [0.0] * len(attention)
     for start in range(0, many, size):
         asked = inside(before(rows(arrays, slice(start, min(start + size, many)))))
-        parts = zip(attention, asked[::2], asked[1::2], strict=True)
-        for place, (layer, query, value) in enumerate(parts):
+        each = zip(attention, asked[::2], asked[1::2], strict=True)
+        for place, (layer, query, value) in enumerate(each):
             _, scores = layer(query, value, return_attention_scores=True)
             sums[place] = sums[place] + np.asarray(scores, np.float64).sum(axis=0)
     return Attended([ANSWER, *_names(network, about)], [one / many for one in sums], many)
@@ -62,18 +65,11 @@ def attended(model: Any, about: dict[str, Any], arrays: Arrays) -> Attended | No
 
 def attends(model: Any) -> bool:
     """Whether the network of a model is one of kind `attention`, and not of a user's own."""
-    network = _network(model)
+    network = parts.network(model)
     known = {layer.name for layer in network.layers} if network else set()
     return "answer" in known and [layer.name for layer in _attention(network)] == [
         f"attention_{place}" for place in range(len(_attention(network)))
     ]
-
-
-def _network(model: Any) -> Any:
-    import keras
-
-    found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    return found[0] if len(found) == 1 else None
 
 
 def _attention(network: Any) -> list[Any]:
@@ -103,28 +99,25 @@ def _first_features(network: Any) -> list[int]:
     return [int(place) for some in taken for place in np.asarray(some)[0, :, 0]]
 
 
-def draw(
-    model: Any, about: dict[str, Any], arrays: Arrays, out: Path, sensitive: Collection[str] = ()
-) -> list[dict[str, str]]:
+def draw(model: Any, about: dict[str, Any], arrays: Arrays, out: Path) -> list[dict[str, str]]:
     """Draw what was attended to into the folder `out`; returns file, title and about of each picture.
 
-    Nothing for networks of other kinds. sensitive: columns that no picture names.
+    Nothing for networks of other kinds.
     """
     seen = attended(model, about, arrays)
     if seen is None:
         return []
-    return list(_drawn(seen, about["kind"], out, sensitive))
+    return list(_drawn(seen, about["kind"], out))
 
 
-def _drawn(seen: Attended, kind: str, out: Path, sensitive: Collection[str]) -> Iterator[dict[str, str]]:
+def _drawn(seen: Attended, kind: str, out: Path) -> Iterator[dict[str, str]]:
     what, axis = {
         "image": ("rows of the image", "row of the image"),
         "sequence": ("steps of the window", "steps before the forecast begins"),
         "table": ("columns", ""),
     }[kind]
-    hidden = " Sensitive columns are left out." if kind == "table" and {*seen.names} & {*sensitive} else ""
     of_answer = seen.blocks[-1][:, 0]
-    shown = _shown(seen, of_answer.mean(axis=0), kind, sensitive)
+    shown = _shown(seen, of_answer.mean(axis=0), kind)
     names = [_short(seen.names[place]) for place in shown]
     title = f"What the answer attended to: {what}"
     even = 1 / len(seen.names)
@@ -134,12 +127,12 @@ def _drawn(seen: Attended, kind: str, out: Path, sensitive: Collection[str]) -> 
         "file": "attention-answer.png",
         "title": title,
         "about": f"The share of its attention that the answer gives to each of the {what} in the last block, for each "
-        f"head, as a mean over {seen.rows:,} test rows. Dashed: if all had the same. {NO_IMPORTANCE}{hidden}",
+        f"head, as a mean over {seen.rows:,} test rows. Dashed: if all had the same. {NO_IMPORTANCE}",
     }
     if len(seen.blocks) == 1:
         return
     first = seen.blocks[0]
-    shown = [place for place in _shown(seen, first.mean(axis=(0, 1)), kind, sensitive) if place]
+    shown = [place for place in _shown(seen, first.mean(axis=(0, 1)), kind) if place]
     title = f"What attended to what: {what}"
     names = [_short(seen.names[place]) for place in shown]
     _maps(first[:, shown][:, :, shown], names, title, axis, out / "attention-between.png")
@@ -147,22 +140,21 @@ def _drawn(seen: Attended, kind: str, out: Path, sensitive: Collection[str]) -> 
         "file": "attention-between.png",
         "title": title,
         "about": f"The share of attention that each of the {what} (below one another) gives to each (side by side) in "
-        f"the first block, for each head, as a mean over {seen.rows:,} test rows. {NO_IMPORTANCE}{hidden}",
+        f"the first block, for each head, as a mean over {seen.rows:,} test rows. {NO_IMPORTANCE}",
     }
 
 
-def _shown(seen: Attended, shares: np.ndarray, kind: str, sensitive: Collection[str]) -> list[int]:
+def _shown(seen: Attended, shares: np.ndarray, kind: str) -> list[int]:
     """The places of the tokens in a picture: of columns those with most attention first, else all in their order."""
     places = range(len(seen.names))
     if kind != "table":
         return list(places)
-    named = [place for place in places if seen.names[place] not in sensitive]
-    return sorted(named, key=lambda place: -shares[place])[:MOST_SHOWN]
+    return sorted(places, key=lambda place: -shares[place])[:MOST_SHOWN]
 
 
 def _bars(shares: np.ndarray, names: list[str], even: float, title: str, axis: str, path: Path) -> None:
     """A bar for each token, the mean over heads, and a point for each head. shares: [heads, tokens]."""
-    figure = _figure(8.0, 1.6 + 0.24 * len(names))
+    figure = plain_figure.new(8.0, 1.6 + 0.24 * len(names), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="share of attention", ylabel=axis)
     axes.barh(range(len(names)), shares.mean(axis=0), color="0.85")
     for head, mine in enumerate(shares):
@@ -171,12 +163,12 @@ def _bars(shares: np.ndarray, names: list[str], even: float, title: str, axis: s
     axes.invert_yaxis()
     axes.axvline(even, color="0.4", linestyle="--", linewidth=0.8)
     axes.legend(fontsize="x-small")
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def _lines(shares: np.ndarray, names: list[str], even: float, title: str, axis: str, path: Path) -> None:
     """A line over the steps for each head; the answer itself is left out. shares: [heads, 1 + steps]."""
-    figure = _figure(8.0, 4.0)
+    figure = plain_figure.new(8.0, 4.0, layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=axis, ylabel="share of attention")
     for head, mine in enumerate(shares):
         axes.plot(mine[1:], marker=".", linewidth=1, label=f"head {head + 1}")
@@ -185,14 +177,14 @@ def _lines(shares: np.ndarray, names: list[str], even: float, title: str, axis: 
     places = range(len(names) - 2, -1, -every)
     axes.set_xticks(places, [names[1 + place] for place in places])
     axes.legend(fontsize="x-small")
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def _maps(shares: np.ndarray, names: list[str], title: str, axis: str, path: Path) -> None:
     """A heat map for each head, all in the same colours. shares: [heads, tokens, tokens]."""
     wide = min(2, len(shares))
     high = -(-len(shares) // wide)
-    figure = _figure(1.5 + 4.0 * wide, 0.8 + 4.2 * high)
+    figure = plain_figure.new(1.5 + 4.0 * wide, 0.8 + 4.2 * high, layout="constrained")
     figure.suptitle(title)
     figure.supxlabel(axis, fontsize="medium")
     every = max(1, -(-len(names) // MOST_LABELS))
@@ -204,25 +196,9 @@ def _maps(shares: np.ndarray, names: list[str], title: str, axis: str, path: Pat
         axes.set_xticks(places, labels, rotation=90, fontsize="x-small")
         axes.set_yticks(places, labels if head % wide == 0 else [], fontsize="x-small")
     figure.colorbar(image, ax=figure.axes, shrink=0.6, label="share of attention")
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def _short(name: str) -> str:
     seen = visible_text.line(name)
     return seen if len(seen) <= LETTERS else f"{seen[: LETTERS - 1]}…"
-
-
-def _figure(width: float, height: float) -> Any:
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["text.parse_math"] = False  # a column may be called $5
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    with visible_text.unwarned():
-        figure.savefig(path, dpi=80, metadata={"Software": None})  # no version: the same bytes

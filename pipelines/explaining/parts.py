@@ -22,10 +22,9 @@ class Parts:
         """model: a keras.Model of raw rows, as `Predictor` has it. Raises ValueError if it has not one network."""
         import keras
 
-        found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-        if len(found) != 1:
-            raise ValueError(f"the model holds {len(found)} networks, where one was expected")
-        self.model, self.network = model, found[0]
+        if (inner := network(model)) is None:
+            raise ValueError("the model does not hold one network")
+        self.model, self.network = model, inner
         taken = self.network._inbound_nodes[0].input_tensors[0]  # its public `input` is the one inside
         self.features = keras.Model(model.input, taken, name="features")
         names = {layer.name: layer for layer in model.layers}
@@ -75,6 +74,14 @@ class Parts:
         rows, numbers = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32), tf.TensorSpec([None], tf.float32)
         given = [rows, rows, tf.TensorSpec([None], tf.int32), numbers, numbers]
         return tf.function(compute, input_signature=given, autograph=False)
+
+
+def network(model: Any) -> Any:
+    """The one network that a model of raw rows holds, a keras.Model; None if there is not one."""
+    import keras
+
+    found = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return found[0] if len(found) == 1 else None
 
 
 def _in_parts(model: Any, arrays: Arrays) -> np.ndarray:

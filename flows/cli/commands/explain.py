@@ -9,9 +9,10 @@ import typer
 from flows.cli import terminate
 from flows.cli.answer import USE, Debug, Json, Model, State, answer, command
 from flows.cli.commands.predict import looked_text
-from flows.explain.asked import ORDERS, Wanted
+from flows.explain.asked import Wanted
 from flows.project.environment import Project
 from flows.project.plain_words import many
+from pipelines.explaining import ORDERS
 
 
 @command(121, USE)
@@ -74,7 +75,13 @@ def explain_text(found: State) -> str:
         more = ", ..." if len(found["contributions"]) > len(row["top"]) else ""
         said = f"{row['answer']:.3g}"
         said = said if row["prediction"] == row["answer"] else f"{row['prediction']} {said}"
-        text = f"  row {number:<5} {said}, from {row['base']:.3g}: {top}{more}"
-        lines += wrap(text, 80, subsequent_indent=" " * 12, replace_whitespace=False)
-    lines += looked_text(found)
+        lines += _wrapped(f"  row {number:<5} {said}, from {row['base']:.3g}: {top}{more}")
+    lines += [part for line in looked_text(found) for part in _wrapped(line)]
     return "\n".join([*lines, f"  computed  by {found['hardware']}", f"  took      {found['seconds']:.1f} s"])
+
+
+def _wrapped(line: str) -> list[str]:
+    """In 80 columns; no name is broken."""
+    return wrap(
+        line, 80, subsequent_indent=" " * 12, replace_whitespace=False, break_long_words=False, break_on_hyphens=False
+    )

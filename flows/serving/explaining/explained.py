@@ -20,13 +20,13 @@ from flows.serving.problem import Problem
 from flows.serving.rows.batch import Batch
 from flows.serving.rows.reader import RowReader
 from flows.serving.version import Version
-from pipelines.explaining import counterfactual, shapley
+from pipelines.explaining import ORDERS, counterfactual, shapley
 from pipelines.explaining.columns import Answers, Arrays, Column, columns, count, rows
 from pipelines.explaining.counterfactual import Change
 from pipelines.explaining.pictures import patches
 
 BACKGROUND = "background.parquet"
-ORDERS, SEED = 200, 0
+SEED = 0
 MOST_ROWS = 512  # of a call of the engine: a network of pictures holds much for each
 MOST_PICTURES = 100  # of the examples, which are the background of pictures that were kept without one
 NO_PICTURE = "A picture has no columns that could be changed one by one."
@@ -50,8 +50,9 @@ class Explained:
             self._background, absent = _background(version, self._about, self._told)
         self._grid = patches.grid(self._about["shape"]) if picture else None
         found = self._grid.columns if self._grid else columns(self._about)
-        # A column that the background was kept without always has the row's own value, and contributes nothing.
-        self._columns = [column for column in found if column.name not in absent]
+        # What a sensitive column contributes would tell its value, and a column that the background was kept without
+        # has none to compare with: both always have the row's own value.
+        self._columns = [column for column in found if column.name not in absent | self._hidden]
         if not self._columns:
             raise kept.without(version)
 
@@ -104,16 +105,12 @@ class Explained:
             answers = self._grid.answers(answers)
         found = shapley.contributions(answers, row, background, self._columns, ORDERS, SEED)
         values = found.values[0, :, output].tolist()
-        named = zip(self._columns, values, strict=True)
-        shown = {column.name: value for column, value in named if column.name not in self._hidden}
-        secret = [value for column, value in zip(self._columns, values, strict=True) if column.name in self._hidden]
         base = float(found.base[0, output])
         return {
             "output": self._classes[output] if self._classes else None,
             "answer": float(answers(row)[0, output]),
             "base": base,
-            "contributions": shown,
-            **({"sensitive": sum(secret)} if secret else {}),
+            "contributions": {column.name: value for column, value in zip(self._columns, values, strict=True)},
             **({"grid": {"tops": self._grid.tops, "lefts": self._grid.lefts}} if self._grid else {}),
             "error": float(found.error[0]),
         }
@@ -131,9 +128,9 @@ class Explained:
         return {"counterfactual": said, "why": ""}
 
     def _may_change(self, column: Column) -> bool:
-        """Neither a sensitive column nor one that the YAML calls fixed, and no instant of a forecast."""
+        """Not one that the YAML calls fixed, and no instant of a forecast."""
         moment = self._about["kind"] == "sequence" and column.array == "dates"
-        return not moment and column.name not in {*self._hidden, *self._told.get("fixed", [])}
+        return not moment and column.name not in self._told.get("fixed", [])
 
     @cached_property
     def _unit(self) -> float:

@@ -12,17 +12,10 @@ FOLDER, ABOUT = "explanations", "explanations.json"
 
 
 def about(version: Version) -> dict[str, Any]:
-    """The content of explanations.json, without the columns that are sensitive. Raises Problem if there is none."""
+    """The content of explanations.json, which holds no value of a sensitive column. Raises Problem if there is none."""
     found: dict[str, Any] = json.loads(_content(version, ABOUT))
     if found.get("off"):
         raise without(version)
-    hidden = set(version.sensitive) | {one["name"] for one in version.columns.get("columns", []) if one["sensitive"]}
-    for name in ("importance", "dependence"):
-        found[name] = [one for one in found.get(name) or [] if hidden.isdisjoint(_named(one))]
-    if hidden & set(version.sensitive):  # as they were marked later: a picture may show what is hidden now
-        found["pictures"] = []
-    if any(name in str((found.get("rules") or {}).get("text")) for name in hidden):
-        found["rules"] = None
     return found
 
 
@@ -41,10 +34,6 @@ def without(version: Version) -> Problem:
     told = f"Version {version.number} of {version.model} was made without explanations."
     repair = "The next version has them, unless its YAML says `explain: off`."
     return Problem(409, "no-explanations", "No explanations", told, repair)
-
-
-def _named(one: dict[str, Any]) -> list[str]:
-    return list(one.get("columns") or [one.get("column")])
 
 
 def _content(version: Version, name: str) -> bytes:

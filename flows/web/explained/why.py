@@ -57,7 +57,7 @@ def of(explained: Mapping[str, Any], row: Any, target: str) -> Why:
     grid = explained.get("grid")
     parts = dict(explained["contributions"])
     share = explained["output"] is not None
-    bars, zero = ([], 0.0) if grid else _bars(parts, explained.get("sensitive"), row, share)
+    bars, zero = ([], 0.0) if grid else _bars(parts, row, share)
     return Why(
         bars=bars,
         patches=_patches(parts, grid, share) if grid else [],
@@ -85,15 +85,13 @@ def _number(value: float) -> str:
     return shown.number(float(f"{value:.5g}"))
 
 
-def _bars(parts: dict[str, float], secret: float | None, row: Any, share: bool) -> tuple[list[Bar], float]:
+def _bars(parts: dict[str, float], row: Any, share: bool) -> tuple[list[Bar], float]:
     """The columns that add most, the rest as one; and where zero is."""
     ranked = sorted(parts.items(), key=lambda one: -abs(one[1]))
     kept, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
     entries = [(name, _value(row, name), value) for name, value in kept]
     if rest:
         entries.append((f"{len(rest)} more columns", "", sum(value for _, value in rest)))
-    if secret is not None:
-        entries.append(("sensitive columns", "", secret))
     largest = max(abs(value) for _, _, value in entries)
     entries = [(name, said, value if abs(value) > ROUNDING * largest else 0.0) for name, said, value in entries]
     least, most = min(0.0, *(one[2] for one in entries)), max(0.0, *(one[2] for one in entries))

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import visible_text
+from pipelines.explaining import plain_figure
 
 MOST_BARS = 20
+DOTS = 100  # per inch
 LETTERS = 28  # of a name beside a bar
 BLUE, GREY = "C0", "0.6"
 
@@ -13,17 +15,17 @@ BLUE, GREY = "C0", "0.6"
 def importance(found: dict[str, Any], path: Path) -> None:
     """Bars with their intervals, the most important first; a group of columns beside its members has another colour."""
     entries = sorted([*found["groups"], *found["importance"]], key=lambda entry: -entry["mean"])[:MOST_BARS]
-    figure = _figure(8, 1.6 + 0.32 * len(entries))
+    figure = plain_figure.new(8, 1.6 + 0.32 * len(entries), layout="constrained")
     told = f"worse {found['metric']} when shuffled: {found['rows']:,} test rows, intervals of 95 %"
     axes = figure.add_subplot(xlabel=told, title="Importance of columns")
     _bars(axes, entries, [_named(entry["columns"]) for entry in entries])
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def window(found: dict[str, Any], path: Path) -> None:
     """The parts of a window, from the oldest steps to the newest."""
     entries = found["series"]["steps"][::-1]
-    figure = _figure(8, 3.6)
+    figure = plain_figure.new(8, 3.6, layout="constrained")
     told = "steps before the forecast begins"
     axes = figure.add_subplot(xlabel=told, ylabel=f"worse {found['metric']}", title="Which part of the window matters")
     for place, entry in enumerate(entries):
@@ -33,7 +35,7 @@ def window(found: dict[str, Any], path: Path) -> None:
     names = [f"{e['last']}" if e["first"] == e["last"] else f"{e['last']}-{e['first']}" for e in entries]
     axes.set_xticks(range(len(entries)), names, rotation=0 if len(entries) < 13 else 60)
     axes.axhline(0, color=GREY, linewidth=0.8)
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def dependence(found: dict[str, Any], path: Path) -> None:
@@ -41,7 +43,7 @@ def dependence(found: dict[str, Any], path: Path) -> None:
     columns = list(dict.fromkeys(entry["column"] for entry in found["dependence"]))
     wide = min(3, len(columns))
     high = -(-len(columns) // wide)
-    figure = _figure(3.2 * wide, 2.6 * high)
+    figure = plain_figure.new(3.2 * wide, 2.6 * high, layout="constrained")
     axes = None
     for place, column in enumerate(columns):
         axes = figure.add_subplot(high, wide, place + 1, title=_short(column), sharey=axes)  # one scale for all
@@ -52,7 +54,7 @@ def dependence(found: dict[str, Any], path: Path) -> None:
             axes.set_ylabel(f"probability of {of[0]}" if found["classes"] and len(of) == 1 else "mean answer")
             if len(of) > 1:
                 axes.legend(of, fontsize="x-small")
-    _save(figure, path)
+    plain_figure.save(figure, path, DOTS)
 
 
 def _curve(axes: Any, entry: dict[str, Any]) -> None:
@@ -87,19 +89,3 @@ def _named(columns: list[str]) -> str:
 def _short(text: str, letters: int = LETTERS) -> str:
     seen = visible_text.line(text)
     return seen if len(seen) <= letters else f"{seen[: letters - 1]}…"
-
-
-def _figure(width: float, height: float) -> Any:
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["text.parse_math"] = False  # a column may be called $5
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    with visible_text.unwarned():
-        figure.savefig(path, dpi=100, metadata={"Software": None})  # no version: the same bytes

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipelines import visible_text
+from pipelines.explaining import plain_figure
 
 MOST_BYTES = 200_000  # of a file
 DOTS = (100, 80, 64, 50, 40, 32, 25)  # per inch: the first of them whose file is small enough
@@ -56,14 +56,7 @@ def in_lines(lines: list[list[Tile]], many: int) -> list[list[Tile]]:
 
 def save(blocks: list[Block], many: int, path: Path, legend: Legend | None = None) -> None:
     """Draw the blocks, `many` tiles in a line."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
-    matplotlib.rcParams["text.parse_math"] = False  # a class may be called $5
-    figure = _figure(blocks, many, legend)
-    with visible_text.unwarned():
-        path.write_bytes(_small(figure))
+    path.write_bytes(_small(_figure(blocks, many, legend)))
 
 
 def summed(values: np.ndarray, most: int = MOST_CELLS) -> np.ndarray:
@@ -78,12 +71,10 @@ def summed(values: np.ndarray, most: int = MOST_CELLS) -> np.ndarray:
 
 def _figure(blocks: list[Block], many: int, legend: Legend | None) -> Any:
     """A matplotlib figure, each tile at its place in inches."""
-    from matplotlib.figure import Figure
-
     width = (WIDTH - GAP) / many - GAP
     heights = [[_height(line, width) + _titles(line) for line in block.lines] for block in blocks]
     tall = sum(sum(of) + GAP * len(of) + 3 * LINE for of in heights) + (4 * LINE if legend else GAP)
-    figure = Figure(figsize=(WIDTH, tall))
+    figure = plain_figure.new(WIDTH, tall)
     level = max((int(tile.values.max()) for tile in _pictures(blocks)), default=255)
     top = tall
     for block, of in zip(blocks, heights, strict=True):
@@ -178,7 +169,7 @@ def _small(figure: Any) -> bytes:
     content = b""
     for dots in DOTS:
         file = io.BytesIO()
-        figure.savefig(file, dpi=dots, format="png", metadata={"Software": None})  # no version: the same bytes
+        plain_figure.save(figure, file, dots)
         content = file.getvalue()
         if len(content) > MOST_BYTES:
             file.seek(0)

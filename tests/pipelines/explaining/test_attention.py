@@ -1,4 +1,4 @@
-"""Attention: shares that add up, each under the name of its own column or step, in pictures without sensitive names."""
+"""Attention: shares that add up, each under the name of its own column or step, in pictures."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def test_means_do_not_depend_on_how_many_rows_are_held_at_once(of_table, monkeyp
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_pictures_are_the_same_bytes_twice_and_name_no_sensitive_column(of_table, tmp_path, monkeypatch):
+def test_pictures_are_the_same_bytes_twice(of_table, tmp_path):
     model, arrays = of_table
     first = attention.draw(model.model, model.about, arrays, tmp_path)
     assert [one["file"] for one in first] == ["attention-answer.png", "attention-between.png"]
@@ -74,13 +74,6 @@ def test_pictures_are_the_same_bytes_twice_and_name_no_sensitive_column(of_table
     assert all(content.startswith(b"\x89PNG") for content in before.values())
     assert attention.draw(model.model, model.about, arrays, tmp_path) == first
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    written: list[str] = []
-    short = attention._short
-    monkeypatch.setattr(attention, "_short", lambda name: written.append(name) or short(name))
-    told = attention.draw(model.model, model.about, arrays, tmp_path, ["weight", "food"])
-    assert {*written} == {attention.ANSWER, "age", "born", "colour"}
-    assert all("Sensitive columns are left out." in one["about"] for one in told)
-    assert not [one for one in told if "weight" in str(one) or "food" in str(one)]
 
 
 @pytest.mark.long

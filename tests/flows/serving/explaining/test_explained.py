@@ -65,7 +65,7 @@ def test_base_and_contributions_add_up_to_what_predict_answers(server, model):
     assert {name: found[name] for name in ("prediction", "probabilities", "unknown", "version")} == {
         name: answer[name] for name in ("prediction", "probabilities", "unknown", "version")
     }
-    total = found["base"] + sum(found["contributions"].values()) + found.get("sensitive", 0)
+    total = found["base"] + sum(found["contributions"].values())
     said = answer["probabilities"].get(str(answer["prediction"]), answer["prediction"])
     assert total == pytest.approx(said, abs=1e-6)
     assert found["answer"] == pytest.approx(said)

@@ -54,14 +54,11 @@ def test_a_number_has_no_points_and_a_series_has_no_values():
     assert found.otherwise == "If the last warm were 9.5 instead of 3, sold would be 102.12."
 
 
-def test_more_columns_than_bars_are_one_bar_and_sensitive_ones_have_no_name():
+def test_more_columns_than_bars_are_one_bar():
     parts = {f"c{place:02d}": 0.01 * place for place in range(20)}
-    found = why.of(EXPLAINED | {"contributions": parts, "sensitive": -0.3}, {}, "churn").bars
+    found = why.of(EXPLAINED | {"contributions": parts}, {}, "churn").bars
     assert [one.name for one in found][:2] == ["c19", "c18"]
-    assert [(one.name, one.added) for one in found[why.MOST_BARS :]] == [
-        ("8 more columns", "+28.0"),
-        ("sensitive columns", "−30.0"),
-    ]
+    assert [(one.name, one.added) for one in found[why.MOST_BARS :]] == [("8 more columns", "+28.0")]
 
 
 def test_without_another_answer_the_reason_is_said():
