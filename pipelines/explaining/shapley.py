@@ -17,7 +17,7 @@ is worth four times as many walks.
 """
 
 from dataclasses import dataclass
-from math import factorial
+from math import factorial, gcd
 
 import numpy as np
 
@@ -211,7 +211,7 @@ def _code(one: np.ndarray, others: np.ndarray, before: np.ndarray) -> np.ndarray
 def _fitted(codes: np.ndarray, orders: np.ndarray, begun: np.ndarray, walks: np.ndarray) -> np.ndarray:
     """float64 [columns + 1, outputs]: the weights of a logistic regression, and its constant."""
     size = orders.shape[1]
-    places = np.arange(0, len(orders) * (size + 1), max(1, len(orders) // FITTED))  # of the answers that are enough
+    places = _enough(len(orders), size + 1)
     which, step = places // (size + 1), places % (size + 1)
     inputs = np.where(orders[which] < step[:, None], codes[0], codes[1:][begun[which]])
     inputs = np.column_stack([inputs, np.ones(len(inputs))])
@@ -223,6 +223,15 @@ def _fitted(codes: np.ndarray, orders: np.ndarray, begun: np.ndarray, walks: np.
     ridge = 1e-6 * len(inputs) * np.eye(size + 1)  # a constant column has no weight
     found: np.ndarray = np.linalg.solve(square + ridge, right[..., None])[..., 0].T
     return found
+
+
+def _enough(walks: int, steps: int) -> np.ndarray:
+    """int [n]: the places of the answers that the regression is fitted to, of walks one after the other, from every
+    step as many."""
+    apart = max(1, walks // FITTED)
+    while gcd(apart, steps) > 1:  # or only some steps would be met
+        apart -= 1
+    return np.arange(0, walks * steps, apart)
 
 
 def _computed(weights: np.ndarray, codes: np.ndarray, orders: np.ndarray, begun: np.ndarray) -> np.ndarray:

@@ -144,3 +144,10 @@ def with_first(arrays, value):
     numbers = arrays["numbers"].copy()
     numbers[:, 0] = value
     return numbers
+
+
+@pytest.mark.parametrize(("walks", "steps"), [(200, 20), (400, 20), (200, 31), (1000, 26), (2, 12)])
+def test_the_regression_is_fitted_to_answers_from_every_step(walks, steps):
+    met = np.bincount(shapley._enough(walks, steps) % steps, minlength=steps)
+    assert met.min() > 0
+    assert met.max() - met.min() <= 1
