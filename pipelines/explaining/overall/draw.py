@@ -63,7 +63,7 @@ def _curve(axes: Any, entry: dict[str, Any]) -> None:
         axes.plot(values, means, marker=".")
         axes.locator_params(axis="x", nbins=4)
         return
-    names = [_short(str(value)[:10] if entry["kind"] == "date" else str(value), 10) or "missing" for value in values]
+    names = [_short(str(value)[:10] if entry["kind"] == "date" else str(value), 16) or "missing" for value in values]
     axes.plot(range(len(values)), means, marker=".", linestyle="-" if entry["kind"] == "date" else "none")
     every = max(1, len(names) // 5)
     axes.set_xticks(
