@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import httpx
 
-SECONDS = 35  # for an answer; the server itself gives up earlier
+SECONDS = 95  # for an answer; the server itself gives up earlier
 Content = dict[str, Any]
 LISTED: Content = {"version": None, "since": "", "problem": ""}  # what pages read of a model in the list, if not there
 DESCRIBED: Content = LISTED | {  # ... of a model

@@ -39,8 +39,10 @@ def main() -> None:
 
 
 def serve(source: BinaryIO, out: BinaryIO) -> None:
-    """Frames of rows -> frames of explanations, or of the problem with a request. Raises EOFError, BrokenPipeError."""
+    """An empty frame, as it is ready; then frames of rows -> frames of explanations, or of the problem with a request.
+    Raises EOFError, BrokenPipeError."""
     loaded = Versions()
+    _send(out, b"")
     while True:
         frame, _ = wire.receive(source)
         try:
@@ -51,9 +53,7 @@ def serve(source: BinaryIO, out: BinaryIO) -> None:
             told = {"problem": vars(Problem(503, "no-version", "The version cannot be loaded", error.what, error.do))}
         except Exception as error:  # of a runtime: its text may hold values of the rows
             told = {"problem": vars(_failed(error))}
-        content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
-        out.write(wire.LENGTHS.pack(len(content), 0) + content)
-        out.flush()
+        _send(out, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 class Versions:
@@ -73,6 +73,11 @@ class Versions:
         version = Version(**{**told, "folder": Path(told["folder"]), "sensitive": tuple(told["sensitive"])})
         found = self._loaded[files_hash] = Explained(*self._loader.parts(version, files_hash))
         return found
+
+
+def _send(out: BinaryIO, content: bytes) -> None:
+    out.write(wire.LENGTHS.pack(len(content), 0) + content)
+    out.flush()
 
 
 def _failed(error: Exception) -> Problem:

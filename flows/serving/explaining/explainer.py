@@ -20,6 +20,7 @@ from flows.serving.problem import Problem
 
 MODULE = "flows.serving.explaining.child"
 SECONDS = 30.0  # that a request may take, of which TensorFlow's start is a third
+START_SECONDS = 60.0  # that the process may take to start, on a machine that has other work
 MOST_WAITING = 4  # requests, besides the one that is being explained
 IDLE_SECONDS = 300.0  # after the last request
 END_SECONDS = 5.0
@@ -66,7 +67,8 @@ class Explainer:
         self._stay()
         told: dict[str, Any] | None = None
         try:
-            told = await asyncio.wait_for(self._asked(frame), SECONDS)
+            process = await asyncio.wait_for(self._started(), START_SECONDS)
+            told = await asyncio.wait_for(_asked(process, frame), SECONDS)
         except TimeoutError:
             raise _slow() from None
         except (OSError, asyncio.IncompleteReadError):
@@ -80,17 +82,13 @@ class Explainer:
             raise Problem(**told["problem"])
         return cast(dict[str, Any], told["explained"])
 
-    async def _asked(self, frame: bytes) -> dict[str, Any]:
-        """The process's answer to a frame. Raises OSError and IncompleteReadError if it has ended."""
+    async def _started(self) -> asyncio.subprocess.Process:
+        """The process, which is ready. Raises OSError and IncompleteReadError if it has ended."""
         if self._process is None or self._process.returncode is not None:
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", MODULE, stdin=pipe, stdout=pipe)
-        put = cast(asyncio.StreamWriter, self._process.stdin)
-        come = cast(asyncio.StreamReader, self._process.stdout)
-        put.write(frame)
-        await put.drain()
-        size, _ = wire.LENGTHS.unpack(await come.readexactly(wire.LENGTHS.size))
-        return cast(dict[str, Any], orjson.loads(await come.readexactly(size)))
+            await _received(self._process)
+        return self._process
 
     def _stay(self) -> None:
         if self._timer is not None:
@@ -110,6 +108,21 @@ class Explainer:
             process.kill()
         with contextlib.suppress(OSError):
             await process.communicate()
+
+
+async def _asked(process: asyncio.subprocess.Process, frame: bytes) -> dict[str, Any]:
+    """Its answer to a frame. Raises OSError and IncompleteReadError if it has ended."""
+    put = cast(asyncio.StreamWriter, process.stdin)
+    put.write(frame)
+    await put.drain()
+    return cast(dict[str, Any], orjson.loads(await _received(process)))
+
+
+async def _received(process: asyncio.subprocess.Process) -> bytes:
+    """The next frame that the process sends."""
+    come = cast(asyncio.StreamReader, process.stdout)
+    size, _ = wire.LENGTHS.unpack(await come.readexactly(wire.LENGTHS.size))
+    return await come.readexactly(size)
 
 
 def _frame(told: Told, rows: Sequence[Any]) -> bytes:
