@@ -19,6 +19,8 @@ from flows.serving.engine.loading import Loader, check
 from flows.serving.engine.onnx import Sessions
 from flows.serving.problem import Problem
 from flows.serving.trial.canary import Canary
+from flows.serving.trial.counts import Told as Tell
+from flows.serving.trial.counts import nobody
 from flows.serving.trial.shadow import Shadow
 from flows.serving.version import Version
 from pipelines.errors import IntegrityError, RatchetError
@@ -30,21 +32,24 @@ START_SECONDS = 3.0  # that the first look may take
 LOG = logging.getLogger(__name__)
 AGAIN_SECONDS = 60.0  # until a version that could not be loaded is tried again
 NO_CHAMPION = "The model has no champion."
+UNKEPT = "This server keeps no answers, so none answers unseen."
+LOADS = "Version {} is being loaded."
 
 
 class Live:
     """One model that is served, whatever version is live."""
 
-    def __init__(self, folder: Path, loader: Loader, worker: int | None = None):
+    def __init__(self, folder: Path, loader: Loader, worker: int | None = None, tell: Tell = nobody):
         """folder: of the model, in the state. worker: the number of this process, by which the log of a version that
-        answers unseen is named; None if no answer is kept: then none does."""
+        answers unseen is named; None if no answer is kept: then none does. tell: is told of the rows of a trial."""
         self.name = folder.name
         self._folder, self._loader = folder, loader
         self._told = ""  # what is wrong with what live.json names
         self._loaded: Loaded | None = None
         self._seen: Stamp | None = None  # the live.json that was read last
         self._failed: float | None = None  # when that could not be loaded
-        self._worker = worker
+        self._worker, self._tell = worker, tell
+        self._untried = ""  # why nothing answers beside the champion, although something should
         self._champion: Told | None = None  # what the loaded version was loaded from
         self._beside: Beside | None = None
         self.trial: Shadow | Canary | None = None
@@ -70,6 +75,11 @@ class Live:
     def on_trial(self) -> Beside | None:
         """The version that answers beside the champion."""
         return self._beside
+
+    @property
+    def trial_problem(self) -> str:
+        """Why the version that should answer beside the champion does not; "" if it does."""
+        return self.trial.problem if self.trial else self._untried
 
     def answered(self, rows: Sequence[Any], ids: Sequence[str], at: datetime) -> None:
         """Rows that were answered at `at`: a version that answers unseen has its turn."""
@@ -126,10 +136,16 @@ class Live:
             self._end(before.close())
         if told is None:
             return
+        self._untried = UNKEPT if self._worker is None else LOADS.format(told.version.number)
         if told.role == "canary":
-            self.trial = Canary(told, await asyncio.to_thread(self._load, Told(told.version, told.files_hash, "")))
+            try:
+                loaded = await asyncio.to_thread(self._load, Told(told.version, told.files_hash, ""))
+            except RatchetError as error:
+                self._untried = str(error)
+                raise
+            self.trial = Canary(told, loaded, self._tell)
         elif self._worker is not None:
-            self.trial = Shadow(self._folder, told.content, self._worker)
+            self.trial = Shadow(self._folder, told, self._worker, self._tell)
 
     def _load(self, told: Told) -> Loaded:
         try:
@@ -173,6 +189,8 @@ class Served:
         self._worker = worker
         self.models: dict[str, Live] = {}
         """By name, those that are there now."""
+        self.tell_trial: Tell = nobody
+        """Is told of the rows that a version beside a champion answers, or has no answer to."""
         self._folder, self._chosen = state / "serving", models
         self._loader = Loader(Sessions())
         self._looks: dict[str, asyncio.Task[None]] = {}  # by model, the ones under way
@@ -210,7 +228,7 @@ class Served:
             if name not in self._looks:
                 self._begin(name, self.models.pop(name).close())
         for name in wanted:
-            live = self.models.setdefault(name, Live(self._folder / name, self._loader, self._worker))
+            live = self.models.setdefault(name, Live(self._folder / name, self._loader, self._worker, self.tell_trial))
             if name not in self._looks:
                 self._begin(name, live.look())
 

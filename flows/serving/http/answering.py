@@ -15,6 +15,8 @@ from flows.serving.log.writer import Log
 
 Found = tuple[int, Headers, bytes]  # status, headers, body
 JSON, CSV = "application/json", "text/csv"
+Said = tuple[bytes, bytes]  # body, and the versions that the header names
+VERSION = b"x-ratchet-version"
 PLAIN = b"identity"  # the only encoding of a body that is taken
 
 
@@ -24,7 +26,7 @@ class Answering:
         self._served, self._log, self._limits, self._metrics, self._asked = served, log, limits, metrics, asked
         self._ids = answers.Ids()
         self._explainer = Explainer()
-        self.routes: dict[str, Callable[[Live, str, bytes], Awaitable[bytes]]] = {
+        self.routes: dict[str, Callable[[Live, str, bytes], Awaitable[Said]]] = {
             "predict": self._predict,
             "invocations": self._invoke,
             "explain": self._explain,
@@ -49,15 +51,17 @@ class Answering:
         content = await body.whole(receive, headers.get(b"content-length", b""), self._limits)
         if live is None or live.version is None:
             raise faults.no_champion(name, live.problem if live else "")
-        said = await self.routes[route](live, media, content)
-        return 200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said))], said
+        said, versions = await self.routes[route](live, media, content)
+        about = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said)), (VERSION, versions)]
+        return 200, about, said
 
-    async def _predict(self, live: Live, media: str, content: bytes) -> bytes:
+    async def _predict(self, live: Live, media: str, content: bytes) -> Said:
         """Rows as they stand in the source file: one object, or a list of them."""
         rows, alone = await _given(media, content)
-        return (answers.one if alone else answers.many)(*await self._answered(live, rows))
+        found = await self._answered(live, rows)
+        return (answers.one if alone else answers.many)(*found), _versions(found[0])
 
-    async def _explain(self, live: Live, media: str, content: bytes) -> bytes:
+    async def _explain(self, live: Live, media: str, content: bytes) -> Said:
         """Why the champion answers these rows as it does. They are no answered rows: nothing of them is logged."""
         rows, alone = await _given(media, content)
         if not rows:
@@ -67,9 +71,10 @@ class Answering:
         told = live.told
         if told is None or told.version is None:
             raise faults.no_champion(live.name, live.problem)
-        return answers.explained(told.version, await self._explainer.explain(told, rows), alone)
+        said = await self._explainer.explain(told, rows)
+        return answers.explained(told.version, said, alone), b"%d" % told.version.number
 
-    async def _invoke(self, live: Live, media: str, content: bytes) -> bytes:
+    async def _invoke(self, live: Live, media: str, content: bytes) -> Said:
         """MLflow's protocol."""
         if media == CSV:
             rows = invocations.of_csv(content)
@@ -77,7 +82,8 @@ class Answering:
             rows = invocations.of_json(await body.decoded(content), _names(live))
         else:
             raise faults.wrong_media(media, f"{JSON} or {CSV}")
-        return answers.predictions(*await self._answered(live, rows), rows)
+        found = await self._answered(live, rows)
+        return answers.predictions(*found, rows), _versions(found[0])
 
     async def _answered(self, live: Live, rows: Sequence[Any]) -> tuple[Answered, list[str], bool]:
         """The answers, their ids, and whether they are logged. Raises Problem."""
@@ -92,6 +98,12 @@ class Answering:
             live.answered(rows, ids, at)
         self._metrics.answered(found, logged)
         return found, ids, logged
+
+
+def _versions(found: Answered) -> bytes:
+    """The number of the version that answered; of two, as a canary and the champion, first the champion's."""
+    numbers = [found.version.number, *(part.version.number for part, _ in found.parts[1:])]
+    return ", ".join(map(str, dict.fromkeys(numbers))).encode()
 
 
 async def _given(media: str, content: bytes) -> tuple[list[Any], bool]:

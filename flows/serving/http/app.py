@@ -40,6 +40,7 @@ class Application:
         """log: None if no row is kept. asked: the models that must be there; () for those that happen to be."""
         self._served, self._log, self._access, self._limits, self._asked = served, log, access, limits, asked
         self._metrics = Metrics(served, log)
+        served.tell_trial = self._metrics.tried
         self._answering = Answering(served, log, limits, self._metrics, asked)
         self._watched = {"/health": self._health, "/ready": self._ready, "/metrics": self._counted}
         self._described: asyncio.Future[ASGI] | None = None

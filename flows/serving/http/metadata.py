@@ -15,6 +15,7 @@ from flows.serving.http import faults, openapi
 from flows.serving.http.limits import Limits
 from flows.serving.log.writer import Log
 from flows.serving.problem import Problem
+from flows.serving.trial.counts import Counts
 from flows.serving.version import Version
 
 TITLE = "Ratchet: the answering server"
@@ -157,10 +158,10 @@ def _trial(live: Live) -> Trial | None:
     told, trial = live.on_trial, live.trial
     if told is None:
         return None
-    counts = trial.counts if trial else {"answered": 0, "failed": 0, "skipped": 0}
-    problem = trial.problem if trial else "It cannot answer: no answer is kept, or it cannot be loaded."
+    counts = trial.counts if trial else Counts(told)
+    rows = {"answered": counts.answered, "failed": counts.failed, "skipped": counts.skipped}
     about = {"served_as": told.version.variant, "role": told.role, "share": told.share}
-    return Trial(version=told.version.number, problem=problem, **about, **counts)
+    return Trial(version=told.version.number, problem=live.trial_problem, **about, **rows)
 
 
 def _description(app: FastAPI, served: Served, limits: Limits) -> dict[str, Any]:

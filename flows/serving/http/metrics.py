@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flows.serving.engine.live import Answered, Live, Served
+from flows.serving.engine.live_file import Beside
 from flows.serving.log.writer import Log
+from flows.serving.trial.counts import Outcome
 
 MEDIA = b"text/plain; version=0.0.4; charset=utf-8"
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the library keeps the counts of several processes together
@@ -36,6 +38,12 @@ class Metrics:
         self._unknown = Counter(
             "ratchet_unknown_words", "Words that the model has never seen.", ("model", "column"), registry=self._own
         )
+        self._trials = Counter(
+            "ratchet_trial_rows",
+            "Rows that a version beside the champion answered, had no answer to, or was not asked.",
+            ("model", "version", "role", "outcome"),
+            registry=self._own,
+        )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._known_rows: dict[tuple[str, bool], Counter] = {}
 
@@ -58,6 +66,11 @@ class Metrics:
         for columns in found.batch.unknown:
             for column in columns:
                 self._unknown.labels(model, column).inc()
+
+    def tried(self, trial: Beside, outcome: Outcome, rows: int) -> None:
+        """Count rows of a version beside a champion."""
+        version = trial.version
+        self._trials.labels(version.model, str(version.number), trial.role, outcome).inc(rows)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -103,25 +116,17 @@ def _info(models: dict[str, Live]) -> Metric:
 
 def _trials(models: dict[str, Live]) -> Iterator[Metric]:
     """What answers beside the champion; nothing where nothing does."""
-    found = {name: live for name, live in models.items() if live.on_trial and live.trial}
+    found = {name: live for name, live in models.items() if live.on_trial}
     if not found:
         return
     info = GaugeMetricFamily(
         "ratchet_trial_problem", "1 if the version beside the champion does not answer.",
         labels=["model", "version", "role"],
     )  # fmt: skip
-    rows = CounterMetricFamily(
-        "ratchet_trial_rows", "Rows of this process that it answered, failed at, or was not asked.",
-        labels=["model", "version", "outcome"],
-    )  # fmt: skip
     for name, live in found.items():
-        told, trial = live.on_trial, live.trial
-        if told is not None and trial is not None:
-            info.add_metric([name, str(told.version.number), told.role], bool(trial.problem))
-            for outcome, count in trial.counts.items():
-                rows.add_metric([name, str(told.version.number), outcome], count)
+        if (told := live.on_trial) is not None:
+            info.add_metric([name, str(told.version.number), told.role], bool(live.trial_problem))
     yield info
-    yield rows
 
 
 def _only(collector: Collector) -> CollectorRegistry:

@@ -13,6 +13,7 @@ from flows.serving.engine.live_file import Beside
 from flows.serving.engine.loaded import Answered, Loaded
 from flows.serving.log.lines import share
 from flows.serving.problem import Problem
+from flows.serving.trial.counts import Counts, Told, nobody
 
 ANSWER_SECONDS = 5.0  # after which the champion answers
 EXACT = 2**53  # whole numbers up to here are exact as doubles
@@ -22,8 +23,9 @@ LOG = logging.getLogger("ratchet.serving")
 class Canary:
     """One version that answers a share of the callers."""
 
-    def __init__(self, told: Beside, loaded: Loaded):
-        self.counts = {"answered": 0, "failed": 0, "skipped": 0}
+    def __init__(self, told: Beside, loaded: Loaded, tell: Told = nobody):
+        """tell: is told of the rows that it answers, and of those that it has no answer to."""
+        self.counts = Counts(told, tell)
         self._told, self._loaded = told, loaded
         self._salt = f"{told.version.model}\0{told.version.number}\0"
 
@@ -68,11 +70,11 @@ class Canary:
             found = await asyncio.wait_for(self._loaded.answer(rows), ANSWER_SECONDS)
         except (Problem, TimeoutError) as error:
             why = error.kind if isinstance(error, Problem) else "it took too long"
-            self.counts["failed"] += len(rows)
+            self.counts.add("failed", len(rows))
             version = self._told.version
             LOG.warning("%s: canary version %d has no answer (%s)", version.model, version.number, why)
             return None
-        self.counts["answered"] += len(rows)
+        self.counts.add("answered", len(rows))
         return found
 
 

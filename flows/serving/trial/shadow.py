@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Any, cast
 import orjson
 
 from flows.serving.engine import wire
+from flows.serving.engine.live_file import Beside
 from flows.serving.log.lines import as_base64, share
+from flows.serving.trial.counts import Counts, Told, nobody
 
 MODULE = "flows.serving.trial.shadow_child"
 MOST_ROWS, MOST_BYTES = 2_000, 32_000_000  # that may wait for it
@@ -42,10 +44,11 @@ class Frame:
 class Shadow:
     """One version that answers unseen. It belongs to one event loop."""
 
-    def __init__(self, folder: Path, live: Mapping[str, Any], worker: int):
-        """folder: of the model, in the state. live: the content of live.json. worker: the number of this process."""
+    def __init__(self, folder: Path, told: Beside, worker: int, tell: Told = nobody):
+        """folder: of the model, in the state. worker: the number of this process. tell: is told of the rows as they are
+        counted."""
         self.problem = "It is being loaded."
-        self.counts = {"answered": 0, "failed": 0, "skipped": 0}
+        self.counts, live = Counts(told, tell), told.content
         self._live, self._sample = live, float(live["serve"].get("sample", 1.0))
         self._command = [sys.executable, "-m", MODULE, str(folder.absolute()), str(worker)]
         self._process: asyncio.subprocess.Process | None = None
@@ -94,7 +97,7 @@ class Shadow:
             await process.wait()
 
     def _skip(self, rows: int, since: datetime, until: datetime) -> None:
-        self.counts["skipped"] += rows
+        self.counts.add("skipped", rows)
         if self._gap is None:
             self._gap = {"since": since, "rows": 0, "why": self.problem or BEHIND}
         self._gap |= {"until": until, "rows": self._gap["rows"] + rows}
@@ -153,8 +156,8 @@ class Shadow:
                 continue
             frame = self._sent.popleft()
             self._rows, self._bytes = self._rows - frame.rows, self._bytes - frame.size
-            self.counts["answered"] += told["answered"]
-            self.counts["failed"] += told["failed"]
+            self.counts.add("answered", told["answered"])
+            self.counts.add("failed", told["failed"])
 
     def _lost(self) -> None:
         """The process has ended: what it had not answered is skipped."""

@@ -18,6 +18,7 @@ from tests.support.served import versions
 from tests.support.served.running import Running, server, until
 
 ROW = {"age": 3, "colour": None}  # of `weights`, whose version n answers 6 + (n - 1) / 10
+ROWS = 'ratchet_trial_rows_total{{model="weights",outcome="{}",role="{}",version="2"}}'
 EVER = (date(2000, 1, 1), date(2100, 1, 1))
 
 
@@ -167,7 +168,54 @@ def test_metrics_have_the_rows_of_a_trial_and_nothing_without_one(tmp_path):
         until(lambda: told(found)["answered"] == 3)
         text = found.get("/metrics").text
         assert 'ratchet_trial_problem{model="weights",role="shadow",version="2"} 0.0' in text
-        assert 'ratchet_trial_rows_total{model="weights",outcome="answered",version="2"} 3.0' in text
+        assert f"{ROWS.format('answered', 'shadow')} 3.0" in text
         versions.promote(tmp_path, "weights", 1)
         until(lambda: not told(found))
-        assert "ratchet_trial" not in found.get("/metrics").text
+        text = found.get("/metrics").text
+        assert "ratchet_trial_problem" not in text
+        assert f"{ROWS.format('answered', 'shadow')} 3.0" in text  # a count does not go back
+
+
+@pytest.mark.parametrize("role", ["canary", "before"])
+def test_rows_of_a_trial_are_added_up_over_the_processes_of_a_server(tmp_path, role):
+    trial(tmp_path, role)
+
+    def counted(found: Running, outcome: str) -> float:
+        wanted = ROWS.format(outcome, role) + " "
+        lines = found.get("/metrics").text.splitlines()
+        return sum(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
+
+    def ask(found: Running) -> str:
+        """Three rows; returns what names the process that answered them."""
+        said = found.post("/models/weights/predict", [ROW] * 3).json()
+        if role == "before" or said["version"] == 2:  # a canary that is being loaded is not asked
+            asked.append(3)
+        return str(said["answers"][0]["id"][12:24])
+
+    asked: list[int] = []
+    processes: set[str] = set()
+    with server(tmp_path, "--workers", "2") as found:
+        until(lambda: processes.add(ask(found)) or len(processes) == 2)  # each connection goes to one of the two
+        until(lambda: bool(ask(found)) and counted(found, "answered") > 0)
+        for _ in range(20):
+            ask(found)
+        until(lambda: counted(found, "answered") + counted(found, "skipped") == sum(asked))
+        assert counted(found, "answered") > 0
+        for _ in range(5):  # whichever process says it
+            assert counted(found, "answered") + counted(found, "skipped") == sum(asked)
+
+
+def test_the_header_names_the_versions_that_answered(tmp_path):
+    trial(tmp_path, "canary", share=0.5, key=["who"])
+    chosen = [share(f"weights\0002\0{who}") < 0.5 for who in range(40)]
+    mine, theirs = chosen.index(True), chosen.index(False)
+    with server(tmp_path) as found:
+        until(lambda: ready(found))
+        asked = {"2": {"who": mine}, "1": {"who": theirs}}
+        for version, who in asked.items():
+            assert found.post("/models/weights/predict", ROW | who).headers["x-ratchet-version"] == version
+            rows = {"dataframe_records": [ROW | who]}
+            assert found.post("/models/weights/invocations", rows).headers["x-ratchet-version"] == version
+        both = found.post("/models/weights/predict", [ROW | who for who in asked.values()])
+        assert both.headers["x-ratchet-version"] == "1, 2"
+        assert "x-ratchet-version" not in found.post("/models/weights/predict", {"age": "old"}).headers
