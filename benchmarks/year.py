@@ -123,17 +123,20 @@ class Year:
         wait(lambda: self.city.ticks()[before:] or None, "a tick")
         if self.city.ticks()[-1].outcome != "began":
             return False
+        running = wait(lambda: self.city.run() or self._ended(before), "a run, or its end")
+        if not isinstance(running, int):
+            return False
         time.sleep(after)
-        return self.city.kill("prefect", "flow-run") or self.city.kill("retrain")
+        return self.city.kill_run()
 
     def _tick(self, before: int, monday: datetime) -> str:
         """Its outcome."""
+        return str(wait(lambda: self._ended(before), f"the tick after {monday:%Y-%m-%d}"))
 
-        def ended() -> str | None:
-            new = self.city.ticks()[before:]
-            return next((one.outcome for one in reversed(new) if one.outcome != "began"), None)
-
-        return str(wait(ended, f"the tick after {monday:%Y-%m-%d}"))
+    def _ended(self, before: int) -> str | None:
+        """The outcome of the newest tick that has ended since; None if there is none."""
+        new = self.city.ticks()[before:]
+        return next((one.outcome for one in reversed(new) if one.outcome != "began"), None)
 
     def told(self) -> list[str]:
         """A table by quarter."""

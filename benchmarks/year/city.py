@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import requests
 
+from flows.project import locks
 from flows.project.environment import Project
 from flows.records import attempts
 from tests.support.clone import answer, clone_of_one, git, ratchet
@@ -172,6 +173,23 @@ class City:
         found = self.process(*words)
         if found is not None:
             os.kill(found.pid, signal.SIGKILL)
+        return found is not None
+
+    def run(self) -> int | None:
+        """The process of the run that is under way: whoever holds the lock of the model."""
+        name = f"model-{MODEL}"
+        if name not in locks.held(self.project):
+            return None
+        try:
+            return locks.holder(self.project, name)
+        except ValueError:
+            return None
+
+    def kill_run(self) -> bool:
+        """kill -9; False if no run is under way."""
+        found = self.run()
+        if found is not None:
+            os.kill(found, signal.SIGKILL)
         return found is not None
 
 
