@@ -67,8 +67,8 @@ class Explainer:
         self._stay()
         told: dict[str, Any] | None = None
         try:
-            process = await asyncio.wait_for(self._started(), START_SECONDS)
-            told = await asyncio.wait_for(_asked(process, frame), SECONDS)
+            ready = await asyncio.wait_for(self._started(), START_SECONDS)
+            told = await asyncio.wait_for(_asked(ready, frame), SECONDS)
         except TimeoutError:
             raise _slow() from None
         except (OSError, asyncio.IncompleteReadError):
