@@ -1,5 +1,6 @@
 """Matters: what a version makes of its columns as a whole, from its explanations.json."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -93,7 +94,7 @@ def _bars(found: Sequence[Mapping[str, Any]], name: Any) -> list[Bar]:
         Bar(
             name(one),
             _short(one["mean"]),
-            f"{_short(low)} to {_short(high)}",
+            _interval(low, high),
             at(min(one["mean"], 0.0)),
             abs(one["mean"]) * unit,
             at(low),
@@ -172,6 +173,18 @@ def _value(value: Any) -> str:
 
 def _answer(value: float, share: bool) -> str:
     return shown.percent(value) if share else shown.number(float(f"{value:.4g}"))
+
+
+def _interval(low: float, high: float) -> str:
+    """Both with as many places, so that the larger one has two digits that matter.
+
+    >>> _interval(-7.9e-05, 0.0065), _interval(0.0366, 0.0757), _interval(-120.0, 3400.0)
+    ('−0.0001 to 0.0065', '0.037 to 0.076', '−120 to 3400')
+    """
+    largest = max(abs(low), abs(high))
+    places = max(0, 1 - math.floor(math.log10(largest))) if largest else 0
+    said = [f"{round(value, places) + 0.0:.{places}f}".replace("-", "−") for value in (low, high)]
+    return " to ".join(said)
 
 
 def _short(value: float) -> str:
