@@ -149,16 +149,21 @@ def runs(project: Project, store: MlflowClient, model: str, traces: Traces) -> l
     may show it; a pin loses the profile of the data before."""
     found = []
     for run_id, folder in _folders(store, model):
-        explained = folder / explanation_files.FOLDER
-        hits = sorted(path for path in folder.rglob("*") if path.is_file() and traces.in_file(path))
-        rest = [path for path in hits if not path.is_relative_to(explained)]
-        if len(rest) < len(hits):
-            do = partial(shutil.rmtree, explained, ignore_errors=True)
-            found.append(Removal("reports of runs", shown(project, explained), 0, do))
+        explained, rest = in_run(folder, traces)
+        if explained:
+            do = partial(shutil.rmtree, folder / explanation_files.FOLDER, ignore_errors=True)
+            found.append(Removal("reports of runs", shown(project, folder / explanation_files.FOLDER), 0, do))
         for path in rest:
             do = partial(_without, store, run_id, path, traces)
             found.append(Removal("reports of runs", shown(project, path), 0, do))
     return found
+
+
+def in_run(folder: Path, traces: Traces) -> tuple[bool, list[Path]]:
+    """Whether something stands in the explanations of a run, and the other files in which something stands."""
+    hits = sorted(path for path in folder.rglob("*") if path.is_file() and traces.in_file(path))
+    rest = [path for path in hits if not path.is_relative_to(folder / explanation_files.FOLDER)]
+    return len(rest) < len(hits), rest
 
 
 def _folders(store: MlflowClient, model: str) -> Iterator[tuple[str, Path]]:

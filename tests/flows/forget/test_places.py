@@ -118,6 +118,17 @@ def test_a_table_that_nobody_knows_is_said(world):
     assert left == ["mlflow/mlflow.db: 1 rows of the table tags"]
 
 
+def test_the_explanations_of_a_run_are_found_by_a_row_that_answers_are_compared_with(tmp_path):
+    row_id = "a" * 32
+    for name in ("explanations", "reports"):
+        (tmp_path / name).mkdir()
+    pq.write_table(pa.table({"row_id": ["b" * 32, row_id], "x": [1, 2]}), tmp_path / "explanations/background.parquet")
+    (tmp_path / "explanations" / "saliency.png").write_bytes(b"a picture")
+    (tmp_path / "reports" / "page.html").write_text(f"row {row_id}")
+    assert registered.in_run(tmp_path, Traces({row_id})) == (True, [tmp_path / "reports" / "page.html"])
+    assert registered.in_run(tmp_path, Traces({"c" * 32})) == (False, [])
+
+
 def test_a_summary_loses_points_with_their_counts(tmp_path):
     path = tmp_path / "day.parquet"
     line = {"name": "income", "points": [1.0, 48213.75, 5.0], "below": [1, 2, 3], "exact": True, "right": None}
