@@ -3,4 +3,4 @@
 May import model, table, hardware and what lies below them. Nothing here needs TensorFlow but gradients.
 """
 
-ORDERS = 100  # of columns, that a single answer with more than ten of them is explained by
+ORDERS = 150  # of columns, that a single answer with more than ten of them is explained by
