@@ -6,11 +6,14 @@ that are kept with the version. Then a process that has nothing but the folder a
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from flows.compression import chosen as forms
+from flows.compression import kept as kept_forms
+from flows.compression.chosen import Chosen
 from flows.deployment import deploy, freshness, registered_version, serving_files
 from flows.deployment.version_folder import Version
 from flows.export import convert, exports_tag, folder, fresh, rows
@@ -18,7 +21,7 @@ from flows.export.compared import Compared, compare
 from flows.export.convert import Request
 from flows.export.features import architecture, unit
 from flows.export.format import Format, NotCarried
-from flows.export.formats.onnx import quantized
+from flows.export.formats.onnx import ONNX, quantized
 from flows.package import registered
 from flows.package.package import ELSEWHERE, check_place
 from flows.project import lifeline, scratch, whole_files
@@ -29,9 +32,10 @@ from flows.report.steps import Steps
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
-from pipelines.errors import RatchetError, RequestError
+from pipelines.errors import IntegrityError, RatchetError, RequestError
 
 AGAIN = "Nothing was written: run again when it is back."
+INT8 = "int8"  # the form of a version that `--int8` writes too
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,10 @@ def export(project: Project, wanted: Wanted, notice: Notice) -> dict[str, Any]:
         at("fetches the version, and compares it with the registry")
         with mlflow_runs.reachable(project, AGAIN):
             store = mlflow_runs.client(project)
-            version, entry = _version(project, store, wanted, temporary)
+            version, entry, served = _version(project, store, wanted, temporary)
             source = _source(store, version, entry, chosen, temporary, notice)
+            if wanted.int8 and source.serving is not None and served is not None and served.name == INT8:
+                source = replace(source, small=_served(store, entry, served, temporary, notice))
         try:
             found, checked = _made(source, wanted, chosen, target, temporary, at)
         except NotCarried as error:
@@ -98,16 +104,30 @@ def _chosen(wanted: Wanted) -> Format:
     return found
 
 
-def _version(project: Project, store: MlflowClient, wanted: Wanted, temporary: Path) -> tuple[Version, ModelVersion]:
+def _version(
+    project: Project, store: MlflowClient, wanted: Wanted, temporary: Path
+) -> tuple[Version, ModelVersion, Chosen | None]:
+    """The version, and the smaller form in which it answers."""
     _, standing = registered.standing_of(project, store, wanted.model, wanted.version, "to export")
     hidden = freshness.wishes(wanted.model, None).sensitive
-    return registered_version.champion(store, wanted.model, standing, hidden, temporary)
+    version, entry = registered_version.champion(store, wanted.model, standing, hidden, temporary)
+    return version, entry, forms.of(standing, version.number)
+
+
+def _served(store: MlflowClient, entry: ModelVersion, served: Chosen, temporary: Path, notice: Notice) -> Path | None:
+    """The file by which the version is served in eight bits; None if it was lost, which is told."""
+    try:
+        folder = kept_forms.fetch(store, entry, served, temporary).folder
+    except IntegrityError as error:
+        notice(f"{error.what} It is made anew of the version's own file.")
+        return None
+    return folder / ONNX.file if folder else None
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported. model: the checked model folder. serving: of its ONNX file, for that format alone. kept: rows
-    by which the file is checked; about: model.json."""
+    """What is exported. model: the checked model folder. serving: its ONNX file, for that format alone; small:
+    the same in eight bits, if it is served so. kept: rows by which the file is checked; about: model.json."""
 
     version: Version
     entry: ModelVersion
@@ -115,6 +135,7 @@ class Source:
     serving: Path | None
     about: dict[str, Any]
     kept: list[rows.Row]
+    small: Path | None = None
 
 
 def _source(
@@ -154,7 +175,7 @@ def _made(
     model_hash = source.entry.tags["ratchet.model_hash"]
     expected = convert.run(Request(str(source.model), model_hash, name, wanted.int8, str(out), str(asked)), work, at)
     if source.serving is not None:
-        _copied(source.serving, out, wanted.int8)
+        out.write_bytes(_onnx(source, source.serving, wanted.int8))
     content = folder.Content(
         {"model": wanted.model, "version": source.version.number, "model_hash": model_hash},
         source.model,
@@ -171,11 +192,11 @@ def _made(
     return folder.close(target, content, checked.content()), checked
 
 
-def _copied(serving: Path, out: Path, int8: bool) -> None:
-    if int8:
-        quantized(serving, out)
-    else:
-        out.write_bytes(serving.read_bytes())
+def _onnx(source: Source, serving: Path, int8: bool) -> bytes:
+    """The file for ONNX Runtime. Raises NotCarried."""
+    if int8 and source.small is None:
+        return quantized(serving.read_bytes())
+    return (source.small or serving).read_bytes()
 
 
 def _refused(version: Version, wanted: Wanted, chosen: Format, error: NotCarried) -> RatchetError:

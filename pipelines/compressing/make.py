@@ -77,5 +77,6 @@ def _told(found: dict[str, Any]) -> str:
     if found["why"]:
         return f"not made, because {found['why']}"
     share = found["parent_bytes"] / found["bytes"]
-    labels = "" if found["changed_labels"] is None else f", {found['changed_labels']:,} labels of the test rows changed"
+    changed = found["changed_labels"]
+    labels = "" if changed is None else f", {changed:,} label{'' if changed == 1 else 's'} of the test rows changed"
     return f"{found['bytes']:,} bytes of {found['parent_bytes']:,} ({share:.1f} times smaller){labels}"

@@ -31,8 +31,8 @@ def written(place: Path, model: Path, loaded: Predictor, data: Data, name: str, 
     target.mkdir(parents=True)
     if chosen.write is None:
         build.build(model, place / "serving", [raw(data)])
-        source = place / "serving" / "model.onnx"
-        quantized(source, target / chosen.file) if int8 else (target / chosen.file).write_bytes(source.read_bytes())
+        source = (place / "serving" / "model.onnx").read_bytes()
+        (target / chosen.file).write_bytes(quantized(source) if int8 else source)
     else:
         convert._write(loaded.model, chosen, target / chosen.file, int8)
     example = kept(loaded, data, 1)[0]
