@@ -3,7 +3,7 @@
 DATA holds mnist/, telco-churn.csv and pollution.csv. In FOLDER a clone of this repository trains the models digits,
 breast_cancer, mnist_cnn, mnist, churn and pollution (the last two by `ratchet new`), unless they are there: what was
 made is not made again, so an interrupted call goes on. Each version is exported in every format by `ratchet export`,
-and what the stage `compress` has made is taken too.
+and what the stage `compress` has made is taken too: the clone asks for every variant.
 
 Prints a Markdown table for each model: bytes of the model's file; median time of one raw row, asked in turn of a
 process for each, and its ratio to Keras; the memory that such a process has had; the gate's metric on the first test

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
 from serving.project import Clone
 
 EXPORTS = {
@@ -19,6 +20,7 @@ EXPORTS = {
 }
 NEW = {"churn": ("telco-churn.csv", "Churn"), "pollution": ("pollution.csv", "pm2.5")}  # by `ratchet new`
 MNIST = ("mnist", "mnist_cnn")
+SIZES = ("filters", "recurrent", "hidden")  # keys of `train:` that a distilled network has a quarter of
 
 
 class Project(Clone):
@@ -37,6 +39,7 @@ class Project(Clone):
         if name in MNIST and not (self.root / "data" / "incoming" / "mnist").exists():
             shutil.copytree(self.data / "mnist", self.root / "data" / "incoming" / "mnist")
         if not (self.root / "made" / name).exists():
+            ask_for_variants(self.root / "models" / f"{name}.yaml")
             self.python("-m", "flows.cli", "run", name)
             (self.root / "made").mkdir(exist_ok=True)
             (self.root / "made" / name).touch()
@@ -61,7 +64,10 @@ class Project(Clone):
         compressed, found = self.root / "data" / name / "compressed", {}
         if not (compressed / "compressed.json").exists():
             return {}
-        for variant in json.loads((compressed / "compressed.json").read_text())["variants"]:
+        for variant, about in json.loads((compressed / "compressed.json").read_text())["variants"].items():
+            if about["why"]:
+                print(f"compress: {variant}: {about['why']}", flush=True)
+                continue
             source, place = compressed / variant / "model.onnx", self.root / "exports" / name / f"variant-{variant}"
             if source.exists():
                 shutil.copytree(whole, place, dirs_exist_ok=True)
@@ -79,6 +85,19 @@ class Project(Clone):
             text=True,
         )
         return "" if not done.returncode else str(_error(done.stdout, done.stderr))
+
+
+def ask_for_variants(path: Path) -> None:
+    """Ask for every variant in the YAML of a model, unless it says itself what it asks for."""
+    text = path.read_text(encoding="utf-8")
+    declared = YAML(typ="safe").load(text)
+    if "compress" in declared:
+        return
+    sizes = {key: [max(1, size // 4) for size in declared["train"].get(key, [])] for key in SIZES}
+    wanted = {"quantize": ["int8", "float16"], "prune": 0.5}
+    if any(sizes.values()):
+        wanted["distill"] = {key: value for key, value in sizes.items() if value}
+    path.write_text(f"{text.rstrip()}\n\ncompress: {json.dumps(wanted)}\n", encoding="utf-8")
 
 
 def _error(said: str, otherwise: str) -> Any:
