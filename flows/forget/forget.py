@@ -22,6 +22,7 @@ from flows.forget.wanted import Wanted
 from flows.graph import dvc_locks
 from flows.project import locks, scratch
 from flows.project.environment import Project
+from flows.project.plain_words import many
 from flows.records import ledger
 from flows.records.champion_state import stand
 from flows.tracking import mlflow_runs
@@ -43,13 +44,15 @@ class Request:
 
 @dataclass
 class Plan:
-    """What will go. gone: hashes of files that DVC's cache loses. left: in words, what cannot go."""
+    """What will go. gone: hashes of files that DVC's cache loses. left: in words, what cannot go. unwritten: files of
+    the source that cannot be written without the rows, so that the next run would bring them back."""
 
     held: Held
     removals: list[Removal] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
     left: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
 
 def forget(project: Project, request: Request, dry_run: bool, notice: locks.Notice) -> dict[str, Any]:
@@ -137,7 +140,10 @@ def _of_sources(
         found.append(Removal("pinned files", f"data/{model}/source", rows, lambda: data_versions.unpin(project, model)))
     for path in arrived:
         if not table_files.can(path):
-            plan.left.append(f"{shown(project, path)}: {held.files[path]} rows; make this file anew without them")
+            file, rows = shown(project, path), many(held.files[path], "row")
+            told = "write it anew without them before the next run, which would bring them back"
+            plan.left.append(f"{file} keeps {rows}, because Ratchet cannot write such a file: {told}")
+            plan.unwritten.append(file)
             continue
         look = table_files.in_source(source_rows.folder(project, declared), declared, who, held)
         found.append(
@@ -196,6 +202,7 @@ def _told(
         "champion": champion,
         "champion_learned": champion in learned,
         "left": plan.left,
+        "unwritten": plan.unwritten,
         "line": line,
         "live": live,
     }

@@ -51,7 +51,7 @@ def forget(
             _ask(project, request, as_json)
         return do_forget(project, request, dry_run, not no_run, as_json)
 
-    answer(work, forget_text, as_json, debug, failed=lambda found: bool(found["retrained"].get("error")))
+    answer(work, forget_text, as_json, debug, failed=_failed)
 
 
 def do_forget(project: Project, request: "Request", dry_run: bool, run: bool, quiet: bool) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def do_forget(project: Project, request: "Request", dry_run: bool, run: bool, qu
 
     found = work(project, request, dry_run, flow_session.watched(quiet).notice)
     retrained: dict[str, Any] = {}
-    if run and not dry_run and found["champion_learned"]:
+    if run and not dry_run and found["champion_learned"] and not found["unwritten"]:
         from flows.cli.commands.run import do_run
 
         try:
@@ -70,6 +70,11 @@ def do_forget(project: Project, request: "Request", dry_run: bool, run: bool, qu
         except RatchetError as error:  # the removal is done all the same
             retrained = {"error": str(error)}
     return found | {"retrained": retrained}
+
+
+def _failed(found: State) -> bool:
+    """Whether something is still to be done: rows that a run would bring back, or a run that failed."""
+    return bool(found["retrained"].get("error")) or bool(found["unwritten"] and not found["dry_run"])
 
 
 def _read(path: Path | None) -> list[str]:
