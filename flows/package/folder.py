@@ -17,6 +17,7 @@ START = "flows.serving.__main__"
 LEFT_OUT = ("flows.serving.log.closing", "flows.serving.explaining.child")  # a package has no log, pyarrow or pandas
 BY_NAME = ("httptools", "uvloop")  # what uvicorn loads by itself if it is there
 NO_LOG = {"log": False}
+NAMED, WATCHED = "files.json", "reference.parquet"  # of the folder of a version: flows/deployment/version_folder.py
 FILES = Path(__file__).parent / "files"
 IGNORED = "tokens.json\n.venv\n**/__pycache__\n"  # by `docker build`: a token's hash belongs into no image
 
@@ -61,10 +62,17 @@ def fill(target: Path, root: Path, version: Version) -> dict[str, Any]:
 
 
 def _copy_version(target: Path, version: Version) -> None:
+    """All but the distributions of its training rows: only `ratchet watch` needs them, and there are values in them."""
+    place = target / version.live["folder"]
     for path in version.folder.rglob("*"):
-        if path.is_file():
-            _copy(path, target / version.live["folder"] / path.relative_to(version.folder))
-    _write(target / "live.json", json.dumps({**version.live, "serve": NO_LOG, "problem": ""}, indent=2))
+        if path.is_file() and (name := path.relative_to(version.folder).as_posix()) != WATCHED:
+            _copy(path, place / name)
+    about, told = json.loads((place / NAMED).read_text(encoding="utf-8")), {"serve": NO_LOG, "problem": ""}
+    if about["files"].pop(WATCHED, None):
+        content = json.dumps(about, indent=1, ensure_ascii=False)
+        _write(place / NAMED, content)
+        told |= {"files_hash": hashlib.sha256(content.encode()).hexdigest()}
+    _write(target / "live.json", json.dumps({**version.live, **told}, indent=2))
 
 
 def _values(version: Version, libraries: int) -> dict[str, Any]:

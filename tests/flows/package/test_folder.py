@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from flows.package import folder
 from flows.package.folder import Version
+from flows.serving.engine import loading
 from pipelines.errors import RequestError
 from tests.support.served import versions
 from tests.support.world import ROOT
@@ -110,6 +111,19 @@ def test_the_log_is_off_and_the_rest_of_live_json_stays(package, tmp_path):
     after = json.loads(text(package, "serving/pets/live.json"))
     assert after["serve"] == {"log": False}
     assert {**after, "serve": before["serve"]} == before
+
+
+def test_the_distributions_of_its_training_rows_stay_behind_and_the_rest_is_what_its_hash_says(tmp_path):
+    there = version(tmp_path / "state")
+    told = json.loads((there.folder / "files.json").read_text())
+    (there.folder / "reference.parquet").write_bytes(b"values of rows")
+    told["files"]["reference.parquet"] = hashlib.sha256(b"values of rows").hexdigest()
+    (there.folder / "files.json").write_text(json.dumps(told))
+    folder.fill(tmp_path / "package", ROOT, there)
+    live = json.loads(text(tmp_path / "package", "serving/pets/live.json"))
+    place = tmp_path / "package" / "serving" / "pets" / live["folder"]
+    loading.check(place, live["files_hash"])
+    assert not (place / "reference.parquet").exists()
 
 
 def test_a_version_without_an_onnx_file_is_refused_with_the_reason(tmp_path):
