@@ -43,10 +43,11 @@ def watch(name: str, run: RunContext) -> State:
     def work() -> tuple[str, str]:
         now, book = datetime.now(UTC), ledger.of(run.project)
         lines = book.lines(run.model)
-        if last.soon(run.project, run.model, now, lines):
-            return "Unchanged", "it was watched a few minutes ago"
         prefect = [Receiver("prefect", partial(_emit, run.model))]
         alerts.ready(run.project, run.model, lines, prefect)
+        if last.soon(run.project, run.model, now, lines):
+            alerts.tell(run.project, run.model, lines, prefect, run.shown.notice)  # what a watch by hand has noticed
+            return "Unchanged", "it was watched a few minutes ago"
         try:
             found.update(_apart(run, now))
         except Exception as error:
