@@ -6,6 +6,7 @@ MLflow runs, size and time from the registered artifacts. Everything is only rea
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from flows.project.locks import Notice
 from flows.promotion import evidence, trial
 from flows.records import ledger
 from flows.records.champion_state import stand
+from flows.records.ledger import Line
 from flows.registry import definition, model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.tracking import differences, evidence_files, mlflow_runs, training_cost
@@ -61,7 +63,8 @@ def compare(
     with scratch.folder("compare") as folder:
         at("fetches both versions, and compares them with the registry")
         with mlflow_runs.reachable(project):
-            store, recorded = mlflow_runs.client(project), stand(ledger.of(project).lines(model)).artifacts
+            lines = ledger.of(project).lines(model)
+            store, recorded = mlflow_runs.client(project), stand(lines).artifacts
             versions = [resolve(store, model, word) for word in words]
             folders = [
                 model_registry.fetch(store, version, folder, recorded.get(int(version.version))) for version in versions
@@ -80,6 +83,7 @@ def compare(
             **shared_rows.measure(declared, *sides),
             "parameters": _differing(told[0].parameters, told[1].parameters),
             **_made_of(told[0], told[1]),
+            "membership": {key: given_away(lines, version) for key, version in zip("ab", versions, strict=True)},
             "cost": _cost(declared, folders, folder) | _spent(told),
             "page": str(target) if target else None,
         }
@@ -168,6 +172,12 @@ def _about(version: ModelVersion, champion: ModelVersion | None) -> dict[str, An
         "registered_at": registered.isoformat(timespec="seconds"),
         "decision": version.tags.get("ratchet.decision"),
     }
+
+
+def given_away(lines: Sequence[Line], version: ModelVersion) -> dict[str, float] | None:
+    """How much a version gives away of its training rows, as the gate has measured it last; None if it has not."""
+    mine = (line.facts.get("membership") for line in reversed(lines) if line.version == int(version.version))
+    return next(filter(None, mine), None)
 
 
 def _made_of(one: Told, other: Told) -> dict[str, Any]:

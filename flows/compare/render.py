@@ -67,7 +67,8 @@ def _but(found: State, verdict: str) -> str:
 
 def tables(found: State) -> list[Table]:
     """In the order in which they are read; those that would be empty are left out."""
-    every = [_metrics(found), _recorded(found), *_parts(found), _parameters(found), _made_of(found), _cost(found)]
+    first = [_metrics(found), _recorded(found), *_parts(found), _parameters(found)]
+    every = [*first, _made_of(found), _privacy(found), _cost(found)]
     return [table for table in every if table.rows or table.note]
 
 
@@ -174,6 +175,29 @@ def _made_of(found: State) -> Table:
         notes += [f"{kind.capitalize()}: {'; '.join(words)}." for kind, words in found["made"].items()]
         notes += ["Code, machine and packages are the same."] if not found["made"] else []
     return Table("What they were made of", rows, note=" ".join(notes))
+
+
+def _privacy(found: State) -> Table:
+    """By the gate's test of membership, which no comparison repeats."""
+    a, b = _columns(found)
+    given = [found["membership"][key] for key in "ab"]
+    if given == [None, None]:
+        return Table("What they give away of their training rows")
+    told = [[_given(one, part) for one in given] for part in ("advantage", "auc", "rows")]
+    heads = ("guessed more often than other rows, points", "ROC AUC of the guess (0.5: nothing)", "rows of each kind")
+    rows = [{"what": head, a: pair[0], b: pair[1]} for head, pair in zip(heads, told, strict=True)]
+    note = "Somebody who has a row guesses by its loss whether the model was trained on it: a lower bound."
+    return Table("What they give away of their training rows", rows, note=note)
+
+
+def _given(one: State | None, part: str) -> str:
+    if one is None:
+        return "none"
+    if part == "rows":
+        return f"{one['rows']:,}"
+    if part == "auc":
+        return f"{one['auc']:.3f}"
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * one[name] for name in ("advantage", "low", "high")))
 
 
 def _cost(found: State) -> Table:

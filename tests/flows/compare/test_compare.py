@@ -77,7 +77,9 @@ def whole(found: dict[str, Any], **more: Any) -> dict[str, Any]:
         "commits": {"commit": [1, 1], "tree": [1, 1]},
     }
     cost = {"megabytes": pair, "failure": "no such column"}
-    rest = {"made": {"packages": ["numpy 1 -> 2"]}, "cost": cost, "page": None, "same_model": False}
+    given = {"advantage": 0.1, "low": 0.05, "high": 0.15, "auc": 0.55, "rows": 200}
+    made = {"made": {"packages": ["numpy 1 -> 2"]}, "membership": {"a": given, "b": None}}
+    rest = made | {"cost": cost, "page": None, "same_model": False}
     return head | {"metric": "accuracy"} | found | tail | rest | more
 
 
@@ -389,6 +391,9 @@ class TestTheWholeWay:
         assert found["parameters"]["train.epochs"] == ["25", "12"]
         assert found["data"]["splits"]["train"]["rows"] == [339, 339]
         assert found["made"] == {}
+        for given in found["membership"].values():
+            assert given["low"] <= given["advantage"] <= given["high"]
+            assert 0 <= given["auc"] <= 1
         assert found["cost"]["megabytes"]["ratio"] < 1
         for kind in ("single_ms", "batch_ms"):
             assert 0 < found["cost"][kind]["a"] < 5000
@@ -429,6 +434,7 @@ class TestTheWholeWay:
         page = (project / "notes" / "page.md").read_text()
         assert page.startswith("# breast\\_cancer: version ")
         assert "## Size and time" in page
+        assert "ROC AUC of the guess" in page
 
     @pytest.mark.parametrize(
         ("arguments", "told_"),
