@@ -4,10 +4,13 @@ A row_id is a hash of all declared columns, so that with one column more every r
 test rows a rival was fitted on is then found in its recorded splits, which DVC's cache has. Windows of a sequence are
 matched by the time and the series of the row that they predict: where one of two versions does not tell the series
 apart, a row counts as fitted if any row of that time was.
+
+A column that one of the two versions hides (`ingest: private:`) and the other sees has no value that both know, and
+neither can answer rows as the other reads them: they are not compared.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +27,18 @@ from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config.data import Data
 from pipelines.errors import IntegrityError
 from pipelines.model_file import Declaration
+from pipelines.readers.private import Private
 from pipelines.table import row_groups, rows
 from pipelines.table.splits import SPLITS
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a rival's run says of its data. splits: DVC's hash of each split file."""
+    """What a rival's run says of its data. splits: DVC's hash of each split file. hidden: as of `hidden`."""
 
     section: dict[str, Any]  # `data` of its YAML
     splits: dict[str, str]
+    hidden: dict[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -54,6 +59,8 @@ def kept(
     gone, or the two have too little in common.
     """
     here = declared.data
+    if recorded is not None and (changed := _hidden_otherwise(recorded, declared)):
+        raise _unlike(declared.model, version, changed)
     if recorded is None or (recorded.columns, recorded.target) == (here.columns, here.target):
         return known
     if (common := _common(recorded, here)) is None:
@@ -81,6 +88,17 @@ def _common(recorded: Recorded, here: Data) -> list[str] | None:
     return [here.time, *(name for name in here.series if name in common and name in recorded.section.get("series", []))]
 
 
+def hidden(rules: Private) -> dict[str, Any]:
+    """The columns that are kept in another form, with how; of a hash with the fingerprint of its key."""
+    return {name: [how, rules.hash_key] if how == "hash" else how for name, how in rules.hidden.items()}
+
+
+def _hidden_otherwise(recorded: Recorded, declared: Declaration) -> list[str]:
+    """The columns of both versions that one of them hides, or hides in another way."""
+    now, common = hidden(declared.ingest), {*recorded.columns} & {*declared.data.columns}
+    return sorted(name for name in common if recorded.hidden.get(name) != now.get(name))
+
+
 def recorded_of(store: MlflowClient, model: str, version: ModelVersion) -> Recorded | None:
     """None for a version of before these files were recorded, whose identities are taken for those of today."""
     run = store.get_run(str(version.run_id))
@@ -89,9 +107,11 @@ def recorded_of(store: MlflowClient, model: str, version: ModelVersion) -> Recor
     with scratch.folder("recorded") as place:
         text = definition.fetch(store, run, "dvc.lock", place).read_text(encoding="utf-8")
     stages: dict[str, Any] = YAML(typ="safe").load(text)["stages"]
-    data = stages[f"ingest@{model}"]["params"][f"models/{model}.yaml"]["data"]
+    known = stages[f"ingest@{model}"]["params"][f"models/{model}.yaml"]
+    rules = {name: known["ingest"][name] for name in Private.model_fields if name in known["ingest"]}
     outs = {Path(out["path"]).stem: out["md5"] for out in stages[f"clean@{model}"]["outs"]}
-    return Recorded(dict(data), {split: outs[split] for split in SPLITS})
+    splits = {split: outs[split] for split in SPLITS}
+    return Recorded(dict(known["data"]), splits, hidden(Private.model_validate(rules)))
 
 
 def _identities(path: Path, names: list[str]) -> Iterator[tuple[str, str]]:
@@ -99,6 +119,15 @@ def _identities(path: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     for batch in row_groups.batches(path, ["row_id", *names]):
         found = rows.identify(batch, names)
         yield from zip((one.decode() for one in found.tolist()), batch["row_id"].to_pylist(), strict=True)
+
+
+def _unlike(model: str, version: ModelVersion, changed: list[str]) -> IntegrityError:
+    named = f"column{'s' * (len(changed) > 1)} {', '.join(changed)}"
+    return IntegrityError(
+        f"Version {version.version} read the {named} in another form than `ingest: private:` now says, so the two have "
+        "no rows in common.",
+        f"`ratchet promote {model} VERSION --reason ...` decides without a comparison.",
+    )
 
 
 def _lost(model: str, version: ModelVersion, why: str) -> IntegrityError:

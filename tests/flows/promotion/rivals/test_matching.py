@@ -1,10 +1,12 @@
 """A column more gives every row another identity: rows are matched over the columns that both versions know."""
 
 import hashlib
+import json
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from mlflow.entities.model_registry import ModelVersion
 from ruamel.yaml import YAML
 
 from flows.project.environment import Project
@@ -14,7 +16,8 @@ from flows.promotion.rivals.matching import Recorded
 from flows.records import ledger
 from pipelines import model_file
 from pipelines.config.data import Data
-from pipelines.errors import DataError
+from pipelines.errors import DataError, IntegrityError
+from pipelines.readers.private import Private
 from pipelines.table import splits
 from tests.support import golden
 from tests.support.clone import answer, clone, edit, git
@@ -71,6 +74,48 @@ def test_without_the_rows_of_then_nothing_is_decided_and_the_way_out_is_named(sh
     assert found["decision"] == "undecided"
     assert "DVC's cache no longer has its" in found["reason"]
     assert "ratchet promote" in found["reason"]
+
+
+@pytest.mark.long
+def test_a_column_that_is_hidden_since_leaves_no_rows_in_common_and_the_gate_says_so(tmp_path):
+    golden.shop(tmp_path)
+    edit(tmp_path / "models" / "shop.yaml", "sales.csv}", "sales.csv, reader: 2, private: {age: {bin: 10}}}")
+    found = answer(tmp_path, "run", "shop")
+    assert found["decision"] == "undecided"
+    assert "read the column age in another form" in found["reason"]
+    assert "no rows in common" in found["reason"]
+    assert "ratchet promote" in found["reason"]
+    number = str(found["version"])
+    assert answer(tmp_path, "promote", "shop", number, "--reason", "ages are hidden")["champion"] == int(number)
+    edit(tmp_path / "models" / "shop.yaml", "epochs: 3", "epochs: 4")
+    assert "in common" not in answer(tmp_path, "run", "shop")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "changed"),
+    [
+        ({}, {"age": {"bin": 10}}, ["age"]),
+        ({"age": {"bin": 10}}, {"age": {"bin": 10}}, []),
+        ({"age": {"bin": 10}}, {"age": {"bin": 5}}, ["age"]),
+        ({"city": "hash"}, {}, ["city"]),
+        ({}, {"name": "drop"}, []),
+    ],
+)
+def test_columns_that_are_hidden_in_another_way_are_told(tmp_path, monkeypatch, then, now, changed):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "dvc.yaml").write_text("[digits, breast_cancer, diabetes]")
+    golden.declare_shop(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    told = f"sales.csv, reader: 2, private: {json.dumps(now)}}}"
+    edit(tmp_path / "models" / "shop.yaml", "sales.csv}", told)
+    version = ModelVersion("shop", "1", 0)
+    declared = model_file.check("shop")
+    recorded = Recorded(dict(declared.raw["data"]), {}, matching.hidden(Private(private=then)))
+    if not changed:
+        assert matching.kept(None, declared, version, recorded, None, None) is None
+        return
+    with pytest.raises(IntegrityError, match=f"the column {changed[0]} in another form"):
+        matching.kept(None, declared, version, recorded, None, None)
 
 
 SIMPLE = {"kind": "sequence", "task": "regression", "target": "sold", "time": "at", "step": 3600, "window": 6}
