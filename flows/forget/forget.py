@@ -140,9 +140,9 @@ def _of_sources(
         found.append(Removal("pinned files", f"data/{model}/source", rows, lambda: data_versions.unpin(project, model)))
     for path in arrived:
         if not table_files.can(path):
-            file, rows = shown(project, path), many(held.files[path], "row")
+            file, kept = shown(project, path), many(held.files[path], "row")
             told = "write it anew without them before the next run, which would bring them back"
-            plan.left.append(f"{file} keeps {rows}, because Ratchet cannot write such a file: {told}")
+            plan.left.append(f"{file} keeps {kept}, because Ratchet cannot write such a file: {told}")
             plan.unwritten.append(file)
             continue
         look = table_files.in_source(source_rows.folder(project, declared), declared, who, held)
