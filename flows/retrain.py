@@ -365,7 +365,8 @@ def _tell(run: RunContext, answer: dict[str, Any]) -> None:
     """Commit what a scheduled run has made, and tell whoever wants to know of decisions."""
     if answer["decision"] != "skipped":
         worktree.commit(run.project, run.model, f"{answer['decision']}: version {answer['version']}")
-    told = {key: answer[key] for key in ("model", "reason", "version", "champion", "data_hash") if key in answer}
+    keys = ("model", "reason", "version", "champion", "data_hash", "approval")
+    told = {key: answer[key] for key in keys if key in answer}
     notify.tell(run.project, told | {"outcome": answer["decision"]}, run.shown.notice)
 
 

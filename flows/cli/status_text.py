@@ -79,12 +79,26 @@ def _notes(entry: State) -> list[str]:
         told.append(f"{model}: version {live['version']} is answered by Keras, because {live['why']}")
     told += [f"{model}: {entry['tick_reason']}"] if entry["tick_reason"].startswith(UNANSWERED) else []
     told += [f"{model}: since {one['day']}: {one['said']}" for one in entry["events"][:EVENTS]]
-    told += [f"{model}: version {entry['version']} waits: {entry['next']}"] if entry["next"] else []
+    told += [_approval(model, one) for one in entry["approvals"]]
+    if entry["next"] and entry["version"] not in [one["version"] for one in entry["approvals"]]:
+        told.append(f"{model}: version {entry['version']} waits: {entry['next']}")
     told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:
         to = f" to version {moved['to']}" if moved["to"] else ""
         told.append(f"{model}: {moved['action']}{to} by {moved['actor']} on {_day(moved['at'])}: {moved['reason']}")
     return told
+
+
+def _approval(model: str, one: State) -> str:
+    """A version that waits for persons."""
+    version, until = one["version"], _day(one["until"])
+    if one["state"] != "waits":
+        was = "was approved" if one["state"] == "approved" else f"had to be approved until {until}"
+        return f"{model}: version {version} {was}: the next run concludes it"
+    has = f"{', '.join(one['approved'])} approved it, " if one["approved"] else ""
+    count = f"{one['missing']} of " if len(one["others"]) > 1 else ""
+    must = f"{has}{count}{', '.join(one['others'])} must approve it until {until}"
+    return f"{model}: version {version} waits: {must}: `ratchet approve {model} {version}`"
 
 
 def _served(entry: State) -> str:

@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -13,11 +14,12 @@ from flows.monitoring import events
 from flows.monitoring import last as watch_before
 from flows.project import locks
 from flows.project.environment import Project
-from flows.promotion import champion_alias, waiting
+from flows.promotion import approving, champion_alias, waiting
 from flows.records import attempts, ledger
 from flows.records.attempts import Tick
 from flows.records.champion_state import JUDGED, Standing, stand
 from flows.records.ledger import Ledger, Line
+from flows.records.persons.approvals import Wait
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
 from flows.run import rhythm
@@ -65,6 +67,7 @@ def _entry(store: MlflowClient, book: Ledger, model: str) -> dict[str, Any]:
         "decision": last.action if last else "",
         "reason": last.reason if last else "",
         "next": waiting.advice(last) if last and _waits(last, standing) else "",
+        "approvals": [_approval(wait) for wait in standing.approvals.waiting.values()],
         "decided_at": last.at if last else "",
         "because": last.facts.get("because", "") if last else "",
         "moved": _by_hand(standing.moved, last),
@@ -98,7 +101,15 @@ def _by_hand(moved: Line | None, judged: Line | None) -> dict[str, Any] | None:
 
 def _waits(last: Line, standing: Standing) -> bool:
     """Whether its version still waits: a person may have promoted it since."""
+    if waiting.of_persons(last):
+        return last.version in standing.approvals.waiting
     return last.action == "waits" and standing.champion != last.version
+
+
+def _approval(wait: Wait) -> dict[str, Any]:
+    """A version that waits for persons. `state`: waits, approved or expired; the next run concludes the last two."""
+    state = "approved" if wait.enough else "expired" if wait.expired(datetime.now(UTC)) else "waits"
+    return approving.content(wait) | {"state": state}
 
 
 def _ticking(project: Project, model: str, served: dict[str, Any], coming: dict[str, str]) -> dict[str, Any]:

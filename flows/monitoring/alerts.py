@@ -19,7 +19,9 @@ from flows.report.receivers import addresses, hooks
 from pipelines import visible_text
 
 TRIES = 50
-MOVED = {"accepted": "promoted", "rejected": "rejected", "rolled back": "rolled back"}  # actions, as they are told
+MOVED = {  # actions, as they are told
+    "accepted": "promoted", "rejected": "rejected", "rolled back": "rolled back", "waits": "waits"
+}  # fmt: skip
 MOST = 20  # events in the text of a message; the body for programs has all of them
 Send = Callable[[dict[str, Any]], str]
 

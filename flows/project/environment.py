@@ -55,7 +55,7 @@ LOGINS = (  # of the servers that RATCHET_TRACKING_URI and RATCHET_PREFECT_API_U
     "MLFLOW_S3_ENDPOINT_URL",
     *OF_PREFECT,
 )
-SECRETS = (*LOGINS, "RATCHET_ALERTS")  # no command of a person gets them
+SECRETS = (*LOGINS, "RATCHET_ALERTS", "RATCHET_TOKEN")  # no command of a person gets them
 HERE = ("127.0.0.1", "localhost")
 
 
@@ -135,6 +135,11 @@ def hooks() -> dict[str, str]:
     """RATCHET_WEBHOOK and RATCHET_HOOK, where they are set: an address and a command, both often secret."""
     found = {"RATCHET_WEBHOOK": os.environ.get("RATCHET_WEBHOOK"), "RATCHET_HOOK": os.environ.get("RATCHET_HOOK")}
     return {name: value for name, value in found.items() if value}
+
+
+def token() -> str:
+    """RATCHET_TOKEN: that of the person at the terminal, or ""."""
+    return os.environ.get("RATCHET_TOKEN", "")
 
 
 def alerts() -> list[str]:

@@ -8,19 +8,24 @@ Ratchet, the change is reported and stops promotion.
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from flows.access import persons
+from flows.access.persons import Person
 from flows.project import scratch
 from flows.project.environment import Project
-from flows.promotion import on_trial
+from flows.promotion import on_trial, waiting
 from flows.records import ledger
 from flows.records.champion_state import Standing, stand
 from flows.records.ledger import Conflict, Line
+from flows.records.persons.approvals import ASKED
 from flows.registry import model_registry
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError
+from pipelines.sections.promote import Approval, Promote
 
 FOLLOWED = "ratchet.ledger"  # tag of the registered model: number and hash of the line that the alias has followed
 REPAIR = "Restore it from a backup, or move it away and start a new one: `ratchet promote {0} --adopt --reason ...`."
@@ -137,23 +142,56 @@ def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str,
     return _by_hand(project, model, line)
 
 
-def promote(project: Project, model: str, version: int, reason: str) -> dict[str, Any]:
-    """Make a version champion by a person's decision; this lifts vetoes and holds. Raises RequestError."""
+def promote(
+    project: Project, model: str, version: int, reason: str, person: Person | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Make a version champion by a person's decision; this lifts vetoes and holds. Raises RequestError.
+
+    Where `promote: approval:` asks for approvals, the version waits for them instead (`action` is "asked").
+    person: who asks; by default whoever is at the terminal.
+    """
+    rules = approval_of(model)
+    asks = (person or persons.here(project.state)) if rules else None
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         if wrong:
             raise IntegrityError(f"{wrong}.", f"{BY_HAND.format(model)}.")
         evidence = json.dumps(on_trial.after_promotion_of(model))
-        return Line(model, 0, "promoted", version, standing.champion, version, version, reason, evidence)
+        entry = Line(model, 0, "promoted", version, standing.champion, version, version, reason, evidence)
+        if asks is None:
+            return entry
+        if version == standing.champion and not standing.held:
+            raise RequestError(f"Version {version} of {model} is the champion already.")
+        if version in standing.approvals.waiting:
+            raise RequestError(
+                f"Version {version} of {model} waits for approval already.",
+                f"`ratchet approve {model} {version}` gives it.",
+            )
+        return waiting.by_hand(rules, standing, entry, asks, now or datetime.now(UTC))
 
     return _by_hand(project, model, line)
 
 
+def approval_of(model: str) -> Approval | None:
+    """What today's YAML asks of persons; None also without a YAML. Raises RequestError if it cannot be read."""
+    if model not in settings.models():
+        return None
+    return settings.load(model, "promote", Promote).approval
+
+
 def adopt(project: Project, model: str, reason: str) -> dict[str, Any]:
-    """Write an alias that was changed outside Ratchet into the ledger. Raises RequestError if it was not changed."""
+    """Write an alias that was changed outside Ratchet into the ledger. Raises RequestError if it was not changed, or if
+    approvals are asked for: only a ledger without any line is begun in this way."""
+    rules = approval_of(model)
 
     def line(store: MlflowClient, standing: Standing, wrong: str) -> Line:
         alias = _alias(store, model)
+        if alias is not None and wrong and rules and standing.last is not None:
+            back = f"`ratchet rollback {model}`" if standing.champion else "deleting the alias in MLflow"
+            raise RequestError(
+                f"Nobody has approved version {alias} of {model}, so its alias cannot be taken over.",
+                f"Undo it by {back}; then `ratchet promote {model} {alias} --reason WHY` asks for the approvals.",
+            )
         if alias is None or not wrong:
             held = f"version {alias}, as the ledger says" if alias else "no version"
             raise RequestError(f"There is nothing to adopt: the champion of {model} is {held}.")
@@ -175,13 +213,14 @@ def _by_hand(project: Project, model: str, decide: Callable[[MlflowClient, Stand
         if not wrong:
             follow(store, book, standing.last)  # where a crash kept it from it
         entry = decide(store, standing, wrong)
-        if entry.to_version in standing.pruned:
+        wanted = entry.version if entry.action == ASKED else entry.to_version
+        if wanted in standing.pruned:
             raise RequestError(
-                f"Version {entry.to_version} of {model} was pruned, so its files are deleted or being deleted.",
+                f"Version {wanted} of {model} was pruned, so its files are deleted or being deleted.",
                 f"`ratchet history {model}` shows all versions. A run on the same inputs makes it again.",
             )
-        known = _check(store, model, entry.to_version, standing)
-        if entry.version == entry.to_version:
+        known = check(store, model, wanted, standing)
+        if entry.version == wanted:
             entry = replace(entry, evidence=json.dumps(entry.facts | {"artifact_hash": known}))
         try:
             written = book.append(standing.last, entry)
@@ -225,7 +264,7 @@ def refuse(book: ledger.Ledger, entry: Line) -> None:
         return
 
 
-def _check(store: MlflowClient, model: str, version: int | None, standing: Standing) -> str:
+def check(store: MlflowClient, model: str, version: int | None, standing: Standing) -> str:
     """The hash of an existing, unchanged version. Raises RequestError if it is missing, IntegrityError if changed."""
     found = model_registry.version(store, model, version) if version else None
     if found is None:

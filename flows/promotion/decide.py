@@ -3,17 +3,20 @@
 The key of a decision: candidate, champion, reference, test rows, the promote section, and whether there is a veto or a
 hold. A decision with the same key is not made again. After a crash the next run completes the steps that are missing.
 A version that waits, because its run was an experiment, is promoted by the first run with the same key that is none.
-A version that is promoted goes on trial first, if the YAML has a shadow or a canary (on_trial.py).
+A version that is promoted goes on trial first, if the YAML has a shadow or a canary (on_trial.py). Then it waits for
+persons, if the YAML asks for their approval (approving.py).
 """
 
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.project import scratch
 from flows.project.environment import Project
-from flows.promotion import champion_alias, evidence, gate, on_trial, waiting
+from flows.promotion import approving, champion_alias, evidence, gate, on_trial, waiting
+from flows.promotion.noting import note
 from flows.promotion.waiting import Experiment
 from flows.records import ledger, used_rows
 from flows.records.beside import TRIAL
@@ -22,7 +25,7 @@ from flows.records.ledger import Conflict, Ledger, Line
 from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
 from flows.registry.model_registry import ModelVersion
-from flows.tracking import annotate, mlflow_runs, training_cost
+from flows.tracking import annotate, mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines import visible_text
 from pipelines.errors import RatchetError
@@ -44,6 +47,7 @@ class Case:
     standing: Standing
     experiment: Experiment
     because: str = ""  # why the run retrained
+    started_by: str = ""  # the person who started it
 
     @property
     def number(self) -> int:
@@ -57,10 +61,11 @@ def decide(
     published: Published,
     experiment: Experiment,
     because: str = "",
+    started_by: str = "",
 ) -> dict[str, Any]:
-    """Returns decision (accepted, waits, on trial, rejected, undecided or unchanged), reason, champion (version
-    afterwards), looks, and next (what a person can do) if the version waits. because: why the run
-    retrained, for the ledger.
+    """Returns decision (accepted, waits, on trial, rejected, undecided, expired, unchanged), reason, champion (version
+    afterwards), looks, and next (what a person can do) if the version waits, with `approval` if persons must approve
+    it. because: why the run retrained, for the ledger; started_by: the person who started it, or "".
 
     Raises IntegrityError if the ledger is broken or the alias was changed outside Ratchet: then nothing is promoted.
     """
@@ -68,14 +73,17 @@ def decide(
     version = store.get_model_version(declared.model, str(published.version))
     number = int(version.version)
     for _ in range(ATTEMPTS):
+        due = approving.complete(store, book, declared.model, datetime.now(UTC))
         standing = champion_alias.settle(store, book, declared.model)
+        if (own := next((line for line in reversed(due) if line.version == number), None)) is not None:
+            return _answer(own.action, own.reason, standing, own)
         if number in standing.pruned:
             raise RatchetError(
                 f"Version {number} of {declared.model} is being pruned, but this run has made it again.",
                 f"Let `ratchet prune {declared.model}` finish, then run again: the model becomes a new version.",
             )
         counts = experiment.against(standing.champion)
-        case = Case(project, store, declared, found, published, version, standing, counts, because)
+        case = Case(project, store, declared, found, published, version, standing, counts, because, started_by)
         if answer := known(case):
             if published.fresh and answer["decision"] in (
                 "unchanged",
@@ -92,7 +100,11 @@ def decide(
             line = _judged(case)
         else:
             continue
-        line = on_trial.begun(declared.serve, standing, _with_before(declared, line))
+        line = _with_before(declared, line)
+        if before is None or not waiting.of_persons(before):  # else it was on trial before it waited
+            line = on_trial.begun(declared.serve, standing, line)
+        starter = str(line.facts.get("started_by", started_by))
+        line = waiting.for_approval(declared.promote.approval, standing, line, starter, datetime.now(UTC))
         if (written := _write(store, book, standing, line)) is not None:
             standing.read(written)
             champion_alias.follow(store, book, written)
@@ -129,6 +141,8 @@ def _judged(case: Case) -> Line:
     decision, reason = gate.decide(judged.looks)
     about = {"run_id": case.published.run_id, "artifact_hash": case.version.tags.get("ratchet.artifact_hash")}
     about |= {"model_hash": found.model_hash, "because": case.because}
+    if declared.promote.approval:
+        about |= {"started_by": case.started_by}
     if decision == "accepted" and case.experiment:
         about |= case.experiment.facts(reason)
         decision, reason = "waits", case.experiment.reason(number, reason)
@@ -206,6 +220,8 @@ def known(case: Case) -> dict[str, Any] | None:
         return _answer("unchanged", f"version {number} is already the champion", standing)
     if before is None or before.decision_key != _key(case):
         return None
+    if waiting.of_persons(before):
+        return _answer("waits", before.reason, standing, before) if number in standing.approvals.waiting else None
     if before.action == "waits":
         if not case.experiment:
             return None
@@ -244,31 +260,13 @@ def _key(case: Case) -> str:
 def _answer(
     decision: str, reason: str, standing: Standing, line: Line | None = None, experiment: Experiment | None = None
 ) -> dict[str, Any]:
-    looks = line.facts["looks"] if line else []
+    looks = line.facts.get("looks", []) if line else []
     found = {"decision": decision, "reason": reason, "champion": standing.champion, "looks": looks}
-    if decision == "waits" and line and line.version and experiment:
+    if decision == "waits" and line and line.version in standing.approvals.waiting:
+        wait = standing.approvals.waiting[line.version]
+        found |= {"next": waiting.advice(line), "approval": approving.content(wait)}
+    elif decision == "waits" and line and line.version and experiment:
         found["next"] = experiment.advice(line.model, line.version)
     if decision == TRIAL and line:
         found["next"] = on_trial.advice(line.model)
     return found
-
-
-def note(store: MlflowClient, version: ModelVersion, line: Line) -> None:
-    """Write the decision on run and version: decision.json, and tags for the tables. The line's number goes last."""
-    facts = line.facts
-    content = {key: getattr(line, key) for key in ("format", "at", "reason", "version", "reference", "decision_key")}
-    content |= {"decision": line.action, "line": line.sequence, "line_hash": line.hash}
-    content |= {"champion_before": line.from_version, "champion": line.to_version}
-    store.log_dict(facts["run_id"], content | facts, "decision.json")
-    annotate.numbers(store, facts["run_id"], line)
-    judged = {"decision": line.action, "reason": line.reason, "looks": facts["looks"], "against": line.from_version}
-    judged |= {"next": waiting.advice(line)} if line.action == "waits" else {}
-    annotate.on_run(store, facts["run_id"], version.name, int(version.version), judged)
-    annotate.on_version(store, version, line)
-    tags = {"ratchet.decision": line.action, "ratchet.reason": visible_text.line(line.reason)[:5000]}
-    if line.action == "accepted":
-        training_cost.note(store, facts["run_id"])
-    for name, value in tags.items():
-        store.set_tag(facts["run_id"], name, value)
-    for name, value in (tags | {"ratchet.decided_at": line.at, "ratchet.decision_line": str(line.sequence)}).items():
-        store.set_model_version_tag(version.name, version.version, name, value)

@@ -25,6 +25,7 @@ def needed(
     newest = {max(versions)} if versions else set()
     named |= {number for number, line in standing.verdicts.items() if _waits(line, standing.champion)}
     named |= {standing.beside.version} if standing.beside else set()
+    named |= set(standing.approvals.waiting)
     return set(versions) & (named | newest | set(standing.vetoed) | set(aliased) | set(unfinished))
 
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from flows.project.environment import Project
 
-CONCLUDED = ("accepted", "waits", "on trial", "rejected", "undecided", "unchanged")  # a model was made, and judged
+# a model was made, and judged
+CONCLUDED = ("accepted", "waits", "on trial", "rejected", "undecided", "expired", "unchanged")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from flows.records.beside import TRIAL, Beside, Trials
 from flows.records.ledger import FORMS, MOVES, Line
+from flows.records.persons.approvals import Approvals
 from pipelines.table import row_sample
 from pipelines.table.row_sample import RowSample
 
@@ -49,6 +50,7 @@ class Standing:
     began: dict[int, int] = field(default_factory=dict)  # reference -> the number of the line that made it one
     artifacts: dict[int, str] = field(default_factory=dict)  # version -> the hash of its files
     trials: Trials = field(default_factory=Trials)
+    approvals: Approvals = field(default_factory=Approvals)
     forgotten: dict[int, Line] = field(default_factory=dict)  # version -> the first line by which it lost rows
     forms: dict[int, Line] = field(default_factory=dict)  # version -> the newest line about the form that answers
 
@@ -69,6 +71,7 @@ class Standing:
         """Take in the next line."""
         self.last = line
         self.trials.read(line, line.action in JUDGED)
+        self.approvals.read(line, line.action in JUDGED)
         if line.version is not None and (known := line.facts.get("artifact_hash")):
             self.artifacts.setdefault(line.version, known)
         if line.action in (*JUDGED, SEEN):

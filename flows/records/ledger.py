@@ -51,6 +51,7 @@ ACTIONS = (
     *("on trial", "trial ended"),  # beside the champion (flows/rollout)
     *("noticed", "over"),  # an event of live rows (flows/monitoring)
     *("forgotten",),  # rows of a person were removed (flows/forget)
+    *("asked", "approved", "expired"),  # approvals of persons (flows/promotion/approving.py)
     *("compressed",),  # which form of a version answers (flows/compression)
 )
 MOVES = ("accepted", "promoted", "adopted", "rolled back")  # lines that may change the champion

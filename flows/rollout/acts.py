@@ -7,11 +7,12 @@ the next step completes what should follow: <state>/rollout-<model>.json has the
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.project import private_files, scratch
 from flows.project.environment import Project
-from flows.promotion import on_trial
+from flows.promotion import on_trial, waiting
 from flows.records import ledger
 from flows.records.beside import BEFORE, ENDED, TRIAL, Beside
 from flows.records.champion_state import Standing, stand
@@ -21,7 +22,7 @@ from pipelines.errors import IntegrityError
 from pipelines.model_file import Declaration
 
 ACTOR = "monitor"
-FOLLOWED = ("accepted", "rejected", "rolled back", TRIAL, ENDED)
+FOLLOWED = ("accepted", "waits", "rejected", "rolled back", TRIAL, ENDED)
 
 
 def goes_on(declared: Declaration, candidate: Beside) -> bool:
@@ -32,8 +33,8 @@ def goes_on(declared: Declaration, candidate: Beside) -> bool:
 def promote(
     project: Project, declared: Declaration, standing: Standing, candidate: Beside, found: Judged
 ) -> Line | None:
-    """Returns the line; None if somebody else moved the champion meanwhile. Raises IntegrityError if the files of the
-    version have changed."""
+    """Returns the line, by which it waits where persons must approve; None if somebody else moved the champion
+    meanwhile. Raises IntegrityError if the files of the version have changed."""
     line = standing.verdicts[candidate.version]
     because, facts = _evidence(line, found)
     promotion = replace(
@@ -45,6 +46,8 @@ def promote(
         evidence=json.dumps(facts | on_trial.after_promotion(declared.serve), allow_nan=False),
         actor=ACTOR,
     )
+    rules, started_by = declared.promote.approval, str(facts.get("started_by", ""))
+    promotion = waiting.for_approval(rules, standing, promotion, started_by, datetime.now(UTC))
     return _written(project, standing, promotion, checked=candidate.version)
 
 
@@ -143,7 +146,7 @@ def _follow(project: Project, line: Line) -> None:
     with mlflow_runs.reachable(project):
         store = mlflow_runs.client(project)
         champion_alias.follow(store, ledger.of(project), line)
-        if line.action in ("accepted", "rejected", TRIAL) and line.version is not None:
+        if line.action in ("accepted", "waits", "rejected", TRIAL) and line.version is not None:
             decide.note(store, store.get_model_version(line.model, str(line.version)), line)
     deploy.now(project, line.model)
     private_files.write(_place(project, line.model), {"format": 1, "line": line.sequence, "hash": line.hash})

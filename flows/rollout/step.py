@@ -23,7 +23,16 @@ from flows.rollout.judged import Judged
 from pipelines.model_file import Declaration
 
 Outcome = Literal[
-    "none", "running", "undecided", "canary begins", "promoted", "rejected", "rolled back", "before ends", "overtaken"
+    "none",
+    "running",
+    "undecided",
+    "canary begins",
+    "waits",
+    "promoted",
+    "rejected",
+    "rolled back",
+    "before ends",
+    "overtaken",
 ]
 UNDECIDED = "still undecided: {}"
 
@@ -136,6 +145,8 @@ def _ended(
         line = acts.begin_canary(project, standing, declared.model, candidate, found)
         return _done("canary begins", found.said, about, line)
     line = acts.promote(project, declared, standing, candidate, found)
+    if line is not None and line.action == "waits":
+        return _done("waits", line.reason, about, line)
     return _done("promoted", found.said, about | {"champion": candidate.version}, line)
 
 

@@ -11,9 +11,10 @@ from flows.graph.pipeline import Graph
 from flows.monitoring.reasons import reasons
 from flows.project.environment import Project
 from flows.project.plain_words import many
+from flows.promotion import waiting
 from flows.records import attempts
 from flows.records.attempts import Tick
-from flows.records.champion_state import stand
+from flows.records.champion_state import JUDGED, Standing, stand
 from flows.records.ledger import Line
 from pipelines.model_file import Declaration
 from pipelines.readers import sources
@@ -34,6 +35,7 @@ class Case:
     now: datetime
     reasons: tuple[str, ...] = ()  # that come from live rows (flows/monitoring/reasons.py)
     released: bool = False  # whether what `trained` made waits, and its files are committed now
+    ripe: str = ""  # which version has its approvals or has waited for them too long, and is not concluded yet
 
     @property
     def champion_days(self) -> float | None:
@@ -50,9 +52,12 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
         for tick in attempts.read(project, declared.model)
         if tick.tree == str(project.root) and tick.flow_run != flow_run
     ]
-    champion = stand(lines).champion
+    standing, now = stand(lines), datetime.now(UTC)
+    champion = standing.champion
     trained = attempts.last(here, lambda tick: tick.outcome in attempts.CONCLUDED)
-    waits = trained is not None and trained.outcome == "waits"
+    judged = next((line for line in reversed(lines) if line.action in JUDGED), None)
+    of_persons = judged is not None and waiting.of_persons(judged)  # a commit does not release it
+    waits = trained is not None and trained.outcome == "waits" and not of_persons
     first = next((line.at for line in lines if line.version == champion), "") if champion else ""
     return Case(
         rules=declared.schedule,
@@ -62,9 +67,19 @@ def gather(project: Project, graph: Graph, declared: Declaration, lines: list[Li
         trained=trained,
         before=attempts.last(here, lambda tick: tick.outcome != "skipped"),
         champion_at=first,
-        now=datetime.now(UTC),
+        now=now,
         released=waits and not provenance.uncommitted(project, declared.model, graph.sources()),
+        ripe=_ripe(standing, now),
     )
+
+
+def _ripe(standing: Standing, now: datetime) -> str:
+    for wait in standing.approvals.waiting.values():
+        if wait.enough:
+            return f"version {wait.version} has been approved"
+        if wait.expired(now):
+            return f"version {wait.version} has waited too long for approval"
+    return ""
 
 
 def with_reasons(case: Case, project: Project, declared: Declaration, lines: list[Line]) -> Case:
@@ -105,6 +120,8 @@ def due(case: Case) -> tuple[bool, str]:
         return True, "it has not been trained here before"
     if trained.definition != case.definition:
         return True, f"code, settings or gate have changed since {_day(trained.at)}"
+    if case.ripe:
+        return True, case.ripe
     if case.released:
         return True, f"the version of {_day(trained.at)} waits, and its files are committed now"
     if trained.data == case.data:

@@ -185,7 +185,12 @@ def publish_version(name: str, run: RunContext, found: StageOutputs, tags: dict[
 
 @step
 def decide_champion(
-    name: str, run: RunContext, found: StageOutputs, published: Published, uncommitted: list[str], because: str
+    name: str,
+    run: RunContext,
+    found: StageOutputs,
+    published: Published,
+    uncommitted: list[str],
+    because: str,
 ) -> State:
     """Judge the version, and move the alias or say why not. The answer is the data of the state.
 
@@ -194,7 +199,7 @@ def decide_champion(
     experiment = Experiment(not run.request.promote, uncommitted)
 
     def work() -> tuple[str, str]:
-        asked = (run.project, run.declared, found, published, experiment, because)
+        asked = (run.project, run.declared, found, published, experiment, because, run.request.started_by)
         answer.update(run.mlflow.call(remote_calls.decide, *asked))
         return "Unchanged" if answer["decision"] == "unchanged" else "Ran", str(answer["decision"])
 

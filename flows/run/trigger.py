@@ -12,6 +12,7 @@ class RunRequest:
     reason: str = ""  # a person's
     data: str = ""  # the beginning of the hash of an earlier version of the data
     promote: bool = True  # whether the candidate may become champion
+    started_by: str = ""  # the name of the person who has started it; "" where nobody has
 
     @property
     def by_hand(self) -> bool:

@@ -1,8 +1,10 @@
 """The section `promote`."""
 
-from typing import Literal
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipelines.config.section import Section
 
@@ -29,6 +31,55 @@ class Slice(Section):
         return self
 
 
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+SPAN = re.compile(r"([1-9][0-9]{0,3})([mhd])")
+PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+def span(text: str) -> timedelta:
+    """A length of time. Raises ValueError.
+
+    >>> span("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    found = SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no length of time; write 90m, 12h or 3d")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _is_span(text: str) -> str:
+    span(text)
+    return text
+
+
+def _is_person(name: str) -> str:
+    if not PERSON.fullmatch(name):
+        raise ValueError(f"{name[:80]!r} is no name; use letters, digits and . _ @ -, at most 64 of them")
+    return name
+
+
+class Approval(Section):
+    """Persons who must approve a candidate that the gate accepts, before it becomes champion."""
+
+    by: list[Annotated[str, AfterValidator(_is_person)]] = Field(min_length=1)
+    """Who may approve: names of tokens (`ratchet token`), or of Unix users."""
+    of: int = Field(1, ge=1)
+    """How many of them must."""
+    within: Annotated[str, AfterValidator(_is_span)] = "7d"
+    """How long a candidate waits before it expires: minutes, hours or days, such as `90m`, `12h`, `3d`."""
+    not_own: bool = False
+    """Whether somebody else than the person who started the run must be among those who approve."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "Approval":
+        if len(set(self.by)) < len(self.by):
+            raise ValueError("a name stands twice in `by`")
+        if self.of > len(self.by):
+            raise ValueError(f"`of` asks for {self.of} persons, and `by` names {len(self.by)}")
+        return self
+
+
 class Promote(Section):
     """When a candidate becomes champion."""
 
@@ -51,3 +102,5 @@ class Promote(Section):
     """The largest size of the model folder in megabytes."""
     slowdown: float | None = Field(None, gt=0)
     """The largest time for a prediction, as a ratio to the champion's time."""
+    approval: Approval | None = None
+    """Persons who must approve before a version becomes champion. Without it the gate decides alone."""

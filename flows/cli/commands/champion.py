@@ -1,5 +1,6 @@
 """ratchet rollback, promote and restore: what a person decides about the champion."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,7 @@ def do_rollback(project: Project, model: str, reason: str, hold: bool) -> dict[s
     from pipelines.config import settings
 
     settings.check_name(model)
-    return _live(project, champion_alias.rollback(project, model, reason, hold))
+    return live(project, champion_alias.rollback(project, model, reason, hold))
 
 
 @command(90, CHAMPION)
@@ -39,16 +40,26 @@ def promote(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over an alias that was changed outside Ratchet.")
     ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With approvals: your token. Else RATCHET_TOKEN, or your user."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a version champion by hand. The gate does not judge it, and the ledger says so."""
-    answer(lambda project: do_promote(project, model, version, reason, adopt), move_text, as_json, debug)
+    """Make a version champion by hand. The gate does not judge it, and the ledger says so.
+
+    Where `promote: approval:` asks for persons, it waits for their approval. Yours counts, if you are one of them.
+    """
+    answer(lambda project: do_promote(project, model, version, reason, adopt, token_file), move_text, as_json, debug)
 
 
-def do_promote(project: Project, model: str, version: int | None, reason: str, adopt: bool) -> dict[str, Any]:
+def do_promote(
+    project: Project, model: str, version: int | None, reason: str, adopt: bool, token_file: Path | None = None
+) -> dict[str, Any]:
     """A person's decision. Raises RequestError if it says neither why, nor which version or `adopt`."""
-    from flows.promotion import champion_alias
+    from flows.access import persons
+    from flows.promotion import approving, champion_alias
     from pipelines.config import settings
 
     settings.check_name(model)
@@ -57,11 +68,19 @@ def do_promote(project: Project, model: str, version: int | None, reason: str, a
     if adopt == (version is not None):
         raise RequestError("Say which version to promote, or take over a changed alias with --adopt: one of them.")
     if version is not None:
-        return _live(project, champion_alias.promote(project, model, version, reason))
-    return _live(project, champion_alias.adopt(project, model, reason))
+        rules = champion_alias.approval_of(model)
+        if rules is None:
+            return live(project, champion_alias.promote(project, model, version, reason))
+        person = persons.here(project.state, token_file)
+        person.check("promote a version")
+        asked = champion_alias.promote(project, model, version, reason, person)
+        if person.name in rules.by:
+            asked |= approving.approve(project, model, version, "asked for it", person)
+        return live(project, asked)
+    return live(project, champion_alias.adopt(project, model, reason))
 
 
-def _live(project: Project, moved: dict[str, Any]) -> dict[str, Any]:
+def live(project: Project, moved: dict[str, Any]) -> dict[str, Any]:
     """The answer of a move, and what is live on this machine after it. A failure cannot undo the move: it is told."""
     from flows.deployment import deploy
 
@@ -75,9 +94,10 @@ def _live(project: Project, moved: dict[str, Any]) -> dict[str, Any]:
 def move_text(found: State) -> str:
     """Of `ratchet rollback` and `promote`."""
     before = f"version {found['from']}" if found["from"] else "none"
+    champion = f"version {found['champion']}" if found["champion"] else "none"
     return "\n".join(
         [
-            f"{found['model']}: {found['action']}: the champion is version {found['champion']}.",
+            f"{found['model']}: {found['action']}: the champion is {champion}.",
             f"  before    {before}",
             f"  reason    {found['reason']}",
             f"  live      {live_text(found['live'])}",

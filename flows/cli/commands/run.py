@@ -38,9 +38,11 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Retrain a model: refresh, stages, publish, gate, promote."""
-    request = RunRequest(data=data, promote=not no_promote)
 
     def work(project: Project) -> State:
+        from flows.access import persons
+
+        request = RunRequest(data=data, promote=not no_promote, started_by=persons.here(project.state).name)
         try:
             return do_run(project, model, as_json, not no_wait, request)
         except KeyboardInterrupt as error:

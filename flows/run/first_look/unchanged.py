@@ -77,7 +77,7 @@ def _before(run: RunContext, early: Early) -> Tick:
     decided = ledger.of(run.project).lines(run.model)
     case = due.gather(run.project, early.graph, run.declared, decided, flow_run="")
     last = case.trained
-    if last is None or last != case.before or last.outcome in ("waits", "on trial"):
+    if last is None or last != case.before or last.outcome in ("waits", "on trial", "expired") or case.ripe:
         raise Changed
     if (last.data, last.definition) != (case.data, case.definition):
         raise Changed

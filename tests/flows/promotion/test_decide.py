@@ -18,6 +18,7 @@ from flows.promotion.statistics import resampling
 from flows.promotion.waiting import Experiment
 from flows.records import ledger
 from flows.records.champion_state import stand
+from flows.records.ledger import Line
 from flows.records.outputs import Published, StageOutputs
 from flows.registry import model_registry
 from flows.tracking import evidence_files, mlflow_runs
@@ -25,7 +26,7 @@ from pipelines import evaluate, model_file
 from pipelines.errors import IntegrityError
 from pipelines.model.predictor import Predictor, model_hash, write_manifest
 from pipelines.process import seal
-from pipelines.sections.promote import Slice
+from pipelines.sections.promote import Approval, Slice
 from pipelines.table import row_sample
 from tests.flows.promotion.test_trial import trial_here
 from tests.support import golden
@@ -522,3 +523,49 @@ def test_a_note_that_a_crash_prevented_is_written_before_a_waiting_candidate_is_
         it.decide(two, EDITED, margin=0.5)
     assert it.decide(two, margin=0.5)["champion"] == 2
     assert it.store.get_model_version("pets", "2").tags["ratchet.decision"] == "accepted"
+
+
+def test_a_candidate_that_needs_approval_waits_and_no_run_promotes_it(shop):
+    it, rules = shop(), Approval(by=["ana", "ben"])
+    one = it.candidate("one")
+    found = it.decide(one, approval=rules)  # a first champion, too
+    assert (found["decision"], found["champion"]) == ("waits", None)
+    assert found["reason"].startswith("version 1 waits for the approval of ana or ben, until ")
+    assert found["next"] == "`ratchet approve pets 1`, or `ratchet reject pets 1 --reason WHY`"
+    assert (found["approval"]["missing"], found["approval"]["others"]) == (1, ["ana", "ben"])
+    assert it.decide(one, approval=rules) == found  # asked again: no line
+    assert it.store.get_model_version("pets", "1").tags["ratchet.decision"] == "waits"
+    entry = status._entry(it.store, it.book, "pets")
+    assert ([one["state"] for one in entry["approvals"]], entry["next"]) == (["waits"], found["next"])
+    assert it.actions() == ["waits"]
+
+
+def test_an_approval_that_was_given_is_followed_by_the_next_run_and_an_expired_one_is_asked_for_anew(shop):
+    it, rules = shop(), Approval(by=["ana"])
+    one = it.candidate("one")
+    it.decide(one, approval=rules)
+    wait = it.book.lines("pets")[-1]
+    over = json.dumps({"approval_of": wait.sequence})
+    it.book.append(wait, Line("pets", 0, "expired", 1, None, None, None, "too late", over))
+    found = it.decide(one, approval=rules)
+    assert (found["decision"], it.actions()) == ("waits", ["waits", "expired", "waits"])
+    last = it.book.lines("pets")[-1]
+    given = json.dumps({"approval_of": last.sequence, "name": "ana", "how": "user"})
+    it.book.append(last, Line("pets", 0, "approved", 1, None, None, None, "good", given))
+    found = it.decide(one, approval=rules)
+    assert (found["decision"], found["champion"]) == ("accepted", 1)
+    assert it.book.lines("pets")[-1].facts["waited"] == 1
+    assert len(stand(it.book.lines("pets")).uses) == 1  # it was judged once
+    assert it.store.get_model_version("pets", "1").tags["ratchet.decision"] == "accepted"
+    assert it.decide(one, approval=rules)["decision"] == "unchanged"
+
+
+def test_a_candidate_of_uncommitted_files_waits_for_the_commit_and_then_for_persons(shop):
+    it, rules = shop(), Approval(by=["ana"])
+    it.decide(it.candidate("one"))
+    two = it.candidate("two")
+    assert "differs from the last commit" in it.decide(two, EDITED, margin=0.5, approval=rules)["reason"]
+    found = it.decide(two, margin=0.5, approval=rules)
+    assert (found["decision"], found["champion"]) == ("waits", 1)
+    assert "waits for the approval of ana" in found["reason"]
+    assert it.book.lines("pets")[-1].facts["waited"] == 2

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from flows.rollout import acts
 from flows.rollout.step import step
 from flows.tracking import mlflow_runs
 from pipelines.errors import IntegrityError
+from pipelines.sections.promote import Approval
 from pipelines.sections.serve import Serve, Shadow
 from tests.flows.rollout.conftest import BOTH, ROWS, TRUTH
 from tests.support.registered import MODEL, alias
@@ -53,6 +55,17 @@ def test_a_shadow_that_is_not_worse_becomes_champion_with_the_evidence_of_gate_a
     assert (tags["ratchet.decision"], tags["ratchet.decision_line"]) == ("accepted", "3")
     assert step(live.project, live.declared, live.now).outcome == "none"
     assert live.actions() == ["accepted", "on trial", "accepted"]
+
+
+def test_a_shadow_that_passes_waits_for_persons_if_they_must_approve(live):
+    promote = live.declared.promote.model_copy(update={"approval": Approval(by=["ana"])})
+    live.declared = replace(live.declared, sections=live.declared.sections | {"promote": promote})
+    found = tried(live, FINE)
+    assert (found.outcome, found.champion, alias(live.project)) == ("waits", 1, 1)
+    line = live.book.lines(MODEL)[-1]
+    assert (line.action, line.actor, line.to_version) == ("waits", "monitor", 1)
+    assert (live.standing.beside, [*live.standing.approvals.waiting]) == (None, [2])
+    assert step(live.project, live.declared, live.now).outcome == "none"
 
 
 def test_a_shadow_that_is_worse_is_rejected_and_the_champion_stays(live):
@@ -190,6 +203,7 @@ from flows.rollout import acts
 from flows.rollout.step import step
 from pathlib import Path
 from pipelines import model_file
+from pipelines.sections.promote import Approval
 from pipelines.sections.serve import Serve, Shadow
 from dataclasses import replace
 

@@ -39,6 +39,7 @@ def case(rules=None, champion_days=3, **changes):
         (case(trained=None, before=None, champion_at=""), True, "it has not been trained here before"),
         (case(data=""), False, "no data are pinned"),
         (case(definition="y"), True, "code, settings or gate have changed since 2026-11-22 12:00"),
+        (case(ripe="version 3 has been approved"), True, "version 3 has been approved"),
         (case(data="d2", rows=1001), True, "1 new row since 2026-11-22 12:00"),
         (case(data="d2", rows=1000), True, "the data have changed since 2026-11-22 12:00"),
         (case(data="d2", rows=900), True, "the data have changed since 2026-11-22 12:00"),

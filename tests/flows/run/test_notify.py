@@ -88,3 +88,23 @@ def test_a_command_gets_no_login(project, events, monkeypatch, tmp_path):
         monkeypatch.setenv(name, "planted-secret")
     assert tell(project) == []
     assert "planted-secret" not in json.loads((tmp_path / "seen.json").read_text()).values()
+
+
+def test_what_waits_for_persons_is_told_once_and_what_waits_for_a_commit_is_not(project, listener, events, monkeypatch):
+    monkeypatch.setenv("RATCHET_WEBHOOK", listener)
+    project.state.mkdir()
+    Listener.heard.clear()
+    tell(project, outcome="waits")
+    assert Listener.heard == []
+    for line in (4, 4, 7):
+        tell(project, outcome="waits", approval={"line": line, "others": ["ana"]})
+    assert [(one["what"], one["approval"]["line"]) for one in Listener.heard] == [("waits", 4), ("waits", 7)]
+
+
+def test_what_a_person_says_is_told_to_the_hooks(project, listener, monkeypatch):
+    monkeypatch.setenv("RATCHET_WEBHOOK", listener)
+    Listener.heard.clear()
+    said = {"model": "pets", "action": "rejected", "reason": "no", "version": 3, "champion": 2}
+    notify.said(project, said | {"approval": {"line": 4}, "person": "ana"}, lambda wrong: None)
+    (heard,) = Listener.heard
+    assert (heard["what"], heard["outcome"], heard["person"]) == ("rejected", "rejected", "ana")

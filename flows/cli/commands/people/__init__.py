@@ -1,0 +1,1 @@
+"""What do persons say of a candidate that waits for them?"""

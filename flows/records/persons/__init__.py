@@ -1,0 +1,1 @@
+"""What have persons said? Of a version that waits for them, by the lines of the ledger."""
