@@ -79,8 +79,8 @@ def _notes(entry: State) -> list[str]:
         told.append(f"{model}: version {live['version']} is answered by Keras, because {live['why']}")
     told += [f"{model}: {entry['tick_reason']}"] if entry["tick_reason"].startswith(UNANSWERED) else []
     told += [f"{model}: since {one['day']}: {one['said']}" for one in entry["events"][:EVENTS]]
-    told += [_approval(model, one) for one in entry["approvals"]]
-    if entry["next"] and entry["version"] not in [one["version"] for one in entry["approvals"]]:
+    told += [_approval(model, one) for one in entry.get("approvals", [])]
+    if entry["next"] and entry["version"] not in [one["version"] for one in entry.get("approvals", [])]:
         told.append(f"{model}: version {entry['version']} waits: {entry['next']}")
     told += [f"{model}: {words}" for words in entry["waiting"]]
     if moved:

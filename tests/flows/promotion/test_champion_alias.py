@@ -181,11 +181,11 @@ def test_two_people_at_once_both_are_on_record_and_one_wins(project):
         "import sys, time\nfrom flows.cli.commands.champion import do_promote\nfrom flows.project import environment\n"
         "from flows.promotion import champion_alias\n"
         "project = environment.prepare()\n"
-        "meet = champion_alias._check\n"  # the last step before the line is written: both have read the ledger
+        "meet = champion_alias.check\n"  # the last step before the line is written: both have read the ledger
         "def wait(*a):\n"
         "    meet(*a); open(f'ready-{sys.argv[1]}', 'w').close()\n"
         "    while not all(__import__('os').path.exists(f'ready-{n}') for n in '23'): time.sleep(0.01)\n"
-        "champion_alias._check = wait\n"
+        "champion_alias.check = wait\n"
         "do_promote(project, 'diabetes', int(sys.argv[1]), 'mine', False)\n"
     )
     running = [

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli import terminal
 from flows.cli.answer import CHAMPION, Debug, Json, Model, State, answer, command
 from flows.cli.commands.champion import live, live_text
 from flows.project.environment import Project
@@ -82,7 +83,8 @@ def approval_text(found: State) -> str:
     model, version, wait = found["model"], found["version"], found["approval"]
     if found["action"] == "approved":
         more = f"{wait['missing']} more: {' or '.join(wait['others'])}"
-        said = f"{found['person']} approves version {version}; it waits for {more}, until {wait['until'][:16]} UTC"
+        until = f"{terminal.instant(wait['until'])[:16]} UTC"
+        said = f"{found['person']} approves version {version}; it waits for {more}, until {until}"
     elif found["action"] in MOVED:
         said = f"{found['person']} approves version {version}, and it is champion"
     elif found["action"] == "rejected":
