@@ -15,7 +15,9 @@ from flows.access import persons
 from flows.access.persons import Person
 from flows.project import scratch
 from flows.project.environment import Project
+from flows.promotion import followed as following
 from flows.promotion import on_trial, waiting
+from flows.promotion.followed import FOLLOWED as FOLLOWED
 from flows.records import ledger
 from flows.records.champion_state import Standing, stand
 from flows.records.ledger import Conflict, Line
@@ -27,7 +29,6 @@ from pipelines.config import settings
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 from pipelines.sections.promote import Approval, Promote
 
-FOLLOWED = "ratchet.ledger"  # tag of the registered model: number and hash of the line that the alias has followed
 REPAIR = "Restore it from a backup, or move it away and start a new one: `ratchet promote {0} --adopt --reason ...`."
 BY_HAND = "Accept the alias with `ratchet promote {0} --adopt --reason ...`, or undo it with `ratchet rollback {0}`"
 
@@ -42,34 +43,12 @@ def compare(store: MlflowClient, book: ledger.Ledger, model: str) -> tuple[list[
     """
     followed, alias = _followed(store, model), _alias(store, model)
     lines = book.lines(model)
-    return lines, _problem(model, followed, alias, lines)
-
-
-def _problem(model: str, followed: tuple[int, str], alias: int | None, lines: list[Line]) -> str:
-    if wrong := _untrue(model, followed, lines):
-        return wrong
-    number, standing = followed[0], stand(lines)
-    if alias == standing.champion or (standing.moved is not None and number < standing.moved.sequence):
-        return ""
-    told = f"version {standing.champion}" if standing.champion else "none"
-    return (
-        f"The alias `champion` of {model} was changed outside Ratchet: MLflow says "
-        f"{f'version {alias}' if alias else 'no version'}, the ledger {told}"
-    )
+    return lines, following.problem(model, followed, alias, lines)
 
 
 def of_ledger(store: MlflowClient, model: str, lines: list[Line]) -> str:
     """Why the lines of a model cannot be believed, or "". An alias that was changed by hand is no reason."""
-    return _untrue(model, _followed(store, model), lines)
-
-
-def _untrue(model: str, followed: tuple[int, str], lines: list[Line]) -> str:
-    if where := ledger.broken(lines):
-        return f"The ledger of {model} is broken: {where}"
-    number, digest = followed
-    if number > len(lines) or (number and lines[number - 1].hash != digest):
-        return f"The ledger of {model} is not the one that its alias followed: line {number} is missing or different"
-    return ""
+    return following.untrue(model, _followed(store, model), lines)
 
 
 def settle(store: MlflowClient, book: ledger.Ledger, model: str) -> Standing:
@@ -116,9 +95,7 @@ def _alias(store: MlflowClient, model: str) -> int | None:
 
 
 def _followed(store: MlflowClient, model: str) -> tuple[int, str]:
-    tags = model_registry.tags(store, model)
-    number, _, digest = tags.get(FOLLOWED, "0 ").partition(" ")
-    return int(number), digest
+    return following.parsed(model_registry.tags(store, model).get(FOLLOWED, ""))
 
 
 def rollback(project: Project, model: str, reason: str, hold: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -45,6 +45,7 @@ from pipelines.safety import shortage
 
 FIRST = "0" * 64  # the hash before the first line
 WAIT = 60  # seconds, for another writer
+AT_ONCE = 500  # models in one query: a database takes so many values and not many more
 ACTIONS = (
     *("accepted", "waits", "rejected", "undecided", "refused"),
     *("promoted", "adopted", "rolled back", "pruned", "seen"),
@@ -166,6 +167,25 @@ class Ledger:
         """The models that it has lines of, by name. Raises RatchetError if it cannot be read."""
         with self._opened() as engine, engine.connect() as connection:
             return sorted(connection.execute(select(LINES.c.model).distinct()).scalars())
+
+    def newest(self) -> dict[str, tuple[int, str]]:
+        """Number and hash of the newest line of each model. Raises RatchetError if it cannot be read."""
+        last = select(LINES.c.model, func.max(LINES.c.sequence).label("sequence")).group_by(LINES.c.model).subquery()
+        same = (LINES.c.model == last.c.model) & (LINES.c.sequence == last.c.sequence)
+        query = select(LINES.c.model, LINES.c.sequence, LINES.c.hash).join(last, same)
+        with self._opened() as engine, engine.connect() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+
+    def lines_of(self, models: Sequence[str]) -> dict[str, list[Line]]:
+        """All lines of these models, the first one first. Raises RatchetError if it cannot be read."""
+        found: dict[str, list[Line]] = {model: [] for model in models}
+        query = select(LINES).order_by(LINES.c.model, LINES.c.sequence)
+        with self._opened() as engine, engine.connect() as connection:
+            for start in range(0, len(models), AT_ONCE):
+                some = query.where(LINES.c.model.in_(models[start : start + AT_ONCE]))
+                for row in connection.execute(some):
+                    found[row[0]].append(Line(**row._mapping))
+        return found
 
     def moved(self) -> dict[str, int]:
         """The number of the newest line of each model that may have changed its champion, what answers beside it, or in

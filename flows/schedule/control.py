@@ -1,6 +1,5 @@
 """Start and stop the scheduler (flows/schedule/serve.py): in this terminal, or in the background."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,8 @@ import psutil
 from flows.graph import worktree
 from flows.project import databases, locks
 from flows.project.environment import Project
+from flows.schedule.served import ready as ready
+from flows.schedule.served import running
 from flows.servers import lifecycle
 from pipelines.errors import BusyError, RatchetError
 from pipelines.safety import shortage
@@ -71,20 +72,6 @@ def _ready(project: Project, process: "subprocess.Popen[bytes]", log: Path) -> d
             )
         time.sleep(0.05)
     return found
-
-
-def ready(project: Project) -> Path:
-    """The file that lists the served models and the process. It exists while the scheduler serves them."""
-    return project.state / "schedule.json"
-
-
-def running(project: Project) -> dict[str, Any]:
-    """What the scheduler serves, {} if there is none: `pid`, `branch`, `models` (each one's schedule in words)."""
-    try:
-        found = json.loads(ready(project).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return dict(found) if "schedule" in locks.held(project) and psutil.pid_exists(found["pid"]) else {}
 
 
 def stop(project: Project) -> bool:
