@@ -6,7 +6,7 @@ from typing import Any
 State = dict[str, Any]
 
 
-SERVERS = {"serving": "answers", "web": "try it"}  # what a person does there
+SERVERS = {"serving": "answers", "web": "pages"}  # what a person does there
 
 
 def server(name: str) -> str:

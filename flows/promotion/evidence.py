@@ -22,6 +22,7 @@ from flows.promotion.rivals import opponents
 from flows.promotion.rivals.opponents import Rival
 from flows.promotion.statistics import budget, power
 from flows.promotion.statistics.gain import gain
+from flows.promotion.statistics.interval import interval
 from flows.promotion.statistics.membership import Membership
 from flows.promotion.statistics.resampling import ALPHA
 from flows.records.champion_state import Standing
@@ -87,6 +88,7 @@ def gather(
         evaluated = evaluate.device_of(found.folder / "predictions.parquet")
         there, tried = opponents.tried(declared, artifact, there, mine, evaluated, place)
         facts["membership"] = tried["membership"]
+        facts |= _measured(rules.metric, mine, declared.data)
         level = ALPHA if there else spent.alpha_first(resampled=METRICS[rules.metric].loss is None)
         alone = [
             gate.floor(rules, found.metrics[rules.metric]),
@@ -148,6 +150,12 @@ def _membership(tried: dict[str, Any]) -> Iterator[Look]:
     """What the model gives away of its training rows. It is said, and decides nothing."""
     if tried["membership"]:
         yield Look("membership", True, Membership(**tried["membership"]).said, rows=tried["membership"]["rows"])
+
+
+def _measured(metric: str, mine: pd.DataFrame, data: Data) -> dict[str, Any]:
+    """The metric of the candidate on its test rows, with its interval: to look at, and it decides nothing."""
+    own = interval(metric, Answers.read(mine, data.label))
+    return {"measured": {"value": own.value, "low": own.low, "high": own.high}} if own else {}
 
 
 def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame, alpha: float) -> Look:

@@ -1,19 +1,14 @@
-"""The pages with the one to label, as a process of their own. Options are those of `python -m flows.web`.
+"""The pages with the one to label and those of what was watched (flows/overview starts them)."""
 
-python -m flows.rollout.pages --server http://127.0.0.1:8790 --port 8791
-"""
-
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 
-from flows.project import environment
 from flows.project.environment import Project
 from flows.web import __main__ as web
 from flows.web.labelling import Case, Labelling, Told
+from flows.web.overviewed import Overview
 from flows.web.watch import kept
-from pipelines.errors import RatchetError
 
 
 @dataclass(frozen=True)
@@ -38,14 +33,6 @@ class WhenAsked:
         return self._found.take(model, wanted, label, person, now)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    try:
-        project = environment.prepare()
-    except RatchetError as error:
-        print(error, file=sys.stderr)
-        return error.status
-    return web.main(arguments, WhenAsked(project), partial(kept.read, project.state))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def serve(project: Project, arguments: list[str] | None = None, overviewed: Overview | None = None) -> int:
+    """Serve the pages of a project until they are stopped. overviewed: what stands on the first of them."""
+    return web.main(arguments, WhenAsked(project), partial(kept.read, project.state), overviewed)

@@ -228,7 +228,7 @@ def _start(project: Project, name: str, port: int, pipe: str = "") -> tuple[subp
         elif name == "serving":
             command = ["flows.servers.serving", f"--port={port}"]
         elif name == "web":
-            command = ["flows.rollout.pages", "--server", address(project, "serving"), "--port", str(port)]
+            command = ["flows.overview", "--server", address(project, "serving"), "--port", str(port)]
         else:
             declared = dotenv_values(project.home / "mlflow" / "server.env")
             variables |= {key: value or "" for key, value in declared.items()}
@@ -265,7 +265,7 @@ def _login(project: Project) -> Path:
 
 def _ready(project: Project, name: str, process: subprocess.Popen[bytes], port: int) -> Server:
     # Prefect: the first request of a run, for which a new server needs a third of a second
-    health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "web": "/"}.get(name, "/health")
+    health = f"http://127.0.0.1:{port}" + {"prefect": ASKED_FIRST, "web": "/static/style.css"}.get(name, "/health")
     login = prefect_login.header(prefect_login.ensure(project)) if name == "prefect" else ""
     until = time.monotonic() + PATIENCE
     while not _answers(health, login):

@@ -18,6 +18,7 @@ from flows.access import hosts
 from flows.project import private_files
 from flows.web.application import application
 from flows.web.labelling import Labelling
+from flows.web.overviewed import Overview
 from flows.web.watch.kept import Watched
 from pipelines.errors import IntegrityError, RatchetError, RequestError
 
@@ -29,6 +30,7 @@ def main(
     arguments: list[str] | None = None,
     labelling: Labelling | None = None,
     watched: Watched | None = None,
+    overviewed: Overview | None = None,
 ) -> int:
     parser = argparse.ArgumentParser("python -m flows.web", description="The pages of Ratchet.")
     parser.add_argument("--server", required=True, metavar="URL", help="of the answering server")
@@ -38,7 +40,7 @@ def main(
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="at which the pages are too")
     given = parser.parse_args(arguments)
     try:
-        run(given.server, given.host, given.port, given.token_file, given.allow_host, labelling, watched)
+        run(given.server, given.host, given.port, given.token_file, given.allow_host, labelling, watched, overviewed)
     except RatchetError as error:
         print(error, file=sys.stderr)
         return error.status
@@ -53,6 +55,7 @@ def run(
     allowed: list[str],
     labelling: Labelling | None = None,
     watched: Watched | None = None,
+    overviewed: Overview | None = None,
 ) -> None:
     """Serve the pages until SIGTERM or SIGINT. Raises RequestError."""
     login = not hosts.is_loopback(host) or bool(allowed)
@@ -62,7 +65,9 @@ def run(
             "Leave --token-file out: each person is asked for a token.",
         )
     token = read_token(token_file) if token_file else ""
-    app = application(checked(server), token, login, {host.lower(), *map(str.lower, allowed)}, labelling, watched)
+    app = application(
+        checked(server), token, login, {host.lower(), *map(str.lower, allowed)}, labelling, watched, overviewed
+    )
     with listening(host, port) as place:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False,

@@ -16,7 +16,8 @@ from flows.web import shown
 from flows.web.answering import Answering, Away, Refused
 from flows.web.guard import Guard
 from flows.web.labelling import Labelling
-from flows.web.pages import label, models, try_it, watch
+from flows.web.overviewed import Overview
+from flows.web.pages import label, models, overview, try_it, watch
 from flows.web.pages.asking import LOGIN, Pages
 from flows.web.watch.kept import Watched
 
@@ -33,9 +34,11 @@ def application(
     names: Collection[str] = (),
     labelling: Labelling | None = None,
     watched: Watched | None = None,
+    overviewed: Overview | None = None,
 ) -> ASGIApp:
     """The pages. server: the address of the answering server; token: for it. login: each person gives a token instead.
-    names: of hosts besides loopback's, at which the pages are. labelling, watched: for the pages of these names."""
+    names: of hosts besides loopback's, at which the pages are. labelling, watched, overviewed: for the pages of these
+    names."""
 
     client = httpx.AsyncClient(trust_env=False, limits=ANEW)
 
@@ -45,8 +48,9 @@ def application(
             yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.pages = Pages(Answering(client, server.rstrip("/"), token), shown.templates(), login, labelling, watched)
-    for page in (models, try_it, label, watch):
+    asked = Answering(client, server.rstrip("/"), token)
+    app.state.pages = Pages(asked, shown.templates(), login, labelling, watched, overviewed)
+    for page in (overview, models, try_it, label, watch):
         app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=shown.STATIC), "static")
     for kind, answer in ((HTTPException, _http), (RequestValidationError, _unread), (Refused, _refused), (Away, _away)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.templating import Jinja2Templates
 
 from pipelines import visible_text
@@ -23,7 +24,7 @@ def templates() -> Jinja2Templates:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for written in (seen, number, percent, instant):
+    for written in (seen, number, percent, instant, short, coded):
         made.filters[written.__name__] = written
     return Jinja2Templates(env=made)
 
@@ -70,3 +71,30 @@ def instant(text: str) -> str:
     except ValueError:
         return seen(text)
     return f"{found.astimezone(UTC):%d %b %Y, %H:%M} UTC" if found.tzinfo else seen(text)
+
+
+def short(value: float) -> str:
+    """Three digits that matter, as in a table; zeros at the end are kept, so that a column reads well.
+
+    >>> [short(x) for x in (0.97, 0.96825, 54.26, 12345.6)]
+    ['0.970', '0.968', '54.3', '12,346']
+    """
+    if not math.isfinite(value) or value == 0:
+        return seen(value) if value else "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}" if abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def coded(text: str) -> Markup:
+    """A text from outside in which commands stand in backquotes, as everywhere in Ratchet: they become code.
+
+    >>> str(coded("run `a < b` again"))
+    'run <code>a &lt; b</code> again'
+    """
+    parts = seen(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(seen(text))
+    made = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return Markup("").join(made)

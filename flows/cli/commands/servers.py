@@ -156,7 +156,8 @@ def token_text(found: State) -> str:
 
 
 def servers_text(found: State) -> str:
-    lines = [f"{terminal.server(server['name']):<9} {server['url']}" for server in found["servers"]]
+    shown = sorted(found["servers"], key=lambda server: bool(server["name"] != "web"))  # where a person begins
+    lines = [f"{terminal.server(server['name']):<9} {server['url']}" for server in shown]
     lines += terminal.login(found)
     served = found["schedule"]
     for model, words in served.get("models", {}).items():

@@ -10,6 +10,7 @@ from starlette.templating import Jinja2Templates
 
 from flows.web.answering import Answering
 from flows.web.labelling import Labelling
+from flows.web.overviewed import Overview
 from flows.web.watch.kept import Watched
 
 LOGIN = {"WWW-Authenticate": 'Basic realm="Ratchet: any name, and your token as the password", charset="UTF-8"'}
@@ -18,7 +19,7 @@ LOGIN = {"WWW-Authenticate": 'Basic realm="Ratchet: any name, and your token as 
 @dataclass(frozen=True)
 class Pages:
     """What all pages share. login: a person gives a token of their own, which the answering server checks.
-    labelling, watched: None where these pages know no project.
+    labelling, watched, overview: None where these pages know no project.
     """
 
     answering: Answering
@@ -26,6 +27,7 @@ class Pages:
     login: bool = False
     labelling: Labelling | None = None
     watched: Watched | None = None
+    overview: Overview | None = None
 
 
 def pages(request: Request) -> Pages:

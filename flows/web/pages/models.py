@@ -1,4 +1,4 @@
-"""/: the models that are served."""
+"""/models/: the models that are served."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -8,7 +8,7 @@ from flows.web.pages.asking import Asked, Shared
 router = APIRouter()
 
 
-@router.get("/")
+@router.get("/models/")
 async def models(request: Request, shared: Shared, answering: Asked) -> Response:
     found = sorted(await answering.models(), key=lambda one: str(one["model"]))
     content = {"models": found, "server": answering.url, "labelling": shared.labelling is not None}
