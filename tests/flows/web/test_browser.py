@@ -73,7 +73,7 @@ def test_a_row_is_changed_and_sent_by_keyboard_alone(tab, address):
     page.goto(f"{address}/models/pets/")
     keys.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
-    for _ in range(4):  # the two links above, and the button for another row
+    for _ in range(5):  # the three links above, and the button for another row
         keys.press("Tab")
     expect(page.get_by_label("weight", exact=True)).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
