@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flows.project.plain_words import many
-from flows.promotion import digits
+from flows.report import digits
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.gain import Gain

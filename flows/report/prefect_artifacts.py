@@ -21,7 +21,7 @@ from prefect.logging import get_run_logger
 from flows.project.environment import Project
 from flows.project.plain_words import many
 from flows.records.epochs import Epoch
-from flows.report import progress
+from flows.report import digits, progress
 from flows.servers import lifecycle
 from pipelines import visible_text
 from pipelines.safety import markdown
@@ -170,4 +170,6 @@ def forms(model: str, answer: dict[str, Any]) -> None:
 
 def _interval(look: dict[str, Any]) -> str:
     """The gain and its interval, or "" where no rows were compared."""
-    return "" if look["gain"] is None else f"{look['gain']:+.4f} [{look['low']:+.4f}, {look['high']:+.4f}]"
+    if look["gain"] is None:
+        return ""
+    return digits.interval(look["gain"], look["low"], look["high"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.promotion.digits import interval
+from flows.report.digits import interval
 
 
 @pytest.mark.parametrize(
