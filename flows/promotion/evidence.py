@@ -155,7 +155,9 @@ def _membership(tried: dict[str, Any]) -> Iterator[Look]:
 def _measured(metric: str, mine: pd.DataFrame, data: Data) -> dict[str, Any]:
     """The metric of the candidate on its test rows, with its interval: to look at, and it decides nothing."""
     own = interval(metric, Answers.read(mine, data.label))
-    return {"measured": {"value": own.value, "low": own.low, "high": own.high}} if own else {}
+    if own is None or not np.isfinite([own.value, own.low, own.high]).all():
+        return {}
+    return {"measured": {"value": float(own.value), "low": float(own.low), "high": float(own.high)}}
 
 
 def _baseline(metric: str, found: StageOutputs, data: Data, mine: pd.DataFrame, alpha: float) -> Look:
