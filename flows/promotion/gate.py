@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flows.project.plain_words import many
-from flows.report import digits
 from flows.promotion.statistics import power
 from flows.promotion.statistics.budget import Budget
 from flows.promotion.statistics.gain import Gain
 from flows.promotion.statistics.resampling import ALPHA, largest_share
+from flows.report import digits
 from pipelines.model.metrics import METRICS
 from pipelines.sections.promote import Promote
 
