@@ -158,7 +158,8 @@ def reproduce(
 
 def warm_up(run: RunContext, stage: str, inputs: str) -> None:
     """Start the imports of this stage's and later stages' libraries in the background, and MLflow's measurements."""
-    run.pool.begin(stage, run.declared.train)
+    if stage != "compress" or run.declared.compress.wanted:  # without variants it writes one small file
+        run.pool.begin(stage, run.declared.train)
     if STAGES[stage].after_gate:  # the run is published: nothing of it is measured any more
         return
     if STAGES[stage].after:  # until then nobody knows whether MLflow will be needed
