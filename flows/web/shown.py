@@ -24,7 +24,7 @@ def templates() -> Jinja2Templates:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for written in (seen, number, percent, instant, short, coded):
+    for written in (seen, named, number, percent, instant, short, coded):
         made.filters[written.__name__] = written
     return Jinja2Templates(env=made)
 
@@ -32,6 +32,15 @@ def templates() -> Jinja2Templates:
 def seen(value: Any) -> str:
     """A text from outside, with invisible characters written out."""
     return visible_text.line(str(value))
+
+
+def named(value: Any) -> Markup:
+    """The name of a column, which a line may break after an underscore, and so need not inside a word.
+
+    >>> str(named("mean_area"))
+    'mean_<wbr>area'
+    """
+    return Markup("_<wbr>").join(escape(part) for part in seen(value).split("_"))
 
 
 def number(value: Any) -> str:
