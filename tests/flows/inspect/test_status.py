@@ -144,7 +144,7 @@ def test_a_version_that_waits_is_told_below_the_table_until_it_is_champion(proje
     assert "commit" not in told
 
 
-LIVE = {"version": 2, "since": "2026-11-29T04:00:00+00:00", "runtime": "onnx", "why": "", "problem": ""}
+LIVE = {"version": 2, "since": "2026-11-29T04:00:00+00:00", "variant": "", "runtime": "onnx", "why": "", "problem": ""}
 
 
 def test_what_is_live_is_told_with_its_runtime_and_why_it_is_not_onnx(project):
