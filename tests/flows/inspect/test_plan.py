@@ -109,7 +109,7 @@ def test_what_is_said_reuses_everything(project, path, old, new):
 
 @pytest.mark.parametrize(("old", "new"), [("margin: 3", "margin: 4"), ("0 5 * * 1", "0 6 * * 1")])
 def test_gate_and_schedule_in_the_yaml_reuse_all_that_is_decided_about(project, old, new):
-    """Sections that may be absent are no parameters that DVC can name, so `explain` and `compress` list the whole file."""
+    """DVC can name no section that may be absent, so `explain` and `compress` list the whole file."""
     edit(project / "models/diabetes.yaml", old, new)
     found = planned(project)
     assert {name for name, stage in found.items() if stage["state"] != "reuse"} == {"explain", "compress"}
