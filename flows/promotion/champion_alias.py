@@ -150,8 +150,9 @@ def promote(
 
 
 def approval_of(model: str) -> Approval | None:
-    """What today's YAML asks of persons; None also without a YAML. Raises RequestError if it cannot be read."""
-    if model not in settings.models():
+    """What today's YAML asks of persons; None also without a YAML or this section. Raises SettingsError if it cannot be
+    read."""
+    if model not in settings.models() or "promote" not in settings.read(model):
         return None
     return settings.load(model, "promote", Promote).approval
 

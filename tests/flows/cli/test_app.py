@@ -11,7 +11,8 @@ from flows.cli.answer import LOOK, PART, answer, command
 
 ORDER = (  # a promise: this is how `ratchet --help` lists them
     *("run", "new", "plan", "upgrade-reader", "status", "data", "history", "watch", "compare"),
-    *("verify", "promote", "rollback", "restore", "predict", "serve", "label", "token", "package"),
+    *("verify", "promote", "approve", "reject", "rollback", "restore"),
+    *("predict", "explain", "serve", "label", "token", "package", "export"),
     *("up", "down", "schedule", "doctor", "prune", "forget"),
 )
 

@@ -78,7 +78,7 @@ def test_a_real_model_knows_its_words_and_takes_others_for_missing(made: World, 
     assert worker.predict(dataclasses.replace(request, output=str(tmp_path / "y.parquet")))["unknown"] == {}
     one, other = (pd.read_parquet(tmp_path / name).drop(columns="row_id") for name in ("x.parquet", "y.parquet"))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
-    about = {"model": "pets", "version": 1, "problem": "", "output": "x.parquet", "seconds": 1.0}
+    about = {"model": "pets", "version": 1, "problem": "", "output": "x.parquet", "seconds": 1.0, "served_as": ""}
     assert "3 words in 'colour' that the model has never seen ('pink'), taken as missing" in predict_text(found | about)
 
 

@@ -81,7 +81,7 @@ def test_a_champion_is_rebuilt_byte_for_byte_though_everything_has_been_edited_s
     assert found["rebuilt_model_hash"] == found["model_hash"]
     assert (found["first"], found["causes"], found["dirty"]) == (None, {}, True)
     assert {output["stage"] for output in found["outputs"]} == {
-        "ingest", "validate", "clean", "check", "train", "evaluate", "export",
+        "ingest", "validate", "clean", "check", "train", "evaluate", "export", "explain",
     }  # fmt: skip
     assert contents(project) == before
     version = store.get_model_version_by_alias("shop", "champion")

@@ -164,7 +164,9 @@ def test_what_is_found_by_walking_is_what_is_really_loaded(made, tmp_path):
     found = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     assert set(found) == set(STAGES)
     for stage, names in found.items():
-        assert {"pipelines", *names} == {dotted(path) for path in seal.modules(stage)}, stage
+        walked = {dotted(path) for path in seal.modules(stage)}
+        late = stage == "compress"  # what makes variants is imported where the YAML asks for some
+        assert {"pipelines", *names} <= walked if late else {"pipelines", *names} == walked, stage
 
 
 PLUGINS = [("ingest", "readers/formats"), ("train", "model/architectures"), ("evaluate", "model/scores")]

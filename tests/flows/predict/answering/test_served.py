@@ -18,7 +18,15 @@ def asked(tmp_path):
     about = {"kind": "table", "numbers": ["x"], "categories": [], "classes": forms.CLASSES, "batch_size": 32}
     (tmp_path / "model.json").write_text(json.dumps(about))
     digest = forms.write_serving(tmp_path / "int8", forms.graph(), "a model", variant="int8")
-    return Asked(str(tmp_path), DATA, {}, "auto", False, form=str(tmp_path / "int8"), form_hash=digest)
+    return Asked(
+        str(tmp_path),
+        DATA,
+        {"source": "data/incoming/x.csv"},
+        "auto",
+        False,
+        form=str(tmp_path / "int8"),
+        form_hash=digest,
+    )
 
 
 def test_the_answers_are_those_of_the_file_that_is_served(asked):
