@@ -24,7 +24,7 @@ FOLDER, NAME, SERVING = "compressed", "compressed.json", "serving.json"
 REPAIR = "Restore it with `dvc checkout --force`, or make it anew with `dvc repro --force`."
 
 
-STAGE = Stage("compress", Compress, after="export", preload="networks", numeric=True, after_gate=True)
+STAGE = Stage("compress", Compress, after="explain", preload="networks", numeric=True, after_gate=True)
 
 
 def run(model: str) -> None:

@@ -128,7 +128,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_repeats_no_finished_sta
     (tmp_path / ".dvc" / "tmp" / "rwlock").write_text("")  # DVC's table of locks, damaged
     found = answer(tmp_path, "run", "diabetes")
     done = [stage["name"] for stage in found["stages"] if stage["state"] != "Unchanged"]
-    assert done == ["train", "evaluate", "export", "compress", "explain"]
+    assert done == ["train", "evaluate", "export", "explain", "compress"]
     assert unfinished(tmp_path, "flow_run") == unfinished(tmp_path, "task_run") == []
     assert statuses(tmp_path) == ["FINISHED"] * 2
 
@@ -148,8 +148,8 @@ def test_the_next_run_repeats_no_finished_stage_goes_on_training_and_ends_with_t
         "train",
         "evaluate",
         "export",
-        "compress",
         "explain",
+        "compress",
     ]
     assert entries(killed, "diabetes") == reference
     logs = sorted((killed / ".ratchet" / "logs" / "runs").glob("*/train"), key=lambda path: path.stat().st_mtime)

@@ -158,7 +158,7 @@ def test_a_stage_and_a_command_are_used_once_their_files_and_the_block_in_dvc_ya
     git(tmp_path, "commit", "-qm", "a stage and a command")
     found = answer(tmp_path, "run", "diabetes")
     states = {stage["name"]: stage["state"] for stage in found["stages"]}
-    names = ["ingest", "validate", "clean", "check", "count", "train", "evaluate", "export", "compress", "explain"]
+    names = ["ingest", "validate", "clean", "check", "count", "train", "evaluate", "export", "explain", "compress"]
     assert list(states) == names
     assert states.pop("count") == "Ran"
     assert set(states.values()) == {"Unchanged"}

@@ -26,7 +26,7 @@ from tests.support.clone import prefect as ask_prefect
 from tests.support.golden import MODELS
 
 STAGES = ["ingest", "validate", "clean", "check", "train", "evaluate"]
-LATER = ["export", "compress", "explain"]  # after the gate
+LATER = ["export", "explain", "compress"]  # after the gate
 
 
 @pytest.fixture(scope="module")
