@@ -7,7 +7,6 @@ crash. The same forms are judged once: the key is of the version, its forms, the
 `promote`, and the reference.
 """
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,19 +141,9 @@ def _facts(case: Case, chosen: Judged | None) -> dict[str, Any]:
 
 
 def _line(case: Case, standing: Standing, reason: str, facts: dict[str, Any]) -> Line:
-    return Line(
-        model=case.declared.model,
-        sequence=0,
-        action=ACTION,
-        version=case.number,
-        from_version=standing.champion,
-        to_version=standing.champion,
-        reference=standing.reference,
-        reason=reason,
-        evidence=json.dumps(facts, allow_nan=False),
-        decision_key=waiting.key(case.made, case.declared, case.found.test_hash, standing),
-        actor=f"gate, run {case.published.run_id}",
-    )
+    key = waiting.key(case.made, case.declared, case.found.test_hash, standing)
+    actor = f"gate, run {case.published.run_id}"
+    return standing.unmoved(case.declared.model, ACTION, case.number, reason, facts, actor, key)
 
 
 def _reason(chosen: Judged | None, judged: list[Judged], made: Made) -> str:

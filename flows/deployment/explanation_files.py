@@ -4,7 +4,6 @@ They stand beside the model, not in it, as the files for serving do. Their name 
 a tag of run and version. The first ones that are published for a version stay, unless they are lost or changed.
 """
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from flows.project import scratch
 from flows.project.environment import Project
 from flows.records.outputs import Published
 from flows.registry.model_registry import MlflowException, ModelVersion
-from flows.registry.serving_folder import PLAIN
+from flows.registry.serving_folder import named
 from flows.tracking import mlflow_runs
 from flows.tracking.mlflow_runs import MlflowClient
 from pipelines.errors import IntegrityError
@@ -39,20 +38,8 @@ class Explanations:
 def check(folder: Path, model_hash: str) -> Explanations:
     """The explanations in a folder. Raises IntegrityError if they are not what explanations.json names, or of another
     model. model_hash: of the version that they are of."""
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        named = dict(about["files"])
-        if about["model_hash"] != model_hash:
-            raise ValueError(f"they were made of the model {about['model_hash'][:12]}")
-        for name, digest in named.items():
-            if not PLAIN.fullmatch(name) or file_hash(folder / name) != digest:
-                raise ValueError(f"{name[:80]} is not the file that {ABOUT} names")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"The explanations in {folder} cannot be used: {' '.join(str(error).split())[:300]}.",
-            "`ratchet run` makes them again.",
-        ) from error
-    return Explanations(folder, (*named, ABOUT), file_hash(folder / ABOUT), about)
+    about = named(folder, ABOUT, model_hash, "The explanations")
+    return Explanations(folder, (*about["files"], ABOUT), file_hash(folder / ABOUT), about)
 
 
 def hash_of(folder: Path) -> str | None:

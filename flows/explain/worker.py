@@ -4,7 +4,6 @@ REQUEST is a JSON file; the answer, or the error, is written beside it. Rows are
 (flows/predict/), explained some at a time, and written as they come.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from flows.predict.unknown_words import Unknown
 from flows.processes import fresh_process, log_watch
 from pipelines.answering.predictions import even
 from pipelines.config.data import Data
-from pipelines.errors import DataError, RatchetError
+from pipelines.errors import DataError
 from pipelines.ingest import Ingest
 from pipelines.process.lifeline import follow
 
@@ -60,28 +59,12 @@ def run(request: Request, folder: Path, environment: dict[str, str], notice: Cal
     """Start the process and read its answer. environment: its variables. notice: is told how far it is. Raises the
     error that it met, as a RatchetError."""
     failed = "The rows could not be explained in a process of their own"
-    found = fresh_process.run("flows.explain.worker", asdict(request), folder, environment, failed, notice)
-    if "error" in found:
-        raise _Told(found["error"], found["status"])
-    return found
-
-
-class _Told(RatchetError):
-    """An error as the process has told it."""
-
-    def __init__(self, what: str, status: int):
-        super().__init__(what)
-        self.status = status
+    return fresh_process.asked("flows.explain.worker", asdict(request), folder, environment, failed, notice)
 
 
 def main(path: Path) -> None:
     follow(os.environ.get("RATCHET_LIFELINE"))
-    request = Request(**json.loads(path.read_text(encoding="utf-8")))
-    try:
-        answer = explain(request)
-    except RatchetError as error:
-        answer = {"error": str(error), "status": error.status}
-    (path.parent / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+    fresh_process.answered(path, lambda request: explain(Request(**request)))
 
 
 def explain(request: Request) -> dict[str, Any]:

@@ -4,7 +4,6 @@ An event is known by its kind and its subject. When it begins, the ledger gets t
 line "over". So what is open follows from the lines, and who looks twice says nothing twice. No line moves a champion.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -91,17 +90,8 @@ def _changes(model: str, lines: list[Line], found: Found) -> list[Line]:
     begun = [(NOTICED, event, None) for event in found.there if event.key not in still]
     standing = stand(lines)
     return [
-        Line(
-            model=model,
-            sequence=0,
-            action=action,
-            version=standing.champion,
-            from_version=standing.champion,
-            to_version=standing.champion,
-            reference=standing.reference,
-            reason=visible_text.line(event.said)[:2000],
-            evidence=json.dumps(_facts(event, began), allow_nan=False),
-            actor=MONITOR,
+        standing.unmoved(
+            model, action, standing.champion, visible_text.line(event.said)[:2000], _facts(event, began), MONITOR
         )
         for action, event, began in [*ended, *begun]
     ]

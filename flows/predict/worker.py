@@ -76,28 +76,13 @@ def run(request: Request, folder: Path, environment: dict[str, str], notice: Cal
     RatchetError.
     """
     failed = "The rows could not be predicted in a process of their own"
-    found = fresh_process.run("flows.predict.worker", asdict(request), folder, environment, failed, notice)
-    if "error" in found:
-        raise _Told(found["error"], found["status"])
-    return found
-
-
-class _Told(RatchetError):
-    """An error as the process has told it."""
-
-    def __init__(self, what: str, status: int):
-        super().__init__(what)
-        self.status = status
+    return fresh_process.asked("flows.predict.worker", asdict(request), folder, environment, failed, notice)
 
 
 def main(path: Path) -> None:
     follow(os.environ.get("RATCHET_LIFELINE"))
     request = Request(**json.loads(path.read_text(encoding="utf-8")))
-    try:
-        answer = predict(request)
-    except RatchetError as error:
-        answer = {"error": _told(error, request.version), "status": error.status}
-    (path.parent / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+    fresh_process.answered(path, lambda _: predict(request), lambda error: _told(error, request.version))
 
 
 def _told(error: RatchetError, version: int) -> str:

@@ -14,6 +14,43 @@ from flows.processes import log_watch
 from pipelines.errors import RatchetError
 
 
+class Told(RatchetError):
+    """An error that the process met and told, with its exit status."""
+
+    def __init__(self, what: str, status: int):
+        super().__init__(what)
+        self.status = status
+
+
+def asked(
+    module: str,
+    request: dict[str, Any],
+    folder: Path,
+    environment: dict[str, str],
+    failed: str,
+    notice: Callable[[str], None],
+) -> dict[str, Any]:
+    """As `run`, of a module that answers with `answered`. Raises Told for an error that it met."""
+    found = run(module, request, folder, environment, failed, notice)
+    if "error" in found:
+        raise Told(found["error"], found["status"])
+    return found
+
+
+def answered(
+    path: Path, work: Callable[[dict[str, Any]], dict[str, Any]], told: Callable[[RatchetError], str] = str
+) -> None:
+    """In that process: write what `work` returns for the request in `path`, or the RatchetError that it raises.
+
+    told: the error in words.
+    """
+    try:
+        answer = work(json.loads(path.read_text(encoding="utf-8")))
+    except RatchetError as error:
+        answer = {"error": told(error), "status": error.status}
+    (path.parent / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
 def run(
     module: str,
     request: dict[str, Any],

@@ -128,18 +128,7 @@ def reject(
 
 
 def _word(standing: Standing, wait: Wait, action: str, reason: str, person: Person, facts: dict[str, Any]) -> Line:
-    return Line(
-        model=wait.line.model,
-        sequence=0,
-        action=action,
-        version=wait.version,
-        from_version=standing.champion,
-        to_version=standing.champion,
-        reference=standing.reference,
-        reason=reason,
-        evidence=json.dumps(facts, allow_nan=False),
-        actor=f"person {person.name}",
-    )
+    return standing.unmoved(wait.line.model, action, wait.version, reason, facts, f"person {person.name}")
 
 
 def _said(

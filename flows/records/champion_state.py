@@ -3,9 +3,11 @@
 It depends only on the lines, first to last, so it can be computed for any time in the past.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from flows.records.beside import TRIAL, Beside, Trials
 from flows.records.ledger import FORMS, MOVES, Line
@@ -66,6 +68,31 @@ class Standing:
     def beside(self) -> Beside | None:
         """The version that answers beside the champion."""
         return self.trials.beside
+
+    def unmoved(
+        self,
+        model: str,
+        action: str,
+        version: int | None,
+        reason: str,
+        facts: dict[str, Any],
+        actor: str,
+        decision_key: str = "",
+    ) -> Line:
+        """A line about a version, unwritten, by which champion and reference stay. facts: its evidence."""
+        return Line(
+            model=model,
+            sequence=0,
+            action=action,
+            version=version,
+            from_version=self.champion,
+            to_version=self.champion,
+            reference=self.reference,
+            reason=reason,
+            evidence=json.dumps(facts, allow_nan=False),
+            decision_key=decision_key,
+            actor=actor,
+        )
 
     def read(self, line: Line) -> None:
         """Take in the next line."""

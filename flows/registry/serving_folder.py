@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import IntegrityError
 from pipelines.model.predictor import file_hash
@@ -40,22 +42,34 @@ def none(why: str) -> Serving:
     return Serving(None, None, "keras", why)
 
 
+def named(folder: Path, about: str, model_hash: str, what: str, keys: Collection[str] = ()) -> dict[str, Any]:
+    """The content of the JSON file `about` of a folder, when all files that it names are there as it names them.
+
+    model_hash: of the version that they belong to. what: they are, in words. keys: that it must have besides. Raises
+    IntegrityError.
+    """
+    try:
+        content = dict(json.loads((folder / about).read_text(encoding="utf-8")))
+        if absent := [key for key in keys if key not in content]:
+            raise KeyError(absent[0])
+        if content["model_hash"] != model_hash:
+            raise ValueError(f"they were made of the model {content['model_hash'][:12]}")
+        for name, digest in dict(content["files"]).items():
+            if not PLAIN.fullmatch(name) or file_hash(folder / name) != digest:
+                raise ValueError(f"{name[:80]} is not the file that {about} names")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"{what} in {folder} cannot be used: {' '.join(str(error).split())[:300]}.",
+            "`ratchet run` makes them again.",
+        ) from error
+    return content
+
+
 def check(folder: Path, model_hash: str) -> Serving:
     """The serving files in a folder. Raises IntegrityError if they are not what serving.json names, or another model's.
 
     model_hash: of the version that they are for.
     """
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        named, runtime, why = dict(about["files"]), str(about["runtime"]), str(about["why"])
-        if about["model_hash"] != model_hash:
-            raise ValueError(f"they were made of the model {about['model_hash'][:12]}")
-        for name, digest in named.items():
-            if not PLAIN.fullmatch(name) or file_hash(folder / name) != digest:
-                raise ValueError(f"{name[:80]} is not the file that {ABOUT} names")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"The serving files in {folder} cannot be used: {' '.join(str(error).split())[:300]}.",
-            "`ratchet run` makes them again.",
-        ) from error
-    return Serving(folder, file_hash(folder / ABOUT), runtime, why, (*named, ABOUT))
+    about = named(folder, ABOUT, model_hash, "The serving files", ("runtime", "why"))
+    names = (*about["files"], ABOUT)
+    return Serving(folder, file_hash(folder / ABOUT), str(about["runtime"]), str(about["why"]), names)

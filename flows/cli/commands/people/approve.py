@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,7 +29,9 @@ def approve(
     debug: Debug = False,
 ) -> None:
     """Approve a version that waits (`promote: approval:`). With the last approval it becomes champion."""
-    answer(lambda project: do_approve(project, model, version, reason, token_file), approval_text, as_json, debug)
+    answer(
+        lambda project: do_say("approve", project, model, version, reason, token_file), approval_text, as_json, debug
+    )
 
 
 @command(94, CHAMPION)
@@ -42,11 +44,17 @@ def reject(
     debug: Debug = False,
 ) -> None:
     """Reject a version that waits for approval. The champion stays."""
-    answer(lambda project: do_reject(project, model, version, reason, token_file), approval_text, as_json, debug)
+    about = (model, version, reason, token_file)
+    answer(lambda project: do_say("reject", project, *about), approval_text, as_json, debug)
 
 
-def do_approve(
-    project: Project, model: str, version: int | None, reason: str, token_file: Path | None
+def do_say(
+    word: Literal["approve", "reject"],
+    project: Project,
+    model: str,
+    version: int | None,
+    reason: str,
+    token_file: Path | None,
 ) -> dict[str, Any]:
     """Raises RequestError if nothing waits, or the person may not say so."""
     from flows.access import persons
@@ -55,20 +63,8 @@ def do_approve(
 
     settings.check_name(model)
     person = persons.here(project.state, token_file)
-    return _concluded(project, approving.approve(project, model, version, reason, person))
-
-
-def do_reject(
-    project: Project, model: str, version: int | None, reason: str, token_file: Path | None
-) -> dict[str, Any]:
-    """As do_approve()."""
-    from flows.access import persons
-    from flows.promotion import approving
-    from pipelines.config import settings
-
-    settings.check_name(model)
-    person = persons.here(project.state, token_file)
-    return _concluded(project, approving.reject(project, model, version, reason, person))
+    say = {"approve": approving.approve, "reject": approving.reject}[word]
+    return _concluded(project, say(project, model, version, reason, person))
 
 
 def _concluded(project: Project, said: dict[str, Any]) -> dict[str, Any]:
