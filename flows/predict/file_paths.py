@@ -34,7 +34,7 @@ def check(project: Project, wanted: Wanted) -> None:
     """Raises RequestError for a place that will not do, DataError for rows that are in no file."""
     source, output = wanted.source, wanted.output
     if not source.exists():
-        raise RequestError(f"There is no file {source} to predict.", "Give the path of a file, or of a folder of them.")
+        raise RequestError(f"There is no file {source}.", "Give the path of a file, or of a folder of them.")
     if not source.is_dir():
         regular_files.check(source)
     if output.suffix.lower() not in SUFFIXES:

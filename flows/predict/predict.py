@@ -101,7 +101,7 @@ def which(store: MlflowClient, model: str, number: int | None) -> ModelVersion:
     if number is None:
         if (champion := model_registry.champion(store, model)) is None:
             raise RequestError(
-                f"{model} has no champion to predict with.",
+                f"{model} has no champion to ask.",
                 f"`ratchet run {model}` makes one if it is good enough; --version names any version.",
             )
         return champion

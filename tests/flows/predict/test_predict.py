@@ -388,7 +388,7 @@ def test_a_process_that_dies_is_told(made, tmp_path):
 
 def test_any_version_can_be_asked_and_without_a_champion_one_has_to_be(ask, tmp_path):
     assert ask("tiles", version=1)["champion"] is False
-    with pytest.raises(RequestError, match=r"tiles has no champion to predict with\. `ratchet run tiles` makes one"):
+    with pytest.raises(RequestError, match=r"tiles has no champion to ask\. `ratchet run tiles` makes one"):
         ask("tiles", tmp_path / "y.csv")
     with pytest.raises(RequestError, match=r"pets has no version 7\. `ratchet history pets` shows"):
         ask("pets", tmp_path / "y.csv", version=7)
@@ -472,7 +472,7 @@ def test_a_yaml_that_is_not_the_models_is_refused(project, ask, old, new, messag
 @pytest.mark.parametrize(
     ("source", "output", "message"),
     [
-        ("gone.csv", "x.csv", r"There is no file .*gone\.csv to predict"),
+        ("gone.csv", "x.csv", r"There is no file .*gone\.csv\."),
         ("new.csv", "x.json", r"'x\.json' is not a kind of file that is written\. Give OUTPUT the ending \.parquet or"),
         ("new.csv", "x", r"'x' is not a kind of file"),
         ("new.csv", "gone/x.csv", r"There is no folder .*gone to write x\.csv to"),
